@@ -1,0 +1,55 @@
+# The two commands: `make demo` and `make test`. Everything they need lands in .venv and .tools, both ignored by git.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+GITOPS := $(VENV)/bin/gitops
+STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+
+.PHONY: demo test test-unit lint bench tools lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       the platform on this machine: push to git -> Argo CD -> every service Healthy'
+	@echo 'make test       all tests (make test-unit: the fast ones; make lint: linters and types)'
+	@echo 'make bench      measurements; one part: make bench BENCH=lab'
+	@echo 'make tools      build the pinned Go tools into .tools/'
+	@echo 'make lock       renew requirements.lock from pyproject.toml'
+	@echo 'make clean      stop every lab of this checkout and remove what was built'
+
+$(STAMP): requirements.lock pyproject.toml scripts/preflight
+	@PYTHON=$(PYTHON) scripts/preflight
+	@echo 'python: installing the locked packages into $(VENV)'
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+tools: $(STAMP)
+	@$(GITOPS) tools
+
+demo: tools
+	@$(GITOPS) lab demo
+
+lint: tools
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@.tools/bin/actionlint
+	@$(VENV)/bin/zizmor --offline --quiet --no-progress .github
+
+test-unit: tools
+	@$(VENV)/bin/pytest -m 'not lab'
+
+test: lint
+	@$(VENV)/bin/pytest -m 'not lab'
+	@$(VENV)/bin/pytest -m lab
+
+bench: tools
+	@$(VENV)/bin/python -m tests.bench $(BENCH)
+
+lock: $(STAMP)
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	@if [ -x $(GITOPS) ]; then $(GITOPS) lab down --all; fi
+	@rm -rf .tools .venv .lab

@@ -1,0 +1,1 @@
+"""The platform's one command, `gitops`, and what it is made of."""

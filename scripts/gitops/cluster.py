@@ -1,0 +1,140 @@
+"""The Kubernetes API, behind one small module. Objects are plain mappings, as in YAML."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+from kubernetes import client, config
+
+from gitops.command import run
+from gitops.errors import ExternalError
+
+Object = dict[str, Any]
+REQUEST_SECONDS = 30.0
+_LOST = (urllib3.exceptions.HTTPError, OSError, ValueError)
+_CONTENT = {
+    "json": "application/json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+class ClusterError(ExternalError):
+    """The API server refused a request or could not be reached. `status` is its HTTP status, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Cluster:
+    """One cluster, reached by a kubeconfig (any that kubectl understands). Paths are the API's own, such as
+    /api/v1/namespaces/x/pods; keyword arguments are its query (labelSelector, dryRun ...)."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        settings = client.Configuration()
+        config.load_kube_config(str(kubeconfig), client_configuration=settings)
+        settings.retries = urllib3.Retry(total=0)
+        self._api = client.ApiClient(settings)
+
+    def get(self, path: str, **query: str) -> Object:
+        """One object, or a list with its `items`."""
+        return self._call("GET", path, query)
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """The items of a collection."""
+        found: list[Object] = self.get(path, **query).get("items") or []
+        return found
+
+    def find(self, path: str) -> Object | None:
+        """One object, or None where there is none (404)."""
+        try:
+            return self.get(path)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create(self, path: str, body: Object, **query: str) -> Object:
+        """POST to a collection."""
+        return self._call("POST", path, query, body)
+
+    def patch(self, path: str, body: Object, *, kind: str = "merge", **query: str) -> Object:
+        """PATCH with a `merge` or a `strategic` patch."""
+        return self._call("PATCH", path, query, body, kind)
+
+    def delete(self, path: str) -> Object:
+        """DELETE an object."""
+        return self._call("DELETE", path, {})
+
+    def watch(self, path: str) -> Iterator[tuple[str, Object]]:
+        """Every object of a collection and then each change, for ever: (ADDED | MODIFIED | DELETED, object).
+
+        Starts again by itself when the server ends the watch or is away, so an object may be told twice.
+        """
+        while True:
+            try:
+                listed = self.get(path)
+                for item in listed["items"]:
+                    yield "ADDED", item
+                query = {
+                    "watch": "true",
+                    "resourceVersion": listed["metadata"]["resourceVersion"],
+                    "timeoutSeconds": "300",
+                }
+                for line in self._request("GET", path, query, read=330.0).response:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        break
+                    yield event["type"], event["object"]
+            except (ClusterError, *_LOST):
+                time.sleep(0.5)
+
+    def _call(self, method: str, path: str, query: dict[str, str], body: Object | None = None, kind: str = "json") -> Object:
+        try:
+            answer = self._request(method, path, query, body, kind)
+            content = json.loads(answer.read())
+        except _LOST as error:
+            raise ClusterError(f"{method} {path}: {error}") from None
+        if answer.status >= 400:
+            raise ClusterError(f"{method} {path}: {content.get('message', content)}", answer.status)
+        result: Object = content
+        return result
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        kind: str = "json",
+        read: float = REQUEST_SECONDS,
+    ) -> Any:
+        serialized = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", "Content-Type": _CONTENT[kind]},
+            auth_settings=["BearerToken"],
+        )
+        return self._api.call_api(
+            *serialized[:3],
+            body=body if kind == "json" else json.dumps(body),
+            _request_timeout=(REQUEST_SECONDS, read),
+        )
+
+
+def apply(kubectl: Path, kubeconfig: Path, objects: Sequence[Object], *, dry_run: bool = False, timeout: float = 60) -> str:
+    """Server-side apply with conflicts forced; `dry_run` asks the server without writing, fields checked strictly.
+
+    Returns what kubectl printed. Raises CommandError with every complaint.
+    """
+    extra = ["--dry-run=server", "--validate=strict"] if dry_run else []
+    argv = [kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts", *extra, "-f", "-"]
+    return run(argv, stdin=yaml.safe_dump_all(objects).encode(), timeout=timeout).decode()

@@ -1,0 +1,162 @@
+"""What is in a lab's cluster before Argo CD takes over: custom resource definitions, nodes, Argo CD's own settings."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitops import kustomize, yamlfile
+from gitops.cluster import Cluster, Object, apply
+from gitops.command import run
+from gitops.lab.layout import Lab, Settings
+from gitops.lab.played import FOUND
+
+REGION = "ap-northeast-2"
+ZONES = ("a", "b", "c")
+# A simulated pod is ready this long after it was scheduled and found its Secrets, and gone this long after its deletion.
+START_UP_MS, SHUT_DOWN_MS = 1500, 1000
+# Set on a Node, kwok reports it NotReady (kwok's own stage).
+NODE_DOWN = "node-not-ready.stage.kwok.x-k8s.io"
+
+
+def write_kwok_config(lab: Lab) -> None:
+    """Write kwok.yaml: kwok's own stages and metrics, with our delays and the wait for what a pod names."""
+    share = lab.checkout.tools / "share/kwok/kustomize"
+    files = [
+        *(share / "stage/pod/general").glob("pod-*.yaml"),
+        share / "stage/node/fast/node-initialize.yaml",
+        share / "stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+        share / "stage/node/chaos/node-not-ready.yaml",
+        share / "metrics/resource/metrics-resource.yaml",
+        share / "metrics/usage/usage-from-annotation.yaml",
+    ]
+    delays = {"pod-create": 0, "pod-ready": START_UP_MS, "pod-delete": SHUT_DOWN_MS}
+    documents = []
+    for file in files:
+        document = yamlfile.read(file)
+        name = document["metadata"]["name"]
+        if name in delays:
+            # A deletion's jitter is a deadline of its own (the grace period's end): it would hold the pod as long as
+            # the preStop sleep. The lab does not simulate time in which nothing happens.
+            document["spec"]["delay"] = {"durationMilliseconds": delays[name]}
+        if name == "pod-ready":
+            document["spec"]["selector"]["matchExpressions"].append(
+                {"key": f'.metadata.annotations["{FOUND}"]', "operator": "Exists"}
+            )
+        documents.append(document)
+    (lab.folder / "kwok.yaml").write_text(yaml.safe_dump_all(documents))
+
+
+def write_in_cluster_settings(lab: Lab, settings: Settings) -> None:
+    """Write what a pod would find of its service account: the sealed-secrets controller reads nothing else."""
+    folder = lab.folder / "in-cluster"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    shutil.copyfile(lab.folder / "pki/ca.crt", folder / "ca.crt")
+    (folder / "token").write_text(settings.token)
+    (folder / "namespace").write_text("kube-system")
+
+
+def apply_foundations(lab: Lab) -> None:
+    """The definitions, the namespace and the settings without which sealed-secrets and Argo CD do not start."""
+    share = lab.checkout.tools / "share"
+    kubectl, kubeconfig = lab.checkout.tool("kubectl"), lab.kubeconfig
+    definitions = [
+        *(share / "argocd/manifests/crds").glob("*-crd.yaml"),
+        *(share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml"),
+    ]
+    objects = [yamlfile.read(file) for file in definitions] + _foundations(lab, lab.settings())
+    apply(kubectl, kubeconfig, objects)
+    names = [f"crd/{item['metadata']['name']}" for item in objects if item["kind"] == "CustomResourceDefinition"]
+    run(
+        [kubectl, "--kubeconfig", kubeconfig, "wait", "--for=condition=Established", "--timeout=30s", *names],
+        timeout=40,
+    )
+
+
+def _foundations(lab: Lab, settings: Settings) -> list[Object]:
+    def secret(name: str, values: dict[str, str]) -> Object:
+        labels = {"app.kubernetes.io/part-of": "argocd"}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "argocd", "labels": labels},
+            "stringData": values,
+        }
+
+    metrics = {"name": "metrics-server", "namespace": "kube-system"}
+    rendered = kustomize.build(lab.checkout, lab.checkout.root / "clusters/lab")
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}},
+        *(item for item in rendered if item["kind"] == "ConfigMap"),
+        secret("argocd-secret", {"server.secretkey": settings.token, "webhook.github.secret": settings.webhook_secret}),
+        secret(
+            "argocd-notifications-secret", {"slack-token": "lab", "slack-api-url": f"{lab.url('outside')}/slack/api/"}
+        ),
+        # metrics-server is a process on loopback and not a pod.
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metrics,
+            "spec": {"type": "ExternalName", "externalName": "localhost"},
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io"},
+            "spec": {
+                "service": {**metrics, "port": settings.ports["metrics-server"]},
+                "group": "metrics.k8s.io",
+                "version": "v1beta1",
+                "insecureSkipTLSVerify": True,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+            },
+        },
+    ]
+
+
+def create_nodes(cluster: Cluster, per_zone: int) -> None:
+    """Create the nodes that are missing: `per_zone` in each of three zones."""
+    existing = {node["metadata"]["name"] for node in cluster.items("/api/v1/nodes")}
+    for zone in ZONES:
+        for number in range(1, per_zone + 1):
+            name = f"lab-{zone}-{number}"
+            if name not in existing:
+                cluster.create("/api/v1/nodes", _node(name, f"{REGION}{zone}"))
+
+
+def _node(name: str, zone: str) -> Object:
+    size: dict[str, Any] = {"cpu": "16", "memory": "64Gi", "ephemeral-storage": "100Gi", "pods": "110"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/region": REGION,
+                "topology.kubernetes.io/zone": zone,
+            },
+            "annotations": {
+                "kwok.x-k8s.io/node": "fake",
+                "metrics.k8s.io/resource-metrics-path": f"/metrics/nodes/{name}/metrics/resource",
+            },
+        },
+        "status": {"allocatable": size, "capacity": size},
+    }
+
+
+def apply_root(lab: Lab, source: Path) -> None:
+    """Apply what a person applies once on EKS too: the platform's AppProject and the root Application.
+
+    `source`: a working copy of the origin, whose clusters/lab names the origin.
+    """
+    rendered = kustomize.build(lab.checkout, source / "clusters/lab")
+    wanted = {("AppProject", "platform"), ("Application", "root")}
+    first = [item for item in rendered if (item["kind"], item["metadata"]["name"]) in wanted]
+    apply(lab.checkout.tool("kubectl"), lab.kubeconfig, first)

@@ -1,0 +1,163 @@
+"""up, down, status and push: the lab as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gitops import argocd
+from gitops.cluster import Cluster, ClusterError
+from gitops.errors import InputError, NotHealthyError
+from gitops.lab import bootstrap, origin, pki, process
+from gitops.lab.layout import PORTS, Lab, check_free
+from gitops.lab.parts import READY_SECONDS, Part, all_parts
+from gitops.progress import Progress
+
+# Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.
+SYNC_SECONDS = 600.0
+# Ended in this order, so that nothing writes a page of errors into its log while its server goes first.
+END_ORDER = ("argocd-notifications", "argocd-applicationset-controller", "argocd-application-controller", "argocd-server",
+             "argocd-repo-server", "sealed-secrets", "metrics-server", "played", "kwok", "kube-scheduler",
+             "kube-controller-manager", "kube-apiserver", "outside", "redis", "etcd")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One process: alive or not, and what it holds."""
+
+    name: str
+    alive: bool
+    pid: int | None
+
+
+def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None, wait: bool = True) -> bool:
+    """Start what is not running, and wait until every Application is Synced and Healthy. False: all of it already ran.
+
+    Raises InputError (no commit, a name or port that cannot be), MachineError (a port is taken), NotHealthyError (a
+    part died, with the end of its log, or an Application does not turn Healthy, with its reason).
+    """
+    origin.source_commit(lab)
+    if not lab.exists:
+        lab.create(nodes_per_zone, api_port)
+    elif api_port and api_port != lab.settings().ports["api"]:
+        raise InputError(f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}; gitops lab reset forgets that")
+    settings = lab.settings()
+    (lab.folder / "tmp").mkdir(exist_ok=True)
+    (lab.folder / "argocd").mkdir(exist_ok=True)
+    parts = all_parts(lab)
+    missing = {part.name for part in parts} - process.running(lab).keys()
+    seeded = (lab.folder / "seals.json").exists()
+    if not missing and seeded:
+        return False
+    origin.create(lab)
+    pki.write(lab)
+    bootstrap.write_kwok_config(lab)
+    bootstrap.write_in_cluster_settings(lab, settings)
+    with progress.step("control plane"):
+        _start(lab, [part for part in parts if part.wave < 2 and part.name in missing])
+        _ready(lab, [part for part in parts if part.wave < 2])
+        bootstrap.apply_foundations(lab)
+        bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
+    with progress.step("controllers and Argo CD"):
+        _start(lab, [part for part in parts if part.wave == 2 and part.name in missing])
+        _ready(lab, parts)
+    with progress.step("git origin, sealed with the lab's certificate"):
+        if not seeded:
+            origin.push(lab)
+        bootstrap.apply_root(lab, lab.folder / "seed")
+    if wait:
+        wait_synced(lab, progress)
+    return True
+
+
+def _start(lab: Lab, parts: Iterable[Part]) -> None:
+    parts = list(parts)
+    ports = lab.settings().ports
+    for part in parts:
+        for port in part.ports:
+            check_free(f"{port} of lab {lab.name!r}", ports[port])
+    for part in parts:
+        process.start(lab, part.name, part.argv, part.env)
+
+
+def _ready(lab: Lab, parts: list[Part]) -> None:
+    for part in parts:
+        process.wait_until(f"{part.name} answers", part.ready, seconds=READY_SECONDS, alive=lambda: check_alive(lab, parts))
+
+
+def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:
+    """Raise NotHealthyError that names the first dead part, with the end of its log."""
+    alive = process.running(lab)
+    for part in parts or all_parts(lab):
+        if part.name not in alive:
+            raise process.dead_part(lab, part.name)
+
+
+def expected_applications(lab: Lab) -> list[str]:
+    """The names that the origin's overlays must give: root, and one for each overlays/<service>/<environment>."""
+    from git import Repo
+
+    with Repo(lab.origin) as repo:
+        listed = repo.git.ls_tree("-d", "-r", "--name-only", "refs/heads/main", "overlays/").splitlines()
+    folders = [path.split("/") for path in listed]
+    return ["root", *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
+
+
+def wait_synced(lab: Lab, progress: Progress, *, seconds: float = SYNC_SECONDS) -> float:
+    """Wait until every Application of the origin's main is Synced and Healthy. Returns the seconds that it took."""
+    cluster, expected = Cluster(lab.kubeconfig), expected_applications(lab)
+    with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, len(expected))):
+        return argocd.wait_for(cluster, expected, seconds=seconds, alive=lambda: check_alive(lab))
+
+
+def _counter(cluster: Cluster, total: int) -> Callable[[], str]:
+    def count() -> str:
+        try:
+            return f"({sum(app.good for app in argocd.applications(cluster))} of {total})"
+        except ClusterError:
+            return ""
+
+    return count
+
+
+def down(lab: Lab) -> int:
+    """End every process of the lab and keep its state. Returns how many there were."""
+    return process.end_all(lab, order=END_ORDER)
+
+
+def reset(lab: Lab) -> int:
+    """End it and forget everything: ports, certificates, origin, cluster."""
+    count = down(lab)
+    shutil.rmtree(lab.folder, ignore_errors=True)
+    return count
+
+
+def status(lab: Lab) -> list[PartStatus]:
+    """Every part, alive or dead."""
+    lab.settings()
+    alive = process.running(lab)
+    return [
+        PartStatus(part.name, part.name in alive, alive[part.name][0].pid if part.name in alive else None)
+        for part in all_parts(lab)
+    ]
+
+
+def push(lab: Lab) -> tuple[str, float]:
+    """Send the working copy's commit to the origin. Returns main's commit there and when it was pushed (monotonic)."""
+    check_alive(lab)
+    commit = origin.push(lab)
+    return commit, time.monotonic()
+
+
+def parts_or_all(name: str | None) -> list[str]:
+    """Check a part's name for `logs`. Raises InputError for one that does not exist."""
+    if name is None:
+        return list(reversed(END_ORDER))
+    if name not in END_ORDER:
+        raise InputError(f"{name!r}: no such part; there are: {', '.join(END_ORDER)}")
+    return [name]
+
+
+__all__ = ["PORTS", "NotHealthyError", "check_alive", "down", "push", "reset", "status", "up", "wait_synced"]

@@ -1,0 +1,163 @@
+"""Where a lab keeps its files, which ports it has, and what it must remember between two commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from gitops.errors import InputError, MachineError
+from gitops.paths import Checkout
+
+# Every port that a part listens on. All on 127.0.0.1.
+PORTS = (
+    "etcd", "etcd-peer", "api", "controller-manager", "scheduler", "kwok", "metrics-server", "sealed-secrets",
+    "sealed-secrets-metrics", "redis", "repo-server", "repo-server-metrics", "argocd", "argocd-metrics",
+    "application-controller", "applicationset-webhook", "applicationset-metrics", "applicationset-probe",
+    "notifications", "outside", "played",
+)  # fmt: skip
+# Below the range that Linux takes outgoing connections from, so that a lab that was down finds its ports free again.
+PORT_RANGE = range(20000, 32000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a lab keeps for its whole life: lab.json in its folder, readable by its owner alone."""
+
+    ports: dict[str, int]
+    token: str
+    webhook_secret: str
+    nodes_per_zone: int
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab of one checkout. Several may run side by side under different names."""
+
+    checkout: Checkout
+    name: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", self.name):
+            raise InputError(f"{self.name!r}: a lab's name is lower-case letters, digits and hyphens, at most 32 of them")
+
+    @property
+    def folder(self) -> Path:
+        """Everything that this lab writes."""
+        return self.checkout.labs / self.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether `up` was ever called for it since the last `reset`."""
+        return (self.folder / "lab.json").exists()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For kubectl and every part. Its context's namespace is argocd, which Argo CD takes its own from."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def origin(self) -> Path:
+        """The bare repository that Argo CD reads."""
+        return self.folder / "origin.git"
+
+    @property
+    def slack_file(self) -> Path:
+        """Each message that was sent to Slack, a JSON object a line."""
+        return self.folder / "slack.jsonl"
+
+    def log(self, part: str) -> Path:
+        """What a part printed."""
+        return self.folder / "log" / f"{part}.log"
+
+    def settings(self) -> Settings:
+        """Read lab.json. Raises InputError where the lab was never up."""
+        try:
+            return Settings(**json.loads((self.folder / "lab.json").read_text()))
+        except FileNotFoundError:
+            raise InputError(f"lab {self.name!r}: never started; run: gitops lab up") from None
+
+    def create(self, nodes_per_zone: int, api_port: int | None = None) -> Settings:
+        """Choose free ports and new credentials, and remember them. Raises MachineError where a wished port is taken."""
+        if api_port:
+            check_free("api", api_port)
+        settings = Settings(
+            ports=dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)) | ({"api": api_port} if api_port else {}),
+            token=secrets.token_urlsafe(32),
+            webhook_secret=secrets.token_urlsafe(32),
+            nodes_per_zone=nodes_per_zone,
+        )
+        (self.folder / "log").mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        partial = self.folder / "lab.json.partial"
+        partial.write_text(json.dumps(asdict(settings), indent=1))
+        partial.chmod(0o600)
+        partial.rename(self.folder / "lab.json")
+        return settings
+
+    def url(self, port: str) -> str:
+        """The plain address of one of the lab's ports."""
+        return f"http://127.0.0.1:{self.settings().ports[port]}"
+
+    @property
+    def repo_url(self) -> str:
+        """The origin's address, as git and Argo CD know it."""
+        return f"{self.url('outside')}/platform/gitops.git"
+
+
+def check_free(what: str, port: int) -> None:
+    """Raise MachineError, naming who has it, unless `port` can be listened on."""
+    if _is_free(port):
+        return
+    raise MachineError(
+        f"port {port} ({what}) is taken{_owner(port)}\n"
+        "fix: end that program, or choose new ports with: gitops lab reset && gitops lab up"
+    )
+
+
+def _owner(port: int) -> str:
+    for process in psutil.process_iter():
+        try:
+            if any(c.laddr and c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections()):
+                return f" by process {process.pid} ({process.name()})"
+        except (psutil.Error, OSError):
+            continue
+    return ""
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_ports(count: int) -> list[int]:
+    """`count` different free ports, chosen at random so that two labs that start together do not meet."""
+    candidates = random.SystemRandom().sample(PORT_RANGE, k=min(len(PORT_RANGE), count * 20))
+    free = [port for port in candidates if _is_free(port)][:count]
+    if len(free) < count:
+        raise MachineError(f"fewer than {count} free ports between {PORT_RANGE.start} and {PORT_RANGE.stop}")
+    return free
+
+
+def find_labs(checkout: Checkout) -> list[Lab]:
+    """Every lab of this checkout that has state."""
+    if not checkout.labs.is_dir():
+        return []
+    return [lab for folder in sorted(checkout.labs.iterdir()) if (lab := Lab(checkout, folder.name)).exists]
+
+
+def default_name() -> str:
+    """GITOPS_LAB_NAME, or `default`."""
+    return os.environ.get("GITOPS_LAB_NAME") or "default"

@@ -1,0 +1,102 @@
+"""The lab's origin: the working copy's commit, with the lab's own address and seals on top.
+
+A lab cannot open what was sealed for another cluster. So it seals values of its own, with its own certificate, and
+commits them to its own origin: nothing of the working copy is ever changed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import shutil
+import tarfile
+from pathlib import Path
+
+import requests
+from git import Actor, Repo
+from git.exc import GitError
+
+from gitops import yamlfile
+from gitops.command import run
+from gitops.errors import ExternalError, InputError
+from gitops.lab.layout import Lab
+from gitops.secrets.seal import public_key, seal
+
+LAB = Actor("lab", "lab@example.com")
+CLUSTER_FILE = "clusters/lab/cluster.yaml"
+
+
+def create(lab: Lab) -> None:
+    """Create the bare repository that the lab's git host serves."""
+    if not lab.origin.exists():
+        with Repo.init(lab.origin, bare=True, initial_branch="main") as repo, repo.config_writer() as writer:
+            # The host answers on loopback alone.
+            writer.set_value("http", "receivepack", "true")
+
+
+def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
+    """The working copy's commit, its subject, and the files that differ from it. Raises InputError without a commit."""
+    try:
+        with Repo(lab.checkout.root) as repo:
+            head = repo.head.commit
+            changed = [line[3:] for line in repo.git.status("--porcelain").splitlines()]
+            return head.hexsha, str(head.summary), changed
+    except (GitError, ValueError):
+        raise InputError(f"{lab.checkout.root}: the lab runs a commit, and there is none; commit first") from None
+
+
+def push(lab: Lab) -> str:
+    """Bring the origin's main to the working copy's commit plus the lab's own changes. Returns main's commit.
+
+    Nothing is pushed where nothing changed. Raises ExternalError where the origin refuses.
+    """
+    sha, subject, _ = source_commit(lab)
+    work = lab.folder / "seed"
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        with Repo.clone_from(lab.repo_url, work) as repo:
+            for entry in work.iterdir():
+                if entry.name != ".git":
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            archive = run(["git", "-C", lab.checkout.root, "archive", "--format=tar", sha], timeout=60)
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(work, filter="data")
+            _name_origin(lab, work)
+            _seal_all(lab, work)
+            repo.git.add("--all", "--force")
+            if not repo.head.is_valid() or repo.index.diff("HEAD"):
+                repo.index.commit(f"{subject}\n\nThe lab's address and seals on top of {sha}.", author=LAB, committer=LAB)
+                repo.git.push("origin", "HEAD:refs/heads/main")
+            return repo.head.commit.hexsha
+    except GitError as error:
+        raise ExternalError(f"the lab's origin: {error}") from None
+
+
+def _name_origin(lab: Lab, work: Path) -> None:
+    file = work / CLUSTER_FILE
+    text = file.read_text()
+    url = yamlfile.read(file)["data"]["repoURL"]
+    file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
+
+
+def _seal_all(lab: Lab, work: Path) -> None:
+    """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
+    memory = lab.folder / "seals.json"
+    known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
+    answer = requests.get(f"{lab.url('sealed-secrets')}/v1/cert.pem", timeout=10)
+    key = public_key(answer.content)
+    for file in sorted((work / "overlays").glob("*/*/*.yaml")):
+        text = file.read_text()
+        if "kind: SealedSecret" not in text:
+            continue
+        document = yamlfile.read(file)
+        name = document["metadata"]["name"]
+        namespace = "-".join(file.relative_to(work).parts[1:3])
+        for entry, old in document["spec"]["encryptedData"].items():
+            at = f"{namespace}/{name}/{entry}"
+            if at not in known:
+                known[at] = seal(key, namespace, name, f"lab-{secrets.token_hex(32)}".encode())
+            text = text.replace(f"{entry}: {old}", f"{entry}: {known[at]}")
+        file.write_text(text)
+    memory.write_text(json.dumps(known))

@@ -1,0 +1,184 @@
+"""What is outside of the cluster, on loopback: the git host that is Argo CD's origin, and Slack's one endpoint.
+
+Run as a process: `python -m gitops.lab.outside CHECKOUT LAB`. Git is real: every request goes to `git http-backend`.
+After a push that moved a branch both of Argo CD's webhooks get the event that GitHub would send.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+from git import Repo
+
+from gitops.lab.layout import Lab
+from gitops.paths import Checkout
+
+EMPTY = "0" * 40
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Smart HTTP at /platform/gitops.git, Slack's chat.postMessage at /slack/api/, /healthz."""
+
+    protocol_version = "HTTP/1.1"
+    lab: Lab
+    pushing = threading.Lock()
+
+    def do_GET(self) -> None:  # noqa: N802, D102
+        self._route()
+
+    def do_POST(self) -> None:  # noqa: N802, D102
+        self._route()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, D102
+        print(f"{self.command} {self.path} {args[1] if len(args) > 1 else ''}", flush=True)
+
+    def _route(self) -> None:
+        url = urlsplit(self.path)
+        prefix = "/platform/gitops.git/"
+        if url.path == "/healthz":
+            self._answer(200, b"ok", "text/plain")
+        elif url.path.startswith(prefix):
+            self._git(url.path.removeprefix(prefix), url.query)
+        elif url.path == "/slack/api/chat.postMessage":
+            self._slack()
+        else:
+            self._answer(404, b"not found", "text/plain")
+
+    def _slack(self) -> None:
+        form = {key: values[0] for key, values in parse_qs(self._body().decode()).items()}
+        form.pop("token", None)
+        with self.pushing, self.lab.slack_file.open("a") as stream:
+            stream.write(json.dumps(form) + "\n")
+        answer = {"ok": True, "channel": form.get("channel", ""), "ts": "1.0"}
+        self._answer(200, json.dumps(answer).encode(), "application/json")
+
+    def _git(self, path: str, query: str) -> None:
+        push = path == "git-receive-pack"
+        body = self._body()
+        if not push:
+            self._backend(path, query, body)
+            return
+        with self.pushing:
+            before = _branches(self.lab)
+            self._backend(path, query, body)
+            after = _branches(self.lab)
+        for name in sorted(before.keys() | after.keys()):
+            old, new = before.get(name, EMPTY), after.get(name, EMPTY)
+            if old != new:
+                threading.Thread(target=send_webhooks, args=(self.lab, name, old, new), daemon=True).start()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            chunks = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _backend(self, path: str, query: str, body: bytes) -> None:
+        """Call git's own CGI program and pass its answer on."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.lab.origin),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": f"/{path}",
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": "lab",
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=120)  # noqa: S607
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        status, kind = 200, "application/octet-stream"
+        for line in head.decode("latin-1").split("\r\n"):
+            name, _, value = line.partition(":")
+            if name.lower() == "status":
+                status = int(value.split()[0])
+            elif name.lower() == "content-type":
+                kind = value.strip()
+        if done.returncode or not head:
+            status, content = 500, done.stderr
+        self._answer(status, content, kind)
+
+    def _answer(self, status: int, content: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _branches(lab: Lab) -> dict[str, str]:
+    with Repo(lab.origin) as repo:
+        return {head.path: head.commit.hexsha for head in repo.heads}
+
+
+def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
+    """Tell both of Argo CD's webhooks what GitHub would: the branch, its commits, and the files that they touched."""
+    page = lab.repo_url.removesuffix(".git")
+    commits = []
+    if EMPTY not in (old, new):
+        with Repo(lab.origin) as repo:
+            diff = repo.commit(old).diff(new)
+            commits = [
+                {
+                    "id": new,
+                    "added": [change.b_path for change in diff if change.new_file],
+                    "removed": [change.a_path for change in diff if change.deleted_file],
+                    "modified": sorted(
+                        {p for change in diff if not change.new_file and not change.deleted_file for p in (change.a_path, change.b_path) if p}
+                    ),
+                }
+            ]
+    event = {
+        "ref": ref,
+        "before": old,
+        "after": new,
+        "created": old == EMPTY,
+        "deleted": new == EMPTY,
+        "commits": commits,
+        "head_commit": commits[-1] if commits else None,
+        "repository": {"name": "gitops", "full_name": "platform/gitops", "html_url": page, "clone_url": lab.repo_url, "default_branch": "main"},
+    }
+    body = json.dumps(event).encode()
+    settings = lab.settings()
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "push",
+        "X-Hub-Signature-256": "sha256=" + hmac.new(settings.webhook_secret.encode(), body, hashlib.sha256).hexdigest(),
+    }
+    for port in ("argocd", "applicationset-webhook"):
+        try:
+            answer = requests.post(f"{lab.url(port)}/api/webhook", data=body, headers=headers, timeout=10)
+            print(f"webhook {port} {ref} {new[:8]}: {answer.status_code} {answer.text[:200]}", flush=True)
+        except requests.RequestException as error:
+            # Argo CD polls as well: a lost event costs minutes, not the change.
+            print(f"webhook {port} {ref} {new[:8]}: {error}", flush=True)
+
+
+def main() -> None:
+    """Serve until ended."""
+    lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
+    Handler.lab = lab
+    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["outside"]), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""What EKS does and the lab has not, played openly and in this one place.
+
+Run as a process: `python -m gitops.lab.played CHECKOUT LAB`.
+
+- The kubelet's wait for what a pod names: kwok starts every pod at once, so its stage for a ready pod waits for the
+  annotation that is set here when each Secret and ConfigMap (and key) that the pod names exists. Until then the
+  container waits with the kubelet's own reason and message.
+- The load balancer's address: a status for each Ingress of the class `platform`; without one Argo CD would call it
+  Progressing for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from gitops.cluster import Cluster, ClusterError, Object
+from gitops.lab.layout import Lab
+from gitops.paths import Checkout
+
+FOUND = "lab.gitops/references"
+ADDRESS = "lab-load-balancer.example.net"
+INGRESS_CLASS = "platform"
+
+
+def references(pod: Object) -> Iterator[tuple[str, str, str | None]]:
+    """What must exist before the pod can start: (secrets | configmaps, name, key or None for the whole object)."""
+    spec = pod["spec"]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        for variable in container.get("env", []):
+            source = variable.get("valueFrom") or {}
+            for field, kind in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
+                if (ref := source.get(field)) and not ref.get("optional"):
+                    yield kind, ref["name"], ref["key"]
+        for source in container.get("envFrom", []):
+            for field, kind in (("secretRef", "secrets"), ("configMapRef", "configmaps")):
+                if (ref := source.get(field)) and not ref.get("optional"):
+                    yield kind, ref["name"], None
+    for volume in spec.get("volumes", []):
+        for source in [volume, *(volume.get("projected") or {}).get("sources", [])]:
+            for field, kind, name in (("secret", "secrets", "secretName"), ("configMap", "configmaps", "name")):
+                if (ref := source.get(field)) and not ref.get("optional"):
+                    yield kind, ref.get(name) or ref["name"], None
+
+
+class Kubelet:
+    """Knows which Secrets and ConfigMaps exist, with which keys, and which pods wait for one."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._keys: dict[tuple[str, str, str], set[str]] = {}
+        self._waiting: dict[tuple[str, str], Object] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+
+    def follow_sources(self, kind: str) -> None:
+        """Follow `secrets` or `configmaps`, and look again at the namespace's waiting pods at each change."""
+        for event, item in self._cluster.watch(f"/api/v1/{kind}"):
+            meta = item["metadata"]
+            at = (kind, meta["namespace"], meta["name"])
+            with self._lock:
+                if event == "DELETED":
+                    self._keys.pop(at, None)
+                    continue
+                self._keys[at] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
+                waiting = [pod for (namespace, _), pod in self._waiting.items() if namespace == meta["namespace"]]
+            for pod in waiting:
+                self._look(pod)
+
+    def follow_pods(self) -> None:
+        """Follow the pods that have a node and did not start yet."""
+        for event, pod in self._cluster.watch("/api/v1/pods"):
+            at = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+            pending = pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") == "Pending"
+            started = FOUND in (pod["metadata"].get("annotations") or {})
+            if event == "DELETED" or not pending or started:
+                with self._lock:
+                    self._waiting.pop(at, None)
+                    self._told.pop(at, None)
+                continue
+            with self._lock:
+                self._waiting[at] = pod
+            self._look(pod)
+
+    def missing(self, pod: Object) -> str | None:
+        """The kubelet's message for the first thing that the pod names and that is not there."""
+        namespace = pod["metadata"]["namespace"]
+        for kind, name, key in references(pod):
+            keys = self._keys.get((kind, namespace, name))
+            label = "secret" if kind == "secrets" else "configmap"
+            if keys is None:
+                return f'{label} "{name}" not found'
+            if key is not None and key not in keys:
+                return f"couldn't find key {key} in {label.capitalize()} {namespace}/{name}"
+        return None
+
+    def _look(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        at = (meta["namespace"], meta["name"])
+        path = f"/api/v1/namespaces/{at[0]}/pods/{at[1]}"
+        with self._lock:
+            message = self.missing(pod)
+            if message and self._told.get(at) == message:
+                return
+            self._told[at] = message or ""
+        try:
+            if message is None:
+                self._cluster.patch(path, {"metadata": {"annotations": {FOUND: "found"}}})
+                return
+            waiting = {"reason": "CreateContainerConfigError", "message": message}
+            statuses = [
+                {"name": c["name"], "image": c["image"], "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": waiting}}
+                for c in pod["spec"]["containers"]
+            ]
+            self._cluster.patch(f"{path}/status", {"status": {"containerStatuses": statuses}}, kind="strategic")
+            print(f"pod {at[0]}/{at[1]} waits: {message}", flush=True)
+        except ClusterError as error:
+            # Gone or changed meanwhile: its next event comes here again.
+            with self._lock:
+                self._told.pop(at, None)
+            if error.status != 404:
+                print(f"pod {at[0]}/{at[1]}: {error}", flush=True)
+
+
+def follow_ingresses(cluster: Cluster) -> None:
+    """Give every Ingress of the platform's class an address."""
+    for event, item in cluster.watch("/apis/networking.k8s.io/v1/ingresses"):
+        if event == "DELETED" or item["spec"].get("ingressClassName") != INGRESS_CLASS:
+            continue
+        if (item.get("status") or {}).get("loadBalancer", {}).get("ingress"):
+            continue
+        meta = item["metadata"]
+        path = f"/apis/networking.k8s.io/v1/namespaces/{meta['namespace']}/ingresses/{meta['name']}/status"
+        try:
+            cluster.patch(path, {"status": {"loadBalancer": {"ingress": [{"hostname": ADDRESS}]}}})
+        except ClusterError as error:
+            print(f"ingress {meta['namespace']}/{meta['name']}: {error}", flush=True)
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers 200 while every thread lives."""
+
+    threads: tuple[threading.Thread, ...] = ()
+
+    def do_GET(self) -> None:  # noqa: N802, D102
+        alive = all(thread.is_alive() for thread in self.threads)
+        self.send_response(200 if alive else 500)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:  # noqa: D102
+        return
+
+
+def main() -> None:
+    """Play until ended."""
+    lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
+    cluster = Cluster(lab.kubeconfig)
+    kubelet = Kubelet(cluster)
+    jobs = [(kubelet.follow_sources, ("secrets",)), (kubelet.follow_sources, ("configmaps",)), (kubelet.follow_pods, ())]
+    threads = [threading.Thread(target=target, args=args, daemon=True) for target, args in jobs]
+    threads.append(threading.Thread(target=follow_ingresses, args=(cluster,), daemon=True))
+    for thread in threads:
+        thread.start()
+    Health.threads = tuple(threads)
+    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["played"]), Health).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Starting, finding and ending a lab's processes.
+
+Each carries GITOPS_LAB=<the lab's folder> in its environment, and so does everything that it starts: they are found by
+that, never by a pid that was written down, so `down` misses nothing even when `up` itself was killed half-way.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from gitops.errors import NotHealthyError
+from gitops.lab.layout import Lab
+
+TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"
+TAIL_LINES = 12
+
+
+def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> psutil.Process:
+    """Start a part that outlives this command. Its output goes to its log."""
+    log = lab.log(part)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [str(word) for word in argv],
+            env={**os.environ, **env, TAG: str(lab.folder), PART: part},
+            cwd=lab.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return psutil.Process(process.pid)
+
+
+def running(lab: Lab) -> dict[str, list[psutil.Process]]:
+    """The lab's living processes by part; a part's first process is the one that was started first."""
+    found: dict[str, list[psutil.Process]] = {}
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            if environment.get(TAG) != str(lab.folder) or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+        except (psutil.Error, OSError):
+            continue
+        found.setdefault(environment.get(PART, "?"), []).append(process)
+    return {part: sorted(processes, key=lambda p: (p.create_time(), p.pid)) for part, processes in found.items()}
+
+
+def end_all(lab: Lab, *, order: Sequence[str] = (), patience: float = 10.0) -> int:
+    """End every process of the lab: asked first, in `order`, then killed after `patience` seconds. Returns how many."""
+    ended: set[int] = set()
+    asked = running(lab)
+    for part in sorted(asked, key=lambda name: order.index(name) if name in order else -1):
+        _signal(asked[part], psutil.Process.terminate)
+    deadline = time.monotonic() + patience
+    while processes := [process for group in running(lab).values() for process in group]:
+        ended |= {process.pid for process in processes}
+        if time.monotonic() > deadline:
+            _signal(processes, psutil.Process.kill)
+        psutil.wait_procs(processes, timeout=0.1)
+    return len(ended | {process.pid for group in asked.values() for process in group})
+
+
+def _signal(processes: Sequence[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        try:
+            send(process)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def memory(lab: Lab) -> int:
+    """Bytes that the lab's processes hold, shared pages counted once (PSS)."""
+    total = 0
+    for processes in running(lab).values():
+        for process in processes:
+            try:
+                total += process.memory_full_info().pss
+            except (psutil.Error, OSError):
+                continue
+    return total
+
+
+def tail(lab: Lab, part: str, lines: int = TAIL_LINES) -> str:
+    """The last lines of a part's log."""
+    try:
+        text = lab.log(part).read_text(errors="replace")
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
+
+
+def dead_part(lab: Lab, part: str) -> NotHealthyError:
+    """The error that names a dead part and shows how its log ends."""
+    return NotHealthyError(
+        f"lab {lab.name!r}: {part} is dead; its log {lab.log(part)} ends:\n{_indent(tail(lab, part))}\n"
+        f"fix: gitops lab up   (starts dead parts again)"
+    )
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  | {line[:300]}" for line in text.splitlines())
+
+
+def wait_until(
+    what: str, check: Callable[[], bool], *, seconds: float, alive: Callable[[], None] | None = None, every: float = 0.1
+) -> float:
+    """Wait for a condition, and say what was waited for when it does not come in time (NotHealthyError).
+
+    `alive` raises as soon as waiting makes no sense. Returns the seconds that it took.
+    """
+    began = time.monotonic()
+    while not check():
+        if alive:
+            alive()
+        if time.monotonic() - began > seconds:
+            raise NotHealthyError(f"{what}: not within {seconds:g} s")
+        time.sleep(every)
+    return time.monotonic() - began

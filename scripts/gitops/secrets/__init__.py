@@ -1,0 +1,1 @@
+"""Sealing: what sealed-secrets' controller opens."""

@@ -1,0 +1,152 @@
+"""Building the tools that are missing from the cache, and linking them into .tools/."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitops.command import run
+from gitops.errors import MachineError
+from gitops.paths import Checkout
+from gitops.progress import Progress
+from gitops.tools.pins import Tool, go_binary, load
+
+# A cold build of the largest takes 5 minutes on 2 cores; a machine ten times slower still gets there.
+BUILD_TIMEOUT = 3000.0
+MANIFEST = "manifest.json"
+
+
+def ensure(checkout: Checkout, progress: Progress) -> list[Tool]:
+    """Build what is missing, check what is there, and link all of it into .tools/bin and .tools/share.
+
+    Raises MachineError when a cached file is not what was built, CommandError when a build fails.
+    """
+    tools = load(checkout)
+    checkout.tool_cache.mkdir(parents=True, exist_ok=True)
+    with _only_one(checkout.tool_cache / "lock"):
+        missing = [tool for tool in tools if not _folder(checkout, tool).exists()]
+        left = sum(tool.seconds for tool in missing)
+        pace = 1.0
+        for number, tool in enumerate(missing, 1):
+            what = f"building {tool.name} {tool.version} ({number} of {len(missing)})"
+            with progress.step(what, expected=tool.seconds * pace, after=(left - tool.seconds) * pace) as step:
+                _build(checkout, tool)
+            left -= tool.seconds
+            pace = max(0.2, min(5.0, step.seconds / tool.seconds))
+        if missing and not os.environ.get("GOCACHE"):
+            # Several GiB that only a change of pins would use again.
+            shutil.rmtree(checkout.tool_cache / "go", ignore_errors=True)
+        for tool in tools:
+            verify(_folder(checkout, tool))
+        _link(checkout, tools)
+    return tools
+
+
+def verify(folder: Path) -> None:
+    """Raise MachineError unless every file of a cached build has the bytes that were built."""
+    try:
+        manifest: dict[str, str] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise _corrupt(folder, folder / MANIFEST, "a manifest of the build", "none that can be read") from None
+    for name, expected in manifest.items():
+        try:
+            found = _sha256(folder / name)
+        except OSError:
+            found = "no file"
+        if found != expected:
+            raise _corrupt(folder, folder / name, expected, found)
+
+
+def _corrupt(folder: Path, file: Path, expected: str, found: str) -> MachineError:
+    return MachineError(
+        f"{file}: the tool cache is corrupt: expected {expected[:26]}, found {found[:26]}\n"
+        f"fix: rm -rf {folder} && make tools   (builds this one tool again)"
+    )
+
+
+def _folder(checkout: Checkout, tool: Tool) -> Path:
+    return checkout.tool_cache / f"{tool.name}-{tool.key}"
+
+
+def _build(checkout: Checkout, tool: Tool) -> None:
+    final = _folder(checkout, tool)
+    work = final.with_name(f"{final.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "bin").mkdir(parents=True)
+    env = {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false",
+        "GOCACHE": os.environ.get("GOCACHE") or str(checkout.tool_cache / "go/build"),
+        "GOMODCACHE": os.environ.get("GOMODCACHE") or str(checkout.tool_cache / "go/mod"),
+    }
+    go = go_binary()
+    out = work / "built"
+    out.mkdir()
+    run([go, "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", "tool"], cwd=tool.folder, env=env, timeout=BUILD_TIMEOUT)
+    for built, name in tool.binaries.items():
+        (out / built).rename(work / "bin" / name)
+    for target, names in tool.links.items():
+        for name in names:
+            (work / "bin" / name).symlink_to(target)
+    if tool.scripts or tool.share:
+        listed = run([go, "list", "-m", "-f", "{{.Dir}}", tool.module], cwd=tool.folder, env=env, timeout=60)
+        module = Path(listed.decode().strip())
+        for source, name in tool.scripts.items():
+            # The module cache drops the run bit.
+            shutil.copyfile(module / source, work / "bin" / name)
+            (work / "bin" / name).chmod(0o755)
+        for source in tool.share:
+            shutil.copytree(module / source, work / "share" / tool.name / source)
+    shutil.rmtree(out)
+    files = sorted(file for file in work.rglob("*") if file.is_file() and not file.is_symlink())
+    (work / MANIFEST).write_text(json.dumps({str(file.relative_to(work)): _sha256(file) for file in files}, indent=1))
+    # Only a whole build ever carries the final name: a killed one is begun again.
+    work.rename(final)
+
+
+def _link(checkout: Checkout, tools: list[Tool]) -> None:
+    bin_folder, share = checkout.tools / "bin", checkout.tools / "share"
+    for folder in (bin_folder, share):
+        folder.mkdir(parents=True, exist_ok=True)
+    wanted: dict[Path, Path] = {}
+    for tool in tools:
+        folder = _folder(checkout, tool)
+        wanted |= {bin_folder / file.name: file for file in (folder / "bin").iterdir()}
+        if tool.share:
+            wanted[share / tool.name] = folder / "share" / tool.name
+    for old in [*bin_folder.iterdir(), *share.iterdir()]:
+        if old not in wanted:
+            old.unlink()
+    for link, target in wanted.items():
+        if not (link.is_symlink() and link.readlink() == target):
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold the cache alone: a second `make` waits for the first one's builds instead of repeating them."""
+    with lock.open("w") as stream:
+        began = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() - began > BUILD_TIMEOUT:
+                    raise MachineError(f"{lock}: another build has held the tool cache for {BUILD_TIMEOUT:g} s") from None
+                time.sleep(0.5)
+        yield

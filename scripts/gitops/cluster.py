@@ -125,7 +125,7 @@ class Cluster:
         )
         return self._api.call_api(
             *serialized[:3],
-            body=body if kind == "json" else json.dumps(body),
+            body=body,
             _request_timeout=(REQUEST_SECONDS, read),
         )
 

@@ -10,9 +10,9 @@ import yaml
 
 from gitops import kustomize, yamlfile
 from gitops.cluster import Cluster, Object, apply
-from gitops.command import run
 from gitops.lab.layout import Lab, Settings
 from gitops.lab.played import FOUND
+from gitops.lab.process import wait_until
 
 REGION = "ap-northeast-2"
 ZONES = ("a", "b", "c")
@@ -69,11 +69,17 @@ def apply_foundations(lab: Lab) -> None:
     ]
     objects = [yamlfile.read(file) for file in definitions] + _foundations(lab, lab.settings())
     apply(kubectl, kubeconfig, objects)
-    names = [f"crd/{item['metadata']['name']}" for item in objects if item["kind"] == "CustomResourceDefinition"]
-    run(
-        [kubectl, "--kubeconfig", kubeconfig, "wait", "--for=condition=Established", "--timeout=30s", *names],
-        timeout=40,
-    )
+    cluster = Cluster(kubeconfig)
+    for item in objects:
+        if item["kind"] == "CustomResourceDefinition":
+            name = item["metadata"]["name"]
+            wait_until(f"{name} established", lambda name=name: _established(cluster, name), seconds=30)
+
+
+def _established(cluster: Cluster, name: str) -> bool:
+    found = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    conditions = found.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
 def _foundations(lab: Lab, settings: Settings) -> list[Object]:

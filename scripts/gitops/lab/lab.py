@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from gitops import argocd
 from gitops.cluster import Cluster, ClusterError
-from gitops.errors import InputError, NotHealthyError
+from gitops.errors import InputError
 from gitops.lab import bootstrap, origin, pki, process
-from gitops.lab.layout import PORTS, Lab, check_free
+from gitops.lab.layout import Lab, check_free
 from gitops.lab.parts import READY_SECONDS, Part, all_parts
 from gitops.progress import Progress
 
@@ -56,8 +56,9 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
     bootstrap.write_kwok_config(lab)
     bootstrap.write_in_cluster_settings(lab, settings)
     with progress.step("control plane"):
-        _start(lab, [part for part in parts if part.wave < 2 and part.name in missing])
-        _ready(lab, [part for part in parts if part.wave < 2])
+        for wave in (0, 1):
+            _start(lab, [part for part in parts if part.wave == wave and part.name in missing])
+            _ready(lab, [part for part in parts if part.wave <= wave])
         bootstrap.apply_foundations(lab)
         bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
     with progress.step("controllers and Argo CD"):
@@ -105,11 +106,32 @@ def expected_applications(lab: Lab) -> list[str]:
     return ["root", *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
 
 
-def wait_synced(lab: Lab, progress: Progress, *, seconds: float = SYNC_SECONDS) -> float:
-    """Wait until every Application of the origin's main is Synced and Healthy. Returns the seconds that it took."""
+def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -> float:
+    """Wait until every Application of the origin's main is Synced and Healthy, and stays so once the
+    HorizontalPodAutoscalers read their metrics (until then Argo CD may call one Healthy too early).
+
+    Returns the seconds that it took.
+    """
     cluster, expected = Cluster(lab.kubeconfig), expected_applications(lab)
+    limit, began = seconds or SYNC_SECONDS, time.monotonic()
+
+    def alive() -> None:
+        check_alive(lab)
+
     with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, len(expected))):
-        return argocd.wait_for(cluster, expected, seconds=seconds, alive=lambda: check_alive(lab))
+        argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
+    with progress.step("every HorizontalPodAutoscaler reads its metrics"):
+        process.wait_until("every HorizontalPodAutoscaler is active", lambda: _scaling_active(cluster), seconds=limit, alive=alive)
+        argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
+    return time.monotonic() - began
+
+
+def _scaling_active(cluster: Cluster) -> bool:
+    autoscalers = cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers")
+    return all(
+        any(c["type"] == "ScalingActive" and c["status"] == "True" for c in item.get("status", {}).get("conditions", []))
+        for item in autoscalers
+    )
 
 
 def _counter(cluster: Cluster, total: int) -> Callable[[], str]:
@@ -159,5 +181,3 @@ def parts_or_all(name: str | None) -> list[str]:
         raise InputError(f"{name!r}: no such part; there are: {', '.join(END_ORDER)}")
     return [name]
 
-
-__all__ = ["PORTS", "NotHealthyError", "check_alive", "down", "push", "reset", "status", "up", "wait_synced"]

@@ -79,6 +79,8 @@ def all_parts(lab: Lab) -> list[Part]:
             [
                 Path(sys.prefix) / "bin/redis-server",
                 *("--bind", local, "--port", str(port["redis"]), "--save", "", "--appendonly", "no"),
+                # Redis writes its title over the environment that its lab is known by.
+                *("--set-proc-title", "no"),
                 *("--dir", str(folder / "tmp")),
             ],
             _tcp(port["redis"]),
@@ -288,7 +290,7 @@ def all_parts(lab: Lab) -> list[Part]:
                 *("--argocd-repo-server", repo_server, "--repo-server-plaintext"),
                 "--loglevel=warn",
             ],
-            _http(f"http://{local}:{port['applicationset-probe']}/healthz"),
+            _tcp(port["applicationset-webhook"]),
             ("applicationset-webhook", "applicationset-metrics", "applicationset-probe"),
             {**argo_env, "NAMESPACE": "argocd"},
         ),

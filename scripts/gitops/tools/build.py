@@ -81,6 +81,7 @@ def _build(checkout: Checkout, tool: Tool) -> None:
     shutil.rmtree(work, ignore_errors=True)
     (work / "bin").mkdir(parents=True)
     env = {
+        **tool.env,
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false",

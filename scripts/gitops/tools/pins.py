@@ -23,6 +23,7 @@ class _Entry(BaseModel):
     seconds: int
     binaries: dict[str, str]
     stamp: list[str] = []
+    env: dict[str, str] = {}
     links: dict[str, list[str]] = {}
     scripts: dict[str, str] = {}
     share: list[str] = []
@@ -42,6 +43,7 @@ class Tool:
     links: dict[str, list[str]]
     scripts: dict[str, str]
     share: list[str]
+    env: dict[str, str]
     ldflags: str
 
 

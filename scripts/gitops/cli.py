@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import ClassVar
 
 import click
 
@@ -11,7 +13,22 @@ from gitops.paths import Checkout
 from gitops.progress import Progress
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Lazy(click.Group):
+    """Imports a verb's module when it is asked for: `gitops service` need not load what the lab does."""
+
+    verbs: ClassVar[dict[str, str]] = {"lab": "gitops.lab.cli", "service": "gitops.service.cli"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.verbs])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.verbs:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(import_module(self.verbs[cmd_name]), cmd_name)
+        return found
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """The platform's one command.
 

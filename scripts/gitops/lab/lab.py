@@ -181,3 +181,26 @@ def parts_or_all(name: str | None) -> list[str]:
         raise InputError(f"{name!r}: no such part; there are: {', '.join(END_ORDER)}")
     return [name]
 
+
+
+def push_one_line(lab: Lab, service: str, environment: str, value: str, *, seconds: float = 120) -> float:
+    """Push a one-line change of an overlay to the origin and wait until its Application runs it.
+
+    The line is an annotation of the pods, so they are all replaced. Returns the seconds from push to Healthy.
+    """
+    from git import Repo
+
+    from gitops.lab.origin import LAB
+
+    work = lab.folder / "demo"
+    shutil.rmtree(work, ignore_errors=True)
+    with Repo.clone_from(lab.repo_url, work) as repo:
+        file = work / "overlays" / service / environment / "kustomization.yaml"
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("commonAnnotations:")]
+        file.write_text("\n".join([*lines, f"commonAnnotations: {{example.com/revision: {value}}}", ""]))
+        repo.git.add("--all")
+        commit = repo.index.commit(f"{service}/{environment}: {value}", author=LAB, committer=LAB)
+        repo.git.push("origin", "HEAD:refs/heads/main")
+    return argocd.wait_for(
+        Cluster(lab.kubeconfig), [f"{service}-{environment}"], seconds=seconds, revision=commit.hexsha, alive=lambda: check_alive(lab)
+    )

@@ -1,0 +1,170 @@
+"""`gitops lab`: parses and prints."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gitops import argocd
+from gitops.cluster import Cluster
+from gitops.errors import NotHealthyError
+from gitops.lab import lab as labs
+from gitops.lab import origin, process
+from gitops.lab.layout import Lab, default_name, find_labs
+from gitops.paths import Checkout
+from gitops.progress import Progress
+from gitops.tools.build import ensure
+
+name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
+output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+
+
+@click.group()
+def lab() -> None:
+    """The platform's real components on this machine: etcd, Kubernetes, Argo CD, sealed-secrets, on loopback."""
+
+
+def _lab(name: str) -> Lab:
+    return Lab(Checkout.find(), name)
+
+
+@lab.command()
+@name_option
+@click.option("--nodes", default=2, show_default=True, help="Nodes in each of the three zones (a new lab only).")
+@click.option("--api-port", type=click.IntRange(1024, 65535), help="The API server's port (a new lab only).")
+def up(name: str, nodes: int, api_port: int | None) -> None:
+    """Start what is not running; wait until every Application is Synced and Healthy."""
+    target, progress = _lab(name), Progress()
+    ensure(target.checkout, progress)
+    _warn_dirty(target)
+    if not labs.up(target, progress, nodes_per_zone=nodes, api_port=api_port):
+        click.echo(f"lab {name!r} is already up")
+    _print_addresses(target)
+
+
+@lab.command()
+@name_option
+@output_option
+def status(name: str, output: str) -> None:
+    """Every process and every Application; exit code 1 where one is dead or not Healthy."""
+    target = _lab(name)
+    parts = labs.status(target)
+    dead = [part.name for part in parts if not part.alive]
+    api_alive = not {"etcd", "kube-apiserver"} & set(dead)
+    apps = argocd.applications(Cluster(target.kubeconfig)) if api_alive else []
+    memory = process.memory(target)
+    if output == "json":
+        click.echo(
+            json.dumps(
+                {
+                    "lab": name,
+                    "memory_bytes": memory,
+                    "parts": [vars(part) for part in parts],
+                    "applications": [app.as_dict() for app in apps],
+                },
+                indent=2,
+            )
+        )
+    else:
+        alive = ", ".join(f"{part.name} ({part.pid})" for part in parts if part.alive)
+        click.echo(f"running: {alive or 'nothing'}; {memory / 2**20:.0f} MiB")
+        print_applications(apps)
+        if len(dead) < len(parts):
+            _print_addresses(target)
+    if dead and len(dead) == len(parts):
+        raise NotHealthyError(f"lab {name!r} is down; run: gitops lab up")
+    if dead:
+        raise process.dead_part(target, dead[0])
+    if late := [app for app in apps if not app.good]:
+        raise NotHealthyError("\n".join(f"{app.name}: {argocd.describe(app)}" for app in late))
+
+
+@lab.command()
+@name_option
+@click.option("--all", "every", is_flag=True, help="Every lab of this checkout.")
+def down(name: str, every: bool) -> None:
+    """End every process of the lab; its state stays for the next `up`."""
+    for target in find_labs(Checkout.find()) if every else [_lab(name)]:
+        count = labs.down(target)
+        click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
+
+
+@lab.command()
+@name_option
+def reset(name: str) -> None:
+    """End the lab and forget its state: ports, certificates, origin and cluster."""
+    labs.reset(_lab(name))
+    click.echo(f"lab {name!r}: forgotten")
+
+
+@lab.command()
+@click.argument("part", required=False)
+@name_option
+@click.option("--lines", default=process.TAIL_LINES, show_default=True)
+def logs(part: str | None, name: str, lines: int) -> None:
+    """The end of one PART's log, or of all of them."""
+    target = _lab(name)
+    target.settings()
+    for each in labs.parts_or_all(part):
+        click.echo(f"==> {target.log(each)}\n{process.tail(target, each, lines)}")
+
+
+@lab.command()
+@name_option
+def push(name: str) -> None:
+    """Bring this checkout's commit into the lab and wait until every Application has it."""
+    target, progress = _lab(name), Progress()
+    _warn_dirty(target)
+    commit, _ = labs.push(target)
+    labs.wait_synced(target, progress)
+    click.echo(f"the lab runs {commit[:12]}")
+
+
+@lab.command()
+@name_option
+def demo(name: str) -> None:
+    """The main job: a push to git that Argo CD syncs until every service is Healthy (what `make demo` runs)."""
+    target, progress = _lab(name), Progress()
+    ensure(target.checkout, progress)
+    _warn_dirty(target)
+    labs.up(target, progress)
+    labs.wait_synced(target, progress)
+    with progress.step("a one-line change pushed to mogle/staging: Synced and Healthy"):
+        labs.push_one_line(target, "mogle", "staging", f"demo-{int(time.time())}")
+    table = Table("phase", "seconds", box=None)
+    for step in progress.steps:
+        table.add_row(step.name, f"{step.seconds:.1f}")
+    print_applications(argocd.applications(Cluster(target.kubeconfig)))
+    Console(highlight=False).print(table)
+    _print_addresses(target)
+    click.echo("look around: gitops lab status; end it: gitops lab down   (in .venv/bin)")
+
+
+def print_applications(apps: list[argocd.AppStatus]) -> None:
+    """The table that an operator reads."""
+    table = Table("application", "sync", "health", "revision", "why", box=None)
+    for app in apps:
+        table.add_row(app.name, app.sync, app.health, app.revision[:8], app.message[:300])
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _print_addresses(target: Lab) -> None:
+    rows: dict[str, Any] = {
+        "kubectl": f"{target.checkout.relative(target.checkout.tools / 'bin/kubectl')} --kubeconfig {target.kubeconfig}",
+        "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",
+        "git origin": target.repo_url,
+        "Slack": str(target.slack_file),
+    }
+    for what, value in rows.items():
+        click.echo(f"{what + ':':<12}{value}")
+
+
+def _warn_dirty(target: Lab) -> None:
+    sha, _, changed = origin.source_commit(target)
+    if changed:
+        click.echo(f"note: the lab runs commit {sha[:12]}; {len(changed)} uncommitted files are not in it", err=True)

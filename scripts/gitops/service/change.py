@@ -1,0 +1,135 @@
+"""Making a new service, and handing one over. Either all files are written or none."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from git import Repo
+from git.exc import GitError
+
+from gitops import kustomize, yamlfile
+from gitops.errors import InputError
+from gitops.paths import Checkout
+from gitops.service import model
+from gitops.service.image import Image, resolve
+
+TEMPLATES = Path(__file__).parent / "templates"
+ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
+
+
+def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], shape: str, team: str) -> list[Path]:
+    """Write overlays/<name> and CODEOWNERS; every overlay is rendered before anything is kept.
+
+    `domains`: prod's hosts; staging gets staging.<host>. Returns the files that changed.
+    Raises InputError (all faults at once) or ExternalError (the registry), and then nothing is written.
+    """
+    existing = model.services(checkout)
+    known = model.teams(checkout)
+    if shape == "web" and not domains:
+        raise InputError("a web service needs at least one --domain")
+    if shape == "bot" and domains:
+        raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
+    hosts = {env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(domains)] for env in ENVIRONMENTS[shape]}
+    checks = [(model.check_name, (name, existing)), (model.check_team, (team, known))]
+    checks += [(model.check_domain, (host, existing)) for env in hosts for host in hosts[env]]
+    faults = []
+    for check, arguments in checks:
+        try:
+            check(*arguments)  # type: ignore[operator]
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(dict.fromkeys(faults)))
+    check_clean(checkout)
+    pinned = resolve(image)
+
+    folder = checkout.overlays / name
+    partial = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{name}."))
+    try:
+        _write(partial, name, shape, team, known[team].contact, hosts, pinned)
+        for env in ENVIRONMENTS[shape]:
+            kustomize.build(checkout, partial / env)
+        partial.chmod(0o755)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    checkout.codeowners_file.write_text(model.codeowners(checkout))
+    return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
+
+
+def _write(
+    folder: Path, name: str, shape: str, team: str, contact: str, hosts: dict[str, list[str]], image: Image
+) -> None:
+    values = {
+        "name": name, "team": team, "contact": contact, "image": image.name, "tag": image.tag, "digest": image.digest, "shape": shape,
+    }  # fmt: skip
+    (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
+    for env, domains in hosts.items():
+        overlay = folder / env
+        overlay.mkdir()
+        staging = "components:\n  - ../../../base/components/staging\n" if env == "staging" else ""
+        ingress = "patches:\n  - path: ingress.yaml\n" if domains else ""
+        more = {"namespace": f"{name}-{env}", "components": staging, "patches": ingress}
+        (overlay / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))
+        if domains:
+            rest = "".join(f"    - host: {host}\n      http: *web\n" for host in domains[1:])
+            (overlay / "ingress.yaml").write_text(_fill("ingress.yaml", {"first": domains[0], "rest": rest}))
+
+
+def _fill(name: str, values: dict[str, str]) -> str:
+    return Template((TEMPLATES / name).read_text()).substitute(values)
+
+
+def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
+    """Give a service to another team: owner.yaml, the `team` label of each overlay, CODEOWNERS.
+
+    Returns the files that changed (none where it already belongs to that team). Raises InputError.
+    """
+    known = model.teams(checkout)
+    service = next((each for each in model.services(checkout) if each.name == name), None)
+    if service is None:
+        raise InputError(f"service {name!r}: does not exist; gitops service list shows those that do")
+    model.check_team(team, known)
+    check_clean(checkout)
+    wanted: dict[Path, str] = {}
+    owner = folder_file = service.folder / "owner.yaml"
+    text = owner.read_text()
+    old_contact = yamlfile.read(owner)["contact"]
+    text = text.replace(f"team: {service.owner.team}\n", f"team: {team}\n")
+    wanted[folder_file] = text.replace(f'contact: "{old_contact}"', f'contact: "{known[team].contact}"')
+    for deployment in service.deployments:
+        file = deployment.folder / "kustomization.yaml"
+        wanted[file] = file.read_text().replace(f"      team: {service.owner.team}\n", f"      team: {team}\n")
+    before = {path: path.read_text() for path in wanted}
+    for path, content in wanted.items():
+        path.write_text(content)
+    try:
+        after = yamlfile.read_model(owner, model.Owner)
+        if (after.team, after.contact) != (team, known[team].contact):
+            raise InputError(f"{checkout.relative(owner)}: expected lines `team: NAME` and `contact: \"...\"`; edit it by hand")
+        wanted[checkout.codeowners_file] = model.codeowners(checkout)
+        before[checkout.codeowners_file] = checkout.codeowners_file.read_text()
+        checkout.codeowners_file.write_text(wanted[checkout.codeowners_file])
+    except InputError:
+        for path, content in before.items():
+            path.write_text(content)
+        raise
+    return [path for path in wanted if wanted[path] != before[path]]
+
+
+def check_clean(checkout: Checkout) -> None:
+    """Raise InputError where the working copy has uncommitted changes: what is written next is to be one change."""
+    try:
+        with Repo(checkout.root) as repo:
+            changed = repo.git.status("--porcelain").splitlines()
+    except GitError:
+        raise InputError(f"{checkout.root}: not a git working copy; clone the repository") from None
+    if changed:
+        raise InputError(
+            f"the working copy has {len(changed)} uncommitted changes (first: {changed[0][3:]})\n"
+            "fix: commit or stash them first, so that this change is a pull request of its own"
+        )

@@ -1,0 +1,76 @@
+"""`gitops service`: parses and prints."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gitops.paths import Checkout
+from gitops.service import change, model
+
+
+@click.group()
+def service() -> None:
+    """Make a service, list them, hand one over."""
+
+
+@service.command()
+@click.argument("name")
+@click.option("--image", required=True, metavar="REF", help="REGISTRY/NAME:TAG[@DIGEST]; the digest is looked up.")
+@click.option("--domain", "domains", multiple=True, metavar="HOST", help="Prod's host (repeat it for more).")
+@click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True)
+@click.option("--owner", default="platform", show_default=True, metavar="TEAM", help="A team of .github/teams.yaml.")
+def new(name: str, image: str, domains: tuple[str, ...], shape: str, owner: str) -> None:
+    """Write the files of a new service, ready to merge."""
+    checkout = Checkout.find()
+    for path in change.new(checkout, name, image=image, domains=domains, shape=shape, team=owner):
+        click.echo(f"wrote {checkout.relative(path)}")
+    click.echo(
+        f"\nnext: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'\n"
+        "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push\n"
+        "the image must listen on $PORT (8080), answer GET /healthz and /readyz, and write to /tmp alone"
+    )
+
+
+@service.command("list")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def list_services(output: str) -> None:
+    """Every service: environment, image, domains, owner."""
+    rows = [
+        {
+            "service": each.name,
+            "environment": deployment.environment,
+            "image": deployment.image,
+            "domains": list(deployment.domains),
+            "owner": each.owner.team,
+            "contact": each.owner.contact,
+        }
+        for each in model.services(Checkout.find())
+        for deployment in each.deployments
+    ]
+    if output == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("service", "environment", "image", "domains", "owner", "contact", box=None)
+    for row in rows:
+        image = str(row["image"]).partition("@")[0].rpartition("/")[2]
+        table.add_row(str(row["service"]), str(row["environment"]), image, " ".join(row["domains"]), str(row["owner"]), str(row["contact"]))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+@service.command()
+@click.argument("name")
+@click.option("--to", "team", required=True, metavar="TEAM", help="A team of .github/teams.yaml.")
+def handover(name: str, team: str) -> None:
+    """Give a service to another team: owner, labels and CODEOWNERS."""
+    checkout = Checkout.find()
+    changed = change.handover(checkout, name, team=team)
+    for path in changed:
+        click.echo(f"changed {checkout.relative(path)}")
+    if changed:
+        click.echo("\nnext: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS")
+    else:
+        click.echo(f"{name} belongs to {team} already")

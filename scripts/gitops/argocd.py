@@ -41,7 +41,9 @@ def applications(cluster: Cluster) -> list[AppStatus]:
         status = item.get("status", {})
         operation = status.get("operationState", {})
         problems = [c["message"] for c in status.get("conditions", []) if c["type"].endswith("Error")]
-        if operation.get("phase") in ("Failed", "Error") or (operation.get("phase") == "Running" and operation.get("retryCount")):
+        if operation.get("phase") in ("Failed", "Error") or (
+            operation.get("phase") == "Running" and operation.get("retryCount")
+        ):
             problems.append(operation.get("message", ""))
         problems += [
             f"{r['kind']} {r['name']}: {r['health'].get('message') or r['health']['status']}"

@@ -39,7 +39,9 @@ class Cluster:
 
     def __init__(self, kubeconfig: Path) -> None:
         settings = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=settings)
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(kubeconfig), client_configuration=settings
+        )
         settings.retries = urllib3.Retry(total=0)
         self._api = client.ApiClient(settings)
 
@@ -96,7 +98,9 @@ class Cluster:
             except (ClusterError, *_LOST):
                 time.sleep(0.5)
 
-    def _call(self, method: str, path: str, query: dict[str, str], body: Object | None = None, kind: str = "json") -> Object:
+    def _call(
+        self, method: str, path: str, query: dict[str, str], body: Object | None = None, kind: str = "json"
+    ) -> Object:
         try:
             answer = self._request(method, path, query, body, kind)
             content = json.loads(answer.read())
@@ -115,7 +119,7 @@ class Cluster:
         body: Object | None = None,
         kind: str = "json",
         read: float = REQUEST_SECONDS,
-    ) -> Any:
+    ) -> Any:  # noqa: ANN401 - the client library has no types
         serialized = self._api.param_serialize(
             method,
             path,
@@ -130,11 +134,23 @@ class Cluster:
         )
 
 
-def apply(kubectl: Path, kubeconfig: Path, objects: Sequence[Object], *, dry_run: bool = False, timeout: float = 60) -> str:
+def apply(
+    kubectl: Path, kubeconfig: Path, objects: Sequence[Object], *, dry_run: bool = False, timeout: float = 60
+) -> str:
     """Server-side apply with conflicts forced; `dry_run` asks the server without writing, fields checked strictly.
 
     Returns what kubectl printed. Raises CommandError with every complaint.
     """
     extra = ["--dry-run=server", "--validate=strict"] if dry_run else []
-    argv = [kubectl, "--kubeconfig", kubeconfig, "apply", "--server-side", "--force-conflicts", *extra, "-f", "-"]
+    argv: list[str | Path] = [
+        kubectl,
+        "--kubeconfig",
+        kubeconfig,
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        *extra,
+        "-f",
+        "-",
+    ]
     return run(argv, stdin=yaml.safe_dump_all(objects).encode(), timeout=timeout).decode()

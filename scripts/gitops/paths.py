@@ -22,7 +22,9 @@ class Checkout:
         for folder in (start, *start.parents):
             if (folder / "overlays").is_dir() and (folder / "scripts/tools/tools.yaml").is_file():
                 return cls(folder)
-        raise InputError(f"{start}: not inside a checkout of the platform (no folder above it has overlays/ and scripts/tools/)")
+        raise InputError(
+            f"{start}: not inside a checkout of the platform (no folder above it has overlays/ and scripts/tools/)"
+        )
 
     @property
     def overlays(self) -> Path:

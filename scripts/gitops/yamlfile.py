@@ -17,7 +17,7 @@ Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
     """Every mapping of a YAML stream; empty documents are left out. `source` names it in errors (InputError)."""
     try:
-        documents = [document for document in yaml.load_all(text, Loader=Loader) if document is not None]  # noqa: S506
+        documents = [document for document in yaml.load_all(text, Loader=Loader) if document is not None]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
@@ -46,7 +46,10 @@ def read_model(path: Path, model: type[Model]) -> Model:
         return model.model_validate(read(path))
     except ValidationError as error:
         lines = [
-            f"{path}: {'.'.join(str(part) for part in fault['loc']) or 'the file'}: {fault['msg']}; found {fault['input']!r}"
-            for fault in error.errors()
+            f"{path}: {_where(fault['loc'])}: {fault['msg']}; found {fault['input']!r}" for fault in error.errors()
         ]
         raise InputError("\n".join(lines)) from None
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the file"

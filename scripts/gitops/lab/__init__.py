@@ -1,12 +1,12 @@
 """The lab: the platform's real components on one machine, without containers and without root.
 
-    layout      where a lab keeps its files, and its ports
-    process     starting, finding and ending its processes
-    parts       what runs, with which flags
-    pki         its certificates and kubeconfig
-    bootstrap   what is in the cluster before Argo CD takes over
-    origin      its git repository: the working copy's commit plus the lab's own seals
-    outside     the git host and Slack's one endpoint, as a process
-    played      what EKS does and the lab has not, as a process
-    lab         up, down, status, push: all of the above put together
+layout      where a lab keeps its files, and its ports
+process     starting, finding and ending its processes
+parts       what runs, with which flags
+pki         its certificates and kubeconfig
+bootstrap   what is in the cluster before Argo CD takes over
+origin      its git repository: the working copy's commit plus the lab's own seals
+outside     the git host and Slack's one endpoint, as a process
+played      what EKS does and the lab has not, as a process
+lab         up, down, status, push: all of the above put together
 """

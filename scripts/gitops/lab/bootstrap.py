@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gitops.lab.process import wait_until
 
 REGION = "ap-northeast-2"
 ZONES = ("a", "b", "c")
-# A simulated pod is ready this long after it was scheduled and found its Secrets, and gone this long after its deletion.
+# A simulated pod is ready this long after it has a node and its Secrets, and gone this long after its deletion.
 START_UP_MS, SHUT_DOWN_MS = 1500, 1000
 # Set on a Node, kwok reports it NotReady (kwok's own stage).
 NODE_DOWN = "node-not-ready.stage.kwok.x-k8s.io"
@@ -73,7 +74,7 @@ def apply_foundations(lab: Lab) -> None:
     for item in objects:
         if item["kind"] == "CustomResourceDefinition":
             name = item["metadata"]["name"]
-            wait_until(f"{name} established", lambda name=name: _established(cluster, name), seconds=30)
+            wait_until(f"{name} established", partial(_established, cluster, name), seconds=30)
 
 
 def _established(cluster: Cluster, name: str) -> bool:

@@ -7,8 +7,6 @@ import time
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gitops import argocd
 from gitops.cluster import Cluster
@@ -16,6 +14,7 @@ from gitops.errors import NotHealthyError
 from gitops.lab import lab as labs
 from gitops.lab import origin, process
 from gitops.lab.layout import Lab, default_name, find_labs
+from gitops.output import print_table
 from gitops.paths import Checkout
 from gitops.progress import Progress
 from gitops.tools.build import ensure
@@ -136,26 +135,21 @@ def demo(name: str) -> None:
     labs.wait_synced(target, progress)
     with progress.step("a one-line change pushed to mogle/staging: Synced and Healthy"):
         labs.push_one_line(target, "mogle", "staging", f"demo-{int(time.time())}")
-    table = Table("phase", "seconds", box=None)
-    for step in progress.steps:
-        table.add_row(step.name, f"{step.seconds:.1f}")
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
-    Console(highlight=False).print(table)
+    print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
     _print_addresses(target)
     click.echo("look around: gitops lab status; end it: gitops lab down   (in .venv/bin)")
 
 
 def print_applications(apps: list[argocd.AppStatus]) -> None:
     """The table that an operator reads."""
-    table = Table("application", "sync", "health", "revision", "why", box=None)
-    for app in apps:
-        table.add_row(app.name, app.sync, app.health, app.revision[:8], app.message[:300])
-    Console(highlight=False, soft_wrap=True).print(table)
+    rows = [[app.name, app.sync, app.health, app.revision[:8], app.message[:300]] for app in apps]
+    print_table(["application", "sync", "health", "revision", "why"], rows)
 
 
 def _print_addresses(target: Lab) -> None:
     rows: dict[str, Any] = {
-        "kubectl": f"{target.checkout.relative(target.checkout.tools / 'bin/kubectl')} --kubeconfig {target.kubeconfig}",
+        "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
         "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",
         "git origin": target.repo_url,
         "Slack": str(target.slack_file),

@@ -18,9 +18,23 @@ from gitops.progress import Progress
 # Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.
 SYNC_SECONDS = 600.0
 # Ended in this order, so that nothing writes a page of errors into its log while its server goes first.
-END_ORDER = ("argocd-notifications", "argocd-applicationset-controller", "argocd-application-controller", "argocd-server",
-             "argocd-repo-server", "sealed-secrets", "metrics-server", "played", "kwok", "kube-scheduler",
-             "kube-controller-manager", "kube-apiserver", "outside", "redis", "etcd")  # fmt: skip
+END_ORDER = (
+    "argocd-notifications",
+    "argocd-applicationset-controller",
+    "argocd-application-controller",
+    "argocd-server",
+    "argocd-repo-server",
+    "sealed-secrets",
+    "metrics-server",
+    "played",
+    "kwok",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "outside",
+    "redis",
+    "etcd",
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,9 @@ class PartStatus:
     pid: int | None
 
 
-def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None, wait: bool = True) -> bool:
+def up(
+    lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None, wait: bool = True
+) -> bool:
     """Start what is not running, and wait until every Application is Synced and Healthy. False: all of it already ran.
 
     Raises InputError (no commit, a name or port that cannot be), MachineError (a port is taken), NotHealthyError (a
@@ -42,7 +58,9 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
     if not lab.exists:
         lab.create(nodes_per_zone, api_port)
     elif api_port and api_port != lab.settings().ports["api"]:
-        raise InputError(f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}; gitops lab reset forgets that")
+        raise InputError(
+            f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}; gitops lab reset forgets that"
+        )
     settings = lab.settings()
     (lab.folder / "tmp").mkdir(exist_ok=True)
     (lab.folder / "argocd").mkdir(exist_ok=True)
@@ -85,7 +103,9 @@ def _start(lab: Lab, parts: Iterable[Part]) -> None:
 
 def _ready(lab: Lab, parts: list[Part]) -> None:
     for part in parts:
-        process.wait_until(f"{part.name} answers", part.ready, seconds=READY_SECONDS, alive=lambda: check_alive(lab, parts))
+        process.wait_until(
+            f"{part.name} answers", part.ready, seconds=READY_SECONDS, alive=lambda: check_alive(lab, parts)
+        )
 
 
 def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:
@@ -121,7 +141,9 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
     with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, len(expected))):
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     with progress.step("every HorizontalPodAutoscaler reads its metrics"):
-        process.wait_until("every HorizontalPodAutoscaler is active", lambda: _scaling_active(cluster), seconds=limit, alive=alive)
+        process.wait_until(
+            "every HorizontalPodAutoscaler is active", lambda: _scaling_active(cluster), seconds=limit, alive=alive
+        )
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     return time.monotonic() - began
 
@@ -129,7 +151,9 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
 def _scaling_active(cluster: Cluster) -> bool:
     autoscalers = cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers")
     return all(
-        any(c["type"] == "ScalingActive" and c["status"] == "True" for c in item.get("status", {}).get("conditions", []))
+        any(
+            c["type"] == "ScalingActive" and c["status"] == "True" for c in item.get("status", {}).get("conditions", [])
+        )
         for item in autoscalers
     )
 
@@ -182,7 +206,6 @@ def parts_or_all(name: str | None) -> list[str]:
     return [name]
 
 
-
 def push_one_line(lab: Lab, service: str, environment: str, value: str, *, seconds: float = 120) -> float:
     """Push a one-line change of an overlay to the origin and wait until its Application runs it.
 
@@ -202,5 +225,9 @@ def push_one_line(lab: Lab, service: str, environment: str, value: str, *, secon
         commit = repo.index.commit(f"{service}/{environment}: {value}", author=LAB, committer=LAB)
         repo.git.push("origin", "HEAD:refs/heads/main")
     return argocd.wait_for(
-        Cluster(lab.kubeconfig), [f"{service}-{environment}"], seconds=seconds, revision=commit.hexsha, alive=lambda: check_alive(lab)
+        Cluster(lab.kubeconfig),
+        [f"{service}-{environment}"],
+        seconds=seconds,
+        revision=commit.hexsha,
+        alive=lambda: check_alive(lab),
     )

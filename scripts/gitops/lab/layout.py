@@ -46,7 +46,9 @@ class Lab:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", self.name):
-            raise InputError(f"{self.name!r}: a lab's name is lower-case letters, digits and hyphens, at most 32 of them")
+            raise InputError(
+                f"{self.name!r}: a lab's name is lower-case letters, digits and hyphens, at most 32 of them"
+            )
 
     @property
     def folder(self) -> Path:
@@ -85,7 +87,7 @@ class Lab:
             raise InputError(f"lab {self.name!r}: never started; run: gitops lab up") from None
 
     def create(self, nodes_per_zone: int, api_port: int | None = None) -> Settings:
-        """Choose free ports and new credentials, and remember them. Raises MachineError where a wished port is taken."""
+        """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
         if api_port:
             check_free("api", api_port)
         settings = Settings(
@@ -125,7 +127,9 @@ def check_free(what: str, port: int) -> None:
 def _owner(port: int) -> str:
     for process in psutil.process_iter():
         try:
-            if any(c.laddr and c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections()):
+            if any(
+                c.laddr and c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections()
+            ):
                 return f" by process {process.pid} ({process.name()})"
         except (psutil.Error, OSError):
             continue

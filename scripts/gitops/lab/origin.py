@@ -66,7 +66,9 @@ def push(lab: Lab) -> str:
             _seal_all(lab, work)
             repo.git.add("--all", "--force")
             if not repo.head.is_valid() or repo.index.diff("HEAD"):
-                repo.index.commit(f"{subject}\n\nThe lab's address and seals on top of {sha}.", author=LAB, committer=LAB)
+                repo.index.commit(
+                    f"{subject}\n\nThe lab's address and seals on top of {sha}.", author=LAB, committer=LAB
+                )
                 repo.git.push("origin", "HEAD:refs/heads/main")
             return repo.head.commit.hexsha
     except GitError as error:

@@ -33,13 +33,13 @@ class Handler(BaseHTTPRequestHandler):
     lab: Lab
     pushing = threading.Lock()
 
-    def do_GET(self) -> None:  # noqa: N802, D102
+    def do_GET(self) -> None:  # noqa: D102
         self._route()
 
-    def do_POST(self) -> None:  # noqa: N802, D102
+    def do_POST(self) -> None:  # noqa: D102
         self._route()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, D102
+    def log_message(self, format: str, *args: object) -> None:  # noqa: D102
         print(f"{self.command} {self.path} {args[1] if len(args) > 1 else ''}", flush=True)
 
     def _route(self) -> None:
@@ -143,7 +143,13 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
                     "added": [change.b_path for change in diff if change.new_file],
                     "removed": [change.a_path for change in diff if change.deleted_file],
                     "modified": sorted(
-                        {p for change in diff if not change.new_file and not change.deleted_file for p in (change.a_path, change.b_path) if p}
+                        {
+                            p
+                            for change in diff
+                            if not change.new_file and not change.deleted_file
+                            for p in (change.a_path, change.b_path)
+                            if p
+                        }
                     ),
                 }
             ]
@@ -155,7 +161,13 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
         "deleted": new == EMPTY,
         "commits": commits,
         "head_commit": commits[-1] if commits else None,
-        "repository": {"name": "gitops", "full_name": "platform/gitops", "html_url": page, "clone_url": lab.repo_url, "default_branch": "main"},
+        "repository": {
+            "name": "gitops",
+            "full_name": "platform/gitops",
+            "html_url": page,
+            "clone_url": lab.repo_url,
+            "default_branch": "main",
+        },
     }
     body = json.dumps(event).encode()
     settings = lab.settings()

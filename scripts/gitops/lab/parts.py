@@ -210,10 +210,14 @@ def all_parts(lab: Lab) -> list[Part]:
             2,
             # The controller reads in-cluster settings only: a namespace of its own, with them where it looks.
             [
-                "unshare", "-Urm", "sh", "-ceu",
+                "unshare",
+                "-Urm",
+                "sh",
+                "-ceu",
                 'at=/var/run/secrets/kubernetes.io/serviceaccount; mount -t tmpfs tmpfs /var/run; mkdir -p "$at"; '
                 'cp "$1"/* "$at"; shift; exec "$@"',
-                "sealed-secrets", folder / "in-cluster",
+                "sealed-secrets",
+                folder / "in-cluster",
                 tool("sealed-secrets-controller"),
                 f"--listen-addr={local}:{port['sealed-secrets']}",
                 f"--listen-metrics-addr={local}:{port['sealed-secrets-metrics']}",
@@ -227,7 +231,7 @@ def all_parts(lab: Lab) -> list[Part]:
                 "KUBERNETES_SERVICE_PORT": str(port["api"]),
                 "POD_NAMESPACE": "kube-system",
             },
-        ),  # fmt: skip
+        ),
         Part(
             "argocd-repo-server",
             2,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,14 @@ class Kubelet:
                 return
             waiting = {"reason": "CreateContainerConfigError", "message": message}
             statuses = [
-                {"name": c["name"], "image": c["image"], "imageID": "", "ready": False, "restartCount": 0, "state": {"waiting": waiting}}
+                {
+                    "name": c["name"],
+                    "image": c["image"],
+                    "imageID": "",
+                    "ready": False,
+                    "restartCount": 0,
+                    "state": {"waiting": waiting},
+                }
                 for c in pod["spec"]["containers"]
             ]
             self._cluster.patch(f"{path}/status", {"status": {"containerStatuses": statuses}}, kind="strategic")
@@ -146,7 +153,7 @@ class Health(BaseHTTPRequestHandler):
 
     threads: tuple[threading.Thread, ...] = ()
 
-    def do_GET(self) -> None:  # noqa: N802, D102
+    def do_GET(self) -> None:  # noqa: D102
         alive = all(thread.is_alive() for thread in self.threads)
         self.send_response(200 if alive else 500)
         self.end_headers()
@@ -160,7 +167,11 @@ def main() -> None:
     lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
     cluster = Cluster(lab.kubeconfig)
     kubelet = Kubelet(cluster)
-    jobs = [(kubelet.follow_sources, ("secrets",)), (kubelet.follow_sources, ("configmaps",)), (kubelet.follow_pods, ())]
+    jobs: list[tuple[Callable[..., None], tuple[str, ...]]] = [
+        (kubelet.follow_sources, ("secrets",)),
+        (kubelet.follow_sources, ("configmaps",)),
+        (kubelet.follow_pods, ()),
+    ]
     threads = [threading.Thread(target=target, args=args, daemon=True) for target, args in jobs]
     threads.append(threading.Thread(target=follow_ingresses, args=(cluster,), daemon=True))
     for thread in threads:

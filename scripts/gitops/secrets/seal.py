@@ -42,7 +42,7 @@ def seal(key: rsa.RSAPublicKey, namespace: str, name: str, value: bytes) -> str:
 
 
 def sealed_secret(namespace: str, name: str, encrypted: dict[str, str]) -> dict[str, Any]:
-    """The SealedSecret object for values that `seal` returned, by key. The overlay's kustomization sets the namespace."""
+    """The SealedSecret for values that `seal` returned, by key. The overlay's kustomization sets the namespace."""
     return {
         "apiVersion": "bitnami.com/v1alpha1",
         "kind": "SealedSecret",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from string import Template
 
@@ -33,30 +34,36 @@ def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], sh
         raise InputError("a web service needs at least one --domain")
     if shape == "bot" and domains:
         raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
-    hosts = {env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(domains)] for env in ENVIRONMENTS[shape]}
-    checks = [(model.check_name, (name, existing)), (model.check_team, (team, known))]
-    checks += [(model.check_domain, (host, existing)) for env in hosts for host in hosts[env]]
+    hosts = {
+        env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(domains)]
+        for env in ENVIRONMENTS[shape]
+    }
+    checks: list[Callable[[], None]] = [
+        lambda: model.check_name(name, existing),
+        lambda: model.check_team(team, known),
+        *(partial(model.check_domain, host, existing) for env in hosts for host in hosts[env]),
+    ]
     faults = []
-    for check, arguments in checks:
+    for check in checks:
         try:
-            check(*arguments)  # type: ignore[operator]
+            check()
         except InputError as error:
             faults.append(str(error))
     if faults:
-        raise InputError("\n".join(dict.fromkeys(faults)))
+        raise InputError("\n".join(faults))
     check_clean(checkout)
     pinned = resolve(image)
 
     folder = checkout.overlays / name
-    partial = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{name}."))
+    draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{name}."))
     try:
-        _write(partial, name, shape, team, known[team].contact, hosts, pinned)
+        _write(draft, name, shape, team, known[team].contact, hosts, pinned)
         for env in ENVIRONMENTS[shape]:
-            kustomize.build(checkout, partial / env)
-        partial.chmod(0o755)
-        partial.rename(folder)
+            kustomize.build(checkout, draft / env)
+        draft.chmod(0o755)
+        draft.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
     checkout.codeowners_file.write_text(model.codeowners(checkout))
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
 
@@ -64,9 +71,8 @@ def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], sh
 def _write(
     folder: Path, name: str, shape: str, team: str, contact: str, hosts: dict[str, list[str]], image: Image
 ) -> None:
-    values = {
-        "name": name, "team": team, "contact": contact, "image": image.name, "tag": image.tag, "digest": image.digest, "shape": shape,
-    }  # fmt: skip
+    values = {"name": name, "shape": shape, "team": team, "contact": contact}
+    values |= {"image": image.name, "tag": image.tag, "digest": image.digest}
     (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
     for env, domains in hosts.items():
         overlay = folder / env
@@ -96,11 +102,11 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     model.check_team(team, known)
     check_clean(checkout)
     wanted: dict[Path, str] = {}
-    owner = folder_file = service.folder / "owner.yaml"
+    owner = service.folder / "owner.yaml"
     text = owner.read_text()
     old_contact = yamlfile.read(owner)["contact"]
     text = text.replace(f"team: {service.owner.team}\n", f"team: {team}\n")
-    wanted[folder_file] = text.replace(f'contact: "{old_contact}"', f'contact: "{known[team].contact}"')
+    wanted[owner] = text.replace(f'contact: "{old_contact}"', f'contact: "{known[team].contact}"')
     for deployment in service.deployments:
         file = deployment.folder / "kustomization.yaml"
         wanted[file] = file.read_text().replace(f"      team: {service.owner.team}\n", f"      team: {team}\n")
@@ -110,7 +116,9 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     try:
         after = yamlfile.read_model(owner, model.Owner)
         if (after.team, after.contact) != (team, known[team].contact):
-            raise InputError(f"{checkout.relative(owner)}: expected lines `team: NAME` and `contact: \"...\"`; edit it by hand")
+            raise InputError(
+                f'{checkout.relative(owner)}: expected lines `team: NAME` and `contact: "..."`; edit it by hand'
+            )
         wanted[checkout.codeowners_file] = model.codeowners(checkout)
         before[checkout.codeowners_file] = checkout.codeowners_file.read_text()
         checkout.codeowners_file.write_text(wanted[checkout.codeowners_file])

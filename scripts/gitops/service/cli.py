@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from gitops.output import print_table
 from gitops.paths import Checkout
 from gitops.service import change, model
 
@@ -39,26 +38,35 @@ def new(name: str, image: str, domains: tuple[str, ...], shape: str, owner: str)
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def list_services(output: str) -> None:
     """Every service: environment, image, domains, owner."""
-    rows = [
-        {
-            "service": each.name,
-            "environment": deployment.environment,
-            "image": deployment.image,
-            "domains": list(deployment.domains),
-            "owner": each.owner.team,
-            "contact": each.owner.contact,
-        }
-        for each in model.services(Checkout.find())
-        for deployment in each.deployments
-    ]
+    found = [(each, deployment) for each in model.services(Checkout.find()) for deployment in each.deployments]
     if output == "json":
+        rows = [
+            {
+                "service": each.name,
+                "environment": deployment.environment,
+                "image": deployment.image,
+                "domains": list(deployment.domains),
+                "owner": each.owner.team,
+                "contact": each.owner.contact,
+            }
+            for each, deployment in found
+        ]
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("service", "environment", "image", "domains", "owner", "contact", box=None)
-    for row in rows:
-        image = str(row["image"]).partition("@")[0].rpartition("/")[2]
-        table.add_row(str(row["service"]), str(row["environment"]), image, " ".join(row["domains"]), str(row["owner"]), str(row["contact"]))
-    Console(highlight=False, soft_wrap=True).print(table)
+    print_table(
+        ["service", "environment", "image", "owner", "contact", "domains"],
+        [
+            [
+                each.name,
+                deployment.environment,
+                deployment.image.partition("@")[0].rpartition("/")[2],
+                each.owner.team,
+                each.owner.contact,
+                " ".join(deployment.domains) or "-",
+            ]
+            for each, deployment in found
+        ],
+    )
 
 
 @service.command()
@@ -71,6 +79,8 @@ def handover(name: str, team: str) -> None:
     for path in changed:
         click.echo(f"changed {checkout.relative(path)}")
     if changed:
-        click.echo("\nnext: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS")
+        click.echo(
+            "\nnext: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS"
+        )
     else:
         click.echo(f"{name} belongs to {team} already")

@@ -11,8 +11,29 @@ from gitops.errors import ExternalError, InputError
 
 # Tags that are moved by habit. What a name like these points to today is not what runs tomorrow.
 MUTABLE_TAGS = frozenset(
-    "latest main master trunk dev develop development staging stage prod production stable edge nightly release canary "
-    "beta alpha next current snapshot".split()
+    [
+        "latest",
+        "main",
+        "master",
+        "trunk",
+        "dev",
+        "develop",
+        "development",
+        "staging",
+        "stage",
+        "prod",
+        "production",
+        "stable",
+        "edge",
+        "nightly",
+        "release",
+        "canary",
+        "beta",
+        "alpha",
+        "next",
+        "current",
+        "snapshot",
+    ]
 )
 # The grammar of github.com/distribution/reference.
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?::[0-9]+)?"
@@ -24,7 +45,12 @@ _REFERENCE = re.compile(
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com")
 _ACCEPT = ", ".join(
     f"application/vnd.{kind}+json"
-    for kind in ("oci.image.index.v1", "oci.image.manifest.v1", "docker.distribution.manifest.list.v2", "docker.distribution.manifest.v2")
+    for kind in (
+        "oci.image.index.v1",
+        "oci.image.manifest.v1",
+        "docker.distribution.manifest.list.v2",
+        "docker.distribution.manifest.v2",
+    )
 )
 SECONDS = 15.0
 
@@ -49,7 +75,9 @@ def resolve(reference: str) -> Image:
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:
-        raise InputError(f"image {reference!r}: malformed; expected REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:<64 hex digits>")
+        raise InputError(
+            f"image {reference!r}: malformed; expected REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:<64 hex digits>"
+        )
     name, tag, digest = found["name"], found["tag"], found["digest"]
     if not tag:
         raise InputError(f"image {reference!r}: no tag; name the version, such as {name}:1.2.3")
@@ -63,7 +91,11 @@ def _digest(name: str, tag: str) -> str:
     if not path or not re.search(r"[.:]|^localhost$", host):
         host, path = "registry-1.docker.io", name if path else f"library/{name}"
     try:
-        found = _ecr_digest(*ecr.groups(), path, tag) if (ecr := _ECR.fullmatch(host)) else _registry_digest(host, path, tag)
+        found = (
+            _ecr_digest(ecr[1], ecr[2], path, tag)
+            if (ecr := _ECR.fullmatch(host))
+            else _registry_digest(host, path, tag)
+        )
     except Exception as error:
         if isinstance(error, ExternalError):
             raise

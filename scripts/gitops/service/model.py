@@ -111,23 +111,32 @@ def check_name(name: str, existing: list[Service]) -> None:
             "may have 63"
         )
     if any(service.name == name for service in existing):
-        raise InputError(f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder")
+        raise InputError(
+            f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder"
+        )
 
 
 def check_domain(domain: str, existing: list[Service]) -> None:
     """Raise InputError unless `domain` can be a new service's."""
     if "*" in domain:
-        raise InputError(f"domain {domain!r}: wildcards are not allowed, they would take other services' hosts; name each host")
+        raise InputError(
+            f"domain {domain!r}: wildcards are not allowed, they would take other services' hosts; name each host"
+        )
     if "_" in domain:
         raise InputError(f"domain {domain!r}: underscores are not allowed in host names; use a hyphen")
     labels = domain.split(".")
-    if len(domain) > 253 or len(labels) < 2 or not all(len(l) <= 63 and DNS_LABEL.fullmatch(l) for l in labels):
+    if (
+        len(domain) > 253
+        or len(labels) < 2
+        or not all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in labels)
+    ):
         raise InputError(f"domain {domain!r}: not a host name; expected one such as shop.example.com, in lower case")
     for service in existing:
         for deployment in service.deployments:
             if domain in deployment.domains:
                 raise InputError(
-                    f"domain {domain!r}: belongs to {service.name} ({deployment.environment}; contact {service.owner.contact})"
+                    f"domain {domain!r}: belongs to {service.name} "
+                    f"({deployment.environment}; contact {service.owner.contact})"
                 )
 
 

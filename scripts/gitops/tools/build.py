@@ -91,7 +91,12 @@ def _build(checkout: Checkout, tool: Tool) -> None:
     go = go_binary()
     out = work / "built"
     out.mkdir()
-    run([go, "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", "tool"], cwd=tool.folder, env=env, timeout=BUILD_TIMEOUT)
+    run(
+        [go, "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", "tool"],
+        cwd=tool.folder,
+        env=env,
+        timeout=BUILD_TIMEOUT,
+    )
     for built, name in tool.binaries.items():
         (out / built).rename(work / "bin" / name)
     for target, names in tool.links.items():
@@ -148,6 +153,8 @@ def _only_one(lock: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() - began > BUILD_TIMEOUT:
-                    raise MachineError(f"{lock}: another build has held the tool cache for {BUILD_TIMEOUT:g} s") from None
+                    raise MachineError(
+                        f"{lock}: another build has held the tool cache for {BUILD_TIMEOUT:g} s"
+                    ) from None
                 time.sleep(0.5)
         yield

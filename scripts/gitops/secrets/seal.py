@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -39,13 +38,3 @@ def seal(key: rsa.RSAPublicKey, namespace: str, name: str, value: bytes) -> str:
     # The nonce may be constant because the key is used once.
     sealed = AESGCM(session).encrypt(b"\0" * 12, value, None)
     return base64.b64encode(len(wrapped).to_bytes(2, "big") + wrapped + sealed).decode()
-
-
-def sealed_secret(namespace: str, name: str, encrypted: dict[str, str]) -> dict[str, Any]:
-    """The SealedSecret for values that `seal` returned, by key. The overlay's kustomization sets the namespace."""
-    return {
-        "apiVersion": "bitnami.com/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {"name": name},
-        "spec": {"encryptedData": encrypted, "template": {"metadata": {"name": name, "namespace": namespace}}},
-    }

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from git import Actor, Repo
+
+from gitops.paths import Checkout
+from tests.fakes.registry import Registry
+
+ROOT = Path(__file__).parent.parent
+GITOPS = Path(sys.prefix) / "bin/gitops"
+TEST = Actor("test", "test@example.com")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden renders instead of comparing")
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test can reach a real account by accident."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GITHUB_", "GH_", "SLACK_", "KUBECONFIG")):
+            monkeypatch.delenv(name)
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+def gitops(checkout: Checkout, *words: str, timeout: float = 300, **env: str) -> Ran:
+    """Run the real command in a checkout, as its user would."""
+    done = subprocess.run(
+        [str(GITOPS), *words],
+        cwd=checkout.root,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def commit_all(checkout: Checkout, message: str = "change") -> str:
+    with Repo(checkout.root) as repo:
+        repo.git.add("--all")
+        return repo.index.commit(message, author=TEST, committer=TEST).hexsha
+
+
+def clone(folder: Path) -> Checkout:
+    """A scratch checkout with this working copy's files, all committed, and its tools."""
+    with Repo.clone_from(ROOT, folder) as repo, Repo(ROOT) as mine:
+        for line in mine.git.ls_files("--modified", "--others", "--exclude-standard").splitlines():
+            source, target = ROOT / line, folder / line
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+                target.chmod(source.stat().st_mode)
+            else:
+                target.unlink(missing_ok=True)
+        (folder / ".tools").symlink_to(ROOT / ".tools")
+        repo.git.add("--all")
+        if repo.index.diff("HEAD"):
+            repo.index.commit("the working copy", author=TEST, committer=TEST)
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Checkout:
+    return Checkout(ROOT)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Checkout:
+    return clone(tmp_path / "clone")
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    fake = Registry()
+    yield fake
+    fake.close()
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(scratch: Checkout) -> Run:
+    return lambda *words, **env: gitops(scratch, *words, **env)

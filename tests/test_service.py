@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from gitops import kustomize
+from gitops.paths import Checkout
+from gitops.service import model
+from tests.conftest import Run, commit_all
+from tests.fakes.registry import Registry
+
+DIGEST = "sha256:" + "a" * 64
+IMAGE = f"ghcr.io/team/shop:1.2.3@{DIGEST}"
+
+
+def status(checkout: Checkout) -> str:
+    return subprocess.check_output(["git", "status", "--porcelain"], cwd=checkout.root, text=True)
+
+
+def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Checkout, run: Run) -> None:
+    done = run("service", "new", "shop", "--image", IMAGE, "--domain", "shop.example.com", "--owner", "bots")
+    assert done.code == 0, done.err
+    assert "next: git switch -c shop" in done.out
+    changed = subprocess.check_output(
+        ["git", "status", "--porcelain", "--untracked-files=all"], cwd=scratch.root, text=True
+    ).splitlines()
+    assert sorted(line[3:] for line in changed) == [
+        ".github/CODEOWNERS",
+        "overlays/shop/owner.yaml",
+        "overlays/shop/prod/ingress.yaml",
+        "overlays/shop/prod/kustomization.yaml",
+        "overlays/shop/staging/ingress.yaml",
+        "overlays/shop/staging/kustomization.yaml",
+    ]
+    assert "/overlays/shop/ @ft-platform/bots\n" in scratch.codeowners_file.read_text()
+    rendered = kustomize.build(scratch, scratch.overlays / "shop/prod")
+    pod = next(item for item in rendered if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == IMAGE
+    hosts = [r["host"] for item in rendered if item["kind"] == "Ingress" for r in item["spec"]["rules"]]
+    assert hosts == ["shop.example.com"]
+
+
+def test_a_new_bot_has_prod_alone_and_no_domain(scratch: Checkout, run: Run) -> None:
+    assert run("service", "new", "ping-bot", "--image", IMAGE, "--shape", "bot").code == 0
+    rendered = kustomize.build(scratch, scratch.overlays / "ping-bot/prod")
+    kinds = {item["kind"] for item in rendered}
+    assert "Ingress" not in kinds
+    assert "Service" not in kinds
+    assert not (scratch.overlays / "ping-bot/staging").exists()
+
+
+def test_a_tag_is_resolved_to_its_digest_in_its_registry(scratch: Checkout, run: Run, registry: Registry) -> None:
+    registry.images["team/shop:1.10"] = DIGEST
+    done = run("service", "new", "shop", "--image", f"{registry.host}/team/shop:1.10", "--domain", "shop.example.com")
+    assert done.code == 0, done.err
+    text = (scratch.overlays / "shop/prod/kustomization.yaml").read_text()
+    assert f'newTag: "1.10"\n    digest: {DIGEST}\n' in text
+
+
+def test_list_shows_environment_image_domains_and_owner(run: Run) -> None:
+    rows = json.loads(run("service", "list", "--output", "json").out)
+    assert {row["service"] for row in rows} == {
+        "mogle", "evaluation-metrics", "benefit", "notice-bot", "jobs-bot", "umbrella",
+    }  # fmt: skip
+    mogle = next(row for row in rows if (row["service"], row["environment"]) == ("mogle", "prod"))
+    assert mogle["owner"] == "community"
+    assert "mogle.example.com" in mogle["domains"]
+    assert "@sha256:" in mogle["image"]
+    assert "mogle.example.com" in run("service", "list").out
+
+
+def test_handover_changes_owner_labels_and_codeowners(scratch: Checkout, run: Run) -> None:
+    done = run("service", "handover", "mogle", "--to", "benefit")
+    assert done.code == 0, done.err
+    assert sorted(line[3:] for line in status(scratch).splitlines()) == [
+        ".github/CODEOWNERS",
+        "overlays/mogle/owner.yaml",
+        "overlays/mogle/prod/kustomization.yaml",
+        "overlays/mogle/staging/kustomization.yaml",
+    ]
+    service = next(each for each in model.services(scratch) if each.name == "mogle")
+    assert (service.owner.team, service.owner.contact) == ("benefit", "#benefit-dev")
+    assert "/overlays/mogle/ @ft-platform/benefit\n" in scratch.codeowners_file.read_text()
+    labels = {item["metadata"]["labels"]["team"] for item in kustomize.build(scratch, scratch.overlays / "mogle/prod")}
+    assert labels == {"benefit"}
+    commit_all(scratch)
+    again = run("service", "handover", "mogle", "--to", "benefit")
+    assert (again.code, status(scratch)) == (0, "")
+    assert "belongs to benefit already" in again.out
+
+
+OK = ["--domain", "shop.example.com"]
+BAD = {
+    "name is no DNS label": (["Shop_1", "--image", IMAGE, *OK], 2, "service name 'Shop_1': not a DNS label"),
+    "name exists": (["mogle", "--image", IMAGE, *OK], 2, "service name 'mogle': exists already (overlays/mogle)"),
+    "name too long": (["x" * 56, "--image", IMAGE, *OK], 2, "56 characters; at most 55"),
+    "image without tag": (["shop", "--image", "ghcr.io/a/b", *OK], 2, "image 'ghcr.io/a/b': no tag"),
+    "image with a mutable tag": (["shop", "--image", "ghcr.io/a/b:latest", *OK], 2, "the tag 'latest' is mutable"),
+    "image malformed": (["shop", "--image", "ghcr.io/A b:1", *OK], 2, "malformed; expected REGISTRY/NAME:TAG"),
+    "domain of another service": (
+        ["shop", "--image", IMAGE, "--domain", "api.mogle.example.com"],
+        2,
+        "domain 'api.mogle.example.com': belongs to mogle (prod; contact #mogle-dev)",
+    ),
+    "domain with a wildcard": (["shop", "--image", IMAGE, "--domain", "*.example.com"], 2, "wildcards are not allowed"),
+    "domain with an underscore": (["shop", "--image", IMAGE, "--domain", "a_b.example.com"], 2, "underscores are not"),
+    "unknown owner": (
+        ["shop", "--image", IMAGE, *OK, "--owner", "nobody"],
+        2,
+        "owner 'nobody': unknown; .github/teams",
+    ),
+    "web without a domain": (["shop", "--image", IMAGE], 2, "a web service needs at least one --domain"),
+    "registry out of reach": (
+        ["shop", "--image", "127.0.0.1:9/a/b:1.0", *OK],
+        4,
+        "fix: give the digest: --image 127.0.0.1:9/a/b:1.0@sha256:",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_bad_input_is_one_clear_message_and_nothing_is_written(scratch: Checkout, run: Run, fault: str) -> None:
+    words, code, message = BAD[fault]
+    done = run("service", "new", *words)
+    assert message in done.err
+    assert done.code == code
+    assert status(scratch) == ""
+
+
+def test_a_tag_that_the_registry_has_not_is_an_error(scratch: Checkout, run: Run, registry: Registry) -> None:
+    done = run("service", "new", "shop", "--image", f"{registry.host}/a/b:9.9", *OK)
+    assert done.code == 4
+    assert "has no such tag" in done.err
+    assert status(scratch) == ""
+
+
+def test_a_dirty_working_copy_is_refused(scratch: Checkout, run: Run) -> None:
+    (scratch.root / "README.md").write_text("changed")
+    done = run("service", "new", "shop", "--image", IMAGE, *OK)
+    assert done.code == 2
+    assert "the working copy has 1 uncommitted changes (first: README.md)" in done.err
+    assert not (scratch.overlays / "shop").exists()
+
+
+def test_outside_of_a_checkout_is_said(scratch: Checkout) -> None:
+    from tests.conftest import gitops
+
+    done = gitops(Checkout(scratch.root.parent), "service", "list")
+    assert done.code == 2
+    assert "not inside a checkout" in done.err

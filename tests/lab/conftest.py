@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from git import Repo
+
+from gitops import argocd
+from gitops.cluster import Cluster
+from gitops.lab import lab as labs
+from gitops.lab.layout import Lab
+from tests.conftest import TEST, clone, gitops
+
+NAME = "test"
+
+
+class Running:
+    """The one lab of the test run, and a working copy of its origin."""
+
+    def __init__(self, lab: Lab, work: Path) -> None:
+        self.lab, self.work = lab, work
+        self.cluster = Cluster(lab.kubeconfig)
+
+    def push(self, message: str = "change") -> str:
+        """Commit everything in the working copy and push it to the origin's main."""
+        with Repo(self.work) as repo:
+            repo.git.add("--all")
+            commit = repo.index.commit(message, author=TEST, committer=TEST)
+            repo.git.push("origin", "HEAD:refs/heads/main")
+            return commit.hexsha
+
+    def wait(self, *names: str, revision: str | None = None, seconds: float = 90) -> float:
+        return argocd.wait_for(
+            self.cluster, names, seconds=seconds, revision=revision, alive=lambda: labs.check_alive(self.lab)
+        )
+
+    def app(self, name: str) -> argocd.AppStatus:
+        return next(app for app in argocd.applications(self.cluster) if app.name == name)
+
+    def overlay(self, name: str) -> Path:
+        service, _, environment = name.rpartition("-")
+        return self.work / "overlays" / service / environment
+
+    def edit(self, name: str, old: str, new: str, file: str = "kustomization.yaml") -> None:
+        path = self.overlay(name) / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    checkout = clone(tmp_path_factory.mktemp("lab") / "clone")
+    lab = Lab(checkout, NAME)
+    demo = gitops(checkout, "lab", "demo", "--name", NAME, timeout=580)
+    try:
+        assert demo.code == 0, demo.err
+        print(demo.out)
+        work = tmp_path_factory.mktemp("origin") / "work"
+        Repo.clone_from(lab.repo_url, work).close()
+        yield Running(lab, work)
+    finally:
+        labs.down(lab)
+        shutil.rmtree(lab.folder, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""Every command that the documentation shows is run, in its order, in a clone of its own with a lab of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gitops.lab import lab as labs
+from gitops.lab.layout import Lab
+from tests.conftest import GITOPS, ROOT, clone, commit_all
+
+pytestmark = pytest.mark.lab
+
+# `make test` is this very run, and `make demo` is `gitops lab demo` behind the tools' build: the lab of the other tests
+# is started by it.
+NOT_RUN_AGAIN = {"make test", "make demo"}
+
+
+def commands() -> list[str]:
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    blocks = [block for file in files for block in re.findall(r"```sh\n(.*?)```", file.read_text(), re.DOTALL)]
+    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+    return list(dict.fromkeys(lines))
+
+
+def test_every_command_of_the_documentation_works(tmp_path: Path) -> None:
+    assert set(commands()) >= NOT_RUN_AGAIN
+    checkout = clone(tmp_path / "clone")
+    env = {**os.environ, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}
+    try:
+        for command in commands():
+            if command in NOT_RUN_AGAIN:
+                continue
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=checkout.root, env=env, capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            commit_all(checkout, command)
+    finally:
+        labs.down(Lab(checkout, "default"))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gitops.command import CommandError, run
+from gitops.errors import InputError, MachineError
+from gitops.lab.layout import PORTS, Lab, check_free
+from gitops.lab.played import references
+from gitops.paths import Checkout
+from gitops.secrets.seal import seal
+from gitops.tools import build, pins
+from tests.conftest import ROOT, gitops
+
+
+def test_every_tool_has_a_pinned_version_and_a_key(checkout: Checkout) -> None:
+    tools = {tool.name: tool for tool in pins.load(checkout)}
+    assert tools["kubernetes"].module == "k8s.io/kubernetes"
+    assert tools["argocd"].module == "github.com/argoproj/argo-cd/v3"
+    assert "gitVersion=v1.36.3" in tools["kubernetes"].ldflags
+    assert len({tool.key for tool in tools.values()}) == len(tools)
+
+
+def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path: Path) -> None:
+    source = (checkout.tools / "bin/kustomize").resolve().parent.parent
+    cached = tmp_path / source.name
+    shutil.copytree(source, cached)
+    build.verify(cached)
+    with (cached / "bin/kustomize").open("r+b") as binary:
+        binary.seek(1000)
+        binary.write(b"corrupt")
+    with pytest.raises(
+        MachineError, match=r"bin/kustomize: the tool cache is corrupt: expected sha256:\w+, found sha256"
+    ) as found:
+        build.verify(cached)
+    assert f"fix: rm -rf {cached} && make tools" in str(found.value)
+    (cached / "bin/kustomize").unlink()
+    with pytest.raises(MachineError, match="found no file"):
+        build.verify(cached)
+
+
+def test_a_missing_system_program_is_said_before_anything_else(tmp_path: Path) -> None:
+    for program in ("bash", "env", "git"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    done = subprocess.run(
+        [ROOT / "scripts/preflight"], env={"PATH": str(tmp_path), "PYTHON": "no-python"}, capture_output=True, text=True
+    )
+    assert done.returncode == 3
+    assert "this machine lacks:" in done.stderr
+    assert "Python 3.11 or newer" in done.stderr
+    assert "unshare (apt: util-linux)" in done.stderr
+    assert "- git" not in done.stderr
+
+
+def test_a_taken_port_is_named_with_its_owner(scratch: Checkout) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(MachineError, match=rf"port {port} \(api\) is taken by process {os.getpid()}"):
+            check_free("api", port)
+        done = gitops(scratch, "lab", "up", "--api-port", str(port))
+    assert done.code == 3
+    assert f"port {port} (api) is taken" in done.err
+    assert "fix: end that program" in done.err
+    assert not (scratch.labs / "default/lab.json").exists()
+
+
+def test_two_labs_get_different_ports_and_keep_their_own(scratch: Checkout) -> None:
+    one, two = Lab(scratch, "one").create(2), Lab(scratch, "two").create(2)
+    assert set(one.ports) == set(PORTS)
+    assert not set(one.ports.values()) & set(two.ports.values())
+    assert Lab(scratch, "one").settings() == one
+    assert (scratch.labs / "one/lab.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_lab_that_never_was_is_said(scratch: Checkout) -> None:
+    for verb in ("status", "logs", "push"):
+        done = gitops(scratch, "lab", verb, "--name", "never")
+        assert done.code == 2
+        assert "lab 'never': never started; run: gitops lab up" in done.err
+    with pytest.raises(InputError, match="a lab's name is"):
+        Lab(scratch, "../up")
+
+
+def test_references_are_what_a_kubelet_waits_for() -> None:
+    pod: dict[str, Any] = {
+        "spec": {
+            "containers": [
+                {
+                    "env": [
+                        {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "maybe", "key": "k", "optional": True}}},
+                    ],
+                    "envFrom": [{"configMapRef": {"name": "c"}}],
+                }
+            ],
+            "volumes": [
+                {"secret": {"secretName": "v"}},
+                {"projected": {"sources": [{"configMap": {"name": "p"}}, {"secret": {"name": "q"}}]}},
+            ],
+        }
+    }
+    assert list(references(pod)) == [
+        ("secrets", "s", "k"),
+        ("configmaps", "c", None),
+        ("secrets", "v", None),
+        ("configmaps", "p", None),
+        ("secrets", "q", None),
+    ]
+
+
+def test_a_seal_opens_only_under_its_own_name() -> None:
+    import base64
+
+    key = rsa.generate_private_key(65537, 2048)
+    raw = base64.b64decode(seal(key.public_key(), "mogle-prod", "s", b"value"))
+    size = int.from_bytes(raw[:2], "big")
+
+    def opened(label: bytes) -> bytes:
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label)
+        return AESGCM(key.decrypt(raw[2 : 2 + size], oaep)).decrypt(b"\0" * 12, raw[2 + size :], None)
+
+    assert opened(b"mogle-prod/s") == b"value"
+    with pytest.raises(ValueError, match="failed"):
+        opened(b"mogle-staging/s")
+
+
+def test_commands_fail_with_their_own_words_and_in_time() -> None:
+    with pytest.raises(CommandError, match="exited with 3\nbad"):
+        run(["sh", "-c", "echo bad >&2; exit 3"], timeout=5)
+    with pytest.raises(CommandError, match=r"gave no answer within 0\.2 s"):
+        run(["sh", "-c", "sleep 60 & wait"], timeout=0.2)
+    with pytest.raises(MachineError, match="no-such-program: not found"):
+        run(["no-such-program"], timeout=1)

@@ -54,7 +54,6 @@ class Kubelet:
         self._cluster = cluster
         self._keys: dict[tuple[str, str, str], set[str]] = {}
         self._waiting: dict[tuple[str, str], Object] = {}
-        self._told: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     def follow_sources(self, kind: str) -> None:
@@ -80,7 +79,6 @@ class Kubelet:
             if event == "DELETED" or not pending or started:
                 with self._lock:
                     self._waiting.pop(at, None)
-                    self._told.pop(at, None)
                 continue
             with self._lock:
                 self._waiting[at] = pod
@@ -104,9 +102,10 @@ class Kubelet:
         path = f"/api/v1/namespaces/{at[0]}/pods/{at[1]}"
         with self._lock:
             message = self.missing(pod)
-            if message and self._told.get(at) == message:
-                return
-            self._told[at] = message or ""
+        status = pod.get("status", {})
+        if message and ("podIP" not in status or message in _told(status)):
+            # Not yet created by kwok, which would write over it, or told already.
+            return
         try:
             if message is None:
                 self._cluster.patch(path, {"metadata": {"annotations": {FOUND: "found"}}})
@@ -127,10 +126,13 @@ class Kubelet:
             print(f"pod {at[0]}/{at[1]} waits: {message}", flush=True)
         except ClusterError as error:
             # Gone or changed meanwhile: its next event comes here again.
-            with self._lock:
-                self._told.pop(at, None)
             if error.status != 404:
                 print(f"pod {at[0]}/{at[1]}: {error}", flush=True)
+
+
+def _told(status: Object) -> set[str]:
+    waiting = [container.get("state", {}).get("waiting", {}) for container in status.get("containerStatuses", [])]
+    return {state.get("message", "") for state in waiting}
 
 
 def follow_ingresses(cluster: Cluster) -> None:

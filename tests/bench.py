@@ -54,7 +54,7 @@ def _start_and_push(target: Lab) -> None:
 
 def _floor(target: Lab, number: int) -> float:
     """The same one-line change by hand, in a namespace that Argo CD does not know."""
-    kubectl = [target.checkout.tool("kubectl"), "--kubeconfig", target.kubeconfig]
+    kubectl: list[str | Path] = [target.checkout.tool("kubectl"), "--kubeconfig", target.kubeconfig]
     source = target.folder / "seed/overlays/mogle/staging"
     copy = source.parent / "floor"
     copy.mkdir(exist_ok=True)

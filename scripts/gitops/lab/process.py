@@ -21,7 +21,7 @@ TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"
 TAIL_LINES = 12
 
 
-def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> psutil.Process:
+def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
     """Start a part that outlives this command. Its output goes to its log."""
     log = lab.log(part)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -35,21 +35,30 @@ def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return psutil.Process(process.pid)
+    # The kernel shows a program's environment a moment after Popen returns: until then the part would count as dead.
+    deadline = time.monotonic() + 5
+    while process.poll() is None and not _part_of(lab, psutil.Process(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def running(lab: Lab) -> dict[str, list[psutil.Process]]:
     """The lab's living processes by part; a part's first process is the one that was started first."""
     found: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-            if environment.get(TAG) != str(lab.folder) or process.status() == psutil.STATUS_ZOMBIE:
-                continue
-        except (psutil.Error, OSError):
-            continue
-        found.setdefault(environment.get(PART, "?"), []).append(process)
+        if part := _part_of(lab, process):
+            found.setdefault(part, []).append(process)
     return {part: sorted(processes, key=lambda p: (p.create_time(), p.pid)) for part, processes in found.items()}
+
+
+def _part_of(lab: Lab, process: psutil.Process) -> str | None:
+    """Which part of the lab a living process is, or belongs to."""
+    try:
+        environment = process.environ()
+        if environment.get(TAG) != str(lab.folder) or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return environment.get(PART, "?")
+    except (psutil.Error, OSError):
+        return None
 
 
 def end_all(lab: Lab, *, order: Sequence[str] = (), patience: float = 10.0) -> int:

@@ -137,11 +137,12 @@ class Cluster:
 def apply(
     kubectl: Path, kubeconfig: Path, objects: Sequence[Object], *, dry_run: bool = False, timeout: float = 60
 ) -> str:
-    """Server-side apply with conflicts forced; `dry_run` asks the server without writing, fields checked strictly.
+    """Server-side apply with conflicts forced; `dry_run` asks the server without writing, fields checked strictly,
+    and a warning is an error.
 
     Returns what kubectl printed. Raises CommandError with every complaint.
     """
-    extra = ["--dry-run=server", "--validate=strict"] if dry_run else []
+    extra = ["--dry-run=server", "--validate=strict", "--warnings-as-errors"] if dry_run else []
     argv: list[str | Path] = [
         kubectl,
         "--kubeconfig",

@@ -159,11 +159,9 @@ def test_every_overlay_passes_the_api_server_and_pod_security(running: Running, 
     for item in rendered:
         if item["kind"] == "Deployment":
             template = item["spec"]["template"]
-            meta = {"name": "dry-run", "labels": template["metadata"]["labels"]}
+            meta = {"name": "dry-run", "namespace": name, "labels": template["metadata"]["labels"]}
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
-            path = f"/api/v1/namespaces/{name}/pods"
-            answer = running.cluster.create(path, pod, dryRun="All", fieldValidation="Strict")
-            assert answer["kind"] == "Pod"
+            apply(kubectl, running.lab.kubeconfig, [pod], dry_run=True)
 
 
 def test_the_same_dry_run_refuses_what_is_not_restricted(running: Running) -> None:
@@ -173,6 +171,14 @@ def test_the_same_dry_run_refuses_what_is_not_restricted(running: Running) -> No
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry-run"}, "spec": spec}
     with pytest.raises(ClusterError, match="violates PodSecurity"):
         running.cluster.create("/api/v1/namespaces/mogle-prod/pods", pod, dryRun="All")
+    # Of a Deployment Pod Security only warns.
+    meta = {"name": "dry-run", "namespace": "mogle-prod"}
+    labels = {"matchLabels": {"a": "b"}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": spec}
+    warned = {"selector": labels, "template": template}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": warned}
+    with pytest.raises(CommandError, match="would violate PodSecurity"):
+        apply(running.lab.checkout.tool("kubectl"), running.lab.kubeconfig, [body], dry_run=True)
     typo = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "mogle-prod"}, "dat": {}}
     with pytest.raises(CommandError, match="dat"):
         apply(running.lab.checkout.tool("kubectl"), running.lab.kubeconfig, [typo], dry_run=True)

@@ -124,7 +124,8 @@ def _link(checkout: Checkout, tools: list[Tool]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     wanted: dict[Path, Path] = {}
     for tool in tools:
-        folder = _folder(checkout, tool)
+        # Resolved: .tools may itself be a link from a checkout that will be gone one day.
+        folder = _folder(checkout, tool).resolve()
         wanted |= {bin_folder / file.name: file for file in (folder / "bin").iterdir()}
         if tool.share:
             wanted[share / tool.name] = folder / "share" / tool.name

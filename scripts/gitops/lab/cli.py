@@ -119,7 +119,7 @@ def push(name: str) -> None:
     """Bring this checkout's commit into the lab and wait until every Application has it."""
     target, progress = _lab(name), Progress()
     _warn_dirty(target)
-    commit, _ = labs.push(target)
+    commit = labs.push(target)
     labs.wait_synced(target, progress)
     click.echo(f"the lab runs {commit[:12]}")
 
@@ -131,8 +131,8 @@ def demo(name: str) -> None:
     target, progress = _lab(name), Progress()
     ensure(target.checkout, progress)
     _warn_dirty(target)
-    labs.up(target, progress)
-    labs.wait_synced(target, progress)
+    if not labs.up(target, progress):
+        labs.wait_synced(target, progress)
     with progress.step("a one-line change pushed to mogle/staging: Synced and Healthy"):
         labs.push_one_line(target, "mogle", "staging", f"demo-{int(time.time())}")
     print_applications(argocd.applications(Cluster(target.kubeconfig)))

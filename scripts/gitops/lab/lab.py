@@ -46,9 +46,7 @@ class PartStatus:
     pid: int | None
 
 
-def up(
-    lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None, wait: bool = True
-) -> bool:
+def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None) -> bool:
     """Start what is not running, and wait until every Application is Synced and Healthy. False: all of it already ran.
 
     Raises InputError (no commit, a name or port that cannot be), MachineError (a port is taken), NotHealthyError (a
@@ -86,8 +84,7 @@ def up(
         if not seeded:
             origin.push(lab)
         bootstrap.apply_root(lab, lab.folder / "seed")
-    if wait:
-        wait_synced(lab, progress)
+    wait_synced(lab, progress)
     return True
 
 
@@ -190,11 +187,10 @@ def status(lab: Lab) -> list[PartStatus]:
     ]
 
 
-def push(lab: Lab) -> tuple[str, float]:
-    """Send the working copy's commit to the origin. Returns main's commit there and when it was pushed (monotonic)."""
+def push(lab: Lab) -> str:
+    """Send the working copy's commit to the origin. Returns main's commit there."""
     check_alive(lab)
-    commit = origin.push(lab)
-    return commit, time.monotonic()
+    return origin.push(lab)
 
 
 def parts_or_all(name: str | None) -> list[str]:

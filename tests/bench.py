@@ -83,8 +83,7 @@ def _growth(target: Lab) -> None:
         made = size
         commit_all(target.checkout)
         began = time.monotonic()
-        labs.push(target)
-        labs.wait_synced(target, Progress(), seconds=1800)
+        labs.push(target, Progress(), seconds=1800)
         seconds, memory = time.monotonic() - began, process.memory(target)
         print(f"growth: services={size} seconds={seconds:.1f} memory={memory / 2**20:.0f} MiB", flush=True)
 

@@ -6,9 +6,12 @@ import subprocess
 import pytest
 
 from gitops import kustomize
+from gitops.errors import ExternalError
 from gitops.paths import Checkout
 from gitops.service import model
+from gitops.service.image import resolve
 from tests.conftest import Run, commit_all
+from tests.fakes.aws import ecr_server
 from tests.fakes.registry import Registry
 
 DIGEST = "sha256:" + "a" * 64
@@ -49,6 +52,49 @@ def test_a_new_bot_has_prod_alone_and_no_domain(scratch: Checkout, run: Run) -> 
     assert "Ingress" not in kinds
     assert "Service" not in kinds
     assert not (scratch.overlays / "ping-bot/staging").exists()
+
+
+def test_an_image_with_its_own_port_and_health_check(scratch: Checkout, run: Run) -> None:
+    words = ["--domain", "shop.example.com", "--port", "3000", "--health", "/status"]
+    done = run("service", "new", "shop", "--image", IMAGE, *words)
+    assert done.code == 0, done.err
+    assert "the image must listen on 3000, answer GET /status" in done.out
+    for env in ("staging", "prod"):
+        rendered = kustomize.build(scratch, scratch.overlays / "shop" / env)
+        [app] = next(item for item in rendered if item["kind"] == "Deployment")["spec"]["template"]["spec"][
+            "containers"
+        ]
+        assert app["ports"] == [{"name": "http", "containerPort": 3000}]
+        assert app["env"] == [{"name": "PORT", "value": "3000"}]
+        probes = {probe: app[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+        assert all(probe == {"path": "/status", "port": "http"} for probe in probes.values())
+        ingress = next(item for item in rendered if item["kind"] == "Ingress")
+        assert ingress["metadata"]["annotations"] == {"alb.ingress.kubernetes.io/healthcheck-path": "/status"}
+    assert run("service", "list").code == 0
+
+
+def test_a_draft_that_a_kill_left_behind_is_no_service_and_goes(scratch: Checkout, run: Run) -> None:
+    draft = scratch.overlays / ".shop.abc/prod"
+    draft.mkdir(parents=True)
+    assert "shop" not in run("service", "list").out
+    assert run("service", "new", "shop", "--image", IMAGE, *OK).code == 0
+    assert not draft.exists()
+
+
+def test_a_tag_is_resolved_to_its_digest_in_ecr(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ecr_server(monkeypatch) as client:
+        client.create_repository(repositoryName="shop")
+        media_type = "application/vnd.oci.image.manifest.v1+json"
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, "config": {}, "layers": []})
+        put = client.put_image(repositoryName="shop", imageManifest=manifest, imageTag="1.10")
+        name = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/shop"
+        assert str(resolve(f"{name}:1.10")) == f"{name}:1.10@{put['image']['imageId']['imageDigest']}"
+        with pytest.raises(ExternalError, match="has no such tag"):
+            resolve(f"{name}:1.11")
+        with pytest.raises(ExternalError, match="has no such tag"):
+            resolve(f"{name}-none:1.11")
+    with pytest.raises(ExternalError, match=r"cannot be asked for the digest \(EndpointConnectionError\)\nfix: give"):
+        resolve(f"{name}:1.10")
 
 
 def test_a_tag_is_resolved_to_its_digest_in_its_registry(scratch: Checkout, run: Run, registry: Registry) -> None:
@@ -112,6 +158,8 @@ BAD = {
         "owner 'nobody': unknown; .github/teams",
     ),
     "web without a domain": (["shop", "--image", IMAGE], 2, "a web service needs at least one --domain"),
+    "port of root": (["shop", "--image", IMAGE, *OK, "--port", "80"], 2, "port 80: expected 1024 to 65535"),
+    "health is no path": (["shop", "--image", IMAGE, *OK, "--health", "a b"], 2, "health 'a b': expected a path such"),
     "registry out of reach": (
         ["shop", "--image", "127.0.0.1:9/a/b:1.0", *OK],
         4,

@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.command import CommandError, run
 from gitops.errors import InputError, MachineError
+from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.lab.played import references
 from gitops.paths import Checkout
@@ -90,6 +93,25 @@ def test_a_lab_that_never_was_is_said(scratch: Checkout) -> None:
         assert "lab 'never': never started; run: gitops lab up" in done.err
     with pytest.raises(InputError, match="a lab's name is"):
         Lab(scratch, "../up")
+
+
+def test_a_part_is_seen_while_it_starts_another_program(scratch: Checkout) -> None:
+    target = Lab(scratch, "exec")
+    script = "import os, sys; n = int(sys.argv[2]); n or os.execv('/bin/sleep', ['sleep', '60']); "
+    script += "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1], sys.argv[1], str(n - 1)])"
+    try:
+        process.start(target, "part", [sys.executable, "-c", script, script, "20"], {})
+        deadline = time.monotonic() + 10
+        looks, name = 0, ""
+        while name != "sleep" and time.monotonic() < deadline:
+            looks += 1
+            [found] = process.running(target)["part"]
+            name = found.name()
+        assert name == "sleep"
+        assert looks > 1
+    finally:
+        assert process.end_all(target) == 1
+    assert process.running(target) == {}
 
 
 def test_references_are_what_a_kubelet_waits_for() -> None:

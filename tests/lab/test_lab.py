@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from gitops import argocd, kustomize
-from gitops.cluster import ClusterError, apply
+from gitops.cluster import Cluster, ClusterError, apply
 from gitops.command import CommandError
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.bootstrap import NODE_DOWN, START_UP_MS
+from gitops.lab.layout import Lab
+from gitops.lab.parts import PARTS
 from tests.conftest import GITOPS, ROOT, gitops
 from tests.lab.conftest import Running
 
@@ -182,6 +184,44 @@ def test_the_same_dry_run_refuses_what_is_not_restricted(running: Running) -> No
     typo = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "mogle-prod"}, "dat": {}}
     with pytest.raises(CommandError, match="dat"):
         apply(running.lab.checkout.tool("kubectl"), running.lab.kubeconfig, [typo], dry_run=True)
+
+
+def test_a_service_in_demand_gets_more_pods(running: Running) -> None:
+    name = "evaluation-metrics-staging"
+    autoscaler = f"/apis/autoscaling/v2/namespaces/{name}/horizontalpodautoscalers/web"
+    least = running.cluster.get(autoscaler)["spec"]["minReplicas"]
+    assert len(pods(running, name)) == least
+    for pod in pods(running, name):
+        busy = {"metadata": {"annotations": {"kwok.x-k8s.io/usage-cpu": "500m"}}}
+        running.cluster.patch(f"/api/v1/namespaces/{name}/pods/{pod['metadata']['name']}", busy)
+    took = until("more pods are ready", lambda: sum(map(ready, pods(running, name))) > least, seconds=90)
+    print(f"ten times the use to more ready pods: {took:.1f} s")
+    # Argo CD does not fight over replicas: git has none.
+    running.wait(name)
+    assert len(pods(running, name)) > least
+
+
+def test_another_lab_runs_beside_it(running: Running) -> None:
+    """Its first Application suffices: that all turn Healthy is what `running` has shown."""
+    other = Lab(running.lab.checkout, "other")
+    up = subprocess.Popen([str(GITOPS), "lab", "up", "--name", "other"], cwd=running.lab.checkout.root)
+    try:
+        until("its root Application is Synced", lambda: other_root(other), seconds=120)
+        assert set(process.running(other)) == set(process.running(running.lab)) == set(PARTS)
+    finally:
+        up.kill()
+        up.wait()
+        assert gitops(running.lab.checkout, "lab", "down", "--name", "other").code == 0
+    assert process.running(other) == {}
+    running.wait("root", *overlays())
+
+
+def other_root(other: Lab) -> bool:
+    try:
+        found = argocd.applications(Cluster(other.kubeconfig))
+    except (ClusterError, OSError):
+        return False
+    return any(app.name == "root" and app.sync == "Synced" for app in found)
 
 
 def test_a_drained_node_moves_its_pods_and_keeps_the_budgets(running: Running) -> None:

@@ -119,8 +119,7 @@ def push(name: str) -> None:
     """Bring this checkout's commit into the lab and wait until every Application has it."""
     target, progress = _lab(name), Progress()
     _warn_dirty(target)
-    commit = labs.push(target)
-    labs.wait_synced(target, progress)
+    commit = labs.push(target, progress)
     click.echo(f"the lab runs {commit[:12]}")
 
 

@@ -12,29 +12,11 @@ from gitops.cluster import Cluster, ClusterError
 from gitops.errors import InputError
 from gitops.lab import bootstrap, origin, pki, process
 from gitops.lab.layout import Lab, check_free
-from gitops.lab.parts import READY_SECONDS, Part, all_parts
+from gitops.lab.parts import PARTS, READY_SECONDS, Part, all_parts
 from gitops.progress import Progress
 
 # Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.
 SYNC_SECONDS = 600.0
-# Ended in this order, so that nothing writes a page of errors into its log while its server goes first.
-END_ORDER = (
-    "argocd-notifications",
-    "argocd-applicationset-controller",
-    "argocd-application-controller",
-    "argocd-server",
-    "argocd-repo-server",
-    "sealed-secrets",
-    "metrics-server",
-    "played",
-    "kwok",
-    "kube-scheduler",
-    "kube-controller-manager",
-    "kube-apiserver",
-    "outside",
-    "redis",
-    "etcd",
-)
 
 
 @dataclass(frozen=True)
@@ -109,18 +91,9 @@ def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:
     """Raise NotHealthyError that names the first dead part, with the end of its log."""
     alive = process.running(lab)
     for part in parts or all_parts(lab):
-        if part.name not in alive:
+        # A second look: a part that changes its namespace cannot be seen for a moment.
+        if part.name not in alive and part.name not in process.running(lab):
             raise process.dead_part(lab, part.name)
-
-
-def expected_applications(lab: Lab) -> list[str]:
-    """The names that the origin's overlays must give: root, and one for each overlays/<service>/<environment>."""
-    from git import Repo
-
-    with Repo(lab.origin) as repo:
-        listed = repo.git.ls_tree("-d", "-r", "--name-only", "refs/heads/main", "overlays/").splitlines()
-    folders = [path.split("/") for path in listed]
-    return ["root", *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
 
 
 def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -> float:
@@ -129,7 +102,7 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
 
     Returns the seconds that it took.
     """
-    cluster, expected = Cluster(lab.kubeconfig), expected_applications(lab)
+    cluster, expected = Cluster(lab.kubeconfig), origin.applications(lab)
     limit, began = seconds or SYNC_SECONDS, time.monotonic()
 
     def alive() -> None:
@@ -167,7 +140,7 @@ def _counter(cluster: Cluster, total: int) -> Callable[[], str]:
 
 def down(lab: Lab) -> int:
     """End every process of the lab and keep its state. Returns how many there were."""
-    return process.end_all(lab, order=END_ORDER)
+    return process.end_all(lab, order=list(reversed(PARTS)))
 
 
 def reset(lab: Lab) -> int:
@@ -187,18 +160,31 @@ def status(lab: Lab) -> list[PartStatus]:
     ]
 
 
-def push(lab: Lab) -> str:
-    """Send the working copy's commit to the origin. Returns main's commit there."""
+def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> str:
+    """Send the working copy's commit to the origin and wait until every Application has it. Returns main's commit."""
     check_alive(lab)
-    return origin.push(lab)
+    before = origin.main(lab)
+    commit = origin.push(lab)
+    cluster, touched = Cluster(lab.kubeconfig), origin.touched(lab, before, commit)
+    if touched:
+        with progress.step(f"{len(touched)} Applications at {commit[:12]}"):
+            argocd.wait_for(
+                cluster,
+                touched,
+                seconds=seconds or SYNC_SECONDS,
+                revision=commit,
+                alive=lambda: check_alive(lab),
+            )
+    wait_synced(lab, progress, seconds=seconds)
+    return commit
 
 
 def parts_or_all(name: str | None) -> list[str]:
     """Check a part's name for `logs`. Raises InputError for one that does not exist."""
     if name is None:
-        return list(reversed(END_ORDER))
-    if name not in END_ORDER:
-        raise InputError(f"{name!r}: no such part; there are: {', '.join(END_ORDER)}")
+        return list(PARTS)
+    if name not in PARTS:
+        raise InputError(f"{name!r}: no such part; there are: {', '.join(PARTS)}")
     return [name]
 
 

@@ -46,6 +46,35 @@ def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
         raise InputError(f"{lab.checkout.root}: the lab runs a commit, and there is none; commit first") from None
 
 
+def main(lab: Lab) -> str:
+    """The commit of the origin's main."""
+    with Repo(lab.origin) as repo:
+        return repo.heads["main"].commit.hexsha
+
+
+def applications(lab: Lab) -> list[str]:
+    """The names that the origin's overlays must give: root, and one for each overlays/<service>/<environment>."""
+    with Repo(lab.origin) as repo:
+        listed = repo.git.ls_tree("-d", "-r", "--name-only", "refs/heads/main", "overlays/").splitlines()
+    folders = [path.split("/") for path in listed]
+    return ["root", *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
+
+
+def touched(lab: Lab, before: str, after: str) -> list[str]:
+    """The Applications that Argo CD renders again between two commits of the origin.
+
+    The rule is apps/services.yaml's `manifest-generate-paths: .;/base`; root has no such rule and follows every commit.
+    """
+    if before == after:
+        return []
+    with Repo(lab.origin) as repo:
+        paths = [path.split("/") for path in repo.git.diff("--name-only", before, after).splitlines()]
+    if any(path[0] == "base" for path in paths):
+        return applications(lab)
+    overlays = {f"{path[1]}-{path[2]}" for path in paths if path[0] == "overlays" and len(path) > 3}
+    return [name for name in applications(lab) if name == "root" or name in overlays]
+
+
 def push(lab: Lab) -> str:
     """Bring the origin's main to the working copy's commit plus the lab's own changes. Returns main's commit.
 

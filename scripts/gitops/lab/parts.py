@@ -12,6 +12,13 @@ from pathlib import Path
 
 from gitops.lab.layout import Lab
 
+# In the order of their start; they end in the opposite one, so that nothing writes a page of errors into its log while
+# its server goes first.
+PARTS = (
+    "etcd", "redis", "outside", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "played",
+    "metrics-server", "sealed-secrets", "argocd-repo-server", "argocd-server", "argocd-application-controller",
+    "argocd-applicationset-controller", "argocd-notifications",
+)  # fmt: skip
 # What a lab waits for at most until one part answers. Reached only on a machine that is far too small.
 READY_SECONDS = 90.0
 

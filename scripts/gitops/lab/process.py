@@ -19,6 +19,7 @@ from gitops.lab.layout import Lab
 
 TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"
 TAIL_LINES = 12
+EXEC_SECONDS = 2.0
 
 
 def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
@@ -26,7 +27,7 @@ def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str
     log = lab.log(part)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
-        process = subprocess.Popen(
+        subprocess.Popen(
             [str(word) for word in argv],
             env={**os.environ, **env, TAG: str(lab.folder), PART: part},
             cwd=lab.folder,
@@ -35,10 +36,6 @@ def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # The kernel shows a program's environment a moment after Popen returns: until then the part would count as dead.
-    deadline = time.monotonic() + 5
-    while process.poll() is None and not _part_of(lab, psutil.Process(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.005)
 
 
 def running(lab: Lab) -> dict[str, list[psutil.Process]]:
@@ -53,12 +50,29 @@ def running(lab: Lab) -> dict[str, list[psutil.Process]]:
 def _part_of(lab: Lab, process: psutil.Process) -> str | None:
     """Which part of the lab a living process is, or belongs to."""
     try:
-        environment = process.environ()
+        environment = _environment(process)
         if environment.get(TAG) != str(lab.folder) or process.status() == psutil.STATUS_ZOMBIE:
             return None
         return environment.get(PART, "?")
     except (psutil.Error, OSError):
         return None
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """What a process was started with. While it executes another program the kernel shows neither environment nor
+    command line, for longer the slower the disk is: read again, or a part that is starting would be called dead and
+    `down` would leave it behind. Kernel threads and zombies never have them.
+    """
+    deadline = time.monotonic() + EXEC_SECONDS
+    while True:
+        found: dict[str, str] = process.environ()
+        if found or time.monotonic() > deadline:
+            return found
+        if process.cmdline():  # shown after the environment, which is there by now if there is any
+            return dict(process.environ())
+        if process.pid == 2 or process.ppid() in (0, 2) or process.status() == psutil.STATUS_ZOMBIE:
+            return found
+        time.sleep(0.002)
 
 
 def end_all(lab: Lab, *, order: Sequence[str] = (), patience: float = 10.0) -> int:

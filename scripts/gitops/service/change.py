@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -20,28 +22,46 @@ from gitops.service.image import Image, resolve
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
+HEALTH_ANNOTATION = "alb.ingress.kubernetes.io/healthcheck-path"
 
 
-def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], shape: str, team: str) -> list[Path]:
+@dataclass(frozen=True)
+class Wanted:
+    """What a new service is to be. `domains` are prod's hosts; staging gets staging.<host>.
+
+    `port` and `health` only where the image does not listen on $PORT (8080) or answers its probes on another path
+    than /healthz and /readyz.
+    """
+
+    name: str
+    image: str
+    domains: Sequence[str]
+    shape: str
+    team: str
+    port: int | None = None
+    health: str | None = None
+
+    @property
+    def hosts(self) -> dict[str, list[str]]:
+        """The hosts of each environment."""
+        return {
+            env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(self.domains)]
+            for env in ENVIRONMENTS[self.shape]
+        }
+
+
+def new(checkout: Checkout, wanted: Wanted) -> list[Path]:
     """Write overlays/<name> and CODEOWNERS; every overlay is rendered before anything is kept.
 
-    `domains`: prod's hosts; staging gets staging.<host>. Returns the files that changed.
-    Raises InputError (all faults at once) or ExternalError (the registry), and then nothing is written.
+    Returns the files that changed. Raises InputError (all faults at once) or ExternalError (the registry), and then
+    nothing is written.
     """
-    existing = model.services(checkout)
-    known = model.teams(checkout)
-    if shape == "web" and not domains:
-        raise InputError("a web service needs at least one --domain")
-    if shape == "bot" and domains:
-        raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
-    hosts = {
-        env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(domains)]
-        for env in ENVIRONMENTS[shape]
-    }
+    existing, known, name = model.services(checkout), model.teams(checkout), wanted.name
     checks: list[Callable[[], None]] = [
+        lambda: _check_shape(wanted),
         lambda: model.check_name(name, existing),
-        lambda: model.check_team(team, known),
-        *(partial(model.check_domain, host, existing) for env in hosts for host in hosts[env]),
+        lambda: model.check_team(wanted.team, known),
+        *(partial(model.check_domain, host, existing) for hosts in wanted.hosts.values() for host in hosts),
     ]
     faults = []
     for check in checks:
@@ -52,13 +72,15 @@ def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], sh
     if faults:
         raise InputError("\n".join(faults))
     check_clean(checkout)
-    pinned = resolve(image)
+    pinned = resolve(wanted.image)
 
     folder = checkout.overlays / name
+    for killed in checkout.overlays.glob(f".{name}.*"):
+        shutil.rmtree(killed)
     draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{name}."))
     try:
-        _write(draft, name, shape, team, known[team].contact, hosts, pinned)
-        for env in ENVIRONMENTS[shape]:
+        _write(draft, wanted, known[wanted.team].contact, pinned)
+        for env in ENVIRONMENTS[wanted.shape]:
             kustomize.build(checkout, draft / env)
         draft.chmod(0o755)
         draft.rename(folder)
@@ -68,22 +90,54 @@ def new(checkout: Checkout, name: str, *, image: str, domains: Sequence[str], sh
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
 
 
-def _write(
-    folder: Path, name: str, shape: str, team: str, contact: str, hosts: dict[str, list[str]], image: Image
-) -> None:
-    values = {"name": name, "shape": shape, "team": team, "contact": contact}
+def _check_shape(wanted: Wanted) -> None:
+    if wanted.shape == "web" and not wanted.domains:
+        raise InputError("a web service needs at least one --domain")
+    if wanted.shape == "bot" and wanted.domains:
+        raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
+    if wanted.port is not None and not 1024 <= wanted.port <= 65535:
+        raise InputError(f"port {wanted.port}: expected 1024 to 65535; an image that is not root has no lower ones")
+    if wanted.health is not None and not re.fullmatch(r"/[\w./~%-]*", wanted.health):
+        raise InputError(f"health {wanted.health!r}: expected a path such as /status")
+
+
+def _write(folder: Path, wanted: Wanted, contact: str, image: Image) -> None:
+    values = {"name": wanted.name, "shape": wanted.shape, "team": wanted.team, "contact": contact}
     values |= {"image": image.name, "tag": image.tag, "digest": image.digest}
     (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
-    for env, domains in hosts.items():
+    contract = _contract(wanted)
+    for env, domains in wanted.hosts.items():
         overlay = folder / env
         overlay.mkdir()
-        staging = "components:\n  - ../../../base/components/staging\n" if env == "staging" else ""
-        ingress = "patches:\n  - path: ingress.yaml\n" if domains else ""
-        more = {"namespace": f"{name}-{env}", "components": staging, "patches": ingress}
-        (overlay / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))
+        patches = ""
         if domains:
+            health = f"\n  annotations:\n    {HEALTH_ANNOTATION}: {wanted.health}" if wanted.health else ""
             rest = "".join(f"    - host: {host}\n      http: *web\n" for host in domains[1:])
-            (overlay / "ingress.yaml").write_text(_fill("ingress.yaml", {"first": domains[0], "rest": rest}))
+            more = {"first": domains[0], "rest": rest, "health": health}
+            (overlay / "ingress.yaml").write_text(_fill("ingress.yaml", more))
+            patches += "  - path: ingress.yaml\n"
+        if contract:
+            (overlay / "contract.yaml").write_text(contract)
+            patches += "  - path: contract.yaml\n"
+        staging = "components:\n  - ../../../base/components/staging\n" if env == "staging" else ""
+        more = {"namespace": f"{wanted.name}-{env}", "components": staging}
+        more["patches"] = f"patches:\n{patches}" if patches else ""
+        (overlay / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))
+
+
+def _contract(wanted: Wanted) -> str:
+    """A patch of the base's port and probes; empty where the image follows the base."""
+    if not (wanted.port or wanted.health):
+        return ""
+    lines = []
+    if wanted.port:
+        lines += ["env:", f'  - {{name: PORT, value: "{wanted.port}"}}', "ports:", "  - $patch: replace"]
+        lines += [f"  - {{name: http, containerPort: {wanted.port}}}"]
+    if wanted.health:
+        probes = ("startupProbe", "readinessProbe", "livenessProbe")
+        lines += [f"{probe}: {{httpGet: {{path: {wanted.health}}}}}" for probe in probes]
+    values = {"shape": wanted.shape, "lines": "".join(f"          {line}\n" for line in lines)}
+    return _fill("contract.yaml", values)
 
 
 def _fill(name: str, values: dict[str, str]) -> str:

@@ -22,15 +22,21 @@ def service() -> None:
 @click.option("--domain", "domains", multiple=True, metavar="HOST", help="Prod's host (repeat it for more).")
 @click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True)
 @click.option("--owner", default="platform", show_default=True, metavar="TEAM", help="A team of .github/teams.yaml.")
-def new(name: str, image: str, domains: tuple[str, ...], shape: str, owner: str) -> None:
+@click.option("--port", type=int, metavar="PORT", help="Where the image listens, if not on $PORT (8080).")
+@click.option("--health", metavar="PATH", help="What it answers while it is well, if not /healthz and /readyz.")
+def new(
+    name: str, image: str, domains: tuple[str, ...], shape: str, owner: str, port: int | None, health: str | None
+) -> None:
     """Write the files of a new service, ready to merge."""
     checkout = Checkout.find()
-    for path in change.new(checkout, name, image=image, domains=domains, shape=shape, team=owner):
+    wanted = change.Wanted(name, image, domains, shape, owner, port, health)
+    for path in change.new(checkout, wanted):
         click.echo(f"wrote {checkout.relative(path)}")
     click.echo(
         f"\nnext: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'\n"
         "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push\n"
-        "the image must listen on $PORT (8080), answer GET /healthz and /readyz, and write to /tmp alone"
+        f"the image must listen on {port or '$PORT (8080)'}, answer GET {health or '/healthz and /readyz'}, "
+        "run as any user and write to /tmp alone"
     )
 
 

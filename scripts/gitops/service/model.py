@@ -71,7 +71,8 @@ def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
     found: list[Service] = []
     faults: list[str] = []
-    for folder in sorted(path for path in checkout.overlays.iterdir() if path.is_dir()):
+    # A hidden folder is a draft of a `service new` that was killed.
+    for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
         try:
             owner = yamlfile.read_model(folder / "owner.yaml", Owner)
             overlays = sorted(path.parent for path in folder.glob("*/kustomization.yaml"))

@@ -78,6 +78,15 @@ def test_everything_listens_on_loopback(running: Running) -> None:
         if connection.status == "LISTEN" and connection.laddr.ip != "127.0.0.1" and connection.laddr.port not in allowed
     ]
     assert elsewhere == []
+    sockets = {
+        str(connection.laddr)
+        for group in process.running(running.lab).values()
+        for each in group
+        for connection in each.net_connections("unix")
+        if connection.laddr
+    }
+    assert {name for name in sockets if name.startswith("/")} == set(), "a fixed path would be shared by all labs"
+    assert "argocd/ask-pass.sock" in sockets
 
 
 def test_a_push_is_synced_and_healthy_within_seconds(running: Running) -> None:

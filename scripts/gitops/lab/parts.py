@@ -52,6 +52,9 @@ def all_parts(lab: Lab) -> list[Part]:
     ]
     argo_env = {
         "ARGOCD_FAKE_IN_CLUSTER": "true",
+        # Relative to the lab's folder, where every part runs, as a socket's path may have 107 bytes. The default is one
+        # file in /tmp for every lab of every user.
+        "ARGOCD_ASK_PASS_SOCK": "argocd/ask-pass.sock",
         "ARGOCD_GPG_ENABLED": "false",
         "ARGOCD_SSH_DATA_PATH": str(folder / "argocd/ssh"),
         "ARGOCD_TLS_DATA_PATH": str(folder / "argocd/tls"),

@@ -1,0 +1,1 @@
+"""From a push to the registry to a reviewed pull request."""

@@ -1,0 +1,179 @@
+"""Changing one image in a kustomization.yaml: two scalars change, every other byte stays.
+
+`kustomize edit set image` moves comments and reorders keys (kustomize#4481), so the scalars' own bytes are replaced where
+PyYAML says that they stand.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gitops import kustomize
+from gitops.cluster import Object
+from gitops.errors import InputError
+from gitops.paths import Checkout
+from gitops.service.image import Image
+
+# What may stay without quotes: every YAML reader takes these for text, never for a number, a date or a boolean.
+_PLAIN = re.compile(r"v\d[\w.-]*|\d+\.\d+\.\d+([-.][0-9A-Za-z.-]+)?|sha256:[0-9a-f]{64}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An entry of `images:` as it stands: `entry` is its name, `line` where it begins (from 1)."""
+
+    entry: str
+    image: Image
+    line: int
+
+
+def read(content: bytes, source: str, entry: str = "app") -> Pin:
+    """The pin of one entry. Raises InputError with `source` and line where it is missing, doubled or not whole."""
+    node = _entry(_text(content, source), source, entry)
+    line = node.start_mark.line + 1
+    fields = {key.value: value for key, value in node.value}
+    missing = [name for name in ("newName", "newTag", "digest") if name not in fields]
+    if missing:
+        raise InputError(
+            f"{source}:{line}: image {entry!r} has no {', no '.join(missing)}; "
+            "tag and digest are always pinned together: write name, newName, newTag and digest"
+        )
+    for name in ("newTag", "digest", "newName"):
+        if not isinstance(fields[name], yaml.ScalarNode):
+            raise InputError(f"{source}:{fields[name].start_mark.line + 1}: {name}: expected text")
+    image = Image(*(fields[name].value for name in ("newName", "newTag", "digest")))
+    return Pin(entry, image, line)
+
+
+def replace(content: bytes, source: str, image: Image, entry: str = "app") -> bytes:
+    """The file with `entry` pinned to another tag and digest of the same repository.
+
+    Raises InputError where anything but these two scalars would change.
+    """
+    if not _TAG.fullmatch(image.tag) or not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
+        raise InputError(f"{image}: not a tag and digest that can be written into {source}")
+    pin = read(content, source, entry)
+    text = _text(content, source)
+    fields = {key.value: value for key, value in _entry(text, source, entry).value}
+    edits = [(fields["newTag"], image.tag), (fields["digest"], image.digest)]
+    changed = text
+    # From the end, so that the first edit does not move the second one's place.
+    for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
+        changed = _put(changed, source, node, value)
+    expected = copy.deepcopy(yaml.safe_load(text))
+    for item in expected["images"]:
+        if item["name"] == entry:
+            item.update(newTag=image.tag, digest=image.digest)
+    try:
+        same = yaml.safe_load(changed) == expected
+    except yaml.YAMLError:
+        same = False
+    if not same:
+        raise InputError(
+            f"{source}:{pin.line}: image {entry!r} shares a value with another place (an anchor or an alias); "
+            "write newTag and digest of this entry in full"
+        )
+    return changed.encode()
+
+
+def _put(text: str, source: str, node: yaml.ScalarNode, value: str) -> str:
+    start, end, line = node.start_mark.index, node.end_mark.index, node.start_mark.line + 1
+    if node.style in ("|", ">"):
+        raise InputError(f"{source}:{line}: a block scalar; write the value on one line")
+    if text[start] in "&!*":
+        raise InputError(f"{source}:{line}: has an anchor or a tag ({text[start:end]}); write the value plainly")
+    quote = node.style or ("" if _PLAIN.fullmatch(value) else '"')
+    return f"{text[:start]}{quote}{value}{quote}{text[end:]}"
+
+
+def _text(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{source}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+
+
+def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
+    try:
+        # Python's own loader: the marks of libyaml count bytes in one place and characters in another.
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            f"{source}:{mark.line + 1 if mark else 1}: not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
+    images = _child(root, "images")
+    if not isinstance(images, yaml.SequenceNode):
+        raise InputError(f"{source}: no `images:` list; expected an entry with name: {entry}")
+    entries = [node for node in images.value if isinstance(node, yaml.MappingNode)]
+    named = [node for node in entries if _scalar(node, "name") == entry]
+    if not named:
+        known = ", ".join(str(_scalar(node, "name")) for node in entries)
+        raise InputError(
+            f"{source}:{images.start_mark.line + 1}: image {entry!r} is not in `images:` (it has: {known or 'nothing'})"
+        )
+    if len(named) > 1:
+        lines = ", ".join(str(node.start_mark.line + 1) for node in named)
+        raise InputError(
+            f"{source}: image {entry!r} is pinned more than once (lines {lines}); kustomize takes the last one "
+            "silently: keep one"
+        )
+    [found] = named
+    target = _scalar(found, "newName")
+    chained = next((node for node in entries if node is not found and _scalar(node, "name") == target), None)
+    if chained:
+        raise InputError(
+            f"{source}:{chained.start_mark.line + 1}: changes {target!r} once more, which image {entry!r} is renamed "
+            "to; pin it in one entry"
+        )
+    return found
+
+
+def _child(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _scalar(node: yaml.Node, key: str) -> str | None:
+    found = _child(node, key)
+    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
+
+
+def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, wanted: Image) -> list[Object]:
+    """Render an overlay and make sure that it runs exactly `wanted`. Returns the objects. Raises InputError."""
+    rendered = kustomize.build(checkout, folder)
+    found = {image for image in images(rendered) if image.startswith((f"{wanted.name}:", f"{wanted.name}@"))}
+    if found != {str(wanted)}:
+        raise InputError(
+            f"{source}:{pin.line}: image {pin.entry!r}: expected the render to run {wanted} alone, "
+            f"found {', '.join(sorted(found)) or 'no such image'}; nothing was written"
+        )
+    return rendered
+
+
+def images(objects: Sequence[Object]) -> list[str]:
+    """Every container's image in a render."""
+    found: list[str] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            for key, each in value.items():
+                if key in ("containers", "initContainers") and isinstance(each, list):
+                    found.extend(str(item.get("image")) for item in each if isinstance(item, dict))
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+
+    walk(list(objects))
+    return found

@@ -1,0 +1,155 @@
+"""What may run: overlays/<service>/images.yaml, one policy for each environment."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from semantic_version import NpmSpec
+
+from gitops import yamlfile
+from gitops.errors import InputError
+from gitops.paths import Checkout
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+def _range(text: str) -> str:
+    try:
+        NpmSpec(text)
+    except ValueError:
+        raise ValueError("not a semver range; expected one such as '>=1.2.0 <2.0.0', '^1.4.0' or '1.x'") from None
+    return text
+
+
+def _duration(value: Any) -> Any:
+    found = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("not a duration; expected minutes, hours or days, such as 90m, 24h or 3d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+Regex = Annotated[str, AfterValidator(_regex)]
+Range = Annotated[str, AfterValidator(_range)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Semver(_Strict):
+    """The highest version in a range. Only whole versions count: `v` or nothing, then MAJOR.MINOR.PATCH."""
+
+    range: Range = "*"
+    prereleases: bool = False
+
+
+class Pattern(_Strict):
+    """Tags that a regular expression matches whole, by the order of one of its groups."""
+
+    match: Regex
+    order: Literal["semver", "numerical", "alphabetical"]
+    group: int | str = 0
+
+    @model_validator(mode="after")
+    def _has_group(self) -> Pattern:
+        compiled = re.compile(self.match)
+        known: list[int | str] = [*range(compiled.groups + 1), *compiled.groupindex]
+        if self.group not in known:
+            raise ValueError(f"match has no group {self.group!r}; it has {known}")
+        return self
+
+
+class Newest(_Strict):
+    """The image that was pushed last."""
+
+
+class Digest(_Strict):
+    """Whatever a mutable tag points to."""
+
+    tag: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
+
+
+class Promote(_Strict):
+    """The very image that another environment has run for at least `soak`."""
+
+    from_: str = Field(alias="from")
+    soak: Duration
+
+
+Select = Semver | Pattern | Newest | Digest | Promote
+
+
+class Policy(_Strict):
+    """How one environment's image is chosen. Exactly one of semver, pattern, newest, digest and promote."""
+
+    semver: Semver | None = None
+    pattern: Pattern | None = None
+    newest: Newest | None = None
+    digest: Digest | None = None
+    promote: Promote | None = None
+    allow: tuple[Regex, ...] = ()
+    ignore: tuple[Regex, ...] = ()
+    platforms: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$")], ...] = ("linux/amd64",)
+    cosign_key: str | None = Field(default=None, alias="cosign-key")
+    auto_merge: bool = Field(default=False, alias="auto-merge")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Policy:
+        ways = [name for name in ("semver", "pattern", "newest", "digest", "promote") if getattr(self, name)]
+        if len(ways) != 1:
+            raise ValueError(f"expected exactly one of semver, pattern, newest, digest, promote; found {ways or 'none'}")
+        if self.promote and (self.allow or self.ignore):
+            raise ValueError("promote takes what the other environment runs: allow and ignore belong there")
+        return self
+
+    @property
+    def select(self) -> Select:
+        """The one way that is set."""
+        return next(way for way in (self.semver, self.pattern, self.newest, self.digest, self.promote) if way)
+
+
+class Policies(RootModel[dict[str, Policy]]):
+    """Every policy of a service by its environment."""
+
+    @model_validator(mode="after")
+    def _promotions(self) -> Policies:
+        for environment, policy in self.root.items():
+            if policy.promote and policy.promote.from_ not in self.root:
+                raise ValueError(f"{environment} promotes from {policy.promote.from_!r}, which has no policy here")
+            if policy.promote and self.root[policy.promote.from_].promote:
+                raise ValueError(f"{environment} promotes from {policy.promote.from_!r}, which itself promotes")
+            if policy.auto_merge and environment == "prod":
+                raise ValueError("prod: auto-merge is never allowed there; a person merges")
+        return self
+
+
+FILE = "images.yaml"
+
+
+def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
+    """The policies of one service (empty where it has none: then nobody bumps it). Raises InputError."""
+    file = service / FILE
+    if not file.exists():
+        return {}
+    found = yamlfile.read_model(file, Policies).root
+    for environment, policy in found.items():
+        if not (service / environment / "kustomization.yaml").is_file():
+            raise InputError(f"{checkout.relative(file)}: {environment}: no such overlay beside it")
+        if policy.cosign_key and not (service / policy.cosign_key).is_file():
+            raise InputError(
+                f"{checkout.relative(file)}: {environment}: cosign-key {policy.cosign_key!r}: no such file beside it"
+            )
+    return found

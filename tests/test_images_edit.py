@@ -125,5 +125,7 @@ def test_the_render_must_run_exactly_the_image_or_nothing_is_said_to_fit(scratch
     deployment.write_text(deployment.read_text().replace("image: app", "image: elsewhere"))
     workload: Any = scratch.root / "base/workload/deployment.yaml"
     workload.write_text(workload.read_text().replace("image: app", "image: elsewhere"))
-    with pytest.raises(InputError, match=r"k\.yaml:\d+: image 'app': expected the render to run .* found no such image"):
+    with pytest.raises(
+        InputError, match=r"k\.yaml:\d+: image 'app': expected the render to run .* found no such image"
+    ):
         edit.check_render(scratch, folder, "k.yaml", pin, pin.image)

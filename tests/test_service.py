@@ -11,7 +11,7 @@ from gitops.paths import Checkout
 from gitops.service import model
 from gitops.service.image import resolve
 from tests.conftest import Run, commit_all
-from tests.fakes.aws import ecr_server
+from tests.fakes.aws import HOST, ecr_server
 from tests.fakes.registry import Registry
 
 DIGEST = "sha256:" + "a" * 64
@@ -82,13 +82,9 @@ def test_a_draft_that_a_kill_left_behind_is_no_service_and_goes(scratch: Checkou
 
 
 def test_a_tag_is_resolved_to_its_digest_in_ecr(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ecr_server(monkeypatch) as client:
-        client.create_repository(repositoryName="shop")
-        media_type = "application/vnd.oci.image.manifest.v1+json"
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, "config": {}, "layers": []})
-        put = client.put_image(repositoryName="shop", imageManifest=manifest, imageTag="1.10")
-        name = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/shop"
-        assert str(resolve(f"{name}:1.10")) == f"{name}:1.10@{put['image']['imageId']['imageDigest']}"
+    with ecr_server(monkeypatch) as ecr:
+        digest, name = ecr.push("shop", "1.10"), f"{HOST}/shop"
+        assert str(resolve(f"{name}:1.10")) == f"{name}:1.10@{digest}"
         with pytest.raises(ExternalError, match="has no such tag"):
             resolve(f"{name}:1.11")
         with pytest.raises(ExternalError, match="has no such tag"):

@@ -1,36 +1,205 @@
-"""moto's AWS on loopback, as boto3 finds it: by environment alone."""
+"""moto's AWS on loopback, behind a thin proxy that adds what moto's ECR lacks: paging, layers to download, push times
+of choice, faults on demand. boto3 finds it by its environment alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import requests
 from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
 
-REGION = "ap-northeast-2"
+REGION, ACCOUNT = "ap-northeast-2", "123456789012"
+HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+TARGET = "AmazonEC2ContainerRegistry_V20150921"
+
+
+@dataclass
+class Fault:
+    """One ECR call that fails: with an error of AWS's, or with an HTTP status. Used up after `times`."""
+
+    call: str
+    code: str
+    status: int = 400
+    times: int = 1
+
+
+class Ecr:
+    """A running ECR. `calls` counts what was asked of it, by the name of the call."""
+
+    def __init__(self) -> None:
+        self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._moto.start()
+        self._target = "http://{}:{}".format(*self._moto.get_host_and_port())
+        requests.post(f"{self._target}/moto-api/reset", timeout=10)  # moto's state is one for the whole process
+        self.blobs: dict[str, bytes] = {}
+        self.pushed: dict[str, float] = {}
+        self.faults: list[Fault] = []
+        self.calls: dict[str, int] = {}
+        self._lock = threading.Lock()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                blob = fake.blobs.get(self.path.removeprefix("/blob/"))
+                self._send(200 if blob is not None else 404, blob or b"", "application/octet-stream")
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                call = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+                status, content = fake._answer(call, body, dict(self.headers))
+                self._send(status, content, "application/x-amz-json-1.1")
+
+            def _send(self, status: int, content: bytes, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How boto3 finds it; the credentials open nothing."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    @property
+    def client(self) -> ECRClient:
+        return boto3.client(
+            "ecr",
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._moto.stop()
+
+    def _answer(self, call: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        with self._lock:
+            self.calls[call] = self.calls.get(call, 0) + 1
+            fault = next((each for each in self.faults if each.call == call and each.times), None)
+            if fault:
+                fault.times -= 1
+                return fault.status, json.dumps({"__type": fault.code, "message": "injected"}).encode()
+        asked: dict[str, Any] = json.loads(body or b"{}")
+        if call == "GetDownloadUrlForLayer":
+            digest = asked["layerDigest"]
+            if digest not in self.blobs:
+                return 400, json.dumps({"__type": "LayersNotFoundException", "message": digest}).encode()
+            answer = {"downloadUrl": f"{self.url}/blob/{digest}", "layerDigest": digest}
+            return 200, json.dumps(answer).encode()
+        size, start = int(asked.pop("maxResults", 100)), int(asked.pop("nextToken", 0))
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
+        done = requests.post(self._target, data=json.dumps(asked), headers=kept, timeout=60)
+        if call != "DescribeImages" or done.status_code != 200:
+            return done.status_code, done.content
+        found = done.json()
+        details = found["imageDetails"]
+        for image in details:
+            image["imagePushedAt"] = self.pushed.get(image["imageDigest"], image["imagePushedAt"])
+        found["imageDetails"] = details[start : start + size]
+        if start + size < len(details):
+            found["nextToken"] = str(start + size)
+        return 200, json.dumps(found).encode()
+
+    def blob(self, content: bytes) -> dict[str, Any]:
+        """Keep a blob; returns its descriptor without a media type."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.blobs[digest] = content
+        return {"digest": digest, "size": len(content)}
+
+    def push(
+        self,
+        repository: str,
+        *tags: str,
+        platforms: tuple[str, ...] = ("linux/amd64",),
+        index: bool = True,
+        labels: dict[str, str] | None = None,
+        at: datetime | None = None,
+        content: str = "",
+        attestation: bool = True,
+    ) -> str:
+        """Push an image as `docker buildx` does: an index with a manifest for each platform and an attestation, or,
+        with `index=False`, one bare manifest. Returns the digest that a tag names.
+        """
+        with suppress(self.client.exceptions.RepositoryAlreadyExistsException):
+            self.client.create_repository(repositoryName=repository)
+        children = []
+        for platform in platforms:
+            os, architecture = platform.split("/")[:2]
+            config = {"os": os, "architecture": architecture, "config": {"Labels": labels or {}}}
+            config["rootfs"] = f"{repository}{tags}{content}"
+            descriptor = {"mediaType": CONFIG, **self.blob(json.dumps(config).encode())}
+            manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor, "layers": []}
+            text = json.dumps(manifest)
+            if not index:
+                return self.put(repository, text, *tags, at=at)
+            digest = self.put(repository, text)
+            child = {"mediaType": MANIFEST, "digest": digest, "size": len(text)}
+            children.append({**child, "platform": {"os": os, "architecture": architecture}})
+        if attestation:
+            child = {"mediaType": MANIFEST, "digest": "sha256:" + "e" * 64, "size": 1}
+            child["platform"] = {"os": "unknown", "architecture": "unknown"}
+            child["annotations"] = {"vnd.docker.reference.type": "attestation-manifest"}
+            children.append(child)
+        text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children})
+        return self.put(repository, text, *tags, at=at)
+
+    def put(self, repository: str, manifest: str, *tags: str, at: datetime | None = None) -> str:
+        """Put a manifest as it is, under tags or none."""
+        digest = ""
+        for tag in tags or ("",):
+            named = (
+                {"imageTag": tag} if tag else {"imageDigest": f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"}
+            )
+            put = self.client.put_image(repositoryName=repository, imageManifest=manifest, **named)
+            digest = put["image"]["imageId"]["imageDigest"]
+        if at:
+            self.pushed[digest] = at.astimezone(UTC).timestamp()
+        return digest
 
 
 @contextmanager
-def ecr_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ECRClient]:
-    """Start moto's server, point boto3 at it with credentials that open nothing, and yield a client of its ECR."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": REGION,
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def ecr_server(monkeypatch: pytest.MonkeyPatch | None = None) -> Iterator[Ecr]:
+    """A running ECR, which this process's own boto3 uses too where a monkeypatch is given."""
+    fake = Ecr()
+    for name, value in fake.environment.items():
+        if monkeypatch:
+            monkeypatch.setenv(name, value)
     try:
-        yield boto3.client("ecr")
+        yield fake
     finally:
-        server.stop()
+        fake.close()

@@ -11,6 +11,7 @@ from gitops import argocd
 from gitops.cluster import Cluster
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
+from gitops.progress import Progress
 from tests.conftest import TEST, clone, gitops
 
 NAME = "test"
@@ -57,6 +58,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     try:
         assert demo.code == 0, demo.err
         print(demo.out)
+        # New pods have no metrics for some seconds, and their HorizontalPodAutoscaler says so.
+        labs.wait_synced(lab, Progress(quiet=True))
         work = tmp_path_factory.mktemp("origin") / "work"
         Repo.clone_from(lab.repo_url, work).close()
         yield Running(lab, work)

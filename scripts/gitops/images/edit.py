@@ -1,7 +1,7 @@
 """Changing one image in a kustomization.yaml: two scalars change, every other byte stays.
 
-`kustomize edit set image` moves comments and reorders keys (kustomize#4481), so the scalars' own bytes are replaced where
-PyYAML says that they stand.
+`kustomize edit set image` moves comments and reorders keys (kustomize#4481), so the scalars' own bytes are replaced
+where PyYAML says that they stand.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -165,7 +164,7 @@ def images(objects: Sequence[Object]) -> list[str]:
     """Every container's image in a render."""
     found: list[str] = []
 
-    def walk(value: Any) -> None:
+    def walk(value: object) -> None:
         if isinstance(value, dict):
             for key, each in value.items():
                 if key in ("containers", "initContainers") and isinstance(each, list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 from semantic_version import NpmSpec
@@ -33,7 +33,7 @@ def _range(text: str) -> str:
     return text
 
 
-def _duration(value: Any) -> Any:
+def _duration(value: object) -> timedelta:
     found = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
     if not found:
         raise ValueError("not a duration; expected minutes, hours or days, such as 90m, 24h or 3d")
@@ -110,7 +110,9 @@ class Policy(_Strict):
     def _one_way(self) -> Policy:
         ways = [name for name in ("semver", "pattern", "newest", "digest", "promote") if getattr(self, name)]
         if len(ways) != 1:
-            raise ValueError(f"expected exactly one of semver, pattern, newest, digest, promote; found {ways or 'none'}")
+            raise ValueError(
+                f"expected exactly one of semver, pattern, newest, digest, promote; found {ways or 'none'}"
+            )
         if self.promote and (self.allow or self.ignore):
             raise ValueError("promote takes what the other environment runs: allow and ignore belong there")
         return self

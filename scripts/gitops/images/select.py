@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,6 @@ class Decision:
 
 
 Key = tuple[Any, ...]
-Rejecter = Callable[[Candidate], str]
 
 
 def decide(
@@ -67,8 +66,8 @@ def decide(
     """Rank what may run above what runs (`tag`, `digest`).
 
     `refused`: tags that a person took back or declined; nothing up to the highest of them is proposed again.
-    An empty listing means no change. Never goes back to an older one, except from a tag that the policy itself no longer
-    allows.
+    An empty listing means no change. Never goes back to an older one, except from a tag that the policy itself does
+    not allow any more.
     """
     if not candidates:
         return Decision((), (), note="the listing is empty: no change")
@@ -80,17 +79,18 @@ def decide(
             keys[candidate] = key
         verdicts.append(Verdict(candidate, why))
     running = next((each for each in candidates if each.tag == tag and each.digest == digest), None)
-    present = running is not None or any(each.digest == digest for each in candidates)
-    alert = "" if present else f"the running image {tag}@{digest[:19]} is gone from the registry"
+    alert = ""
+    if not any(each.digest == digest for each in candidates):
+        alert = f"the running image {tag}@{digest[:19]} is gone from the registry"
+    elif running is None and not isinstance(policy.select, Digest):
+        alert = f"the tag {tag} no longer names the running image"
     floors: list[tuple[Key, str]] = []
-    if running and not next(v.why for v in verdicts if v.candidate is running):
-        floors.append((keys[running], f"not newer than {tag}, which runs"))
-    elif (key := order(policy, tag)) is not None and not isinstance(policy.select, Digest):
-        floors.append((key, f"not newer than {tag}, which runs"))
-    for each in refused:
-        known = next((keys[c] for c in keys if c.tag == each), None) or order(policy, each)
-        if known is not None:
-            floors.append((known, f"held: a person took {each} back"))
+    if not isinstance(policy.select, Digest):
+        held = [(each, f"held: a person took {each} back") for each in refused]
+        for each, why in [(tag, f"not newer than {tag}, which runs"), *held]:
+            known = next((keys[c] for c in keys if c.tag == each), None) or order(policy, each)
+            if known is not None:
+                floors.append((known, why))
     judged = tuple(Verdict(v.candidate, v.why or _below(keys[v.candidate], floors)) for v in verdicts)
     if isinstance(policy.select, Digest):
         judged = tuple(_tracked(v, digest, refused) for v in judged)
@@ -118,6 +118,8 @@ def _tracked(verdict: Verdict, digest: str, refused: Sequence[str]) -> Verdict:
 
 def _judge(policy: Policy, candidate: Candidate) -> tuple[str, Key | None]:
     tag = candidate.tag
+    if not tag:
+        return "untagged", None
     if _ATTACHED.fullmatch(tag):
         return "a signature, an attestation or an SBOM and no image", None
     if _CACHE.fullmatch(tag):

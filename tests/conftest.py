@@ -11,6 +11,7 @@ import pytest
 from git import Actor, Repo
 
 from gitops.paths import Checkout
+from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -88,6 +89,27 @@ def scratch(tmp_path: Path) -> Checkout:
 @pytest.fixture
 def registry() -> Iterator[Registry]:
     fake = Registry()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Iterator[GitHub]:
+    """A GitHub whose main is this working copy."""
+    source = clone(tmp_path / "origin-source")
+    bare = tmp_path / "origin.git"
+    Repo.clone_from(str(source.root), bare, bare=True).close()
+    with Repo(bare) as repo:
+        head = repo.head.commit.hexsha
+        for branch in list(repo.heads):
+            if branch.name != "main":
+                repo.git.branch("-D", branch.name)
+        repo.git.update_ref("refs/heads/main", head)
+        repo.git.symbolic_ref("HEAD", "refs/heads/main")
+        repo.git.remote("remove", "origin")
+        with repo.config_writer() as writer:
+            writer.set_value("http", "receivepack", "true")
+    fake = GitHub(bare)
     yield fake
     fake.close()
 

@@ -1,8 +1,8 @@
 """GitHub, as far as the bots need it: pull requests by branch, and one signed commit that is atomic.
 
-A commit is made through the API, so that GitHub signs it: createCommitOnBranch on a work branch (expectedHeadOid), then one
-updateRefs that moves the pull request's branch to it and takes the work branch away, both with beforeOid. REST's forced
-update of a branch compares nothing. A pull request's branch never stands on main itself: GitHub would close it.
+A commit is made through the API, so that GitHub signs it: createCommitOnBranch on a work branch (expectedHeadOid), then
+one updateRefs that moves the pull request's branch to it and takes the work branch away, both with beforeOid. REST's
+forced update of a branch compares nothing. A pull request's branch never stands on main itself: GitHub would close it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import requests
-from github import Auth, Github, GithubException, GithubRetry
+from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
 from github.PullRequest import PullRequest
 
 from gitops.errors import ExternalError, GitopsError, InputError
 
 ZERO = "0" * 40
+# Where a commit is made before the pull request's branch moves to it.
+WORK = "work/"
 _REPOSITORY = "query Repository($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { id } }"
 _COMMIT = """mutation Commit($input: CreateCommitOnBranchInput!) {
   createCommitOnBranch(input: $input) { commit { oid } }
@@ -75,9 +77,9 @@ class Hub:
             seconds_between_requests=0,
             seconds_between_writes=pause,
             per_page=100,
+            lazy=True,  # what is known of the repository by its name needs no request
         )
-        # Lazy: what is known of the repository by its name needs no request.
-        self._repo = self._github.get_repo(settings.repository, lazy=True)
+        self._repo = self._github.get_repo(settings.repository)
 
     @property
     def owner(self) -> str:
@@ -111,14 +113,12 @@ class Hub:
 
         Raises RaceError where the branch is no longer at `expected` (None: it must not exist), ExternalError.
         """
-        work = f"work/{branch}"
+        work = WORK + branch
         try:
             self._refs({work: (None, base)})
         except RaceError:
             # A run that was killed left it, or one is at work: whichever, its next step fails and ours goes on.
-            with _errors(f"read {work}"):
-                left = self._repo.get_git_ref(f"heads/{work}").object.sha
-            self._refs({work: (left, base)})
+            self._refs({work: (self.head(work), base)})
         headline, _, body = message.partition("\n\n")
         changes = {
             "additions": [
@@ -136,7 +136,12 @@ class Hub:
         }
         made = self._write(_COMMIT, wanted, f"commit on {work}")
         oid = str(made["createCommitOnBranch"]["commit"]["oid"])
-        self._refs({branch: (expected, oid), work: (oid, None)})
+        try:
+            self._refs({branch: (expected, oid), work: (oid, None)})
+        except RaceError:
+            with suppress(GitopsError):
+                self._refs({work: (oid, None)})
+            raise
         return oid
 
     def delete_branch(self, branch: str, expected: str) -> None:
@@ -149,7 +154,26 @@ class Hub:
             for name, (before, after) in moves.items()
         ]
         wanted = {"repositoryId": self._id, "refUpdates": updates}
-        self._write(_REFS, wanted, f"move {', '.join(moves)}")
+        try:
+            self._write(_REFS, wanted, f"move {', '.join(moves)}")
+        except ExternalError:
+            # GitHub does not say in a fixed form that a branch was elsewhere. So look.
+            for name, (before, after) in moves.items():
+                if (found := self.head(name)) not in (before, after):
+                    raise RaceError(
+                        f"GitHub: {name} is at {found or 'nothing'} and no longer at {before or 'nothing'}; "
+                        "the next run looks again"
+                    ) from None
+            if any(self.head(name) != after for name, (_, after) in moves.items()):
+                raise
+
+    def head(self, branch: str) -> str | None:
+        """The commit of a branch on GitHub, or None where there is no such branch."""
+        with _errors(f"read {branch}"):
+            try:
+                return str(self._repo.get_git_ref(f"heads/{branch}").object.sha)
+            except UnknownObjectException:
+                return None
 
     def _write(self, query: str, wanted: dict[str, Any], what: str) -> dict[str, Any]:
         self.writes += 1
@@ -172,8 +196,9 @@ class Hub:
                 if error.status != 422 or not found:
                     raise
                 pull = found[0]
-            self.writes += 1
-            pull.add_to_labels(*labels)
+            if labels:
+                self.writes += 1
+                pull.add_to_labels(*labels)
         return pull
 
     def edit_pull(self, pull: PullRequest, title: str, body: str, labels: list[str]) -> bool:
@@ -232,17 +257,10 @@ def _errors(what: str) -> Iterator[None]:
         messages = [each.get("message", "") for each in data.get("errors", []) if isinstance(each, dict)]
         kinds = {each.get("type") for each in data.get("errors", []) if isinstance(each, dict)}
         text = "; ".join(filter(None, [str(data.get("message") or ""), *messages])) or type(error).__name__
-        if "STALE_DATA" in kinds or any(_is_race(message) for message in messages):
+        if "STALE_DATA" in kinds or any("Expected branch to point to" in message for message in messages):
             raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
         if error.status == 401:
             raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None
         raise ExternalError(f"GitHub: {what}: {error.status} {text}") from None
     except requests.RequestException as error:
         raise ExternalError(f"GitHub: {what}: cannot be reached ({type(error).__name__})") from None
-
-
-def _is_race(message: str) -> bool:
-    return any(
-        words in message
-        for words in ("Expected branch to point to", "beforeOid", "already exists", "cannot lock ref", "is at ")
-    )

@@ -1,0 +1,503 @@
+"""GitHub on loopback: a real git repository over smart HTTP, and the REST and GraphQL calls that our code makes.
+
+It keeps state, closes pull requests as GitHub does (branch deleted, or without a commit of its own), fails on demand;
+every answer is completed from and checked against GitHub's OpenAPI, and every query runs on its GraphQL schema.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from graphql import GraphQLError, graphql_sync
+
+from tests.fakes import openapi
+
+ZERO = "0" * 40
+BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
+GITHUB = ("GitHub", "noreply@github.com")
+TOKEN = "ghs-fake-token"
+
+
+@dataclass
+class Fault:
+    """A request that goes wrong: `kind` is 401, 403 (secondary limit), 404, 409, 422, 500, slow, reset or a function.
+
+    `after`: GitHub has done it, and only its answer is lost.
+    """
+
+    method: str
+    path: str
+    kind: int | str | Callable[[], None]
+    times: int = 1
+    skip: int = 0
+    after: bool = False
+
+
+@dataclass
+class Pull:
+    """A pull request as GitHub keeps it."""
+
+    number: int
+    head: str
+    base: str
+    title: str
+    body: str
+    user: str
+    state: str = "open"
+    merged_at: str | None = None
+    labels: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    auto_merge: bool = False
+    last_head: str = ""
+
+
+class GitHub:
+    """One repository. `requests` lists what was asked, `writes` what of it changed something."""
+
+    def __init__(self, repository: Path, name: str = "platform/gitops") -> None:
+        """`repository`: a bare git repository, which may be another git host's too."""
+        self.git_dir, self.name = repository, name
+        self.pulls: dict[int, Pull] = {}
+        self.statuses: dict[str, list[dict[str, str]]] = {}
+        self.requests: list[str] = []
+        self.bodies: list[str] = []
+        self.failures: list[str] = []
+        self.faults: list[Fault] = []
+        self.dispatches: list[dict[str, Any]] = []
+        self._lock = threading.RLock()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                fake._serve(self)
+
+            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
+
+            def log_message(self, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Actions would set for a job."""
+        return {
+            "GITHUB_REPOSITORY": self.name,
+            "GITHUB_TOKEN": TOKEN,
+            "GITHUB_API_URL": f"{self.url}/api/v3",
+            "GITOPS_GITHUB_WAIT": "0.1",
+        }
+
+    @property
+    def clone_url(self) -> str:
+        return f"{self.url}/{self.name}.git"
+
+    @property
+    def writes(self) -> list[str]:
+        return [each for each in self.requests if not each.startswith("GET") and "query " not in each]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        assert not self.failures, "\n".join(self.failures)
+
+    # -- git
+
+    def git(self, *words: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            ["git", "--git-dir", str(self.git_dir), *words],
+            input=stdin,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"git {words}: {done.stderr.decode()}")
+        return done.stdout.decode().strip()
+
+    def head(self, branch: str) -> str | None:
+        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
+
+    def branches(self) -> list[str]:
+        return self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines()
+
+    def commit(
+        self,
+        branch: str,
+        files: dict[str, bytes | None],
+        message: str,
+        author: tuple[str, str] = ("student", "student@example.com"),
+        committer: tuple[str, str] | None = None,
+        parent: str | None = None,
+        parents: list[str] | None = None,
+        when: str | None = None,
+    ) -> str:
+        """Commit to a branch as a person or as GitHub does, with git's own plumbing. Returns the commit."""
+        committer = committer or author
+        with self._lock:
+            onto = parent or self.head(branch) or ""
+            index = self.git_dir / f"index-{threading.get_ident()}"
+            env = {"GIT_INDEX_FILE": str(index)}
+            try:
+                self.git("read-tree", onto, env=env)
+                for path, content in files.items():
+                    if content is None:
+                        self.git("update-index", "--index-info", stdin=f"0 {ZERO}\t{path}\n".encode(), env=env)
+                    else:
+                        blob = self.git("hash-object", "-w", "--stdin", stdin=content)
+                        self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
+                tree = self.git("write-tree", env=env)
+            finally:
+                index.unlink(missing_ok=True)
+            who = {
+                "GIT_AUTHOR_NAME": author[0],
+                "GIT_AUTHOR_EMAIL": author[1],
+                "GIT_COMMITTER_NAME": committer[0],
+                "GIT_COMMITTER_EMAIL": committer[1],
+            }
+            if when:
+                who |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+            lines = [word for each in parents or [onto] for word in ("-p", each)]
+            made = self.git("commit-tree", tree, *lines, stdin=message.encode(), env=who)
+            self.git("update-ref", f"refs/heads/{branch}", made)
+            self._settle()
+            return made
+
+    def merge(self, number: int, *, user: str = "student") -> str:
+        """Squash and merge, as the button does. Returns main's commit."""
+        with self._lock:
+            pull = self.pulls[number]
+            head = self.head(pull.head)
+            assert head, f"#{number} has no branch"
+            assert pull.state == "open"
+            base = self.git("merge-base", "main", head)
+            changed = self.git("diff", "--name-only", base, head).splitlines()
+            files: dict[str, bytes | None] = {}
+            for path in changed:
+                try:
+                    files[path] = subprocess.check_output(
+                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"]
+                    )
+                except subprocess.CalledProcessError:
+                    files[path] = None
+            author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
+            message = f"{pull.title} (#{number})"
+            made = self.commit("main", files, message, author=author, committer=GITHUB)
+            pull.state, pull.merged_at, pull.last_head = "closed", _now(), head
+            return made
+
+    def _settle(self) -> None:
+        """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""
+        for pull in self.pulls.values():
+            if pull.state != "open":
+                continue
+            head = self.head(pull.head)
+            if head is None or not self.git("rev-list", "-1", f"{pull.base}..{head}"):
+                pull.state = "closed"
+            else:
+                pull.last_head = head
+
+    # -- HTTP
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        url = urlsplit(request.path)
+        path = unquote(url.path)
+        if path.startswith(f"/{self.name}.git/"):
+            self._smart_http(request, path.removeprefix(f"/{self.name}.git"), url.query, body)
+            return
+        asked: Any = json.loads(body) if body else {}
+        line = f"{request.command} {path.removeprefix('/api/v3')}"
+        if path == "/api/graphql":
+            line += f" {asked['query'].split('(')[0]}"
+        with self._lock:
+            self.requests.append(line)
+            self.bodies.append(body.decode())
+            fault = self._fault(request.command, line)
+        try:
+            if fault and not fault.after and self._fail(request, fault):
+                return
+            with self._lock:
+                status, value, headers = self._route(request, path, parse_qs(url.query), asked)
+            if fault and fault.after and self._fail(request, fault):
+                return
+            self._send(request, status, value, headers)
+        except Exception:
+            self.failures.append(f"{line}: {traceback.format_exc()}")
+            self._send(request, 500, {"message": "the fake is broken"})
+
+    def _fault(self, method: str, line: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times and re.fullmatch(fault.method, method) and re.search(fault.path, line):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
+                fault.times -= 1
+                return fault
+        return None
+
+    def _fail(self, request: BaseHTTPRequestHandler, fault: Fault) -> bool:
+        kind = fault.kind
+        if callable(kind):
+            kind()
+            kind = "reset"
+        if kind == "slow":
+            time.sleep(2)
+            return False
+        if kind == "reset":
+            request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            request.connection.close()
+            request.close_connection = True
+            return True
+        messages = {
+            401: "Bad credentials",
+            403: "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+            404: "Not Found",
+            409: "Conflict",
+            422: "Validation Failed",
+        }
+        headers = {"Retry-After": "1"} if kind == 403 else {}
+        assert isinstance(kind, int)
+        self._send(request, kind, {"message": messages.get(kind, "Server Error"), "documentation_url": "x"}, headers)
+        return True
+
+    def _send(
+        self, request: BaseHTTPRequestHandler, status: int, value: Any, headers: dict[str, str] | None = None
+    ) -> None:
+        content = b"" if value is None else json.dumps(value).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json; charset=utf-8")
+        for name, text in (headers or {}).items():
+            request.send_header(name, text)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    def _smart_http(self, request: BaseHTTPRequestHandler, path: str, query: str, body: bytes) -> None:
+        env = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.git_dir),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": request.command,
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
+            "REMOTE_USER": "student",
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+        with self._lock:
+            done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=120)
+            self._settle()
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        status = re.search(rb"^Status: (\d+)", head, re.MULTILINE)
+        kind = re.search(rb"^Content-Type: (.+)", head, re.MULTILINE)
+        request.send_response(int(status[1]) if status else 200)
+        request.send_header("Content-Type", kind[1].decode().strip() if kind else "text/plain")
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    # -- REST
+
+    def _route(
+        self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]], asked: Any
+    ) -> tuple[int, Any, dict[str, str]]:
+        if request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
+            return 401, {"message": "Bad credentials", "documentation_url": "x"}, {}
+        if path == "/api/graphql":
+            return 200, self._graphql(asked), {}
+        path, method = path.removeprefix("/api/v3"), request.command
+        own = f"/repos/{self.name}"
+        if not path.startswith(own):
+            return 404, {"message": "Not Found", "documentation_url": "x", "status": "404"}, {}
+        if method in ("POST", "PATCH", "PUT"):
+            openapi.check_request(method, path, asked)
+        headers: dict[str, str] = {}
+        status, value = self._rest(method, path.removeprefix(own), query, asked)
+        if isinstance(value, list) and method == "GET":
+            value, headers = self._page(request, query, value)
+        return status, openapi.answer(method, path, status, value), headers
+
+    def _page(
+        self, request: BaseHTTPRequestHandler, query: dict[str, list[str]], value: list[Any]
+    ) -> tuple[list[Any], dict[str, str]]:
+        size, page = int(query.get("per_page", ["30"])[0]), int(query.get("page", ["1"])[0])
+        part = value[(page - 1) * size : page * size]
+        if page * size >= len(value):
+            return part, {}
+        base = re.sub(r"[?&]page=\d+", "", request.path)
+        return part, {"Link": f'<{self.url}{base}{"&" if "?" in base else "?"}page={page + 1}>; rel="next"'}
+
+    def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any) -> tuple[int, Any]:
+        missing = (404, {"message": "Not Found", "documentation_url": "x", "status": "404"})
+        if path == "/pulls" and method == "GET":
+            wanted, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
+            found = [p for p in self.pulls.values() if wanted in ("all", p.state) and head in ("", p.head)]
+            return 200, [self._pull(pull) for pull in reversed(found)]
+        if path == "/pulls" and method == "POST":
+            return self._open(asked)
+        if match := re.fullmatch(r"/pulls/(\d+)", path):
+            pull = self.pulls.get(int(match[1]))
+            if pull is None:
+                return missing
+            if method == "PATCH":
+                pull.title, pull.body = asked.get("title", pull.title), asked.get("body", pull.body)
+                pull.state = asked.get("state", pull.state)
+            return 200, self._pull(pull)
+        if match := re.fullmatch(r"/issues/(\d+)/(comments|labels)", path):
+            return self._issue(method, self.pulls[int(match[1])], match[2], asked)
+        if match := re.fullmatch(r"/git/refs?/heads/(.+)", path):
+            sha = self.head(match[1])
+            return (200, self._ref(match[1], sha)) if sha else missing
+        if match := re.fullmatch(r"/commits/([0-9a-f]{40})", path):
+            return 200, {"sha": match[1], "commit": {}, "parents": []}
+        if match := re.fullmatch(r"/commits/([0-9a-f]{40})/status", path):
+            found_statuses = self.statuses.get(match[1], [])
+            return 200, {"sha": match[1], "state": "pending", "statuses": found_statuses, "total_count": 1}
+        if match := re.fullmatch(r"/statuses/([0-9a-f]{40})", path):
+            kept = [each for each in self.statuses.get(match[1], []) if each["context"] != asked["context"]]
+            self.statuses[match[1]] = [*kept, asked]
+            return 201, asked
+        if path == "/dispatches":
+            self.dispatches.append(asked)
+            return 204, None
+        return missing
+
+    def _open(self, asked: dict[str, Any]) -> tuple[int, Any]:
+        head = self.head(asked["head"])
+        problem = ""
+        if head is None:
+            problem = "head is invalid"
+        elif any(p.state == "open" and p.head == asked["head"] for p in self.pulls.values()):
+            problem = f"A pull request already exists for {self.name.partition('/')[0]}:{asked['head']}."
+        elif not self.git("rev-list", "-1", f"{asked['base']}..{head}"):
+            problem = f"No commits between {asked['base']} and {asked['head']}"
+        if problem:
+            errors = [{"resource": "PullRequest", "code": "custom", "message": problem}]
+            return 422, {"message": "Validation Failed", "errors": errors, "documentation_url": "x"}
+        number = len(self.pulls) + 1
+        title, body = asked["title"], asked.get("body") or ""
+        self.pulls[number] = Pull(number, asked["head"], asked["base"], title, body, BOT[0], last_head=head or "")
+        return 201, self._pull(self.pulls[number])
+
+    def _issue(self, method: str, pull: Pull, what: str, asked: Any) -> tuple[int, Any]:
+        if what == "labels":
+            names = asked["labels"] if isinstance(asked, dict) else asked
+            pull.labels.extend(name for name in names if name not in pull.labels)
+            return 200, [{"name": name} for name in pull.labels]
+        if method == "POST":
+            pull.comments.append(asked["body"])
+            return 201, {"id": len(pull.comments), "body": asked["body"], "user": {"login": BOT[0]}}
+        return 200, [{"id": n, "body": text, "user": {"login": BOT[0]}} for n, text in enumerate(pull.comments, 1)]
+
+    def _ref(self, branch: str, sha: str) -> dict[str, Any]:
+        return {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": sha}}
+
+    def _pull(self, pull: Pull) -> dict[str, Any]:
+        owner, name = self.name.split("/")
+        repo = {"name": name, "full_name": self.name, "owner": {"login": owner}, "private": False}
+        label = f"{owner}:{pull.head}"
+        head = {"ref": pull.head, "sha": pull.last_head, "label": label, "user": {"login": owner}, "repo": repo}
+        base = {**head, "ref": pull.base, "sha": self.head(pull.base) or ZERO, "label": f"{owner}:{pull.base}"}
+        address = f"{self.url}/{self.name}/pull/{pull.number}"
+        return {
+            "number": pull.number,
+            "node_id": f"PR_{pull.number}",
+            "html_url": address,
+            "url": f"{self.url}/api/v3/repos/{self.name}/pulls/{pull.number}",
+            "issue_url": f"{self.url}/api/v3/repos/{self.name}/issues/{pull.number}",
+            "state": pull.state,
+            "title": pull.title,
+            "body": pull.body,
+            "labels": [{"id": n, "node_id": "L", "name": text} for n, text in enumerate(pull.labels, 1)],
+            "user": {"login": pull.user, "type": "Bot"},
+            "head": head,
+            "base": base,
+            "merged_at": pull.merged_at,
+            "closed_at": None if pull.state == "open" else _now(),
+            "auto_merge": {"enabled_by": {"login": BOT[0]}, "merge_method": "squash"} if pull.auto_merge else None,
+        }
+
+    # -- GraphQL
+
+    def _graphql(self, asked: dict[str, Any]) -> dict[str, Any]:
+        root = {
+            "repository": lambda info, owner, name, **_: {"id": "R_1"} if f"{owner}/{name}" == self.name else None,
+            "createCommitOnBranch": lambda info, input: self._create_commit(input),
+            "updateRefs": lambda info, input: self._update_refs(input),
+            "enablePullRequestAutoMerge": lambda info, input: self._auto_merge(input),
+        }
+        done = graphql_sync(openapi.graphql_schema(), asked["query"], root, variable_values=asked.get("variables"))
+        answer: dict[str, Any] = {"data": done.data}
+        if done.errors:
+            answer["errors"] = [
+                {
+                    "type": (error.extensions or {}).get("type", "UNPROCESSABLE"),
+                    "message": error.message,
+                    "path": error.path,
+                }
+                for error in done.errors
+            ]
+        return answer
+
+    def _create_commit(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        branch = wanted["branch"]["branchName"]
+        if wanted["branch"]["repositoryNameWithOwner"] != self.name:
+            raise GraphQLError("Could not resolve to a Repository", extensions={"type": "NOT_FOUND"})
+        head = self.head(branch)
+        if head is None:
+            raise GraphQLError(f"No commit exists with specified branch {branch}", extensions={"type": "NOT_FOUND"})
+        if head != wanted["expectedHeadOid"]:
+            text = f'Expected branch to point to "{head}" but it did not. Pull and try again.'
+            raise GraphQLError(text, extensions={"type": "STALE_DATA"})
+        changes = wanted["fileChanges"]
+        files: dict[str, bytes | None] = {
+            each["path"]: base64.b64decode(each["contents"]) for each in changes.get("additions", [])
+        }
+        files |= {each["path"]: None for each in changes.get("deletions", [])}
+        message = f"{wanted['message']['headline']}\n\n{wanted['message'].get('body', '')}".strip()
+        oid = self.commit(branch, files, message, author=BOT, committer=GITHUB)
+        return {"commit": {"oid": oid}}
+
+    def _update_refs(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        lines = ["start"]
+        for each in wanted["refUpdates"]:
+            before, after = each.get("beforeOid"), each["afterOid"]
+            assert before is not None, "a move without beforeOid compares nothing"
+            lines.append(f"update {each['name']} {after} {before}")
+        try:
+            self.git("update-ref", "--stdin", stdin="\n".join([*lines, "commit", ""]).encode())
+        except RuntimeError:
+            raise GraphQLError("The ref updates could not be applied") from None
+        self._settle()
+        return {"clientMutationId": None}
+
+    def _auto_merge(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        self.pulls[int(wanted["pullRequestId"].removeprefix("PR_"))].auto_merge = True
+        return {"clientMutationId": None}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -46,14 +46,14 @@ $(SCHEMA)/installed: tests/fakes/github-schema/package-lock.json | $(STAMP)
 	@touch $@
 
 test-unit: tools $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -m 'not lab and not matrix'
+	@$(VENV)/bin/pytest -n auto -m 'not lab and not matrix'
 
 test: lint $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -m 'not lab and not matrix'
+	@$(VENV)/bin/pytest -n auto -m 'not lab and not matrix'
 	@$(VENV)/bin/pytest -m 'lab and not matrix'
 
 matrix: tools $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -m matrix
+	@$(VENV)/bin/pytest -n auto -m matrix
 
 bench: tools $(SCHEMA)/installed
 	@$(VENV)/bin/python -m tests.bench $(BENCH)

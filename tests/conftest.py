@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -93,23 +94,22 @@ def registry() -> Iterator[Registry]:
     fake.close()
 
 
-@pytest.fixture
-def github(tmp_path: Path) -> Iterator[GitHub]:
-    """A GitHub whose main is this working copy."""
-    source = clone(tmp_path / "origin-source")
-    bare = tmp_path / "origin.git"
-    Repo.clone_from(str(source.root), bare, bare=True).close()
-    with Repo(bare) as repo:
-        head = repo.head.commit.hexsha
-        for branch in list(repo.heads):
-            if branch.name != "main":
-                repo.git.branch("-D", branch.name)
-        repo.git.update_ref("refs/heads/main", head)
-        repo.git.symbolic_ref("HEAD", "refs/heads/main")
-        repo.git.remote("remove", "origin")
+@pytest.fixture(scope="session")
+def bare_main(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare repository whose one branch, main, is this working copy."""
+    folder = tmp_path_factory.mktemp("bare")
+    source = clone(folder / "source")
+    with Repo.init(folder / "origin.git", bare=True, initial_branch="main") as repo:
+        repo.git.fetch(str(source.root), "+HEAD:refs/heads/main")
         with repo.config_writer() as writer:
             writer.set_value("http", "receivepack", "true")
-    fake = GitHub(bare)
+    return folder / "origin.git"
+
+
+@pytest.fixture
+def github(tmp_path: Path, bare_main: Path) -> Iterator[GitHub]:
+    """A GitHub whose main is this working copy."""
+    fake = GitHub(Path(shutil.copytree(bare_main, tmp_path / "origin.git")))
     yield fake
     fake.close()
 

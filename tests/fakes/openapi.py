@@ -69,7 +69,7 @@ def check_request(method: str, path: str, body: Any) -> None:
     """Raises AssertionError where GitHub would not take this body."""
     template, described = operation(method, path)
     if template.endswith("/labels") and isinstance(body, list):
-        # PyGithub sends the bare list of names that GitHub took first and takes still; the description names the object.
+        # PyGithub sends the bare list of names, which GitHub took first and takes still.
         body = {"labels": body}
     schema = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     if schema:

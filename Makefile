@@ -6,7 +6,7 @@ GITOPS := $(VENV)/bin/gitops
 SCHEMA := .tools/github-schema
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: demo test test-unit matrix lint bench tools lock clean
+.PHONY: demo kustomize test test-unit matrix lint bench tools lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,8 @@ help:
 	@echo 'make lock       renew requirements.lock from pyproject.toml'
 	@echo 'make clean      stop every lab of this checkout and remove what was built'
 
-$(STAMP): requirements.lock pyproject.toml scripts/preflight
+# Named for its content and without prerequisites: a clone's or a cache's file times say nothing.
+$(STAMP):
 	@PYTHON=$(PYTHON) scripts/preflight
 	@echo 'python: installing the locked packages into $(VENV)'
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
@@ -29,8 +30,13 @@ $(STAMP): requirements.lock pyproject.toml scripts/preflight
 tools: $(STAMP)
 	@$(GITOPS) tools
 
-demo: tools
+# All that the bots' workflows need.
+kustomize: $(STAMP)
+	@$(GITOPS) tools kustomize
+
+demo: tools $(SCHEMA)/installed
 	@$(GITOPS) lab demo
+	@$(VENV)/bin/python -m tests.demo
 
 lint: tools
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from functools import cache
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from gitops import kustomize, yamlfile
+from gitops.images import hold, policy
 from gitops.lab.played import references
 from gitops.paths import Checkout
 from gitops.service import model
@@ -133,8 +136,8 @@ def test_every_reference_resolves(overlay: Path) -> None:
         for service in kind(overlay, "Service"):
             assert service["spec"]["selector"].items() <= labels
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
-        for policy in kind(overlay, "NetworkPolicy"):
-            assert policy["spec"]["podSelector"].get("matchLabels", {}).items() <= labels
+        for allowed in kind(overlay, "NetworkPolicy"):
+            assert allowed["spec"]["podSelector"].get("matchLabels", {}).items() <= labels
     workloads = {(item["kind"], item["metadata"]["name"]) for item in rendered}
     for item in kind(overlay, "HorizontalPodAutoscaler"):
         target = item["spec"]["scaleTargetRef"]
@@ -241,8 +244,26 @@ def test_codeowners_is_what_the_owners_say() -> None:
     assert CHECKOUT.codeowners_file.read_text() == model.codeowners(CHECKOUT)
 
 
-def test_owner_schemas_are_current() -> None:
-    import json
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "owner": model.Owner,
+    "teams": model.Teams,
+    "images": policy.Policies,
+    "hold": hold.Hold,
+    "freezes": hold.Freezes,
+}
 
-    for name, of in (("owner", model.Owner), ("teams", model.Teams)):
-        assert json.loads((ROOT / f"docs/schemas/{name}.json").read_text()) == of.model_json_schema()
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_current(name: str, request: pytest.FixtureRequest) -> None:
+    file = ROOT / f"docs/schemas/{name}.json"
+    text = json.dumps(SCHEMAS[name].model_json_schema(), indent=2) + "\n"
+    if request.config.getoption("--update-golden"):
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+def test_every_policy_and_freeze_can_be_read() -> None:
+    for service in model.services(CHECKOUT):
+        policies = policy.read(CHECKOUT, service.folder)
+        assert set(policies) == {deployment.environment for deployment in service.deployments}, service.name
+    assert hold.freezes(ROOT)

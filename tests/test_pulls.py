@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from gitops.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, propose, withdra
 from tests.fakes.github import BOT, GITHUB, TOKEN, Fault, GitHub
 
 FILE = "overlays/mogle/prod/kustomization.yaml"
-WANTED = Proposal("bump/mogle/prod", "Bump mogle", "body", {FILE: b"new: true\n"}, ("images",))
+WANTED = Proposal("bump/mogle/prod", "", "Bump mogle", "body", {FILE: b"new: true\n"}, ("images",))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def bring(github: GitHub, work: Path, wanted: Proposal = WANTED) -> Outcome:
     """One run of a bot."""
     own, history = hub(github), History(work)
     history.fetch(TOKEN)
-    return propose(own, history, own.open_pulls().get(wanted.branch), wanted)
+    return propose(own, history, own.open_pulls().get(wanted.branch), replace(wanted, base=history.main()))
 
 
 def take_back(github: GitHub, work: Path) -> Outcome:
@@ -72,8 +73,8 @@ def test_a_second_run_writes_nothing(github: GitHub, work: Path) -> None:
 
 def test_new_content_updates_in_place(github: GitHub, work: Path) -> None:
     bring(github, work)
-    newer = Proposal(WANTED.branch, "Bump mogle again", "other", {FILE: b"newer: true\n"}, ("images",))
-    assert bring(github, work, newer) == Outcome("updated", 1, github.pulls and f"{github.url}/platform/gitops/pull/1")
+    newer = Proposal(WANTED.branch, "", "Bump mogle again", "other", {FILE: b"newer: true\n"}, ("images",))
+    assert bring(github, work, newer) == Outcome("updated", 1, f"{github.url}/platform/gitops/pull/1")
     check_one(github, "newer: true")
     assert github.pulls[1].title == "Bump mogle again"
 
@@ -93,7 +94,7 @@ def test_main_that_changed_the_file_makes_it_anew_and_other_changes_do_not(githu
 def test_a_persons_commit_stops_the_bot_which_says_so_once(github: GitHub, work: Path) -> None:
     bring(github, work)
     mine = github.commit("bump/mogle/prod", {FILE: b"by: hand\n"}, "Fix it by hand")
-    newer = Proposal(WANTED.branch, "Newer", "other", {FILE: b"newer: true\n"})
+    newer = Proposal(WANTED.branch, "", "Newer", "other", {FILE: b"newer: true\n"})
     for _ in range(2):
         outcome = bring(github, work, newer)
         assert outcome.action == "stopped"
@@ -140,7 +141,7 @@ def test_it_is_withdrawn_when_its_reason_is_gone(github: GitHub, work: Path) -> 
 def test_a_branch_left_of_a_merge_is_used_again(github: GitHub, work: Path) -> None:
     bring(github, work)
     github.merge(1)
-    newer = Proposal(WANTED.branch, "Newer", "other", {FILE: b"newer: true\n"})
+    newer = Proposal(WANTED.branch, "", "Newer", "other", {FILE: b"newer: true\n"})
     assert bring(github, work, newer).number == 2
     check_one(github, "newer: true")
 
@@ -202,7 +203,7 @@ def test_a_kill_at_any_request_is_healed_by_the_next_run(github: GitHub, work: P
 def run_once(url: str, work: Path) -> None:
     own, history = Hub(Settings.from_environment(), pause=0), History(work)
     history.fetch(TOKEN)
-    propose(own, history, own.open_pulls().get(WANTED.branch), WANTED)
+    propose(own, history, own.open_pulls().get(WANTED.branch), replace(WANTED, base=history.main()))
 
 
 def test_two_runs_at_once_leave_one_branch_and_one_pull_request(github: GitHub, work: Path, tmp_path: Path) -> None:

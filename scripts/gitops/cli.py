@@ -16,7 +16,11 @@ from gitops.progress import Progress
 class _Lazy(click.Group):
     """Imports a verb's module when it is asked for: `gitops service` need not load what the lab does."""
 
-    verbs: ClassVar[dict[str, str]] = {"lab": "gitops.lab.cli", "service": "gitops.service.cli"}
+    verbs: ClassVar[dict[str, str]] = {
+        "images": "gitops.images.cli",
+        "lab": "gitops.lab.cli",
+        "service": "gitops.service.cli",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.verbs])
@@ -24,7 +28,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.verbs:
             return super().get_command(ctx, cmd_name)
-        found: click.Command = getattr(import_module(self.verbs[cmd_name]), cmd_name)
+        found: click.Command = getattr(import_module(f"gitops.{cmd_name}.cli"), cmd_name)
         return found
 
 
@@ -38,11 +42,12 @@ def cli() -> None:
 
 
 @cli.command()
-def tools() -> None:
-    """Build the pinned Go tools that are missing, check and link them into .tools/."""
+@click.argument("names", nargs=-1)
+def tools(names: tuple[str, ...]) -> None:
+    """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/."""
     from gitops.tools.build import ensure
 
-    ensure(Checkout.find(), Progress())
+    ensure(Checkout.find(), Progress(), names)
 
 
 def main() -> None:

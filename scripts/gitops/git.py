@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class History:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.lock = threading.Lock()
         try:
             self._repo = Repo(root)
         except GitError:

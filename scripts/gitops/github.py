@@ -96,9 +96,14 @@ class Hub:
 
     def open_pulls(self) -> dict[str, PullRequest]:
         """Every open pull request of this repository's own branches, by branch."""
+        return {
+            pull.head.ref: pull for pull in self.open_heads() if pull.head.repo and pull.head.user.login == self.owner
+        }
+
+    def open_heads(self) -> list[PullRequest]:
+        """Every open pull request, those of forks too."""
         with _errors("list pull requests"):
-            pulls = list(self._repo.get_pulls(state="open"))
-        return {pull.head.ref: pull for pull in pulls if pull.head.repo and pull.head.user.login == self.owner}
+            return list(self._repo.get_pulls(state="open"))
 
     def closed_pulls(self, branch: str) -> list[PullRequest]:
         """The pull requests of a branch that were closed without a merge, newest first."""

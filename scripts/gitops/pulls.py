@@ -26,9 +26,13 @@ Action = Literal["opened", "updated", "unchanged", "stopped", "withdrawn", "noth
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a pull request should be. `files`: path to content, None for a file that goes; all of it made from main."""
+    """What a pull request should be.
+
+    `base`: the commit of main that it was made from. `files`: path to content, None for a file that goes.
+    """
 
     branch: str
+    base: str
     title: str
     body: str
     files: Mapping[str, bytes | None]
@@ -51,15 +55,15 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, wanted: Propos
 
     Raises RaceError where someone else moved the branch in between, ExternalError.
     """
-    main, head = history.main(), history.branch(wanted.branch)
+    head = history.branch(wanted.branch)
     if head and (people := history.by_people(head, TRAILER, set(wanted.files))):
         return _stop(hub, pull, wanted.branch, people[0])
-    fresh = head is not None and _carries(history, head, main, wanted)
+    fresh = head is not None and _carries(history, head, wanted)
     if fresh:
         _sweep(hub, history, wanted.branch)
     else:
         message = f"{wanted.title}\n\n{TRAILER}"
-        hub.commit(wanted.branch, base=main, expected=head, files=wanted.files, message=message)
+        hub.commit(wanted.branch, base=wanted.base, expected=head, files=wanted.files, message=message)
     if pull is None:
         pull = hub.open_pull(wanted.branch, wanted.title, wanted.body, list(wanted.labels))
         action: Action = "opened"
@@ -77,13 +81,13 @@ def _sweep(hub: Hub, history: History, branch: str) -> None:
         hub.delete_branch(WORK + branch, left)
 
 
-def _carries(history: History, head: str, main: str, wanted: Proposal) -> bool:
+def _carries(history: History, head: str, wanted: Proposal) -> bool:
     """Whether the branch adds exactly these files to main, and main did not change them since."""
     commits = history.ahead(head)
     if not commits or any(history.content(head, path) != content for path, content in wanted.files.items()):
         return False
     base = commits[0].parents[0].hexsha
-    return all(history.content(base, path) == history.content(main, path) for path in wanted.files)
+    return all(history.content(base, path) == history.content(wanted.base, path) for path in wanted.files)
 
 
 def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Outcome:

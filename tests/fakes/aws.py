@@ -115,6 +115,7 @@ class Ecr:
                 fault.times -= 1
                 return fault.status, json.dumps({"__type": fault.code, "message": "injected"}).encode()
         asked: dict[str, Any] = json.loads(body or b"{}")
+        asked.pop("registryId", None)  # one account plays all of them
         if call == "GetDownloadUrlForLayer":
             digest = asked["layerDigest"]
             if digest not in self.blobs:

@@ -40,11 +40,11 @@ def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
 @cache
 def operation(method: str, path: str) -> tuple[str, dict[str, Any]]:
     """The description of a call: the template of its path, and what it says of it. Raises LookupError."""
-    for template, methods in _document()["paths"].items():
-        # Only a ref may hold slashes.
-        pattern = re.sub(r"\{(\w+)\}", lambda m: ".+" if m[1] == "ref" else "[^/]+", template)
-        if method.lower() in methods and re.fullmatch(pattern, path):
-            return template, methods[method.lower()]
+    for slashes in (False, True):  # only a ref may hold slashes, and only where nothing else fits
+        for template, methods in _document()["paths"].items():
+            pattern = re.sub(r"\{(\w+)\}", lambda m: ".+" if slashes and m[1] == "ref" else "[^/]+", template)  # noqa: B023
+            if method.lower() in methods and re.fullmatch(pattern, path):
+                return template, methods[method.lower()]
     raise LookupError(f"GitHub has no {method} {path}")
 
 

@@ -7,7 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    WithJsonSchema,
+    model_validator,
+)
 from semantic_version import NpmSpec
 
 from gitops import yamlfile
@@ -33,16 +42,26 @@ def _range(text: str) -> str:
     return text
 
 
-def _duration(value: object) -> timedelta:
+def duration(value: object) -> timedelta:
+    """A span such as 90m, 24h or 3d. Raises ValueError."""
     found = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
     if not found:
         raise ValueError("not a duration; expected minutes, hours or days, such as 90m, 24h or 3d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+def spell(span: timedelta) -> str:
+    """As a policy writes it: whole days, hours or minutes."""
+    minutes = int(span.total_seconds() // 60)
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes and minutes % size == 0:
+            return f"{minutes // size}{unit}"
+    return f"{minutes}m"
+
+
 Regex = Annotated[str, AfterValidator(_regex)]
 Range = Annotated[str, AfterValidator(_range)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": r"^\d+[mhd]$"})]
 
 
 class _Strict(BaseModel):

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +23,14 @@ BUILD_TIMEOUT = 3000.0
 MANIFEST = "manifest.json"
 
 
-def ensure(checkout: Checkout, progress: Progress) -> list[Tool]:
+def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) -> list[Tool]:
     """Build what is missing, check what is there, and link all of it into .tools/bin and .tools/share.
+
+    `names`: only these tools are built and linked (the others stay as they are).
 
     Raises MachineError when a cached file is not what was built, CommandError when a build fails.
     """
-    tools = load(checkout)
+    tools = [tool for tool in load(checkout) if not names or tool.name in names]
     checkout.tool_cache.mkdir(parents=True, exist_ok=True)
     with _only_one(checkout.tool_cache / "lock"):
         missing = [tool for tool in tools if not _folder(checkout, tool).exists()]
@@ -45,7 +47,7 @@ def ensure(checkout: Checkout, progress: Progress) -> list[Tool]:
             shutil.rmtree(checkout.tool_cache / "go", ignore_errors=True)
         for tool in tools:
             verify(_folder(checkout, tool))
-        _link(checkout, tools)
+        _link(checkout, tools, sweep=not names)
     return tools
 
 
@@ -118,7 +120,7 @@ def _build(checkout: Checkout, tool: Tool) -> None:
     work.rename(final)
 
 
-def _link(checkout: Checkout, tools: list[Tool]) -> None:
+def _link(checkout: Checkout, tools: list[Tool], *, sweep: bool) -> None:
     bin_folder, share = checkout.tools / "bin", checkout.tools / "share"
     for folder in (bin_folder, share):
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,7 @@ def _link(checkout: Checkout, tools: list[Tool]) -> None:
         if tool.share:
             wanted[share / tool.name] = folder / "share" / tool.name
     for old in [*bin_folder.iterdir(), *share.iterdir()]:
-        if old not in wanted:
+        if sweep and old not in wanted:
             old.unlink()
     for link, target in wanted.items():
         if not (link.is_symlink() and link.readlink() == target):

@@ -1,0 +1,82 @@
+"""What the pull request of a bump says."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import UTC, datetime
+
+import yaml
+
+from gitops.cluster import Object
+from gitops.images import hold
+from gitops.images.ecr import Details
+from gitops.images.plan import Plan
+from gitops.service.image import Image
+
+# GitHub takes 65,536 characters; the rest of the body fits beside this.
+_MOST = 50_000
+
+
+def title(plan: Plan, image: Image, old: Image) -> str:
+    """One line that also stands in main's history."""
+    if image.tag == old.tag:
+        return f"{plan.service}/{plan.environment}: {image.tag} at {image.digest[7:19]}"
+    return f"{plan.service}/{plan.environment}: {image.tag}"
+
+
+def diff(before: list[Object], after: list[Object]) -> str:
+    """What changes in the render, as a unified diff of YAML."""
+    old, new = (
+        [line for item in objects for line in ["---", *yaml.safe_dump(item, sort_keys=False).splitlines()]]
+        for objects in (before, after)
+    )
+    return "\n".join(difflib.unified_diff(old, new, "main", "proposed", lineterm="", n=3))
+
+
+def text(plan: Plan, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
+    """The body: both versions, where to compare them, what changes in the cluster. The same for the same facts."""
+    assert plan.winner is not None  # noqa: S101 - the caller looked
+    rows = [
+        ("tag", old.tag, plan.winner.tag),
+        ("digest", old.digest, plan.winner.digest),
+        ("built from", _revision(was), _revision(now)),
+        ("pushed", "", _when(plan.pushed) if plan.pushed else ""),
+        ("in the other environment since", "", _when(plan.runs_since) if plan.runs_since else ""),
+    ]
+    lines = [f"`{plan.winner.name}`", "", "| | runs | proposed |", "|---|---|---|"]
+    lines += [f"| {name} | {_code(left)} | {_code(right)} |" for name, left, right in rows if left or right]
+    if was and now and was.revision and now.revision and was.source == now.source and now.source:
+        lines += ["", f"Compare: {now.source}/compare/{was.revision}...{now.revision}"]
+    if plan.target and plan.target.hold:
+        lines += ["", f"The hold on `{plan.target.hold.tag}` ({plan.target.hold.reason}) is over: its file goes."]
+    shown = rendered if len(rendered) <= _MOST else rendered[:_MOST] + "\n... (cut)"
+    lines += [
+        "",
+        "<details><summary>What changes in the cluster</summary>",
+        "",
+        "```diff",
+        shown,
+        "```",
+        "",
+        "</details>",
+    ]
+    lines += [
+        "",
+        "Close this pull request to decline this version: a newer one will be proposed, this one not again. To keep "
+        f"what runs: `gitops images rollback {plan.service}`. A commit of yours on this branch stops the bot.",
+        "",
+        hold.marker(plan.winner),
+    ]
+    return "\n".join(lines)
+
+
+def _revision(details: Details | None) -> str:
+    return details.revision[:12] if details else ""
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _code(value: str) -> str:
+    return f"`{value}`" if value else ""

@@ -1,0 +1,75 @@
+"""The signature of an image, by a key that its service names. Fails closed: whatever cannot be verified is not signed.
+
+The format is cosign's own (cosign/specs/SIGNATURE_SPEC.md): the tag sha256-<digest>.sig names a manifest whose layers
+are the signed payloads, each with its signature as an annotation. cosign 3: `cosign sign --new-bundle-format=false`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from gitops.errors import ExternalError, InputError
+from gitops.images.ecr import Registry, Repository
+
+_PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
+_ANNOTATION = "dev.cosignproject.cosign/signature"
+
+Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+def load_key(file: Path, source: str) -> Key:
+    """A public key as `cosign generate-key-pair` writes it (cosign.pub). Raises InputError."""
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise InputError(f"{source}: not a public key in PEM ({error}); expected cosign.pub") from None
+    if not isinstance(key, Key):
+        raise InputError(f"{source}: {type(key).__name__}: expected an ECDSA, RSA or Ed25519 key")
+    return key
+
+
+def why_not(registry: Registry, repository: Repository, digest: str, key: Key) -> str:
+    """Why the digest does not count as signed by this key; empty where it does.
+
+    Raises CredentialsError, ExternalError.
+    """
+    manifest = registry.manifest(repository, tag=f"{digest.replace(':', '-')}.sig")
+    if manifest is None:
+        return "not signed"
+    for layer in manifest.get("layers") or []:
+        try:
+            if layer.get("mediaType") != _PAYLOAD:
+                continue
+            signature = base64.b64decode(layer["annotations"][_ANNOTATION], validate=True)
+            payload = registry.blob(repository, layer["digest"])
+            if f"sha256:{hashlib.sha256(payload).hexdigest()}" != layer["digest"] or not _valid(
+                key, signature, payload
+            ):
+                continue
+            if json.loads(payload)["critical"]["image"]["docker-manifest-digest"] == digest:
+                return ""
+        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, ExternalError):
+            continue
+    return "no signature of the named key is valid for this digest"
+
+
+def _valid(key: Key, signature: bytes, payload: bytes) -> bool:
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, payload, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            key.verify(signature, payload)
+    except InvalidSignature:
+        return False
+    return True

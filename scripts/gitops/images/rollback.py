@@ -1,0 +1,91 @@
+"""Back to what ran before, and a hold that keeps the bot from going forward again; the freeze's commit status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gitops.errors import InputError
+from gitops.git import History
+from gitops.github import Hub
+from gitops.images import bump, edit, hold
+from gitops.paths import Checkout
+from gitops.pulls import Outcome, Proposal, propose
+from gitops.service.image import Image
+
+LABEL = "rollback"
+CONTEXT = "freeze"
+
+
+def rollback(
+    checkout: Checkout,
+    hub: Hub,
+    *,
+    service: str,
+    environment: str,
+    to: str | None,
+    reason: str,
+    until: datetime,
+) -> tuple[Outcome, Image]:
+    """Open the pull request that pins what an overlay ran before (or the tag `to`, which it must have run).
+
+    It records a hold too. Returns the image as well. Raises InputError, RaceError, ExternalError.
+    """
+    history = History(checkout.root)
+    history.fetch(hub.settings.token)
+    with bump.main_files(checkout, history) as base:
+        folder = base.overlays / service / environment
+        file = folder / "kustomization.yaml"
+        path = base.relative(file)
+        if not file.is_file():
+            raise InputError(f"{path}: no such overlay on main; gitops service list shows those that there are")
+        pin = edit.read(file.read_bytes(), path)
+        wanted = _choose(path, hold.pins(history, path, pin.entry), to, pin.image)
+        content = edit.replace(file.read_bytes(), path, wanted)
+        file.write_bytes(content)
+        edit.check_render(base, folder, path, pin, wanted)
+    kept = hold.Hold(tag=wanted.tag, reason=reason, until=until)
+    proposal = Proposal(
+        branch=f"rollback/{service}/{environment}",
+        base=history.main(),
+        title=f"{service}/{environment}: back to {wanted.tag}",
+        body=(
+            f"`{pin.image.tag}` -> `{wanted.tag}` (`{wanted.digest}`)\n\n{reason}\n\n"
+            f"`{hold.FILE}` keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
+            "delete it to let the bot go on."
+        ),
+        files={path: content, str(Path(path).with_name(hold.FILE)): hold.write(kept)},
+        labels=(*bump.LABELS, LABEL),
+    )
+    return propose(hub, history, hub.open_pulls().get(proposal.branch), proposal), wanted
+
+
+def _choose(path: str, ran: Sequence[tuple[object, Image]], to: str | None, current: Image) -> Image:
+    before = [image for _, image in ran if image.digest != current.digest and image.name == current.name]
+    fitting = [image for image in before if to in (None, image.tag)]
+    if not fitting:
+        known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"
+        raise InputError(f"{path}: {to or 'another image'} never ran here; main's history has: {known}")
+    return fitting[0]
+
+
+def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[int, str]:
+    """Set the commit status `freeze` on every open pull request to what holds now. Returns what was written, by number.
+
+    Branch protection requires it: GitHub evaluates no check again at a window's edge, so a scheduled job does.
+    """
+    history = History(checkout.root)
+    history.fetch(hub.settings.token)
+    with bump.main_files(checkout, history) as base:
+        window = hold.frozen(hold.freezes(base.root), now)
+    written = {}
+    for pull in hub.open_heads():
+        state, text = "success", "no freeze"
+        if window and LABEL in {label.name for label in pull.labels}:
+            text = f"a rollback may be merged in {window.name}"
+        elif window:
+            state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
+        if hub.status(pull.head.sha, CONTEXT, state, text[:140]):
+            written[pull.number] = f"{state}: {text}"
+    return written

@@ -1,0 +1,74 @@
+"""GitHub Actions on this machine: the workflow files themselves, run by act without containers, with stand-ins for the
+third-party actions that they name (tests/fakes/actions).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.aws import Ecr
+from tests.fakes.github import TOKEN, GitHub
+
+ROOT = Path(__file__).parents[2]
+ACTIONS = Path(__file__).parent / "actions"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a workflow ended and what it printed."""
+
+    code: int
+    text: str
+
+
+def run(
+    folder: Path,
+    workflow: str,
+    event: str,
+    *,
+    job: str,
+    github: GitHub,
+    ecr: Ecr,
+    payload: dict[str, Any] | None = None,
+    environment: dict[str, str] | None = None,
+    origin: str | None = None,
+) -> Done:
+    """Run one job of a workflow of `folder` (a clone) as GitHub would for `event`.
+
+    `environment` is what the runner has besides; `origin`: what is checked out, the fake GitHub's repository otherwise.
+    """
+    file = folder / ".github/workflows" / workflow
+    uses = set(re.findall(r"uses: ([\w.-]+/[\w.-]+@[0-9a-f]{40})", file.read_text()))
+    event_file = folder.parent / f"{folder.name}-event.json"
+    event_file.write_text(json.dumps(payload or {}))
+    known = {
+        "GITHUB_API_URL": github.environment["GITHUB_API_URL"],
+        "GITHUB_REPOSITORY": github.name,
+        "GITOPS_GITHUB_PAUSE": "0",
+        "GITOPS_GITHUB_WAIT": "0.1",
+        "STANDIN_ORIGIN": origin or github.clone_url,
+        "STANDIN_CACHE": str(ROOT),
+        "STANDIN_AWS": ecr.url,
+        "STANDIN_TOKEN": TOKEN,
+        **(environment or {}),
+    }
+    variables = {"AWS_IMAGES_ROLE": "role", "AWS_PUSH_ROLE": "role", "AWS_REGION": "ap-northeast-2", "BOT_APP_ID": "1"}
+    words = [str(ROOT / ".tools/bin/act"), event, "--workflows", str(file), "--job", job]
+    words += ["--platform", "ubuntu-24.04=-self-hosted", "--eventpath", str(event_file), "--no-cache-server"]
+    words += ["--action-offline-mode", "--secret", "BOT_PRIVATE_KEY", "--rm"]
+    words += [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
+    words += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+    for each in sorted(uses):
+        name = each.partition("@")[0].partition("/")[2]
+        words += ["--local-repository", f"{each}={ACTIONS / name}"]
+    home = folder.parent / f"{folder.name}-home"
+    home.mkdir(exist_ok=True)
+    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BOT_PRIVATE_KEY": "key"}
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    return Done(done.returncode, done.stdout + done.stderr)

@@ -1,0 +1,57 @@
+"""From an image in the registry to new pods, through the workflow file itself."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+import requests
+from git import Repo
+
+from gitops.cluster import Cluster
+from gitops.git import History
+from gitops.images import edit
+from gitops.images.plan import Target, argo_objection
+from gitops.images.policy import Newest, Policy
+from gitops.progress import Progress
+from gitops.service.image import Image
+from tests.demo import image_loop, running_images
+from tests.lab.conftest import Running
+
+pytestmark = pytest.mark.lab
+
+
+def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Repo(running.work) as repo:
+        before = repo.git.rev_parse("HEAD")
+    image = image_loop(running.lab, tmp_path, Progress())
+    try:
+        assert running_images(Cluster(running.lab.kubeconfig), "mogle-staging") == {str(image)}
+        # The same question that a promotion asks, of the real Argo CD.
+        monkeypatch.setenv("ARGOCD_SERVER", running.lab.url("argocd"))
+        monkeypatch.setenv("ARGOCD_AUTH_TOKEN", _token(running))
+        path = "overlays/mogle/staging/kustomization.yaml"
+        source = Target("mogle", "staging", Policy(newest=Newest()), edit.Pin("app", image, 1), path, None)
+        history = History(running.work)
+        history.fetch(None)
+        assert argo_objection(history, source, image) == ""
+        other = Image(image.name, "9.9.9", "sha256:" + "0" * 64)
+        assert argo_objection(history, source, other) == "mogle-staging does not run 9.9.9@sha256:000000000000 yet"
+    finally:
+        with Repo(running.work) as repo:
+            repo.git.pull("--quiet", "origin", "main")
+            repo.git.checkout(before, "--", "overlays")
+    running.wait("mogle-staging", "mogle-prod", revision=running.push("the overlays as they were"))
+
+
+def _token(running: Running) -> str:
+    secret = running.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret")
+    password = base64.b64decode(secret["data"]["password"]).decode()
+    answer = requests.post(
+        f"{running.lab.url('argocd')}/api/v1/session", json={"username": "admin", "password": password}, timeout=20
+    )
+    answer.raise_for_status()
+    return str(answer.json()["token"])

@@ -1,0 +1,77 @@
+"""The workflow files themselves, run by act (the one of images.yaml's bump runs in tests/lab/test_images.py)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from git import Repo
+
+from tests.conftest import ROOT
+from tests.fakes import act
+from tests.fakes.aws import Ecr, ecr_server
+from tests.fakes.github import GitHub
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
+
+
+@pytest.fixture
+def ecr() -> Iterator[Ecr]:
+    with ecr_server() as fake:
+        yield fake
+
+
+@pytest.fixture
+def runner(github: GitHub, tmp_path: Path) -> Path:
+    Repo.clone_from(github.clone_url, tmp_path / "runner").close()
+    return tmp_path / "runner"
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_no_workflow_has_rights_that_it_does_not_name_or_an_action_that_can_move(file: Path) -> None:
+    text = file.read_text()
+    workflow: dict[str, Any] = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    assert all("permissions" in job and "timeout-minutes" in job for job in workflow["jobs"].values())
+    for name, comment in re.findall(r"^ +(?:- )?uses: ([^\s#]+)(.*)", text, re.MULTILINE):
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name), name
+        assert re.search(r"# v\d+\.\d+\.\d+", comment), f"{name}: its version stands beside its commit"
+
+
+def test_the_freeze_job_sets_its_status(github: GitHub, ecr: Ecr, runner: Path) -> None:
+    github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
+    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    done = act.run(runner, "images.yaml", "schedule", job="freeze", github=github, ecr=ecr)
+    assert done.code == 0, done.text
+    assert "#1: " in done.text
+    [status] = github.statuses[github.pulls[1].last_head]
+    assert status["context"] == "freeze"
+
+
+def test_a_service_builds_labels_pushes_and_tells_the_platform(
+    github: GitHub, ecr: Ecr, runner: Path, tmp_path: Path
+) -> None:
+    inputs = {"image": "mogle", "version": "v1.2.3", "tell": github.name, "platforms": "linux/amd64", "context": "."}
+    built = tmp_path / "built"
+    done = act.run(
+        runner,
+        "build.yaml",
+        "workflow_call",
+        job="image",
+        github=github,
+        ecr=ecr,
+        payload={"inputs": inputs},
+        environment={"STANDIN_BUILT": str(built)},
+    )
+    assert done.code == 0, done.text
+    lines = built.read_text().splitlines()
+    assert lines[:2] == ["111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/mogle:v1.2.3", "linux/amd64"]
+    labels = dict(line.strip().split("=", 1) for line in lines[2:] if line.strip())
+    assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
+    assert labels["org.opencontainers.image.source"].endswith("/platform/gitops")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"])
+    assert github.dispatches == [{"event_type": "image-pushed", "client_payload": {"image": "mogle"}}]

@@ -6,6 +6,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from git import Repo
@@ -15,6 +17,7 @@ from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.layout import Lab
 from gitops.progress import Progress
+from tests.bench_images import images
 from tests.conftest import TEST, clone, commit_all, gitops
 
 DIGEST = "sha256:" + "a" * 64
@@ -94,7 +97,7 @@ def _line(name: str, value: float, against: float, bound: float, what: str) -> N
     )
 
 
-PARTS = {"lab": lab}
+PARTS: dict[str, Callable[[], None]] = {"lab": lab, "images": partial(images, _line)}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from semantic_version import NpmSpec, Version
@@ -152,7 +153,7 @@ def _judge_semver(way: Semver, tag: str) -> tuple[str, Key | None]:
     if version.prerelease and not way.prereleases:
         return "a pre-release, which the policy does not opt in to", None
     # For the range a pre-release counts as its release: 2.0.0-rc.1 is not in <2.0.0.
-    if not NpmSpec(way.range).match(version.truncate()):
+    if not _spec(way.range).match(version.truncate()):
         return f"outside of {way.range!r}", None
     return "", (version,)
 
@@ -178,7 +179,10 @@ def order(policy: Policy, tag: str) -> Key | None:
 
 
 def _in_range(way: Semver, version: Version) -> Key | None:
-    return (version,) if NpmSpec(way.range).match(version.truncate()) else None
+    return (version,) if _spec(way.range).match(version.truncate()) else None
+
+
+_spec = cache(NpmSpec)
 
 
 def _version(tag: str) -> Version | None:

@@ -1,0 +1,150 @@
+"""100 services with 1,000 tags each: what the bump takes beyond the calls and renders that nothing can avoid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from git import Repo
+from moto.ecr.models import Image as MotoImage
+from moto.ecr.models import ecr_backends
+
+from gitops import kustomize
+from gitops.git import History
+from gitops.images import bump, plan
+from gitops.images.ecr import Registry
+from gitops.paths import Checkout
+from gitops.pulls import Proposal
+from tests.conftest import TEST, clone
+from tests.fakes.aws import ACCOUNT, INDEX, REGION, Ecr
+
+SERVICES, TAGS, ROUNDS = 100, 1000, 3
+API_BOUND, EDIT_BOUND = 1.5, 1.3
+# What Argo CD Image Updater was reported to ask for one repository of 700 tags (its issue 313).
+UPDATER_CALLS = 5000
+
+
+def images(line: Callable[[str, float, float, float, str], None]) -> None:
+    """Print the two ratios; `line` is the bench's own printer."""
+    ecr = Ecr()
+    os.environ.update(ecr.environment)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            newest = _fill(ecr)
+            checkout = _repository(Path(folder))
+            mine, bare, edits, builds, calls = [], [], [], [], 0
+            for _ in range(ROUNDS):
+                bare.append(_bare(newest))
+                registry, began = Registry(), time.monotonic()
+                history = History(checkout.root)
+                history.fetch(None)
+                with bump.main_files(checkout, history) as base:
+                    targets, _ = plan.targets(base, ())
+                    plans = plan.make(base, history, registry, targets, datetime.now(UTC), lambda branch: ())
+                    mine.append(time.monotonic() - began)
+                    calls = registry.calls
+                    assert all(each.winner and each.winner.tag == f"1.0.{TAGS - 1}" for each in plans)
+                    builds.append(_builds(base))
+                    edits.append(_edits(base, history, plans))
+            took, floor = statistics.median(mine), statistics.median(bare)
+            what = f"s to find {SERVICES} newer images among {SERVICES * TAGS} / the same calls made bare, 8 at once"
+            line("images-detect", took, floor, API_BOUND, what)
+            line("images-calls", calls, 2 * SERVICES, 1.0, "registry calls / one page and one winner for each service")
+            line("images-calls-peer", calls / SERVICES, UPDATER_CALLS, 1.0, "calls a service / as reported of a peer")
+            what = "s to edit 100 overlays, check the renders and be ready to commit / bare kustomize builds"
+            line("images-edit", statistics.median(edits), statistics.median(builds), EDIT_BOUND, what)
+    finally:
+        ecr.close()
+
+
+def _fill(ecr: Ecr) -> dict[str, str]:
+    """Put the images into moto's own store (a hundred thousand pushes over HTTP would take an hour)."""
+    newest = {}
+    backend = ecr_backends[ACCOUNT][REGION]
+    for number in range(SERVICES):
+        name = f"bench-{number:03d}"
+        ecr.client.create_repository(repositoryName=name)
+        repository = backend.repositories[name]
+        for tag in range(TAGS):
+            child = {"digest": "sha256:" + hashlib.sha256(f"{name}{tag}".encode()).hexdigest(), "mediaType": "x"}
+            platform = {"platform": {"os": "linux", "architecture": "amd64"}}
+            manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**child, **platform}]})
+            image = MotoImage(ACCOUNT, f"1.0.{tag}", manifest, name, INDEX)
+            repository.images.append(image)
+        newest[name] = image.get_image_digest()
+    return newest
+
+
+def _repository(folder: Path) -> Checkout:
+    """A checkout with the services, each pinned to its first tag, and an origin that it was pushed to."""
+    checkout = clone(folder / "checkout")
+    with Repo(checkout.root) as repo:
+        for service in [path for path in checkout.overlays.iterdir() if path.is_dir()]:
+            repo.git.rm("-r", "--quiet", f"overlays/{service.name}")
+        for number in range(SERVICES):
+            name = f"bench-{number:03d}"
+            overlay = checkout.overlays / name / "staging"
+            overlay.mkdir(parents=True)
+            (overlay.parent / "owner.yaml").write_text('team: platform\ncontact: "#x"\ndescription: x\n')
+            (overlay.parent / "images.yaml").write_text('staging: {semver: {range: "*"}}\n')
+            (overlay / "kustomization.yaml").write_text(
+                f"namespace: {name}-staging\nresources: [../../../base/web]\nimages:\n  - name: app\n"
+                f"    newName: {ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}\n"
+                f'    newTag: "1.0.0"\n    digest: {_digest(name)}\n'
+            )
+        repo.git.add("--all")
+        repo.index.commit("bench", author=TEST, committer=TEST)
+        with Repo.init(folder / "origin.git", bare=True, initial_branch="main"):
+            repo.git.push("--quiet", str(folder / "origin.git"), "HEAD:refs/heads/main")
+        repo.git.remote("set-url", "origin", str(folder / "origin.git"))
+    return checkout
+
+
+def _digest(name: str) -> str:
+    repository = ecr_backends[ACCOUNT][REGION].repositories[name]
+    return str(repository.images[0].get_image_digest())
+
+
+def _bare(newest: dict[str, str]) -> float:
+    retries: Any = {"mode": "adaptive", "max_attempts": 8}
+    client = boto3.client("ecr", region_name=REGION, config=Config(retries=retries, max_pool_connections=16))
+
+    def ask(name: str) -> None:
+        pages = client.get_paginator("describe_images")
+        for page in pages.paginate(repositoryName=name, PaginationConfig={"PageSize": 1000}):
+            assert page["imageDetails"]
+        got = client.batch_get_image(repositoryName=name, imageIds=[{"imageDigest": newest[name]}])
+        json.loads(got["images"][0]["imageManifest"])
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(plan.PARALLEL) as pool:
+        list(pool.map(ask, newest))
+    return time.monotonic() - began
+
+
+def _builds(base: Checkout) -> float:
+    began = time.monotonic()
+    for overlay in sorted(base.overlays.glob("*/staging")):
+        kustomize.build(base, overlay)
+    return time.monotonic() - began
+
+
+def _edits(base: Checkout, history: History, plans: list[plan.Plan]) -> float:
+    began, main = time.monotonic(), history.main()
+    for each in plans:
+        edited = bump.make_edit(base, each, with_diff=False)
+        assert edited is not None
+        assert each.target is not None
+        Proposal(each.target.branch, main, "title", "body", {each.target.path: edited.content})
+    return time.monotonic() - began

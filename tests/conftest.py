@@ -12,6 +12,7 @@ import pytest
 from git import Actor, Repo
 
 from gitops.paths import Checkout
+from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
 
@@ -112,6 +113,12 @@ def github(tmp_path: Path, bare_main: Path) -> Iterator[GitHub]:
     fake = GitHub(Path(shutil.copytree(bare_main, tmp_path / "origin.git")))
     yield fake
     fake.close()
+
+
+@pytest.fixture
+def ecr() -> Iterator[Ecr]:
+    with ecr_server() as fake:
+        yield fake
 
 
 Run = Callable[..., Ran]

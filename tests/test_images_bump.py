@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,12 +21,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from git import Repo
 
+from gitops.cli import main
 from gitops.images import edit
 from gitops.paths import Checkout
 from gitops.service.image import Image
-from tests.conftest import ROOT, Ran, gitops
-from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault, ecr_server
+from tests.conftest import ROOT, Ran
+from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault
 from tests.fakes.github import GitHub
+
+pytestmark = pytest.mark.bots
 
 REPOSITORY = "111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/mogle"
 STAGING, PROD = "overlays/mogle/staging/kustomization.yaml", "overlays/mogle/prod/kustomization.yaml"
@@ -59,8 +65,17 @@ class World:
         self.write("overlays/mogle/images.yaml", yaml.safe_dump(environments))
 
     def run(self, *words: str, **env: str) -> Ran:
-        known: dict[str, Any] = {**self.ecr.environment, **self.github.environment, "GITOPS_GITHUB_PAUSE": "0", **env}
-        return gitops(self.checkout, "images", *words, **known)
+        """The command as its user gives it, in this process: a hundred interpreters would take a minute to start."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.checkout.root)
+            patch.setattr(sys, "argv", ["gitops", "images", *words])
+            known = {**self.ecr.environment, **self.github.environment, "GITOPS_GITHUB_PAUSE": "0", **env}
+            for name, value in known.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as done:
+                main()
+        return Ran(int(done.value.code or 0), out.getvalue(), err.getvalue())
 
     def bump(self, **env: str) -> dict[str, dict[str, Any]]:
         done = self.run("bump", "--output", "json", **env)
@@ -117,9 +132,8 @@ def argocd() -> Iterator[FakeArgoCD]:
 
 
 @pytest.fixture
-def world(github: GitHub, tmp_path: Path) -> Iterator[World]:
-    with ecr_server() as ecr:
-        yield World(ecr, github, tmp_path / "checkout")
+def world(github: GitHub, ecr: Ecr, tmp_path: Path) -> World:
+    return World(ecr, github, tmp_path / "checkout")
 
 
 LABELS = {"org.opencontainers.image.source": "https://github.com/42/mogle"}

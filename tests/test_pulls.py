@@ -19,6 +19,8 @@ from gitops.github import Hub, RaceError, Settings
 from gitops.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, propose, withdraw
 from tests.fakes.github import BOT, GITHUB, TOKEN, Fault, GitHub
 
+pytestmark = pytest.mark.bots
+
 FILE = "overlays/mogle/prod/kustomization.yaml"
 WANTED = Proposal("bump/mogle/prod", "", "Bump mogle", "body", {FILE: b"new: true\n"}, ("images",))
 

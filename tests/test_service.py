@@ -7,6 +7,7 @@ import pytest
 
 from gitops import kustomize
 from gitops.errors import ExternalError
+from gitops.images import policy
 from gitops.paths import Checkout
 from gitops.service import model
 from gitops.service.image import resolve
@@ -43,6 +44,15 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
     assert pod["containers"][0]["image"] == IMAGE
     hosts = [r["host"] for item in rendered if item["kind"] == "Ingress" for r in item["spec"]["rules"]]
     assert hosts == ["shop.example.com"]
+
+
+@pytest.mark.parametrize(("shape", "environments"), [("web", {"staging", "prod"}), ("bot", {"prod"})])
+def test_a_new_service_with_an_image_in_ecr_is_bumped_from_its_first_day(
+    scratch: Checkout, run: Run, shape: str, environments: set[str]
+) -> None:
+    words = ["--image", f"{HOST}/shop:1.2.3@{DIGEST}", "--shape", shape, *(OK if shape == "web" else [])]
+    assert run("service", "new", "shop", *words).code == 0
+    assert set(policy.read(scratch, scratch.overlays / "shop")) == environments
 
 
 def test_a_new_bot_has_prod_alone_and_no_domain(scratch: Checkout, run: Run) -> None:

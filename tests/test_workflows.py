@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,12 @@ from git import Repo
 
 from tests.conftest import ROOT
 from tests.fakes import act
-from tests.fakes.aws import Ecr, ecr_server
+from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 
+pytestmark = pytest.mark.bots
+
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
-
-
-@pytest.fixture
-def ecr() -> Iterator[Ecr]:
-    with ecr_server() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -8,10 +8,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from git import Repo
 
+from gitops.images import edit
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
+from gitops.service.image import Image
 from tests.conftest import GITOPS, ROOT, clone, commit_all
+from tests.fakes.aws import Ecr
+from tests.fakes.github import GitHub
 
 pytestmark = pytest.mark.lab
 
@@ -27,10 +32,17 @@ def commands() -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def test_every_command_of_the_documentation_works(tmp_path: Path) -> None:
+def test_every_command_of_the_documentation_works(tmp_path: Path, github: GitHub, ecr: Ecr) -> None:
     assert set(commands()) >= NOT_RUN_AGAIN
     checkout = clone(tmp_path / "clone")
-    env = {**os.environ, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}
+    with Repo(checkout.root) as repo:
+        repo.remotes.origin.set_url(github.clone_url)
+    for path in ("overlays/mogle/staging/kustomization.yaml", "overlays/mogle/prod/kustomization.yaml"):
+        before = (checkout.root / path).read_bytes()
+        image = Image(edit.read(before, path).image.name, "9.0.0", ecr.push("mogle", "9.0.0", content=path))
+        github.commit("main", {path: edit.replace(before, path, image)}, "mogle 9.0.0")
+    fakes = {**github.environment, **ecr.environment, "GITOPS_GITHUB_PAUSE": "0"}
+    env = {**os.environ, **fakes, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}
     try:
         for command in commands():
             if command in NOT_RUN_AGAIN:

@@ -18,7 +18,7 @@ from gitops import kustomize, yamlfile
 from gitops.errors import InputError
 from gitops.paths import Checkout
 from gitops.service import model
-from gitops.service.image import Image, resolve
+from gitops.service.image import Image, in_ecr, resolve
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
@@ -105,6 +105,8 @@ def _write(folder: Path, wanted: Wanted, contact: str, image: Image) -> None:
     values = {"name": wanted.name, "shape": wanted.shape, "team": wanted.team, "contact": contact}
     values |= {"image": image.name, "tag": image.tag, "digest": image.digest}
     (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
+    if in_ecr(image.name):  # the registry that the bot reads
+        (folder / "images.yaml").write_text(_fill(f"images-{wanted.shape}.yaml", {}))
     contract = _contract(wanted)
     for env, domains in wanted.hosts.items():
         overlay = folder / env

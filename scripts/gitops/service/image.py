@@ -86,6 +86,11 @@ def resolve(reference: str) -> Image:
     return Image(name, tag, digest or _digest(name, tag))
 
 
+def in_ecr(name: str) -> bool:
+    """Whether an image's name is a repository of Amazon ECR."""
+    return _ECR.fullmatch(name.partition("/")[0]) is not None
+
+
 def _digest(name: str, tag: str) -> str:
     host, _, path = name.partition("/")
     if not path or not re.search(r"[.:]|^localhost$", host):

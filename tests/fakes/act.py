@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gitops.paths import Checkout
 from tests.fakes.aws import Ecr
 from tests.fakes.github import TOKEN, GitHub
 
@@ -53,7 +54,8 @@ def run(
         "GITOPS_GITHUB_PAUSE": "0",
         "GITOPS_GITHUB_WAIT": "0.1",
         "STANDIN_ORIGIN": origin or github.clone_url,
-        "STANDIN_CACHE": str(ROOT),
+        "STANDIN_VENV": str(ROOT / ".venv"),
+        "STANDIN_TOOLS": str(Checkout(ROOT).tool_cache.resolve()),
         "STANDIN_AWS": ecr.url,
         "STANDIN_TOKEN": TOKEN,
         **(environment or {}),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from gitops.cluster import Cluster
 from gitops.errors import NotHealthyError
 from gitops.images import edit
 from gitops.lab import lab as labs
+from gitops.lab.cli import print_applications
 from gitops.lab.layout import Lab
 from gitops.lab.outside import send_webhooks
+from gitops.output import print_table
 from gitops.paths import Checkout
 from gitops.progress import Progress
 from gitops.service.image import Image
@@ -97,14 +101,17 @@ def running_images(cluster: Cluster, namespace: str) -> set[str]:
 
 
 def main() -> None:
-    import tempfile
-
     lab, progress = Lab(Checkout.find(), "default"), Progress()
     with tempfile.TemporaryDirectory() as folder:
         image = image_loop(lab, Path(folder), progress)
-    for found in sorted(running_images(Cluster(lab.kubeconfig), f"{SERVICE}-staging")):
+    labs.wait_synced(lab, progress)
+    cluster = Cluster(lab.kubeconfig)
+    print_applications(argocd.applications(cluster))
+    print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
+    for found in sorted(running_images(cluster, f"{SERVICE}-staging")):
         print(f"{SERVICE}-staging runs {found}")
-    assert running_images(Cluster(lab.kubeconfig), f"{SERVICE}-staging") == {str(image)}
+    if running_images(cluster, f"{SERVICE}-staging") != {str(image)}:
+        sys.exit(f"expected {image}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,8 +27,9 @@ from gitops.cli import main
 from gitops.images import edit
 from gitops.paths import Checkout
 from gitops.service.image import Image
-from tests.conftest import ROOT, Ran
+from tests.conftest import GITOPS, ROOT, Ran
 from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault
+from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
 
 pytestmark = pytest.mark.bots
@@ -481,3 +484,56 @@ def test_the_run_summary_is_a_table(world: World, tmp_path: Path) -> None:
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[:2] == ["| overlay | runs | proposed | pull request | why |", "| --- | --- | --- | --- | --- |"]
     assert lines[2].startswith("| mogle/staging | 3.0.0 | 3.1.0 | opened #1 |")
+
+
+def test_two_overlays_of_one_repository_share_its_listing(world: World) -> None:
+    world.policy(staging={"semver": {"range": "*"}}, prod={"semver": {"range": "<3.1.0"}})
+    world.ecr.push("mogle", "3.1.0")
+    world.ecr.push("mogle", "3.0.1")
+    rows = world.bump()
+    assert [rows[name]["winner"].split("@")[0] for name in ("staging", "prod")] == [
+        f"{REPOSITORY}:3.1.0",
+        f"{REPOSITORY}:3.0.1",
+    ]
+    assert world.ecr.calls["DescribeImages"] == 1
+
+
+def start(world: World, folder: Path) -> subprocess.Popen[str]:
+    """The real command as a process of its own."""
+    env = {**os.environ, **world.ecr.environment, **world.github.environment, "GITOPS_GITHUB_PAUSE": "0"}
+    words = [str(GITOPS), "images", "bump"]
+    return subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=[] if n in (2, 4, 6) else pytest.mark.matrix) for n in range(9)]
+)
+def test_a_kill_at_any_request_of_the_command_is_healed_by_the_next_run(world: World, number: int) -> None:
+    new = world.ecr.push("mogle", "3.1.0")
+    victim: list[subprocess.Popen[str]] = []
+    world.github.faults = [GitHubFault(".*", ".*", lambda: victim[0].kill(), skip=number, after=True)]
+    victim.append(start(world, world.checkout.root))
+    assert victim[0].wait(timeout=60) == -signal.SIGKILL
+    world.bump()
+    assert world.open() == ["bump/mogle/staging"]
+    assert world.proposed(1) == Image(REPOSITORY, "3.1.0", new)
+    assert world.github.pulls[1].auto_merge
+    writes = len(world.github.writes)
+    world.bump()
+    assert len(world.github.writes) == writes
+    assert sorted(world.github.branches()) == ["bump/mogle/staging", "main"]
+
+
+def test_two_runs_at_once_leave_one_branch_and_one_pull_request(world: World, tmp_path: Path) -> None:
+    new = world.ecr.push("mogle", "3.1.0")
+    Repo.clone_from(world.github.clone_url, tmp_path / "second").close()
+    (tmp_path / "second/.tools").symlink_to(ROOT / ".tools")
+    for run in [start(world, folder) for folder in (world.checkout.root, tmp_path / "second")]:
+        _, err = run.communicate(timeout=60)
+        assert "Traceback" not in err
+        assert run.returncode == 0 or "GitHub: " in err, err
+    world.bump()
+    assert world.open() == ["bump/mogle/staging"]
+    assert len(world.github.pulls) == 1
+    assert world.proposed(1) == Image(REPOSITORY, "3.1.0", new)
+    assert sorted(world.github.branches()) == ["bump/mogle/staging", "main"]

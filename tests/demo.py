@@ -61,6 +61,8 @@ def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
         with progress.step(f"merge #{pull.number} ({pull.title}): new pods"):
             _merged(lab, github, lambda: github.merge(pull.number))
             _wait(lab, cluster, github)
+        # New pods have no metrics for some seconds, and their HorizontalPodAutoscaler says so.
+        labs.wait_synced(lab, progress)
         return second
     finally:
         github.close()
@@ -104,7 +106,6 @@ def main() -> None:
     lab, progress = Lab(Checkout.find(), "default"), Progress()
     with tempfile.TemporaryDirectory() as folder:
         image = image_loop(lab, Path(folder), progress)
-    labs.wait_synced(lab, progress)
     cluster = Cluster(lab.kubeconfig)
     print_applications(argocd.applications(cluster))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])

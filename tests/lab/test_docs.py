@@ -37,9 +37,10 @@ def test_every_command_of_the_documentation_works(tmp_path: Path, github: GitHub
     checkout = clone(tmp_path / "clone")
     with Repo(checkout.root) as repo:
         repo.remotes.origin.set_url(github.clone_url)
+    digest = ecr.push("mogle", "9.0.0")
     for path in ("overlays/mogle/staging/kustomization.yaml", "overlays/mogle/prod/kustomization.yaml"):
         before = (checkout.root / path).read_bytes()
-        image = Image(edit.read(before, path).image.name, "9.0.0", ecr.push("mogle", "9.0.0", content=path))
+        image = Image(edit.read(before, path).image.name, "9.0.0", digest)
         github.commit("main", {path: edit.replace(before, path, image)}, "mogle 9.0.0")
     fakes = {**github.environment, **ecr.environment, "GITOPS_GITHUB_PAUSE": "0"}
     env = {**os.environ, **fakes, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}

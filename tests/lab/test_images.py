@@ -14,6 +14,7 @@ from gitops.git import History
 from gitops.images import edit
 from gitops.images.plan import Target, argo_objection
 from gitops.images.policy import Newest, Policy
+from gitops.lab import lab as labs
 from gitops.progress import Progress
 from gitops.service.image import Image
 from tests.demo import image_loop, running_images
@@ -45,6 +46,7 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
             repo.git.pull("--quiet", "origin", "main")
             repo.git.checkout(before, "--", "overlays")
     running.wait("mogle-staging", "mogle-prod", revision=running.push("the overlays as they were"))
+    labs.wait_synced(running.lab, Progress(quiet=True))
 
 
 def _token(running: Running) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gitops import argocd
-from gitops.cluster import Cluster, ClusterError
+from gitops.cluster import Cluster, ClusterError, Object
 from gitops.errors import InputError
 from gitops.lab import bootstrap, origin, pki, process
 from gitops.lab.layout import Lab, check_free
@@ -119,13 +119,25 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
 
 
 def _scaling_active(cluster: Cluster) -> bool:
+    """Whether every HorizontalPodAutoscaler reads its metrics and will go on to: pods that just replaced others have
+    none for some seconds, which it notices some seconds later.
+    """
     autoscalers = cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers")
-    return all(
+    active = all(
         any(
             c["type"] == "ScalingActive" and c["status"] == "True" for c in item.get("status", {}).get("conditions", [])
         )
         for item in autoscalers
     )
+    if not active:
+        return False
+    pods = cluster.items("/api/v1/pods", labelSelector="app.kubernetes.io/component=web")
+    scaled = {_key(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    return scaled <= {_key(item) for item in cluster.items("/apis/metrics.k8s.io/v1beta1/pods")}
+
+
+def _key(item: Object) -> tuple[str, str]:
+    return item["metadata"]["namespace"], item["metadata"]["name"]
 
 
 def _counter(cluster: Cluster, total: int) -> Callable[[], str]:

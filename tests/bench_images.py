@@ -77,13 +77,17 @@ def _fill(ecr: Ecr) -> dict[str, str]:
         ecr.client.create_repository(repositoryName=name)
         repository = backend.repositories[name]
         for tag in range(TAGS):
-            child = {"digest": "sha256:" + hashlib.sha256(f"{name}{tag}".encode()).hexdigest(), "mediaType": "x"}
+            child = {"digest": _sha256(f"{name}{tag}"), "mediaType": "x"}
             platform = {"platform": {"os": "linux", "architecture": "amd64"}}
             manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**child, **platform}]})
-            image = MotoImage(ACCOUNT, f"1.0.{tag}", manifest, name, INDEX)
+            image = MotoImage(ACCOUNT, f"1.0.{tag}", manifest, name, INDEX, _sha256(manifest))
             repository.images.append(image)
         newest[name] = image.get_image_digest()
     return newest
+
+
+def _sha256(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _repository(folder: Path) -> Checkout:

@@ -6,14 +6,18 @@ import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gitops.cluster import Cluster, ClusterError
 from gitops.command import CommandError, run
 from gitops.errors import InputError, MachineError
 from gitops.lab import process
@@ -164,3 +168,36 @@ def test_commands_fail_with_their_own_words_and_in_time() -> None:
         run(["sh", "-c", "sleep 60 & wait"], timeout=0.2)
     with pytest.raises(MachineError, match="no-such-program: not found"):
         run(["no-such-program"], timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"service unavailable\n", "503 service unavailable"),
+        (b'{"kind": "Status", "message": "not yet"}', "503 not yet"),
+        (b"[1]", r"503 \[1\]"),
+    ],
+)
+def test_an_error_of_the_api_keeps_its_status_whatever_its_body(tmp_path: Path, body: bytes, said: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        named = {"name": "x", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+        context = {"name": "x", "context": {"cluster": "x", "user": "x"}}
+        user = {"name": "x", "user": {}}
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(
+            yaml.safe_dump({"clusters": [named], "contexts": [context], "users": [user], "current-context": "x"})
+        )
+        with pytest.raises(ClusterError, match=said) as caught:
+            Cluster(kubeconfig).get("/apis/metrics.k8s.io/v1beta1/pods")
+        assert caught.value.status == 503
+        server.shutdown()

@@ -103,12 +103,12 @@ class Cluster:
     ) -> Object:
         try:
             answer = self._request(method, path, query, body, kind)
-            content = json.loads(answer.read())
+            content = answer.read()
+            if answer.status >= 400:
+                raise ClusterError(f"{method} {path}: {answer.status} {_message(content)}", answer.status)
+            result: Object = json.loads(content)
         except _LOST as error:
             raise ClusterError(f"{method} {path}: {error}") from None
-        if answer.status >= 400:
-            raise ClusterError(f"{method} {path}: {content.get('message', content)}", answer.status)
-        result: Object = content
         return result
 
     def _request(
@@ -132,6 +132,16 @@ class Cluster:
             body=body,
             _request_timeout=(REQUEST_SECONDS, read),
         )
+
+
+def _message(content: bytes) -> str:
+    """What an error says: a Status' message, or the text as it is (the aggregator answers 503 in plain text)."""
+    text = content.decode(errors="replace").strip()
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return text
+    return str(status.get("message", text)) if isinstance(status, dict) else text
 
 
 def apply(

@@ -183,11 +183,10 @@ class Ecr:
 
     def put(self, repository: str, manifest: str, *tags: str, at: datetime | None = None) -> str:
         """Put a manifest as it is, under tags or none."""
-        digest = ""
+        # Said here as a registry computes it: moto would give an index one of a hundred digests at random.
+        digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
         for tag in tags or ("",):
-            named = (
-                {"imageTag": tag} if tag else {"imageDigest": f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"}
-            )
+            named = {"imageDigest": digest, **({"imageTag": tag} if tag else {})}
             put = self.client.put_image(repositoryName=repository, imageManifest=manifest, **named)
             digest = put["image"]["imageId"]["imageDigest"]
         if at:

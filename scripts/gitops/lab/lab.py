@@ -133,7 +133,13 @@ def _scaling_active(cluster: Cluster) -> bool:
         return False
     pods = cluster.items("/api/v1/pods", labelSelector="app.kubernetes.io/component=web")
     scaled = {_key(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
-    return scaled <= {_key(item) for item in cluster.items("/apis/metrics.k8s.io/v1beta1/pods")}
+    try:
+        measured = cluster.items("/apis/metrics.k8s.io/v1beta1/pods")
+    except ClusterError as error:
+        if error.status in (404, 503):  # metrics-server is starting: the aggregator has nobody to ask
+            return False
+        raise
+    return scaled <= {_key(item) for item in measured}
 
 
 def _key(item: Object) -> tuple[str, str]:

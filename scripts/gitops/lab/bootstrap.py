@@ -154,7 +154,13 @@ def _node(name: str, zone: str) -> Object:
                 "metrics.k8s.io/resource-metrics-path": f"/metrics/nodes/{name}/metrics/resource",
             },
         },
-        "status": {"allocatable": size, "capacity": size},
+        "status": {
+            "allocatable": size,
+            "capacity": size,
+            # Both, from the beginning: where one is missing kwok's stage empties the list when a lost node comes back,
+            # and metrics-server then asks that node no more.
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": name}],
+        },
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gitops import argocd
 from gitops.cluster import Cluster, ClusterError, Object
-from gitops.errors import InputError
+from gitops.errors import InputError, NotHealthyError
 from gitops.lab import bootstrap, origin, pki, process
 from gitops.lab.layout import Lab, check_free
 from gitops.lab.parts import PARTS, READY_SECONDS, Part, all_parts
@@ -110,36 +110,46 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
 
     with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, len(expected))):
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
-    with progress.step("every HorizontalPodAutoscaler reads its metrics"):
-        process.wait_until(
-            "every HorizontalPodAutoscaler is active", lambda: _scaling_active(cluster), seconds=limit, alive=alive
-        )
+    waits = "metrics"
+
+    def active() -> bool:
+        nonlocal waits
+        waits = _without_metrics(cluster)
+        return not waits
+
+    with progress.step("every HorizontalPodAutoscaler reads its metrics", note=lambda: f"(not yet: {waits[:120]})"):
+        try:
+            process.wait_until("every HorizontalPodAutoscaler is active", active, seconds=limit, alive=alive, every=0.5)
+        except NotHealthyError as error:
+            raise NotHealthyError(f"{error}: {waits}") from None
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     return time.monotonic() - began
 
 
-def _scaling_active(cluster: Cluster) -> bool:
-    """Whether every HorizontalPodAutoscaler reads its metrics and will go on to: pods that just replaced others have
-    none for some seconds, which it notices some seconds later.
+def _without_metrics(cluster: Cluster) -> str:
+    """The first HorizontalPodAutoscaler or pod without metrics, and why; empty where each has them and will keep them:
+    pods that just replaced others have none for some seconds, which its autoscaler notices some seconds later.
     """
-    autoscalers = cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers")
-    active = all(
-        any(
-            c["type"] == "ScalingActive" and c["status"] == "True" for c in item.get("status", {}).get("conditions", [])
-        )
-        for item in autoscalers
-    )
-    if not active:
-        return False
+    for item in cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers"):
+        conditions = item.get("status", {}).get("conditions", [])
+        scaling = next((c for c in conditions if c["type"] == "ScalingActive"), {"status": "False"})
+        if scaling["status"] != "True":
+            return f"{'/'.join(_key(item))}: {scaling.get('message', 'not looked at yet')}"
     pods = cluster.items("/api/v1/pods", labelSelector="app.kubernetes.io/component=web")
-    scaled = {_key(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    # A pod that does not run (yet, or any more) has no use; whether it should run its Application's health tells.
+    scaled = {
+        _key(pod)
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"] and pod.get("status", {}).get("phase") == "Running"
+    }
     try:
         measured = cluster.items("/apis/metrics.k8s.io/v1beta1/pods")
     except ClusterError as error:
         if error.status in (404, 503):  # metrics-server is starting: the aggregator has nobody to ask
-            return False
+            return "metrics-server does not answer yet"
         raise
-    return scaled <= {_key(item) for item in measured}
+    late = sorted(scaled - {_key(item) for item in measured})
+    return f"pod {'/'.join(late[0])} (one of {len(late)})" if late else ""
 
 
 def _key(item: Object) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from gitops import kustomize
 from gitops.git import History
 from gitops.images import bump, plan
 from gitops.images.ecr import Registry
+from gitops.mainline import main_files
 from gitops.paths import Checkout
 from gitops.pulls import Proposal
 from tests.conftest import TEST, clone
@@ -49,7 +50,7 @@ def images(line: Callable[[str, float, float, float, str], None]) -> None:
                 registry, began = Registry(), time.monotonic()
                 history = History(checkout.root)
                 history.fetch(None)
-                with bump.main_files(checkout, history) as base:
+                with main_files(checkout, history) as base:
                     targets, _ = plan.targets(base, ())
                     plans = plan.make(base, history, registry, targets, datetime.now(UTC), lambda branch: ())
                     mine.append(time.monotonic() - began)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
@@ -13,9 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.cluster import Cluster, ClusterError
 from gitops.command import CommandError, run
@@ -24,7 +22,7 @@ from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.lab.played import references
 from gitops.paths import Checkout
-from gitops.secrets.seal import seal
+from gitops.progress import Progress
 from gitops.tools import build, pins
 from tests.conftest import ROOT, gitops
 
@@ -145,20 +143,25 @@ def test_references_are_what_a_kubelet_waits_for() -> None:
     ]
 
 
-def test_a_seal_opens_only_under_its_own_name() -> None:
-    import base64
+class Terminal(io.StringIO):
+    """A stream that calls itself a terminal, as a CI's log may."""
 
-    key = rsa.generate_private_key(65537, 2048)
-    raw = base64.b64decode(seal(key.public_key(), "mogle-prod", "s", b"value"))
-    size = int.from_bytes(raw[:2], "big")
+    def isatty(self) -> bool:
+        return True
 
-    def opened(label: bytes) -> bytes:
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label)
-        return AESGCM(key.decrypt(raw[2 : 2 + size], oaep)).decrypt(b"\0" * 12, raw[2 + size :], None)
 
-    assert opened(b"mogle-prod/s") == b"value"
-    with pytest.raises(ValueError, match="failed"):
-        opened(b"mogle-staging/s")
+@pytest.mark.parametrize("ci", [True, False])
+def test_progress_is_a_live_line_on_a_terminal_and_plain_lines_in_ci(monkeypatch: pytest.MonkeyPatch, ci: bool) -> None:
+    monkeypatch.setenv("CI", "true" if ci else "")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with Progress(stream).step("a step"):
+        deadline = time.monotonic() + 10
+        while not ci and "\x1b" not in stream.getvalue():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert ("\x1b" in stream.getvalue()) is not ci
+    assert stream.getvalue().endswith(" s\n")
 
 
 def test_commands_fail_with_their_own_words_and_in_time() -> None:

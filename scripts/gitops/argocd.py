@@ -1,13 +1,16 @@
-"""Argo CD's Applications, as the API server shows them."""
+"""Argo CD's Applications, as the API server shows them or, to a bot outside of the cluster, Argo CD's own API."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 
+import requests
+
 from gitops.cluster import Cluster
-from gitops.errors import NotHealthyError
+from gitops.errors import ExternalError, NotHealthyError
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
@@ -100,3 +103,31 @@ def describe(app: AppStatus, revision: str | None = None) -> str:
     """One line on an Application that is not as it should be."""
     behind = f", at {app.revision[:8]} and not at {revision[:8]}" if revision and app.revision != revision else ""
     return f"{app.sync}, {app.health}{behind}{': ' + app.message if app.message else ''}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Argo CD's own API says of one Application; `revision` is the commit that the cluster was compared with."""
+
+    sync: str
+    health: str
+    revision: str
+
+
+def ask(application: str) -> Answer | None:
+    """Ask the Argo CD of ARGOCD_SERVER (with scheme) with ARGOCD_AUTH_TOKEN; None where none is named.
+
+    Raises ExternalError.
+    """
+    server, token = os.environ.get("ARGOCD_SERVER"), os.environ.get("ARGOCD_AUTH_TOKEN", "")
+    if not server:
+        return None
+    try:
+        answer = requests.get(
+            f"{server}/api/v1/applications/{application}", headers={"Authorization": f"Bearer {token}"}, timeout=20
+        )
+        answer.raise_for_status()
+        status = answer.json()["status"]
+        return Answer(status["sync"]["status"], status["health"]["status"], status["sync"]["revision"])
+    except (requests.RequestException, KeyError, ValueError) as error:
+        raise ExternalError(f"Argo CD at {server}: {application} cannot be read ({type(error).__name__})") from None

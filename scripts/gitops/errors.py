@@ -5,6 +5,8 @@ Every message names what was found, what was expected and how to fix it; `gitops
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GitopsError(Exception):
     """Base of every expected failure. Its text is for a person; `exit_code` is for a program."""
@@ -37,3 +39,10 @@ class ExternalError(GitopsError):
     """A program or service that we called failed or did not answer in time (exit 4)."""
 
     exit_code = 4
+
+
+def together(errors: Sequence[GitopsError]) -> GitopsError:
+    """All of them as one, each line once, with the exit code of the worst."""
+    found = GitopsError("\n".join(dict.fromkeys(str(error) for error in errors)))
+    found.exit_code = max(error.exit_code for error in errors)
+    return found

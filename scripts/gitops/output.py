@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -13,3 +14,10 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def summarise(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Add the same as a Markdown table to the run summary of Actions (GITHUB_STEP_SUMMARY)."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in [head, ["---"] * len(head), *rows]]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("".join(f"| {line} |\n" for line in lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -43,6 +44,9 @@ class Progress:
         began = time.monotonic()
         done = threading.Event()
         console = Console(file=self.stream, highlight=False)
+        # In CI plain lines, whatever its log calls itself: a live line would stand before a `::add-mask::`, which
+        # counts at the beginning of a line alone.
+        live = console.is_terminal and not os.environ.get("CI")
 
         def line() -> str:
             spent = time.monotonic() - began
@@ -61,9 +65,9 @@ class Progress:
             while not done.wait(20):
                 self._print(line())
 
-        if not self.quiet and expected is not None and not console.is_terminal:
+        if not self.quiet and expected is not None and not live:
             self._print(line())
-        watcher = threading.Thread(target=show if console.is_terminal else tell, daemon=True)
+        watcher = threading.Thread(target=show if live else tell, daemon=True)
         if not self.quiet:
             watcher.start()
         try:

@@ -5,7 +5,7 @@ A person's commit on the branch stops the bot, and the bot says so once. A secon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,7 @@ from git import Commit
 from github.PullRequest import PullRequest
 
 from gitops.git import History
-from gitops.github import WORK, Hub
+from gitops.github import WORK, Hub, RaceError
 
 # Every commit of a bot ends with this line: what has it not, a person made.
 TRAILER = "Made-By: gitops"
@@ -73,6 +73,16 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, wanted: Propos
     if wanted.auto_merge:
         hub.auto_merge(pull)
     return Outcome(action, pull.number, pull.html_url)
+
+
+def bring(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
+    """`propose` what `make` gives; where another run was faster, look at what it left and do so once more."""
+    try:
+        return propose(hub, history, pull, make())
+    except RaceError:
+        history.fetch(hub.settings.token)
+        wanted = make()
+        return propose(hub, history, hub.open_pulls().get(wanted.branch), wanted)
 
 
 def _sweep(hub: Hub, history: History, branch: str) -> None:

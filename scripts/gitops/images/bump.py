@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -17,12 +15,13 @@ from github.PullRequest import PullRequest
 from gitops import kustomize
 from gitops.errors import GitopsError
 from gitops.git import History
-from gitops.github import Hub, RaceError
+from gitops.github import Hub
 from gitops.images import body, edit, hold, plan
 from gitops.images.ecr import Details, Registry, Repository
 from gitops.images.plan import Plan
+from gitops.mainline import as_in_repository, main_files
 from gitops.paths import Checkout
-from gitops.pulls import Outcome, Proposal, propose, withdraw
+from gitops.pulls import Outcome, Proposal, bring, withdraw
 from gitops.service.image import Image
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ def run(
         reports = []
         for each, change in zip(plans, edited, strict=True):
             if failed := each.error or (change if isinstance(change, GitopsError) else None):
-                reports.append(Report(each, error=_in_repository(failed, base.root)))
+                reports.append(Report(each, error=as_in_repository(failed, base.root)))
                 continue
             assert not isinstance(change, GitopsError)  # noqa: S101 - for the type checker
             if hub is None or dry_run:
@@ -90,24 +89,6 @@ def run(
                 else:
                     reports.append(Report(each, done, change.diff if change else ""))
     return reports
-
-
-@contextmanager
-def main_files(checkout: Checkout, history: History) -> Iterator[Checkout]:
-    """The files of origin's main in a folder of their own: no working copy is read or touched."""
-    with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
-        base = Path(folder) / "main"
-        history.export(history.main(), base)
-        try:
-            yield plan.scratch(base, checkout.tools)
-        except GitopsError as error:
-            raise _in_repository(error, base) from None
-
-
-def _in_repository(error: GitopsError, base: Path) -> GitopsError:
-    """The same error with paths as the repository has them, not the folder that main was written to."""
-    error.args = (str(error).replace(f"{base}/", ""),)
-    return error
 
 
 def _guarded(call: Callable[[], T]) -> T | GitopsError:
@@ -172,12 +153,7 @@ def _bring(
         labels=(*LABELS, target.environment),
         auto_merge=target.policy.auto_merge,
     )
-    try:
-        return propose(hub, history, pull, proposal)
-    except RaceError:
-        # Another run was faster: what it left is looked at once more.
-        history.fetch(hub.settings.token)
-        return propose(hub, history, hub.open_pulls().get(target.branch), proposal)
+    return bring(hub, history, pull, lambda: proposal)
 
 
 def _details(registry: Registry, image: Image) -> Details | None:

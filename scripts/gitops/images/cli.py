@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from gitops.errors import GitopsError, InputError, NotHealthyError
+from gitops.errors import InputError, NotHealthyError, together
 from gitops.github import Hub, Settings
 from gitops.images import bump as bumps
 from gitops.images import policy
 from gitops.images import rollback as rollbacks
 from gitops.images.bump import Report
 from gitops.images.ecr import Registry
-from gitops.output import print_table
+from gitops.output import print_table, summarise
 from gitops.paths import Checkout
 from gitops.progress import Progress
 from gitops.tools.build import ensure
@@ -53,10 +53,10 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     else:
         print_table(*_table(reports))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _summarise(summary, reports)
+        summarise(Path(summary), *_table(reports))
     errors = [report.error for report in reports if report.error]
     if errors:
-        raise _all(errors)
+        raise together(errors)
     if alerts := [f"{_name(report)}: {report.plan.alert}" for report in reports if report.plan.alert]:
         raise NotHealthyError("\n".join(alerts))
 
@@ -95,12 +95,6 @@ def _hub() -> Hub:
     return Hub(Settings.from_environment(), pause=float(os.environ.get("GITOPS_GITHUB_PAUSE", "1")))
 
 
-def _all(errors: list[GitopsError]) -> GitopsError:
-    """All of them as one, with the exit code of the worst."""
-    worst = max(errors, key=lambda error: error.exit_code)
-    return type(worst)("\n".join(dict.fromkeys(str(error) for error in errors)))
-
-
 def _name(report: Report) -> str:
     return f"{report.plan.service}/{report.plan.environment}"
 
@@ -126,13 +120,6 @@ def _table(reports: list[Report]) -> tuple[list[str], list[list[str]]]:
         runs = plan.target.pin.image.tag if plan.target else "?"
         rows.append([_name(report), runs, plan.winner.tag if plan.winner else "-", _said(report), _why(report)])
     return ["overlay", "runs", "proposed", "pull request", "why"], rows
-
-
-def _summarise(path: str, reports: list[Report]) -> None:
-    head, rows = _table(reports)
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in [head, ["---"] * len(head), *rows]]
-    with Path(path).open("a", encoding="utf-8") as stream:
-        stream.write("".join(f"| {line} |\n" for line in lines))
 
 
 def _explain(report: Report) -> None:

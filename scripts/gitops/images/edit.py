@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from gitops import kustomize
+from gitops import kustomize, yamltext
 from gitops.cluster import Object
 from gitops.errors import InputError
 from gitops.paths import Checkout
@@ -36,7 +36,7 @@ class Pin:
 
 def read(content: bytes, source: str, entry: str = "app") -> Pin:
     """The pin of one entry. Raises InputError with `source` and line where it is missing, doubled or not whole."""
-    node = _entry(_text(content, source), source, entry)
+    node = _entry(yamltext.decode(content, source), source, entry)
     line = node.start_mark.line + 1
     fields = {key.value: value for key, value in node.value}
     missing = [name for name in ("newName", "newTag", "digest") if name not in fields]
@@ -60,7 +60,7 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     if not _TAG.fullmatch(image.tag) or not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
         raise InputError(f"{image}: not a tag and digest that can be written into {source}")
     pin = read(content, source, entry)
-    text = _text(content, source)
+    text = yamltext.decode(content, source)
     fields = {key.value: value for key, value in _entry(text, source, entry).value}
     edits = [(fields["newTag"], image.tag), (fields["digest"], image.digest)]
     changed = text
@@ -93,30 +93,15 @@ def _put(text: str, source: str, node: yaml.ScalarNode, value: str) -> str:
     return f"{text[:start]}{quote}{value}{quote}{text[end:]}"
 
 
-def _text(content: bytes, source: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{source}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-
-
 def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
-    try:
-        # Python's own loader: the marks of libyaml count bytes in one place and characters in another.
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            f"{source}:{mark.line + 1 if mark else 1}: not valid YAML: {getattr(error, 'problem', error)}"
-        ) from None
-    images = _child(root, "images")
+    root = yamltext.compose(text, source)
+    images = yamltext.child(root, "images")
     if not isinstance(images, yaml.SequenceNode):
         raise InputError(f"{source}: no `images:` list; expected an entry with name: {entry}")
     entries = [node for node in images.value if isinstance(node, yaml.MappingNode)]
-    named = [node for node in entries if _scalar(node, "name") == entry]
+    named = [node for node in entries if yamltext.scalar(node, "name") == entry]
     if not named:
-        known = ", ".join(str(_scalar(node, "name")) for node in entries)
+        known = ", ".join(str(yamltext.scalar(node, "name")) for node in entries)
         raise InputError(
             f"{source}:{images.start_mark.line + 1}: image {entry!r} is not in `images:` (it has: {known or 'nothing'})"
         )
@@ -127,25 +112,14 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
             "silently: keep one"
         )
     [found] = named
-    target = _scalar(found, "newName")
-    chained = next((node for node in entries if node is not found and _scalar(node, "name") == target), None)
+    target = yamltext.scalar(found, "newName")
+    chained = next((node for node in entries if node is not found and yamltext.scalar(node, "name") == target), None)
     if chained:
         raise InputError(
             f"{source}:{chained.start_mark.line + 1}: changes {target!r} once more, which image {entry!r} is renamed "
             "to; pin it in one entry"
         )
     return found
-
-
-def _child(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for name, value in node.value if name.value == key), None)
-
-
-def _scalar(node: yaml.Node, key: str) -> str | None:
-    found = _child(node, key)
-    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
 
 
 def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, wanted: Image) -> list[Object]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-import requests
-
-from gitops.errors import ExternalError, GitopsError, InputError
+from gitops import argocd
+from gitops.errors import GitopsError, InputError
 from gitops.git import History, Version
 from gitops.images import cosign, edit, hold, policy
 from gitops.images.ecr import CredentialsError, Registry, Repository
@@ -265,34 +262,18 @@ def _soaked(
 
 
 def argo_objection(history: History, source: Target, image: Image) -> str:
-    """Why Argo CD does not vouch for what an overlay runs; empty where it does, or where no Argo CD is to be asked
-    (ARGOCD_SERVER with scheme, ARGOCD_AUTH_TOKEN). Raises ExternalError.
+    """Why Argo CD does not vouch for what an overlay runs; empty where it does, or where no Argo CD is to be asked.
+    Raises ExternalError.
     """
-    server, token = os.environ.get("ARGOCD_SERVER"), os.environ.get("ARGOCD_AUTH_TOKEN", "")
-    if not server:
-        return ""
     application = f"{source.service}-{source.environment}"
-    try:
-        answer = requests.get(
-            f"{server}/api/v1/applications/{application}", headers={"Authorization": f"Bearer {token}"}, timeout=20
-        )
-        answer.raise_for_status()
-        status = answer.json()["status"]
-        sync, health = status["sync"]["status"], status["health"]["status"]
-        revision = status["sync"]["revision"]
-    except (requests.RequestException, KeyError, ValueError) as error:
-        raise ExternalError(f"Argo CD at {server}: {application} cannot be read ({type(error).__name__})") from None
-    if (sync, health) != ("Synced", "Healthy"):
-        return f"{application} is {sync} and {health}, not Synced and Healthy"
+    answer = argocd.ask(application)
+    if answer is None:
+        return ""
+    if (answer.sync, answer.health) != ("Synced", "Healthy"):
+        return f"{application} is {answer.sync} and {answer.health}, not Synced and Healthy"
     # Synced means that the cluster is what this commit says.
     with history.lock:
-        content = history.content(revision, source.path)
+        content = history.content(answer.revision, source.path)
     if content is None or edit.read(content, source.path, source.pin.entry).image != image:
         return f"{application} does not run {image.tag}@{image.digest[:19]} yet"
     return ""
-
-
-def scratch(base: Path, tools: Path) -> Checkout:
-    """A checkout of exported files that uses the tools of another."""
-    (base / ".tools").symlink_to(tools)
-    return Checkout(base)

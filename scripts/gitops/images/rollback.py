@@ -10,6 +10,7 @@ from gitops.errors import InputError
 from gitops.git import History
 from gitops.github import Hub
 from gitops.images import bump, edit, hold
+from gitops.mainline import main_files
 from gitops.paths import Checkout
 from gitops.pulls import Outcome, Proposal, propose
 from gitops.service.image import Image
@@ -34,7 +35,7 @@ def rollback(
     """
     history = History(checkout.root)
     history.fetch(hub.settings.token)
-    with bump.main_files(checkout, history) as base:
+    with main_files(checkout, history) as base:
         folder = base.overlays / service / environment
         file = folder / "kustomization.yaml"
         path = base.relative(file)
@@ -77,7 +78,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[int, str]:
     """
     history = History(checkout.root)
     history.fetch(hub.settings.token)
-    with bump.main_files(checkout, history) as base:
+    with main_files(checkout, history) as base:
         window = hold.frozen(hold.freezes(base.root), now)
     written = {}
     for pull in hub.open_heads():

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
-import requests
 from git import Actor, Repo
 from git.exc import GitError
 
@@ -19,7 +19,10 @@ from gitops import yamlfile
 from gitops.errors import ExternalError, InputError
 from gitops.git import History
 from gitops.lab.layout import Lab
-from gitops.secrets.seal import public_key, seal
+from gitops.paths import Checkout
+from gitops.secrets import certificate
+from gitops.secrets.controller import Controller
+from gitops.secrets.seal import seal
 
 LAB = Actor("lab", "lab@example.com")
 CLUSTER_FILE = "clusters/lab/cluster.yaml"
@@ -111,8 +114,11 @@ def _seal_all(lab: Lab, work: Path) -> None:
     """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
     memory = lab.folder / "seals.json"
     known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
-    answer = requests.get(f"{lab.url('sealed-secrets')}/v1/cert.pem", timeout=10)
-    key = public_key(answer.content)
+    pem = Controller(lab.url("sealed-secrets")).certificate()
+    found = certificate.load(pem, "the lab's controller", datetime.now(UTC))
+    for path, content in certificate.pin_files(Checkout(work), "lab", found).items():
+        (work / path).write_bytes(content)
+    key = found.key
     for file in sorted((work / "overlays").glob("*/*/*.yaml")):
         text = file.read_text()
         if "kind: SealedSecret" not in text:
@@ -122,8 +128,8 @@ def _seal_all(lab: Lab, work: Path) -> None:
         namespace = "-".join(file.relative_to(work).parts[1:3])
         for entry, old in document["spec"]["encryptedData"].items():
             at = f"{namespace}/{name}/{entry}"
-            if at not in known:
-                known[at] = seal(key, namespace, name, f"lab-{secrets.token_hex(32)}".encode())
+            if at not in known:  # in the form of 42's secrets, which most of them are
+                known[at] = seal(key, namespace, name, f"s-s4t2ud-{secrets.token_hex(32)}".encode())
             text = text.replace(f"{entry}: {old}", f"{entry}: {known[at]}")
         file.write_text(text)
     memory.write_text(json.dumps(known))

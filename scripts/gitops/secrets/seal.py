@@ -1,4 +1,4 @@
-"""Sealing a value as kubeseal does, in memory alone.
+"""Sealing a value as kubeseal does, and opening a seal with a private key from a backup; in memory alone.
 
 Format (github.com/bitnami/sealed-secrets, pkg/crypto): two bytes of big-endian length, then a random 32-byte key under
 RSA-OAEP (SHA-256, MGF1 with SHA-256, the scope as label), then the value under AES-256-GCM with that key, a zero nonce
@@ -9,32 +9,47 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Sequence
 
-from cryptography import x509
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.errors import InputError
 
+# The nonce may be constant because each key is used once.
+_NONCE = b"\0" * 12
 
-def public_key(certificate_pem: bytes) -> rsa.RSAPublicKey:
-    """The key of the controller's certificate. Raises InputError where it is no RSA certificate."""
-    try:
-        key = x509.load_pem_x509_certificate(certificate_pem).public_key()
-    except ValueError as error:
-        raise InputError(f"not a PEM certificate: {error}") from None
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise InputError(f"the sealing certificate must carry an RSA key, found {type(key).__name__}")
-    return key
+
+def _oaep(namespace: str, name: str) -> padding.OAEP:
+    """Strict scope: only a Secret of exactly this namespace and name can carry the value."""
+    label = f"{namespace}/{name}".encode()
+    return padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=label)
 
 
 def seal(key: rsa.RSAPublicKey, namespace: str, name: str, value: bytes) -> str:
-    """Seal one value in strict scope: only a Secret of exactly this namespace and name can carry it."""
+    """Seal one value in strict scope for the Secret `namespace`/`name`."""
     session = os.urandom(32)
-    label = f"{namespace}/{name}".encode()
-    oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=label)
-    wrapped = key.encrypt(session, oaep)
-    # The nonce may be constant because the key is used once.
-    sealed = AESGCM(session).encrypt(b"\0" * 12, value, None)
+    wrapped = key.encrypt(session, _oaep(namespace, name))
+    sealed = AESGCM(session).encrypt(_NONCE, value, None)
     return base64.b64encode(len(wrapped).to_bytes(2, "big") + wrapped + sealed).decode()
+
+
+def unseal(keys: Sequence[rsa.RSAPrivateKey], namespace: str, name: str, sealed: str) -> bytes:
+    """Open a seal with whichever of `keys` fits. Raises InputError, which says nothing of the value."""
+    try:
+        raw = base64.b64decode(sealed, validate=True)
+        size = int.from_bytes(raw[:2], "big")
+        wrapped, rest = raw[2 : 2 + size], raw[2 + size :]
+    except ValueError:
+        raise InputError(f"{namespace}/{name}: not a seal: no base64") from None
+    for key in keys:
+        try:
+            return AESGCM(key.decrypt(wrapped, _oaep(namespace, name))).decrypt(_NONCE, rest, None)
+        except (ValueError, InvalidTag):
+            continue
+    raise InputError(
+        f"{namespace}/{name}: no given key opens this seal; it was made with another key, or for another "
+        "namespace or name"
+    )

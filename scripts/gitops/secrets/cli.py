@@ -1,0 +1,147 @@
+"""`gitops secrets`: parses and prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gitops import hidden
+from gitops.errors import InputError, NotHealthyError
+from gitops.output import print_table
+from gitops.paths import Checkout
+from gitops.progress import Progress
+from gitops.secrets import files, manage
+from gitops.secrets.controller import Controller
+from gitops.service.change import check_clean
+from gitops.tools.build import ensure
+
+output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+cluster_option = click.option(
+    "--cluster",
+    default=lambda: os.environ.get("GITOPS_CLUSTER") or "seoul",
+    show_default="seoul",
+    help="Whose certificate seals: a folder of clusters/ (GITOPS_CLUSTER).",
+)
+controller_option = click.option(
+    "--controller",
+    "url",
+    default=lambda: os.environ.get("GITOPS_SEALED_SECRETS_URL") or "http://127.0.0.1:8080",
+    show_default="http://127.0.0.1:8080",
+    help="The sealed-secrets controller, as kubectl port-forward shows it (GITOPS_SEALED_SECRETS_URL).",
+)
+
+
+@click.group()
+def secrets() -> None:
+    """Sealed secrets: nobody needs kubeseal, and no value is ever an argument or a file."""
+
+
+@secrets.command()
+@click.argument("service")
+@click.argument("name")
+@click.option("--key", "keys", multiple=True, required=True, help="A key of the Secret (repeat it for more).")
+@click.option("--environment", default="prod", show_default=True)
+@cluster_option
+def seal(service: str, name: str, keys: tuple[str, ...], environment: str, cluster: str) -> None:
+    """Seal values into the Secret NAME of SERVICE: each key's value is asked without echo, or piped in for one key."""
+    hidden.no_traces()
+    checkout = Checkout.find()
+    ensure(checkout, Progress(), ["kustomize"])
+    place = manage.Place(service, environment, name)
+    manage.check_place(checkout, place, list(keys))
+    if len(keys) > 1 and not sys.stdin.isatty():
+        raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
+    values = {key: hidden.ask(f"{name} {key}") for key in keys}
+    for path in manage.put(checkout, place, values, cluster):
+        click.echo(f"wrote {checkout.relative(path)}")
+    click.echo(f"\nnext: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
+
+
+@secrets.command("list")
+@output_option
+def list_sealed(output: str) -> None:
+    """Every SealedSecret: where, its keys, and the certificate that it was sealed against."""
+    found = files.all_sealed(Checkout.find())
+    if output == "json":
+        rows = [
+            {
+                "path": each.path,
+                "namespace": each.namespace,
+                "name": each.name,
+                "keys": sorted(each.encrypted),
+                "certificate": each.annotations.get(files.CERTIFICATE),
+            }
+            for each in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    print_table(
+        ["namespace", "name", "keys", "certificate"],
+        [
+            [
+                each.namespace,
+                each.name,
+                " ".join(sorted(each.encrypted)),
+                each.annotations.get(files.CERTIFICATE, "?")[:12],
+            ]
+            for each in found
+        ],
+    )
+
+
+@secrets.command()
+@controller_option
+@output_option
+def verify(url: str, output: str) -> None:
+    """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all."""
+    progress = Progress()
+    with progress.step("the controller tries every seal"):
+        found = manage.verify(files.all_sealed(Checkout.find()), Controller(url))
+    if output == "json":
+        rows = [{"path": each.path, "opens": opens} for each, opens in found]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        print_table(["file", "opens"], [[each.path, "yes" if opens else "NO"] for each, opens in found])
+    if bad := [each.path for each, opens in found if not opens]:
+        raise NotHealthyError(
+            "\n".join(f"{path}: sealed for another cluster, namespace or name; seal it anew" for path in bad)
+        )
+
+
+@secrets.command()
+@controller_option
+@cluster_option
+def reseal(url: str, cluster: str) -> None:
+    """After the controller has a new key: seal everything anew with it, without knowing any value, and pin it."""
+    checkout = Checkout.find()
+    check_clean(checkout)
+    newest, paths = manage.reseal(checkout, Controller(url), cluster)
+    for path in paths:
+        click.echo(f"wrote {checkout.relative(path)}")
+    if not paths:
+        click.echo(f"the pinned certificate {newest.fingerprint[:12]} is the controller's newest; nothing to do")
+        return
+    click.echo(
+        f"\nnow pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}\n"
+        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request"
+    )
+
+
+@secrets.command()
+@click.option("--backup", required=True, type=click.Path(path_type=Path), help="The controller's keys: PEM or Secrets.")
+@cluster_option
+def recover(backup: Path, cluster: str) -> None:
+    """When the controller lost its keys: open every seal with a backup of them and seal it for the pinned certificate.
+
+    Values stay in memory.
+    """
+    hidden.no_traces()
+    checkout = Checkout.find()
+    check_clean(checkout)
+    for path in manage.recover(checkout, manage.backup_keys(backup), cluster):
+        click.echo(f"wrote {checkout.relative(path)}")
+    click.echo("\nnext: commit and open a pull request; then gitops secrets verify")

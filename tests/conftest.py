@@ -115,6 +115,14 @@ def github(tmp_path: Path, bare_main: Path) -> Iterator[GitHub]:
     fake.close()
 
 
+@pytest.fixture(scope="session")
+def oauth_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare repository in which mogle/prod deploys a secret of 42 that git knows."""
+    from tests.oauth_world import make_template
+
+    return make_template(tmp_path_factory.mktemp("oauth"))
+
+
 @pytest.fixture
 def ecr() -> Iterator[Ecr]:
     with ecr_server() as fake:

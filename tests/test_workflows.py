@@ -10,10 +10,14 @@ import pytest
 import yaml
 from git import Repo
 
+from tests import leaks
 from tests.conftest import ROOT
 from tests.fakes import act
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
+from tests.fakes.intra42 import LOGIN, PASSWORD
+from tests.fakes.slack import TOKEN as SLACK_TOKEN
+from tests.oauth_world import BRANCH, ID, World
 
 pytestmark = pytest.mark.bots
 
@@ -70,3 +74,23 @@ def test_a_service_builds_labels_pushes_and_tells_the_platform(
     assert labels["org.opencontainers.image.source"].endswith("/platform/gitops")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"])
     assert github.dispatches == [{"event_type": "image-pushed", "client_payload": {"image": "mogle"}}]
+
+
+def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_path: Path) -> None:
+    world = World(github, tmp_path / "checkout")
+    try:
+        Repo.clone_from(github.clone_url, tmp_path / "oauth").close()
+        hidden = {"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN}
+        known = {name: value for name, value in world.environment.items() if name not in {*hidden, "GITHUB_TOKEN"}}
+        done = act.run(
+            tmp_path / "oauth", "oauth.yaml", "schedule", job="rotate", github=github, secrets=hidden, environment=known
+        )
+        assert done.code == 0, done.text
+        app = world.intra.apps[ID]
+        assert world.opened(BRANCH) == app.current
+        assert "PR_OPEN" in done.text
+        wanted = leaks.patterns([app.current, PASSWORD, *world.intra.seen])
+        assert [line for line in done.text.splitlines() if leaks.search("", line.encode(), wanted)] == []
+        assert "::add-mask::" not in done.text or "***" in done.text
+    finally:
+        world.close()

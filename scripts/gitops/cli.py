@@ -19,6 +19,8 @@ class _Lazy(click.Group):
     verbs: ClassVar[dict[str, str]] = {
         "images": "gitops.images.cli",
         "lab": "gitops.lab.cli",
+        "oauth": "gitops.oauth.cli",
+        "secrets": "gitops.secrets.cli",
         "service": "gitops.service.cli",
     }
 

@@ -12,12 +12,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 import requests
 from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
 from github.PullRequest import PullRequest
+from pydantic import SecretStr
 
 from gitops.errors import ExternalError, GitopsError, InputError
 
@@ -49,16 +51,17 @@ class Settings:
     api_url: str = "https://api.github.com"
 
     @classmethod
-    def from_environment(cls) -> Settings:
-        """Read GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL. Raises InputError."""
-        missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
+    def from_environment(cls, token: SecretStr | None = None) -> Settings:
+        """Read GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
+        known = {**os.environ, "GITHUB_TOKEN": token.get_secret_value()} if token else dict(os.environ)
+        missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not known.get(name)]
         if missing:
             raise InputError(f"not set: {', '.join(missing)}; in Actions the workflow sets them (.github/workflows)")
         repository = os.environ["GITHUB_REPOSITORY"]
         if repository.count("/") != 1:
             raise InputError(f"GITHUB_REPOSITORY={repository!r}: expected OWNER/NAME")
         url = os.environ.get("GITHUB_API_URL") or cls.api_url
-        return cls(repository, os.environ["GITHUB_TOKEN"], url)
+        return cls(repository, known["GITHUB_TOKEN"], url)
 
 
 class Hub:
@@ -171,6 +174,15 @@ class Hub:
                     ) from None
             if any(self.head(name) != after for name, (_, after) in moves.items()):
                 raise
+
+    def last_success(self, workflow: str) -> datetime | None:
+        """When the newest run of a workflow file that succeeded began, or None where none ever did."""
+        with _errors(f"read the runs of {workflow}"):
+            try:
+                newest = next(iter(self._repo.get_workflow(workflow).get_runs(status="success")), None)
+            except UnknownObjectException:
+                return None
+        return newest.run_started_at.astimezone(UTC) if newest else None
 
     def head(self, branch: str) -> str | None:
         """The commit of a branch on GitHub, or None where there is no such branch."""

@@ -35,14 +35,16 @@ def run(
     *,
     job: str,
     github: GitHub,
-    ecr: Ecr,
+    ecr: Ecr | None = None,
+    secrets: dict[str, str] | None = None,
     payload: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
     origin: str | None = None,
 ) -> Done:
     """Run one job of a workflow of `folder` (a clone) as GitHub would for `event`.
 
-    `environment` is what the runner has besides; `origin`: what is checked out, the fake GitHub's repository otherwise.
+    `secrets` are the repository's, beside the App's key; `environment` is what the runner has besides;
+    `origin`: what is checked out, the fake GitHub's repository otherwise.
     """
     file = folder / ".github/workflows" / workflow
     uses = set(re.findall(r"uses: ([\w.-]+/[\w.-]+@[0-9a-f]{40})", file.read_text()))
@@ -56,14 +58,16 @@ def run(
         "STANDIN_ORIGIN": origin or github.clone_url,
         "STANDIN_VENV": str(ROOT / ".venv"),
         "STANDIN_TOOLS": str(Checkout(ROOT).tool_cache.resolve()),
-        "STANDIN_AWS": ecr.url,
+        "STANDIN_AWS": ecr.url if ecr else "",
         "STANDIN_TOKEN": TOKEN,
         **(environment or {}),
     }
     variables = {"AWS_IMAGES_ROLE": "role", "AWS_PUSH_ROLE": "role", "AWS_REGION": "ap-northeast-2", "BOT_APP_ID": "1"}
     words = [str(ROOT / ".tools/bin/act"), event, "--workflows", str(file), "--job", job]
     words += ["--platform", "ubuntu-24.04=-self-hosted", "--eventpath", str(event_file), "--no-cache-server"]
-    words += ["--action-offline-mode", "--secret", "BOT_PRIVATE_KEY", "--rm"]
+    words += ["--action-offline-mode", "--rm"]
+    hidden = {"BOT_PRIVATE_KEY": "key", **(secrets or {})}
+    words += [word for name in hidden for word in ("--secret", name)]
     words += [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
     words += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
     for each in sorted(uses):
@@ -71,6 +75,6 @@ def run(
         words += ["--local-repository", f"{each}={ACTIONS / name}"]
     home = folder.parent / f"{folder.name}-home"
     home.mkdir(exist_ok=True)
-    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BOT_PRIVATE_KEY": "key"}
+    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout + done.stderr)

@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from graphql import GraphQLError, graphql_sync
 
 from tests.fakes import openapi
+from tests.fakes.server import Server, answer, body_of
 
 ZERO = "0" * 40
 BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
@@ -79,24 +80,11 @@ class GitHub:
         self.failures: list[str] = []
         self.faults: list[Fault] = []
         self.dispatches: list[dict[str, Any]] = []
+        # (when it began, how it ended), oldest first, by the workflow's file.
+        self.workflow_runs: dict[str, list[tuple[str, str]]] = {}
         self._lock = threading.RLock()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                fake._serve(self)
-
-            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = Server(self._serve)
+        self.url = self._server.url
 
     @property
     def environment(self) -> dict[str, str]:
@@ -117,8 +105,7 @@ class GitHub:
         return [each for each in self.requests if not each.startswith("GET") and "query " not in each]
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
         assert not self.failures, "\n".join(self.failures)
 
     # -- git
@@ -195,7 +182,8 @@ class GitHub:
             for path in changed:
                 try:
                     files[path] = subprocess.check_output(
-                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"]
+                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"],
+                        stderr=subprocess.DEVNULL,
                     )
                 except subprocess.CalledProcessError:
                     files[path] = None
@@ -219,7 +207,7 @@ class GitHub:
     # -- HTTP
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        body = body_of(request)
         url = urlsplit(request.path)
         path = unquote(url.path)
         if path.startswith(f"/{self.name}.git/"):
@@ -284,13 +272,7 @@ class GitHub:
         self, request: BaseHTTPRequestHandler, status: int, value: Any, headers: dict[str, str] | None = None
     ) -> None:
         content = b"" if value is None else json.dumps(value).encode()
-        request.send_response(status)
-        request.send_header("Content-Type", "application/json; charset=utf-8")
-        for name, text in (headers or {}).items():
-            request.send_header(name, text)
-        request.send_header("Content-Length", str(len(content)))
-        request.end_headers()
-        request.wfile.write(content)
+        answer(request, status, content, "application/json; charset=utf-8", headers)
 
     def _smart_http(self, request: BaseHTTPRequestHandler, path: str, query: str, body: bytes) -> None:
         env = {
@@ -313,11 +295,7 @@ class GitHub:
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         status = re.search(rb"^Status: (\d+)", head, re.MULTILINE)
         kind = re.search(rb"^Content-Type: (.+)", head, re.MULTILINE)
-        request.send_response(int(status[1]) if status else 200)
-        request.send_header("Content-Type", kind[1].decode().strip() if kind else "text/plain")
-        request.send_header("Content-Length", str(len(content)))
-        request.end_headers()
-        request.wfile.write(content)
+        answer(request, int(status[1]) if status else 200, content, kind[1].decode().strip() if kind else "text/plain")
 
     # -- REST
 
@@ -380,6 +358,13 @@ class GitHub:
             kept = [each for each in self.statuses.get(match[1], []) if each["context"] != asked["context"]]
             self.statuses[match[1]] = [*kept, asked]
             return 201, asked
+        if match := re.fullmatch(r"/actions/workflows/([\w.]+)/runs", path):
+            found_runs = [
+                {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": at, "event": "schedule"}
+                for n, (at, conclusion) in enumerate(self.workflow_runs.get(match[1], []), 1)
+                if conclusion in query.get("status", [conclusion])
+            ]
+            return 200, {"total_count": len(found_runs), "workflow_runs": found_runs[::-1]}
         if path == "/dispatches":
             self.dispatches.append(asked)
             return 204, None
@@ -450,9 +435,9 @@ class GitHub:
             "enablePullRequestAutoMerge": lambda info, input: self._auto_merge(input),
         }
         done = graphql_sync(openapi.graphql_schema(), asked["query"], root, variable_values=asked.get("variables"))
-        answer: dict[str, Any] = {"data": done.data}
+        told: dict[str, Any] = {"data": done.data}
         if done.errors:
-            answer["errors"] = [
+            told["errors"] = [
                 {
                     "type": (error.extensions or {}).get("type", "UNPROCESSABLE"),
                     "message": error.message,
@@ -460,7 +445,7 @@ class GitHub:
                 }
                 for error in done.errors
             ]
-        return answer
+        return told
 
     def _create_commit(self, wanted: dict[str, Any]) -> dict[str, Any]:
         branch = wanted["branch"]["branchName"]

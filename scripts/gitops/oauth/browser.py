@@ -1,0 +1,81 @@
+"""Signing in with a real browser, where 42's login needs scripts. It ends once 42 has set its cookies.
+
+Only the login happens in it: pages with secrets are fetched by plain requests with its cookies, so no secret ever
+reaches the browser, its cache or its profile.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from gitops.oauth.login import FORM, LOGIN_PATH, OTP_FIELD, OTP_TITLE, LoginError, OtpError, Session
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_SECONDS = 30.0
+_FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
+          "--no-first-run", "--disable-gpu", "--disable-breakpad")  # fmt: skip
+
+
+def sign_in(session: Session) -> None:
+    """Sign in with the machine's Chromium and give its cookies to `session`. Raises OtpError, LoginError."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        raise LoginError("42's login needs scripts and no browser is installed (apt: chromium)")
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        raise LoginError("42's login needs scripts; install this package's extra `browser` (playwright)") from None
+    try:
+        with sync_playwright() as playwright:
+            # Its sandbox needs what root and many containers have not; it opens 42's login alone.
+            browser = playwright.chromium.launch(
+                executable_path=program, args=list(_FLAGS), chromium_sandbox=False, timeout=_SECONDS * 1000
+            )
+            try:
+                page = browser.new_page()
+                page.set_default_timeout(_SECONDS * 1000)
+                # A password is typed here: no request goes to another host.
+                page.route(lambda url: not session.ours(url), lambda route: route.abort())
+                answer = page.goto(urljoin(session.url, LOGIN_PATH))
+                # By 42's clock: ours may be wrong.
+                ahead = _seconds_ahead(answer.header_value("date") if answer else None)
+                form = page.locator(FORM)
+                form.locator("[name=username]").fill(session.credentials.login)
+                form.locator("[name=password]").fill(session.credentials.password.get_secret_value())
+                form.locator("[name=password]").press("Enter")
+                _settle(page)
+                if page.title() == OTP_TITLE:
+                    page.locator(f'[name="{OTP_FIELD}"]').fill(session.credentials.code(time.time() + ahead))
+                    page.locator(f'[name="{OTP_FIELD}"]').press("Enter")
+                    _settle(page)
+                    if page.title() == OTP_TITLE:
+                        raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED")
+                for cookie in page.context.cookies():
+                    where = {"domain": str(cookie["domain"]), "path": str(cookie["path"])}
+                    session.http.cookies.set(str(cookie["name"]), str(cookie["value"]), **where)
+            finally:
+                browser.close()
+    except Error as error:
+        # Its text tells calls and selectors; the first line has no value that was typed.
+        raise LoginError(f"42's login by browser: {str(error).splitlines()[0][:200]}") from None
+    if not session.signed_in:
+        raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
+
+
+def _settle(page: Page) -> None:
+    """Wait until a form that was sent has led to another page and no request is under way."""
+    page.wait_for_load_state("networkidle")
+
+
+def _seconds_ahead(date: str | None) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,171 @@
+"""The files of a rotation and of a clean-up, made from main's, and what their pull requests say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from github.PullRequest import PullRequest
+
+from gitops import kustomize, yamltext
+from gitops.errors import InputError
+from gitops.oauth.model import FILE, KEY, Application, Generation, Record, sealed_file
+from gitops.paths import Checkout
+from gitops.pulls import WITHDRAWN
+from gitops.secrets import files
+
+Files = dict[str, bytes | None]
+KUSTOMIZATION = "kustomization.yaml"
+# How a pull request says which rotation it proposes: read back when a person declined it.
+_MARKER = re.compile(r"<!-- gitops-oauth: (\{.*?\}) -->")
+
+
+def rotation(
+    base: Checkout, application: Application, generation: int, sealed: bytes, retired: Sequence[Generation]
+) -> Files:
+    """The new SealedSecret, the reference to it and its line in the kustomization; `retired` generations go.
+
+    The result is rendered: the Deployment must name the new Secret alone, and the SealedSecret must be there. Raises
+    InputError, and nothing is left changed in `base`.
+    """
+    changed = _without(base, application, retired)
+    reference, listing = f"{application.folder}/{FILE}", f"{application.folder}/{KUSTOMIZATION}"
+    name = application.secret_name(generation)
+    text = yamltext.decode((base.root / reference).read_bytes(), reference)
+    changed[reference] = yamltext.put(text, reference, ("data", "secret"), name).encode()
+    text = _listing(base, changed, listing)
+    changed[listing] = yamltext.add_item(text, listing, "resources", sealed_file(generation)).encode()
+    changed[application.sealed_path(generation)] = sealed
+    _check(base, application, changed, name)
+    return changed
+
+
+def clean_up(base: Checkout, application: Application) -> Files:
+    """Without every generation but the one that runs. Raises InputError."""
+    changed = _without(base, application, application.older)
+    _check(base, application, changed, application.deployed.name)
+    return changed
+
+
+def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> Files:
+    changed: Files = {}
+    listing = f"{application.folder}/{KUSTOMIZATION}"
+    for each in retired:
+        text = _listing(base, changed, listing)
+        changed[listing] = yamltext.remove_item(text, listing, "resources", sealed_file(each.number)).encode()
+        changed[application.sealed_path(each.number)] = None
+    return changed
+
+
+def _listing(base: Checkout, changed: Files, path: str) -> str:
+    return yamltext.decode(changed.get(path) or (base.root / path).read_bytes(), path)
+
+
+def _check(base: Checkout, application: Application, changed: Files, name: str) -> None:
+    with _laid(base, changed):
+        rendered = kustomize.build(base, base.root / application.folder)
+    references = {
+        variable["valueFrom"]["secretKeyRef"]["name"]
+        for item in rendered
+        if item["kind"] == "Deployment"
+        for container in item["spec"]["template"]["spec"]["containers"]
+        for variable in container.get("env", [])
+        if variable["name"] == "OAUTH_42_CLIENT_SECRET"
+    }
+    sealed = [item for item in rendered if item["kind"] == files.KIND and item["metadata"]["name"] == name]
+    if references != {name} or len(sealed) != 1 or set(sealed[0]["spec"]["encryptedData"]) != {KEY}:
+        raise InputError(
+            f"{application.folder}: expected the render to read OAUTH_42_CLIENT_SECRET from {name} alone and to have "
+            f"its SealedSecret with the key {KEY} once; found {', '.join(sorted(references)) or 'no reference'} and "
+            f"{len(sealed)} of it; nothing was written"
+        )
+
+
+@contextmanager
+def _laid(base: Checkout, changed: Files) -> Iterator[None]:
+    before = {path: file.read_bytes() if (file := base.root / path).exists() else None for path in changed}
+    try:
+        _lay(base, changed)
+        yield
+    finally:
+        _lay(base, before)
+
+
+def _lay(base: Checkout, contents: Files) -> None:
+    for path, content in contents.items():
+        if content is None:
+            (base.root / path).unlink(missing_ok=True)
+        else:
+            (base.root / path).write_bytes(content)
+
+
+def title(application: Application, generation: int) -> str:
+    """One line that also stands in main's history."""
+    return f"{application.service}/{application.environment}: 42 secret, generation {generation}"
+
+
+def rotation_body(application: Application, record: Record) -> str:
+    """What the pull request says. The same for the same facts; nothing secret."""
+    rows = [
+        ("application", record.application),
+        ("uid", record.uid),
+        ("generation", f"{application.deployed.number} -> {record.generation}"),
+        ("rotation", record.rotation[:12]),
+        ("sealed against", record.certificate[:12]),
+        ("the previous one is valid until", _when(record.valid_until)),
+    ]
+    lines = [
+        "42 shows a new secret for this application. It was tried at 42 (it opens this application, and no other) and "
+        "sealed for this namespace and name.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | `{value}` |" for name, value in rows),
+        "",
+        "Merged, Argo CD starts new pods with it. A web service's old ones serve until the new ones are ready; a bot "
+        "restarts once. `git revert` undoes it: the previous generation stays until 42 stops accepting it.",
+        "",
+        "Closing this pull request declines this secret: nothing else is proposed until 42 shows another one or it is "
+        "reopened. A commit of yours on this branch stops the bot.",
+        "",
+        marker(record.rotation),
+    ]
+    return "\n".join(lines)
+
+
+def clean_up_body(application: Application) -> str:
+    """What the clean-up's pull request says."""
+    names = ", ".join(f"`{each.name}`" for each in application.older)
+    number = application.deployed.number
+    return "\n".join(
+        [
+            f"42 has switched to generation {number} and accepts nothing before it: {names} can go.",
+            "",
+            "After this, `git revert` of the rotation brings back a secret that 42 refuses.",
+            "",
+            marker(f"clean-up-{number}"),
+        ]
+    )
+
+
+def marker(rotation: str) -> str:
+    """The line of a pull request's body that `declined` reads."""
+    return f"<!-- gitops-oauth: {json.dumps({'rotation': rotation})} -->"
+
+
+def declined(closed: Sequence[PullRequest]) -> set[str]:
+    """The rotations of pull requests that a person closed without a merge."""
+    found = set()
+    for pull in closed:
+        if any(label.name == WITHDRAWN for label in pull.labels):
+            continue
+        if mark := _MARKER.search(pull.body or ""):
+            found.add(str(json.loads(mark[1]).get("rotation", "")))
+    return found
+
+
+def _when(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment else "unknown"

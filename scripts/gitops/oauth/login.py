@@ -1,0 +1,171 @@
+"""Signing in to 42 as a browser without scripts would: one form, a one-time code where 42 asks for it.
+
+The credentials go to 42's own hosts alone, over HTTPS: wherever else a form or a redirect points, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from bs4 import BeautifulSoup, Tag
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from pydantic import SecretStr
+
+from gitops.errors import ExternalError, InputError
+from gitops.hidden import take
+
+PROFILE_URL = "https://profile.intra.42.fr"
+LOGIN_PATH = "/users/auth/keycloak_student"
+# What 42 sets once a person is signed in.
+COOKIE = "user.id"
+FORM = "#kc-form-login"
+OTP_TITLE, OTP_FIELD = "Otp", "users[code]"
+_DOMAIN = ".42.fr"
+_SECONDS = 30.0
+_REDIRECTS = 10
+
+
+class LoginError(ExternalError):
+    """Signing in failed (exit 4)."""
+
+
+class ScriptsNeededError(LoginError):
+    """The login shows no form without scripts: a browser is needed."""
+
+
+class OtpError(LoginError):
+    """42 asks for a one-time code and there is no seed, or it did not take the code."""
+
+
+class UnreachableError(ExternalError):
+    """42 did not answer: nothing is known of its page (exit 4)."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who signs in. `seed`: of the one-time codes (RFC 6238, base32), where the account has them."""
+
+    login: str
+    password: SecretStr
+    seed: SecretStr | None = None
+
+    @classmethod
+    def from_environment(cls) -> Credentials | None:
+        """Take INTRA42_LOGIN, INTRA42_PASSWORD and INTRA42_TOTP_SEED out of the environment; None without them."""
+        login, password, seed = take("INTRA42_LOGIN"), take("INTRA42_PASSWORD"), take("INTRA42_TOTP_SEED")
+        if not login and not password:
+            return None
+        if not login or not password:
+            raise InputError("INTRA42_LOGIN and INTRA42_PASSWORD: one is set without the other; set both")
+        return cls(login.get_secret_value(), password, seed)
+
+    def code(self, now: float) -> str:
+        """The one-time code at `now` (unix seconds). Raises OtpError."""
+        if self.seed is None:
+            raise OtpError("42 asks for a one-time code; set INTRA42_TOTP_SEED, or use an account without codes")
+        try:
+            text = self.seed.get_secret_value().replace(" ", "").upper()
+            key = base64.b32decode(text + "=" * (-len(text) % 8))
+            sha1 = SHA1()  # noqa: S303 - what authenticator apps and 42 use (RFC 6238)
+            return TOTP(key, 6, sha1, 30, enforce_key_length=False).generate(int(now)).decode()
+        except ValueError:
+            raise OtpError("INTRA42_TOTP_SEED is no base32 seed, as shown when one-time codes were set up") from None
+
+
+@dataclass
+class Session:
+    """A signed-in session. `pages` counts what was fetched with it."""
+
+    credentials: Credentials
+    url: str = field(default_factory=lambda: os.environ.get("GITOPS_42_PROFILE_URL") or PROFILE_URL)
+    http: requests.Session = field(default_factory=requests.Session)
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        if not self.ours(self.url):
+            raise InputError(f"GITOPS_42_PROFILE_URL={self.url!r}: expected https:// on a host of 42 (or this machine)")
+        self.http.headers["User-Agent"] = "gitops (secret rotation of our own applications)"
+        self.http.trust_env = False  # no .netrc, and no proxy from the environment sees a password
+
+    def sign_in(self) -> None:
+        """Sign in by form. Raises ScriptsNeededError, OtpError, LoginError, UnreachableError."""
+        answer = self.fetch("GET", urljoin(self.url, LOGIN_PATH))
+        form = BeautifulSoup(answer.text, "html.parser").select(FORM)
+        if len(form) != 1 or not {"username", "password"} <= _fields(form[0]).keys():
+            raise ScriptsNeededError(f"42's login shows no form {FORM} with username and password")
+        fields = _fields(form[0])
+        fields |= {"username": self.credentials.login, "password": self.credentials.password.get_secret_value()}
+        answer = self.fetch("POST", urljoin(answer.url, str(form[0].get("action", ""))), fields)
+        soup = BeautifulSoup(answer.text, "html.parser")
+        if otp_asked(soup):
+            answer = self._enter_code(answer, soup)
+        if not self.signed_in:
+            raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
+
+    def _enter_code(self, answer: requests.Response, soup: BeautifulSoup) -> requests.Response:
+        forms = [form for form in soup.select("form") if OTP_FIELD in _fields(form)]
+        if len(forms) != 1:
+            raise OtpError(f"42 asks for a one-time code, but shows no form with {OTP_FIELD}")
+        # By 42's clock: ours may be wrong.
+        now = server_time(answer, self.clock())
+        fields = _fields(forms[0]) | {OTP_FIELD: self.credentials.code(now)}
+        answer = self.fetch("POST", urljoin(answer.url, str(forms[0].get("action", ""))), fields)
+        if otp_asked(BeautifulSoup(answer.text, "html.parser")):
+            raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED")
+        return answer
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether 42 has said that this session is signed in."""
+        return any(cookie.name == COOKIE for cookie in self.http.cookies)
+
+    def fetch(self, method: str, url: str, form: dict[str, str] | None = None) -> requests.Response:
+        """One request and the redirects after it, each to a host of 42. Raises LoginError, UnreachableError."""
+        for _ in range(_REDIRECTS):
+            if not self.ours(url):
+                where = f"{urlsplit(url).scheme}://{urlsplit(url).hostname}"
+                raise LoginError(f"42 points to {where}, which is no host of 42 over HTTPS: nothing was sent there")
+            try:
+                answer = self.http.request(method, url, data=form, timeout=_SECONDS, allow_redirects=False)
+            except requests.RequestException as error:
+                raise UnreachableError(f"42: {urlsplit(url).path}: no answer ({type(error).__name__})") from None
+            if answer.status_code == 429 or answer.status_code >= 500:
+                raise UnreachableError(f"42: {urlsplit(url).path}: HTTP {answer.status_code}")
+            if not answer.is_redirect:
+                return answer
+            # 307 and 308 would send the form again; no login does.
+            url, method, form = urljoin(url, answer.headers["Location"]), "GET", None
+        raise LoginError(f"42 redirects more than {_REDIRECTS} times")
+
+    def ours(self, url: str) -> bool:
+        """Whether an address is 42's own over HTTPS (in tests: this machine's)."""
+        parts, own = urlsplit(url), urlsplit(self.url)
+        host = parts.hostname or ""
+        if host == "127.0.0.1" and own.hostname == "127.0.0.1":
+            return True
+        return parts.scheme == "https" and (host.endswith(_DOMAIN))
+
+
+def server_time(answer: requests.Response, otherwise: float) -> float:
+    """When the server says that it is, in unix seconds."""
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return otherwise
+
+
+def otp_asked(soup: BeautifulSoup) -> bool:
+    """Whether a page asks for a one-time code."""
+    return soup.title is not None and soup.title.get_text(strip=True) == OTP_TITLE
+
+
+def _fields(form: Tag) -> dict[str, str]:
+    return {str(each["name"]): str(each.get("value", "")) for each in form.select("input[name]")}

@@ -1,0 +1,230 @@
+"""What a secret's rotation is at, and what the bot does about it: no input, no output, no clock.
+
+    IDLE -> DUE -> (FETCHED -> VERIFIED -> SEALED: in memory only) -> PR_OPEN -> MERGED -> SYNCED -> CONFIRMED
+         -> RETIRED -> IDLE
+    to the side: WAITING (42 shows no next secret yet), BLOCKED, AT_RISK, EXPIRED
+
+Every run begins from the facts, so a crash anywhere begins again at DUE and loses nothing. The first row of TABLE that
+fits is the state. Secrets are known by their rotation ids alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# When a missing next secret begins to be worth a word, and when it is an emergency.
+SOON, RISK = timedelta(days=7), timedelta(days=3)
+ALERTS = (timedelta(days=7), timedelta(days=3), timedelta(days=1))
+# How long after 42's switch the previous generation stays: nobody knows how long 42 still accepts it.
+KEEP = timedelta(days=1)
+
+
+class State(StrEnum):
+    """Where a rotation is."""
+
+    IDLE = "IDLE"
+    DUE = "DUE"
+    FETCHED = "FETCHED"
+    VERIFIED = "VERIFIED"
+    SEALED = "SEALED"
+    PR_OPEN = "PR_OPEN"
+    MERGED = "MERGED"
+    SYNCED = "SYNCED"
+    CONFIRMED = "CONFIRMED"
+    RETIRED = "RETIRED"
+    WAITING = "WAITING"
+    BLOCKED = "BLOCKED"
+    AT_RISK = "AT_RISK"
+    EXPIRED = "EXPIRED"
+
+
+class Act(StrEnum):
+    """What the bot does about it."""
+
+    NOTHING = "nothing"
+    ROTATE = "rotate"
+    CLEAN_UP = "clean up"
+    WITHDRAW = "withdraw"
+
+
+class Reason(StrEnum):
+    """Why the bot cannot go on by itself. docs/runbooks/oauth.md has a section for each."""
+
+    LAYOUT = "layout"
+    LOGIN = "login"
+    OTP = "otp"
+    UNREACHABLE = "unreachable"
+    MISMATCH = "mismatch"
+    REFUSED = "refused"
+    CERTIFICATE = "certificate"
+    DECLINED = "declined"
+    PERSON = "person"
+
+
+class Cluster(StrEnum):
+    """What Argo CD says of the overlay, as far as this secret goes."""
+
+    UNKNOWN = "not asked"
+    BEHIND = "has not synced this generation yet"
+    SYNCED = "Synced, its pods not Healthy yet"
+    HEALTHY = "Synced and Healthy"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What 42 shows: rotation ids, and when it stops accepting `current`, by whichever of its dates is earlier."""
+
+    current: str
+    next: str | None
+    valid_until: datetime
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is decided on.
+
+    `deployed`: the rotation that main runs, None where a person sealed it. `recorded`: its valid-until in git.
+    `older`: previous generations still stand in the overlay. `proposed`: what the open pull request carries.
+    `declined`: rotations that a person closed or took back. `refused`: 42 does not accept what is deployed.
+    """
+
+    now: datetime
+    deployed: str | None
+    recorded: datetime | None = None
+    older: bool = False
+    shown: Shown | None = None
+    blocked: Reason | None = None
+    proposed: str | None = None
+    declined: frozenset[str] = frozenset()
+    refused: bool = False
+    cluster: Cluster = Cluster.UNKNOWN
+
+    @property
+    def wanted(self) -> str | None:
+        """The rotation that should run: 42's next secret works as soon as it shows, and lasts longest."""
+        return (self.shown.next or self.shown.current) if self.shown else None
+
+    @property
+    def settled(self) -> bool:
+        """Main runs what is wanted."""
+        return self.wanted is not None and self.deployed == self.wanted
+
+    @property
+    def ahead(self) -> bool:
+        """Main runs the next secret already: 42's switch will change nothing for it."""
+        return self.shown is not None and self.shown.next is not None and self.deployed == self.shown.next
+
+    @property
+    def until(self) -> datetime | None:
+        """When 42 stops accepting what is deployed; a lower bound where that is the next one already."""
+        return self.shown.valid_until if self.shown else self.recorded
+
+    @property
+    def left(self) -> timedelta | None:
+        """How long that is from now."""
+        return self.until - self.now if self.until else None
+
+    @property
+    def gone(self) -> bool:
+        """42 does not accept what is deployed, or it must be assumed."""
+        if self.refused:
+            return True
+        if self.shown and self.deployed is not None and self.deployed not in (self.shown.current, self.shown.next):
+            return True
+        return self.within(timedelta(0))
+
+    def within(self, span: timedelta) -> bool:
+        """What is deployed ends within `span`, and nothing that lasts longer is deployed."""
+        return not self.ahead and self.left is not None and self.left <= span
+
+    @property
+    def held(self) -> bool:
+        """A person declined what is wanted."""
+        return not self.settled and self.wanted in self.declined
+
+    @property
+    def over(self) -> bool:
+        """42 has switched to what is deployed, long enough ago that nothing before it is accepted."""
+        switched = self.shown is not None and self.deployed == self.shown.current
+        return switched and (self.recorded is None or self.now >= self.recorded + KEEP)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: the state, when it is that, and what comes next, for a person."""
+
+    state: State
+    when: Callable[[Facts], bool]
+    then: str
+
+
+# What was asked of 42 or is known by git alone; where 42 was not asked at all nothing is urgent, as nothing is known.
+TABLE = (
+    Row(State.EXPIRED, lambda f: f.gone and asked(f), "merge its pull request, or: gitops oauth provide"),
+    Row(State.AT_RISK, lambda f: f.within(RISK) and asked(f), "merge its pull request, or see the runbook"),
+    Row(State.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
+    Row(State.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
+    Row(State.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
+    Row(State.MERGED, lambda f: f.cluster is Cluster.BEHIND, "Argo CD syncs it"),
+    Row(State.SYNCED, lambda f: f.cluster is Cluster.SYNCED, "its pods start"),
+    Row(State.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
+    Row(State.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
+    Row(State.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
+    Row(State.IDLE, lambda f: True, "nothing"),
+)
+
+# The steps of one run: what it found, holds in memory, leaves. What a branch carries already is
+# proposed as it is.
+STEPS: dict[State, tuple[State, ...]] = {
+    **dict.fromkeys((State.DUE, State.PR_OPEN, State.AT_RISK, State.EXPIRED), (State.FETCHED,)),
+    State.FETCHED: (State.FETCHED, State.VERIFIED, State.PR_OPEN),
+    State.VERIFIED: (State.SEALED,),
+    State.SEALED: (State.PR_OPEN, State.VERIFIED),  # another run was faster: made anew from what it left
+}
+
+
+def asked(facts: Facts) -> bool:
+    """42 was asked, with or without success."""
+    return facts.shown is not None or facts.blocked is not None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The state, and what the bot does."""
+
+    state: State
+    act: Act
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether someone is told, and the run is red."""
+        return self.state in (State.BLOCKED, State.AT_RISK, State.EXPIRED)
+
+
+def decide(facts: Facts) -> Decision:
+    """The first row that fits, and the act that goes with the facts."""
+    row = next(row for row in TABLE if row.when(facts))
+    return Decision(row.state, _act(facts))
+
+
+def _act(facts: Facts) -> Act:
+    if facts.shown is None or facts.blocked or facts.held:
+        return Act.NOTHING
+    if not facts.settled:
+        return Act.ROTATE
+    runs = facts.cluster in (Cluster.UNKNOWN, Cluster.HEALTHY)
+    return Act.CLEAN_UP if facts.older and facts.over and runs else Act.WITHDRAW
+
+
+def crossed(facts: Facts, since: datetime | None) -> timedelta | None:
+    """The smallest of ALERTS that the time left went below since the last run (None: ever)."""
+    if facts.left is None or facts.ahead or not asked(facts):
+        return None
+    for span in sorted(ALERTS):
+        if facts.left <= span:
+            before = None if since is None or facts.until is None else facts.until - since
+            return span if before is None or before > span else None
+    return None

@@ -1,0 +1,63 @@
+"""What every fake of a web service is: a server on loopback whose requests all go to one function."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Server:
+    """Serves until `close`. `url` is where; `date` gives the clock of its Date headers (the machine's without it)."""
+
+    def __init__(
+        self, handle: Callable[[BaseHTTPRequestHandler], None], *, date: Callable[[], datetime] | None = None
+    ) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                handle(self)
+
+            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return format_datetime(date(), usegmt=True) if date else super().date_time_string(timestamp)
+
+            def log_message(self, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients are killed on purpose
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def body_of(request: BaseHTTPRequestHandler) -> bytes:
+    """The whole body of a request."""
+    return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+
+
+def answer(
+    request: BaseHTTPRequestHandler,
+    status: int,
+    content: bytes,
+    kind: str = "application/json",
+    headers: dict[str, str] | None = None,
+) -> None:
+    """Send one whole answer."""
+    request.send_response(status)
+    request.send_header("Content-Type", kind)
+    for name, text in (headers or {}).items():
+        request.send_header(name, text)
+    request.send_header("Content-Length", str(len(content)))
+    request.end_headers()
+    request.wfile.write(content)

@@ -1,0 +1,36 @@
+"""Slack's chat.postMessage on loopback: keeps what it is told."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs
+
+from tests.fakes.server import Server, answer, body_of
+
+TOKEN = "xoxb-fake"
+
+
+class Slack:
+    """`messages` is what was said; `error` is what it answers instead, once set."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.error = ""
+        self._server = Server(self._serve)
+        self.url = f"{self._server.url}/"
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        body = body_of(request).decode()
+        known = request.headers["Authorization"] == f"Bearer {TOKEN}"
+        error = self.error or ("" if known else "invalid_auth")
+        if not error:
+            self.messages.append(parse_qs(body)["text"][0])
+        answer(request, 200, json.dumps({"ok": not error, "error": error}).encode())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"SLACK_TOKEN": TOKEN, "SLACK_API_URL": self.url}
+
+    def close(self) -> None:
+        self._server.close()

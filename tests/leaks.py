@@ -1,0 +1,104 @@
+"""Looking for secrets where none may be: every window of 16 characters of each, in every form that is likely."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+WINDOW = 16
+
+
+def patterns(values: Iterable[str]) -> dict[bytes, str]:
+    """What to look for, and how it was written: raw, hex, base64 in its three alignments, escaped for a URL."""
+    found: dict[bytes, str] = {}
+    for value in filter(None, values):
+        for start in range(max(1, len(value) - WINDOW + 1)):
+            part = value[start : start + WINDOW]
+            # `s-s4t2ud-` alone is no secret: every form begins behind it where it has one.
+            if "s4t2" in part:
+                continue
+            raw = part.encode()
+            found[raw] = "raw"
+            found[raw.hex().encode()] = "hex"
+            found[raw.hex().upper().encode()] = "HEX"
+            found["".join(f"%{byte:02x}" for byte in raw).encode()] = "url"
+            found[quote(part, safe="").encode()] = "raw"
+            for shift in range(3):
+                # Only the characters that do not depend on what stands before or after.
+                text = base64.b64encode(b"\0" * shift + raw).decode()
+                inner = text[(0, 2, 3)[shift] :][: (len(raw) * 8) // 6 - 1]
+                found[inner.encode()] = "base64"
+                found[inner.replace("+", "-").replace("/", "_").encode()] = "base64"
+    return found
+
+
+def search(where: str, content: bytes, wanted: dict[bytes, str]) -> list[str]:
+    """Which forms stand in `content`: never the value itself."""
+    return sorted({f"{where}: {form}" for pattern, form in wanted.items() if pattern in content})
+
+
+def in_files(folder: Path, wanted: dict[bytes, str]) -> list[str]:
+    """Every file below a folder, core dumps among them; links are not followed."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            try:
+                found += search(str(path), path.read_bytes(), wanted)
+            except OSError:
+                continue
+    return found
+
+
+def in_git(git_dir: Path, wanted: dict[bytes, str]) -> list[str]:
+    """Every object of a repository, of all branches and of none."""
+    words = ["git", "--git-dir", str(git_dir), "cat-file", "--batch-all-objects", "--batch", "--buffer"]
+    return search(str(git_dir), subprocess.run(words, capture_output=True, check=True).stdout, wanted)
+
+
+class Watch:
+    """Collects the command line and environment of everything that this process starts, for as long as it is open."""
+
+    def __init__(self) -> None:
+        # (command line, environment): read in this order, so that a new program never shows with an old environment.
+        self.processes: set[tuple[bytes, bytes]] = set()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    @property
+    def seen(self) -> set[bytes]:
+        """Every command line and every environment."""
+        return {text for process in self.processes for text in process}
+
+    def _look(self) -> None:
+        while not self._end.wait(0.005):
+            for pid in _descendants(os.getpid()):
+                with suppress(OSError):  # it has ended
+                    line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    self.processes.add((line, Path(f"/proc/{pid}/environ").read_bytes()))
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Every living child of a process, and their children: by the kernel's own lists, which is quick enough to see a
+    process that lives for milliseconds.
+    """
+    try:
+        for task in os.scandir(f"/proc/{pid}/task"):
+            for child in Path(task.path, "children").read_text().split():
+                yield int(child)
+                yield from _descendants(int(child))
+    except OSError:  # it has ended
+        return

@@ -1,0 +1,223 @@
+"""A GitHub, a 42 and a Slack around one clone in which `gitops oauth` runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from git import Repo
+
+from gitops.cli import main
+from gitops.oauth import model
+from gitops.oauth.model import KEY, Application
+from gitops.paths import Checkout
+from gitops.secrets import certificate, files
+from gitops.secrets.seal import unseal
+from tests.conftest import GITOPS, ROOT, Ran, clone
+from tests.fakes.github import GitHub
+from tests.fakes.intra42 import Intra42
+from tests.fakes.slack import Slack
+
+OVERLAY = "overlays/mogle/prod"
+BRANCH = "oauth/mogle/prod"
+ID = "41002"
+
+
+# Made when first used; a process of its own may be given another's.
+KEYS: dict[int, rsa.RSAPrivateKey] = {}
+
+
+def private_key(number: int = 0) -> rsa.RSAPrivateKey:
+    """The key of the cluster that is sealed for (0), or another's."""
+    if number not in KEYS:
+        KEYS[number] = rsa.generate_private_key(65537, 2048)
+    return KEYS[number]
+
+
+def certificate_of(key: rsa.RSAPrivateKey, *, days: int = 3650, begins: int = -1) -> bytes:
+    """A certificate as the controller makes it."""
+    now, name = datetime.now(UTC), x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now + timedelta(days=begins)).not_valid_after(now + timedelta(days=days))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def application_ids() -> dict[str, str]:
+    """Every application of the repository: uid by id."""
+    found, broken = model.applications(Checkout(ROOT), [])
+    assert not broken
+    return {each.id: each.uid for each in found}
+
+
+class World:
+    """Only mogle's application is looked at, so that a run is short; `pem` is what its cluster pins."""
+
+    def __init__(self, github: GitHub, folder: Path, *, only: str = "mogle", known: bool = False) -> None:
+        """`known`: main is what `make_template` made, whose deployed secret is 42's of now."""
+        self.github, self.slack, self.only = github, Slack(), only
+        self.intra = Intra42(application_ids())
+        self.key = private_key()
+        with Repo.clone_from(github.git_dir, folder) as repo:  # faster than by HTTP
+            repo.remotes.origin.set_url(github.clone_url)
+        (folder / ".tools").symlink_to(ROOT / ".tools")
+        self.checkout = Checkout(folder)
+        if known:
+            app = self.intra.apps[ID]
+            app.accepted, app.current = (
+                {template_secret(): (self.intra.now - timedelta(days=9), None)},
+                template_secret(),
+            )
+            return
+        others = [path for path in self.tree("main") if path.endswith("/oauth-42.yaml")]
+        gone = {path: None for path in others if path != f"{OVERLAY}/oauth-42.yaml"}
+        github.commit("main", {**gone}, "Only mogle/prod has an application")
+        self.pin(certificate_of(self.key))
+
+    def close(self) -> None:
+        self.intra.close()
+        self.slack.close()
+
+    # -- git
+
+    def tree(self, branch: str) -> list[str]:
+        return self.github.git("ls-tree", "-r", "--name-only", branch).splitlines()
+
+    def file(self, path: str, branch: str = "main") -> bytes:
+        return subprocess.check_output(["git", "--git-dir", str(self.github.git_dir), "show", f"{branch}:{path}"])
+
+    def pin(self, pem: bytes, *, fingerprint: str | None = None) -> None:
+        """Pin a certificate on main."""
+        found = x509.load_pem_x509_certificate(pem)
+        path = "clusters/seoul/cluster.yaml"
+        text = self.file(path).decode().splitlines()
+        value = fingerprint or found.fingerprint(hashes.SHA256()).hex()
+        lines = [f"  {certificate.FIELD}: {value}" if certificate.FIELD in line else line for line in text]
+        changed = {path: "\n".join([*lines, ""]).encode(), "clusters/seoul/sealed-secrets.pem": pem}
+        self.github.commit("main", {**changed}, "Pin a certificate")
+
+    def export(self, branch: str) -> Checkout:
+        """The files of a branch."""
+        target = self.checkout.root.parent / f"export-{len(list(self.checkout.root.parent.glob('export-*')))}"
+        target.mkdir()
+        archive = subprocess.check_output(["git", "--git-dir", str(self.github.git_dir), "archive", branch])
+        subprocess.run(["tar", "-x", "-C", str(target)], input=archive, check=True)
+        return Checkout(target)
+
+    def application(self, branch: str = "main") -> Application:
+        found, broken = model.applications(self.export(branch), [self.only])
+        assert not broken, broken
+        return next(each for each in found if each.environment == "prod")
+
+    def opened(self, branch: str, *, key: rsa.RSAPrivateKey | None = None) -> str:
+        """The value that a branch deploys, opened as the controller does."""
+        application = self.application(branch)
+        path = application.sealed_path(application.deployed.number)
+        sealed = files.read(self.file(path, branch), path)
+        return unseal([key or self.key], sealed.namespace, sealed.name, sealed.encrypted[KEY]).decode()
+
+    def open(self) -> list[int]:
+        return [number for number, pull in self.github.pulls.items() if pull.state == "open"]
+
+    def merge(self) -> None:
+        [number] = self.open()
+        self.github.merge(number)
+
+    # -- runs
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.github.environment,
+            **self.intra.environment,
+            **self.slack.environment,
+            "GITOPS_GITHUB_PAUSE": "0",
+        }
+
+    def run(self, *words: str, stdin: str | None = None, **env: str) -> Ran:
+        """The command as its user gives it, in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.checkout.root)
+            patch.setattr(sys, "argv", ["gitops", *words])
+            patch.setattr("gitops.intra42.PER_SECOND", 1000)
+            if stdin is not None:
+                patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            for name, value in {**self.environment, **env}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as done:
+                main()
+        assert "Traceback" not in err.getvalue(), err.getvalue()
+        return Ran(int(done.value.code or 0), out.getvalue(), err.getvalue())
+
+    def rotate(self, *, code: int = 0, **env: str) -> dict[str, Any]:
+        """One run over mogle/prod. Returns its row."""
+        done = self.run("oauth", "rotate", "--output", "json", self.only, **env)
+        assert done.code == code, (done.code, done.out, done.err)
+        [row] = json.loads(done.out)
+        assert isinstance(row, dict)
+        return row
+
+    def status(self, *, code: int = 0, **env: str) -> dict[str, Any]:
+        done = self.run("oauth", "status", "--output", "json", self.only, **env)
+        assert done.code == code, (done.code, done.out, done.err)
+        [row] = json.loads(done.out)
+        assert isinstance(row, dict)
+        return row
+
+    def start(self, folder: Path | None = None, **env: str) -> subprocess.Popen[str]:
+        """The real command as a process of its own."""
+        return subprocess.Popen(
+            [str(GITOPS), "oauth", "rotate", self.only],
+            cwd=folder or self.checkout.root,
+            env={**os.environ, **self.environment, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def template_secret() -> str:
+    """What is deployed when a case begins: the same in every process, and nowhere in the source."""
+    return f"s-s4t2ud-{hashlib.sha256(b'what the template deploys').hexdigest()}"
+
+
+def make_template(folder: Path) -> Path:
+    """A bare repository whose main is this working copy, in which mogle/prod runs a secret that git knows."""
+    source = clone(folder / "source")
+    bare = folder / "template.git"
+    with Repo.init(bare, bare=True, initial_branch="main") as repo:
+        repo.git.fetch(str(source.root), "+HEAD:refs/heads/main")
+        with repo.config_writer() as writer:
+            writer.set_value("http", "receivepack", "true")
+    github = GitHub(bare)
+    world = World(github, folder / "first")
+    try:
+        app = world.intra.apps[ID]
+        app.current = template_secret()
+        app.accepted = {app.current: (world.intra.now - timedelta(days=9), None)}
+        done = world.run("oauth", "rotate", "mogle")
+        assert done.code == 0, done.err
+        world.merge()
+        # The generation that nobody knows goes too: a case begins with one generation.
+        folder_path = "overlays/mogle/prod"
+        listing = world.file(f"{folder_path}/kustomization.yaml").replace(b"  - sealedsecret-oauth-42-g1.yaml\n", b"")
+        gone = {f"{folder_path}/sealedsecret-oauth-42-g1.yaml": None}
+        github.commit("main", {f"{folder_path}/kustomization.yaml": listing, **gone}, "Begin with one generation")
+        github.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    finally:
+        world.close()
+        github.close()
+    return bare

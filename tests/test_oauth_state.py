@@ -1,0 +1,199 @@
+"""The rotation's table: one state for any facts, and promises that hold for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops.oauth.state import (
+    ALERTS,
+    KEEP,
+    RISK,
+    STEPS,
+    TABLE,
+    Act,
+    Cluster,
+    Facts,
+    Reason,
+    Shown,
+    State,
+    asked,
+    crossed,
+    decide,
+)
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+
+
+def days(count: float) -> datetime:
+    return NOW + timedelta(days=count)
+
+
+def facts(**changes: object) -> Facts:
+    """Main runs A, 42 shows A and nothing else, and ten days are left."""
+    known = Facts(now=NOW, deployed=A, recorded=days(-4), shown=Shown(A, None, days(10)))
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def shown(current: str = A, following: str | None = None, left: float = 10) -> Shown:
+    return Shown(current, following, days(left))
+
+
+def merged(**changes: object) -> Facts:
+    """Main runs B, which 42 shows as the next one; the previous generation stands beside it."""
+    return facts(**({"deployed": B, "older": True, "shown": shown(following=B)} | changes))
+
+
+CASES: dict[str, tuple[Facts, State, Act]] = {
+    "nothing to do": (facts(), State.IDLE, Act.WITHDRAW),
+    "the next secret shows": (facts(shown=shown(following=B)), State.DUE, Act.ROTATE),
+    "git does not know what runs": (facts(deployed=None), State.DUE, Act.ROTATE),
+    "its pull request is open": (facts(shown=shown(following=B), proposed=B), State.PR_OPEN, Act.ROTATE),
+    "an older one is proposed": (facts(shown=shown(following=C), proposed=B), State.PR_OPEN, Act.ROTATE),
+    "merged, Argo CD is behind": (
+        facts(deployed=B, shown=shown(following=B), cluster=Cluster.BEHIND),
+        State.MERGED,
+        Act.WITHDRAW,
+    ),
+    "synced, pods start": (
+        facts(deployed=B, shown=shown(following=B), cluster=Cluster.SYNCED),
+        State.SYNCED,
+        Act.WITHDRAW,
+    ),
+    "pods run, 42 has not switched": (
+        facts(deployed=B, older=True, shown=shown(following=B), cluster=Cluster.HEALTHY),
+        State.CONFIRMED,
+        Act.WITHDRAW,
+    ),
+    "42 just switched": (
+        facts(deployed=B, older=True, recorded=days(-0.5), shown=shown(B)),
+        State.CONFIRMED,
+        Act.WITHDRAW,
+    ),
+    "42 switched a while ago": (
+        facts(deployed=B, older=True, recorded=days(-2), shown=shown(B)),
+        State.RETIRED,
+        Act.CLEAN_UP,
+    ),
+    "but the pods are not healthy": (
+        facts(deployed=B, older=True, recorded=days(-2), shown=shown(B), cluster=Cluster.SYNCED),
+        State.SYNCED,
+        Act.WITHDRAW,
+    ),
+    "no next one with six days left": (facts(shown=shown(left=6)), State.WAITING, Act.WITHDRAW),
+    "no next one with two days left": (facts(shown=shown(left=2)), State.AT_RISK, Act.WITHDRAW),
+    "not merged with two days left": (facts(shown=shown(A, B, 2), proposed=B), State.AT_RISK, Act.ROTATE),
+    "ahead of the switch": (facts(deployed=B, shown=shown(A, B, 0.1)), State.IDLE, Act.WITHDRAW),
+    "not merged when it ended": (facts(shown=shown(A, B, 0), proposed=B), State.EXPIRED, Act.ROTATE),
+    "42 has switched past us": (facts(shown=shown(B)), State.EXPIRED, Act.ROTATE),
+    "42 refuses what runs": (facts(refused=True), State.EXPIRED, Act.WITHDRAW),
+    "the page cannot be read": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(9)), State.BLOCKED, Act.NOTHING),
+    "and the end is near": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(2)), State.AT_RISK, Act.NOTHING),
+    "and over": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(-1)), State.EXPIRED, Act.NOTHING),
+    "a person declined it": (facts(shown=shown(following=B), declined=frozenset({B})), State.BLOCKED, Act.NOTHING),
+    "42 was not asked": (facts(shown=None, recorded=days(-1)), State.IDLE, Act.NOTHING),
+    "42 was not asked, a pull request is open": (facts(shown=None, proposed=B), State.PR_OPEN, Act.NOTHING),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_table(name: str) -> None:
+    given_facts, state, act = CASES[name]
+    decision = decide(given_facts)
+    assert (decision.state, decision.act) == (state, act)
+
+
+def test_the_cases_show_every_row() -> None:
+    assert {state for _, state, _ in CASES.values()} == {row.state for row in TABLE}
+
+
+def test_every_state_is_a_row_or_lives_in_memory_alone() -> None:
+    assert set(State) == {row.state for row in TABLE} | {State.FETCHED, State.VERIFIED, State.SEALED}
+    assert [state for state, after in STEPS.items() if State.SEALED in after] == [State.VERIFIED]
+    assert [state for state, after in STEPS.items() if State.VERIFIED in after] == [State.FETCHED, State.SEALED]
+
+
+moments = st.floats(min_value=-20, max_value=20).map(days)
+ids = st.sampled_from([A, B, C])
+any_shown = st.builds(Shown, ids, st.none() | ids, moments).filter(lambda each: each.current != each.next)
+any_facts = st.builds(
+    Facts,
+    now=moments,
+    deployed=st.none() | ids,
+    recorded=st.none() | moments,
+    older=st.booleans(),
+    shown=st.none() | any_shown,
+    blocked=st.none() | st.sampled_from(Reason),
+    proposed=st.none() | ids,
+    declined=st.frozensets(ids),
+    refused=st.booleans(),
+    cluster=st.sampled_from(Cluster),
+)
+
+
+@given(any_facts)
+def test_the_bot_acts_on_what_it_sees_alone(found: Facts) -> None:
+    decision = decide(found)
+    if found.shown is None or found.blocked:
+        assert decision.act is Act.NOTHING
+    if decision.act is Act.ROTATE:
+        assert found.wanted != found.deployed
+        assert found.wanted not in found.declined
+    if decision.act is Act.CLEAN_UP:
+        assert found.shown
+        assert found.deployed == found.shown.current, "only once 42 has switched"
+        assert found.recorded is None or found.now >= found.recorded + KEEP
+
+
+@given(any_facts)
+def test_nothing_that_ends_is_silent(found: Facts) -> None:
+    decision = decide(found)
+    if asked(found) and found.left is not None and found.left <= RISK and not found.ahead:
+        assert decision.needs_a_person
+    if found.blocked:
+        assert decision.needs_a_person
+    if decision.act is Act.NOTHING and asked(found):
+        assert decision.needs_a_person, "a bot that cannot act says so"
+    if found.refused and asked(found):
+        assert decision.state is State.EXPIRED
+
+
+@given(any_facts, st.floats(min_value=0, max_value=30))
+def test_time_alone_never_makes_it_less_urgent(found: Facts, later: float) -> None:
+    urgency = {State.EXPIRED: 3, State.AT_RISK: 2}
+    after = replace(found, now=found.now + timedelta(days=later))
+    assert urgency.get(decide(after).state, 0) >= urgency.get(decide(found).state, 0)
+
+
+@given(any_facts)
+def test_what_is_merged_is_settled(found: Facts) -> None:
+    if found.shown and not found.blocked and decide(found).act is Act.ROTATE:
+        merged = replace(found, deployed=found.wanted, proposed=None)
+        assert decide(merged).act in (Act.WITHDRAW, Act.CLEAN_UP)
+
+
+@given(st.floats(min_value=0.01, max_value=20), st.lists(st.floats(min_value=0.01, max_value=3), max_size=30))
+def test_each_threshold_is_told_exactly_once_whenever_the_runs_are(left: float, gaps: list[float]) -> None:
+    told = []
+    since: datetime | None = days(-0.001)
+    at = NOW
+    for gap in [0.0, *gaps]:
+        at += timedelta(days=gap)
+        found = facts(now=at, shown=shown(left=left))
+        if span := crossed(found, since):
+            told.append(span)
+        since = at
+    assert len(told) == len(set(told))
+    below = [span for span in ALERTS if days(left) - at <= span < days(left + 0.001) - NOW]
+    assert not below or min(below) in told, "whatever was skipped, the nearest one is told"
+
+
+def test_a_first_run_tells_the_nearest_threshold() -> None:
+    assert crossed(facts(shown=shown(left=2)), None) == timedelta(days=3)
+    assert crossed(facts(shown=shown(left=8)), None) is None
+    assert crossed(facts(deployed=B, shown=shown(A, B, 0.5)), None) is None, "already handled"

@@ -23,3 +23,9 @@ def test_base_and_components_render_as_recorded(overlay, checkout: Checkout, req
 def test_every_component_is_in_a_fixture() -> None:
     used = "".join((overlay / "kustomization.yaml").read_text() for overlay in FIXTURES)
     assert [c.name for c in (ROOT / "base/components").iterdir() if f"components/{c.name}" not in used] == []
+
+
+def test_every_base_is_in_a_fixture() -> None:
+    used = "".join((overlay / "kustomization.yaml").read_text() for overlay in FIXTURES)
+    bases = {path.parent.name for path in (ROOT / "base").glob("*/kustomization.yaml")} - {"workload"}
+    assert [name for name in bases if f"base/{name}\n" not in used] == []

@@ -114,7 +114,7 @@ def test_a_tag_is_resolved_to_its_digest_in_its_registry(scratch: Checkout, run:
 def test_list_shows_environment_image_domains_and_owner(run: Run) -> None:
     rows = json.loads(run("service", "list", "--output", "json").out)
     assert {row["service"] for row in rows} == {
-        "mogle", "evaluation-metrics", "benefit", "notice-bot", "jobs-bot", "umbrella",
+        "mogle", "evaluation-metrics", "benefit", "notice-bot", "jobs-bot", "umbrella", "oauth-watch",
     }  # fmt: skip
     mogle = next(row for row in rows if (row["service"], row["environment"]) == ("mogle", "prod"))
     assert mogle["owner"] == "community"

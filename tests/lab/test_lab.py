@@ -48,7 +48,7 @@ def ready(pod: dict[str, Any]) -> bool:
 
 def test_every_application_is_synced_and_healthy(running: Running) -> None:
     apps = argocd.applications(running.cluster)
-    assert len(apps) == 11
+    assert len(apps) == 12
     assert [app.name for app in apps if not app.good] == []
     assert {app.project for app in apps} == {"platform", "services"}
     status = gitops(running.lab.checkout, "lab", "status", "--name", "test", "--output", "json")
@@ -168,8 +168,8 @@ def test_every_overlay_passes_the_api_server_and_pod_security(running: Running, 
     kubectl = running.lab.checkout.tool("kubectl")
     apply(kubectl, running.lab.kubeconfig, rendered, dry_run=True)
     for item in rendered:
-        if item["kind"] == "Deployment":
-            template = item["spec"]["template"]
+        if item["kind"] in ("Deployment", "CronJob"):
+            template = item["spec"].get("jobTemplate", item)["spec"]["template"]
             meta = {"name": "dry-run", "namespace": name, "labels": template["metadata"]["labels"]}
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
             apply(kubectl, running.lab.kubeconfig, [pod], dry_run=True)
@@ -285,6 +285,10 @@ def test_a_lost_zones_pods_run_elsewhere_within_the_tolerations(running: Running
         for node in lost:
             running.cluster.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {NODE_DOWN: None}}})
     running.wait(*overlays())
+    # Without an address metrics-server would ask them no more, and their next pods would have no metrics.
+    for node in lost:
+        addresses = running.cluster.get(f"/api/v1/nodes/{node}")["status"]["addresses"]
+        assert {"type": "InternalIP", "address": "127.0.0.1"} in addresses
 
 
 def test_a_dead_part_is_named_with_its_log_and_up_starts_it_again(running: Running) -> None:

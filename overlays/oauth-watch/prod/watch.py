@@ -1,0 +1,66 @@
+"""The dead man's check: is the newest successful run of a workflow older than it may be? Then Slack is told.
+
+Run by a CronJob in the cluster with nothing but Python's own library. Nothing is remembered: GitHub's Actions API knows
+when the last run succeeded. Exit code 0: looked, and told Slack where that was due; 1: could not look or not tell.
+"""
+
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+
+def newest_success() -> datetime | None:
+    """When the newest successful run began, by GET /repos/{owner}/{repo}/actions/workflows/{file}/runs."""
+    api = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
+    path = f"/repos/{os.environ['GITHUB_REPOSITORY']}/actions/workflows/{os.environ['WORKFLOW']}/runs"
+    headers = {"Accept": "application/vnd.github+json"}
+    if token := os.environ.get("GITHUB_TOKEN"):
+        headers["Authorization"] = f"Bearer {token}"
+    query = urlencode({"status": "success", "per_page": 1})
+    # Both addresses are this overlay's own settings.
+    with urlopen(Request(f"{api}{path}?{query}", headers=headers), timeout=30) as answer:  # noqa: S310
+        runs = json.load(answer)["workflow_runs"]
+    return datetime.fromisoformat(runs[0]["run_started_at"].replace("Z", "+00:00")) if runs else None
+
+
+def tell(text: str) -> None:
+    """Post to Slack's chat.postMessage, which answers 200 also where it does not take the message."""
+    url = f"{os.environ.get('SLACK_API_URL') or 'https://slack.com/api/'}chat.postMessage"
+    body = urlencode({"channel": os.environ["SLACK_CHANNEL"], "text": text}).encode()
+    headers = {"Authorization": f"Bearer {os.environ['SLACK_TOKEN']}"}
+    with urlopen(Request(url, data=body, headers=headers), timeout=30) as answer:  # noqa: S310
+        told = json.load(answer)
+    if not told.get("ok"):
+        raise ValueError(f"Slack: {told.get('error')}")
+
+
+def main() -> int:
+    """Look, and tell where it is due."""
+    workflow, most = os.environ["WORKFLOW"], timedelta(hours=float(os.environ["MAX_AGE_HOURS"]))
+    failed = False
+    try:
+        newest = newest_success()
+        age = datetime.now(UTC) - newest if newest else None
+        problem = f"last succeeded {age.total_seconds() / 3600:.0f} h ago" if age else "never succeeded"
+        if age is not None and age <= most:
+            print(f"{workflow} {problem}: fine")
+            return 0
+    except (URLError, OSError, ValueError, KeyError, TypeError) as error:
+        problem, failed = f"cannot be looked at ({error})", True
+    hours = f"{most.total_seconds() / 3600:.0f} h"
+    text = f":rotating_light: the workflow {workflow} {problem}; at most {hours} is expected."
+    print(text)
+    try:
+        tell(f"{text} 42's secrets may end unnoticed. Runbook: docs/runbooks/oauth.md, 'The schedule has stopped'")
+    except (URLError, OSError, ValueError) as error:
+        print(f"Slack was not told: {error}", file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

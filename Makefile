@@ -60,7 +60,9 @@ test: lint $(SCHEMA)/installed
 	@$(VENV)/bin/pytest -m 'lab and not matrix'
 
 matrix: tools $(SCHEMA)/installed
-	@$(VENV)/bin/pytest -n auto -m matrix
+	@$(VENV)/bin/pytest -n auto -m 'matrix and not lab'
+	@$(VENV)/bin/pytest -m 'matrix and lab'
+	@$(VENV)/bin/python -m tests.oauth_matrix
 
 bench: tools $(SCHEMA)/installed
 	@$(VENV)/bin/python -m tests.bench $(BENCH)

@@ -17,8 +17,8 @@ from gitops.images.policy import Newest, Policy
 from gitops.lab import lab as labs
 from gitops.progress import Progress
 from gitops.service.image import Image
-from tests.demo import image_loop, running_images
 from tests.lab.conftest import Running
+from tests.loops import image_loop, running_images
 
 pytestmark = pytest.mark.lab
 

@@ -51,9 +51,10 @@ KILLS: dict[str, Kill | None] = {
     "committed": Kill("due", "github", "mutation Commit", after=True),
     "branch moved": Kill("due", "github", "mutation Refs", skip=1, after=True),
     "PR_OPEN": Kill("due", "github", "POST .*/pulls$", after=True),
-    "MERGED": Kill("merged", "42", f"GET /oauth/applications/{ID}", after=True),
-    "CONFIRMED": Kill("switched", "42", "POST /oauth/token"),
-    "RETIRED": Kill("retired", "github", "mutation Commit", after=True),
+    "MERGED": Kill("MERGED", "42", f"GET /oauth/applications/{ID}", after=True),
+    "SYNCED": Kill("SYNCED", "42", "GET /oauth/token/info", after=True),
+    "CONFIRMED": Kill("CONFIRMED", "42", "POST /oauth/token"),
+    "RETIRED": Kill("RETIRED", "github", "mutation Commit", after=True),
 }
 
 
@@ -99,23 +100,32 @@ def play(kill_name: str, trouble_name: str, template: Path, *, plant: bool = Fal
                 world.intra.advance(app.switch - world.intra.now + world.intra.overlap + timedelta(hours=1))
                 code, said = case.run()
                 silent += not (code and "EXPIRED" in said)
-            merged = world.intra.now
+            merged, before = world.intra.now, world.github.head("main")
             if not lost:
                 world.merge()
             if world.opened("main", key=case.key) not in (app.next, app.current):
                 lost = lost or "main deploys what 42 does not show"
-            _phase(case, "merged", kill, None, trouble_name)
-            case.run()
+            # Argo CD has not looked yet; then it syncs; then the pods run.
+            for phase, sync, health, revision in (
+                ("MERGED", "Synced", "Healthy", before),
+                ("SYNCED", "Synced", "Progressing", None),
+                ("CONFIRMED", "Synced", "Healthy", None),
+            ):
+                world.argo_says(sync, health, revision)
+                _phase(case, phase, kill, None, trouble_name)
+                case.run()
+                if phase not in case.texts[-3] and trouble.when != "late":
+                    lost = lost or f"not {phase}: {case.texts[-3]}"
             # 42 switches; the old secret ends, and what remembers it goes.
             if trouble.when != "late":
                 world.intra.advance(app.switch - world.intra.now + timedelta(hours=1))
-            _phase(case, "switched", kill, None, trouble_name)
             case.run()
             world.intra.advance(KEEP + timedelta(hours=15))
-            _phase(case, "retired", kill, None, trouble_name)
+            _phase(case, "RETIRED", kill, None, trouble_name)
             code, said = case.run()
             if len(world.open()) == 1:
                 world.merge()
+                world.argo_says("Synced", "Healthy")
             else:
                 lost = lost or f"no clean-up: {said}"
             row = world.status()

@@ -26,6 +26,7 @@ from gitops.paths import Checkout
 from gitops.secrets import certificate, files
 from gitops.secrets.seal import unseal
 from tests.conftest import GITOPS, ROOT, Ran, clone
+from tests.fakes.argocd import ArgoCD
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import Intra42
 from tests.fakes.slack import Slack
@@ -70,6 +71,7 @@ class World:
         self.github, self.slack, self.only = github, Slack(), only
         self.intra = Intra42(application_ids())
         self.key = private_key()
+        self.argo: ArgoCD | None = None
         with Repo.clone_from(github.git_dir, folder) as repo:  # faster than by HTTP
             repo.remotes.origin.set_url(github.clone_url)
         (folder / ".tools").symlink_to(ROOT / ".tools")
@@ -89,6 +91,8 @@ class World:
     def close(self) -> None:
         self.intra.close()
         self.slack.close()
+        if self.argo:
+            self.argo.close()
 
     # -- git
 
@@ -135,6 +139,11 @@ class World:
         [number] = self.open()
         self.github.merge(number)
 
+    def argo_says(self, sync: str, health: str, revision: str | None = None) -> None:
+        """What Argo CD says from now on of what main is now (or was, by `revision`)."""
+        self.argo = self.argo or ArgoCD(f"{self.only}-prod")
+        self.argo.says(sync, health, revision or self.github.head("main") or "")
+
     # -- runs
 
     @property
@@ -143,6 +152,7 @@ class World:
             **self.github.environment,
             **self.intra.environment,
             **self.slack.environment,
+            **(self.argo.environment if self.argo else {}),
             "GITOPS_GITHUB_PAUSE": "0",
         }
 

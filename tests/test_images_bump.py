@@ -9,11 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from gitops.images import edit
 from gitops.paths import Checkout
 from gitops.service.image import Image
 from tests.conftest import GITOPS, ROOT, Ran
+from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
@@ -102,36 +101,11 @@ def why(row: dict[str, Any]) -> dict[str, str]:
 OTHERS = ("evaluation-metrics", "benefit", "umbrella", "notice-bot", "jobs-bot")
 
 
-class FakeArgoCD:
-    """Argo CD's answer for one Application (the lab tests ask the real one)."""
-
-    def __init__(self) -> None:
-        self.status: dict[str, Any] = {}
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                known = self.path == "/api/v1/applications/mogle-staging"
-                content = json.dumps({"status": fake.status}).encode()
-                self.send_response(200 if known and self.headers["Authorization"] == "Bearer token" else 403)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-
 @pytest.fixture
-def argocd() -> Iterator[FakeArgoCD]:
-    fake = FakeArgoCD()
+def argocd() -> Iterator[ArgoCD]:
+    fake = ArgoCD("mogle-staging")
     yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
+    fake.close()
 
 
 @pytest.fixture
@@ -263,16 +237,16 @@ def test_what_staging_ran_too_short_or_took_back_is_not_promoted(world: World) -
     assert world.bump()["staging"]["winner"] == f"{REPOSITORY}:3.1.1@{fixed}"
 
 
-def test_argo_cd_must_vouch_for_what_is_promoted(world: World, argocd: FakeArgoCD) -> None:
+def test_argo_cd_must_vouch_for_what_is_promoted(world: World, argocd: ArgoCD) -> None:
     soaked = world.ecr.push("mogle", "3.1.0")
     world.pin(STAGING, "3.1.0", soaked, NOW - timedelta(days=2))
-    env = {"ARGOCD_SERVER": argocd.url, "ARGOCD_AUTH_TOKEN": "token"}
     before = world.github.git("rev-parse", "main~1")
-    argocd.status = {"sync": {"status": "Synced", "revision": before}, "health": {"status": "Degraded"}}
+    argocd.says("Synced", "Degraded", before)
+    env = argocd.environment
     assert world.bump(**env)["prod"]["note"] == "mogle-staging is Synced and Degraded, not Synced and Healthy"
-    argocd.status["health"] = {"status": "Healthy"}
+    argocd.says("Synced", "Healthy", before)
     assert "mogle-staging does not run 3.1.0@sha256:" in world.bump(**env)["prod"]["note"]
-    argocd.status["sync"]["revision"] = world.github.head("main")
+    argocd.says("Synced", "Healthy", world.github.head("main") or "")
     assert world.bump(**env)["prod"]["action"] == "opened"
 
 

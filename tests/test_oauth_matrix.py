@@ -19,6 +19,7 @@ SAMPLE = [
     ("branch moved", "two runs at once"),
     ("PR_OPEN", "pull request has human commits"),
     ("MERGED", "secret changed between fetch and verify"),
+    ("SYNCED", "another application's secret"),
     ("CONFIRMED", "merge after the switch"),
 ]
 

@@ -121,6 +121,30 @@ def test_a_whole_rotation_from_idle_to_idle(known: World) -> None:
     assert all("less than 7 days left" in message for message in known.slack.messages), "it shows 5 days before"
 
 
+def test_argo_cd_tells_merged_from_synced_from_running(known: World) -> None:
+    next_shows(known)
+    known.rotate()
+    before = known.github.head("main")
+    known.merge()
+    for sync, health, revision, state in (
+        ("Synced", "Healthy", before, "MERGED"),
+        ("OutOfSync", "Healthy", None, "MERGED"),
+        ("Synced", "Progressing", None, "SYNCED"),
+        ("Synced", "Healthy", None, "CONFIRMED"),
+    ):
+        known.argo_says(sync, health, revision)
+        assert known.rotate()["state"] == state
+    switch(known, KEEP + timedelta(hours=15))
+    known.argo_says("Synced", "Degraded")
+    assert known.rotate()["state"] == "SYNCED"
+    assert known.open() == [], "the previous generation stays while its successor's pods do not run"
+    known.argo_says("Synced", "Healthy")
+    assert (known.rotate()["state"], len(known.open())) == ("RETIRED", 1)
+    done = known.run("oauth", "rotate", "mogle", ARGOCD_AUTH_TOKEN="wrong")
+    assert done.code == 4
+    assert "mogle-prod cannot be read" in done.err
+
+
 def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_the_bot(known: World) -> None:
     new = next_shows(known)
     known.rotate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,7 @@ from gitops.oauth.state import (
     crossed,
     decide,
 )
+from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -197,3 +199,10 @@ def test_a_first_run_tells_the_nearest_threshold() -> None:
     assert crossed(facts(shown=shown(left=2)), None) == timedelta(days=3)
     assert crossed(facts(shown=shown(left=8)), None) is None
     assert crossed(facts(deployed=B, shown=shown(A, B, 0.5)), None) is None, "already handled"
+
+
+def test_every_state_and_reason_stands_in_the_runbook() -> None:
+    text = (ROOT / "docs/runbooks/oauth.md").read_text()
+    assert [reason for reason in Reason if f"\n## BLOCKED ({reason})" not in text] == []
+    rows = re.findall(r"^\| ([A-Z_, ]+) \|", text, re.MULTILINE)
+    assert {State(name) for row in rows for name in row.split(", ")} == {row.state for row in TABLE}

@@ -45,14 +45,15 @@ class RateLimit:
 
     def __init__(
         self,
-        per_second: int = PER_SECOND,
-        per_hour: int = PER_HOUR,
+        per_second: int | None = None,
+        per_hour: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._windows = ((per_second, 1.0), (per_hour, 3600.0))
+        """42's own limits where none are given. `clock` and `sleep` are in seconds."""
+        self._windows = ((per_second or PER_SECOND, 1.0), (per_hour or PER_HOUR, 3600.0))
         self._clock, self._sleep = clock, sleep
-        self._asked: deque[float] = deque(maxlen=max(per_second, per_hour))
+        self._asked: deque[float] = deque(maxlen=max(count for count, _ in self._windows))
 
     def wait(self) -> None:
         """Return when the next request may be made, which is counted."""

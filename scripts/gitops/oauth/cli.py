@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def status(services: tuple[str, ...], output: str) -> None:
     42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is; otherwise git's own
     memory is shown. Exit code 1: something is BLOCKED, AT_RISK or EXPIRED.
     """
-    reports = _run(services)
+    reports, _ = _run(services)
     if output == "json":
         click.echo(json.dumps([_as_dict(report) for report in reports], indent=2))
     elif output == "openmetrics":
@@ -67,7 +67,7 @@ def rotate(services: tuple[str, ...], cluster: str, metrics: Path | None, output
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; INTRA42_LOGIN, INTRA42_PASSWORD and, with one-time
     codes, INTRA42_TOTP_SEED who reads 42's pages; SLACK_TOKEN who tells. Exit code 1: something needs a person.
     """
-    reports = _run(services, cluster)
+    reports, tell = _run(services, cluster)
     if output == "json":
         click.echo(json.dumps([_as_dict(report) for report in reports], indent=2))
     else:
@@ -76,6 +76,7 @@ def rotate(services: tuple[str, ...], cluster: str, metrics: Path | None, output
         summarise(Path(summary), *_table(reports))
     if metrics:
         metrics.write_text(alerts.metrics(reports, utc_now()))
+    tell()
     _fail(reports)
 
 
@@ -97,8 +98,8 @@ def provide(service: str, environment: str, cluster: str) -> None:
     click.echo(f"\nnext: commit these files and open a pull request; merged, Argo CD starts {service}'s new pods")
 
 
-def _run(services: Sequence[str], cluster: str | None = None) -> list[Report]:
-    """Look at every application and, with a `cluster` to seal for, act."""
+def _run(services: Sequence[str], cluster: str | None = None) -> tuple[list[Report], Callable[[], None]]:
+    """Look at every application and, with a `cluster` to seal for, act. Returns what tells Slack, too."""
     hidden.no_traces()
     write = cluster is not None
     # Taken out of the environment before anything is started.
@@ -119,9 +120,12 @@ def _run(services: Sequence[str], cluster: str | None = None) -> list[Report]:
             checkout, hub, source, cluster=cluster, names=services, now=utc_now(),
             token=token.get_secret_value() if token else None,
         )  # fmt: skip
-    if write and slack and hub and (text := alerts.message(reports, hub.last_success(WORKFLOW))):
-        slack.post(text)
-    return reports
+
+    def tell() -> None:
+        if slack and hub and (text := alerts.message(reports, hub.last_success(WORKFLOW))):
+            slack.post(text)
+
+    return reports, tell
 
 
 def _fail(reports: Sequence[Report]) -> None:

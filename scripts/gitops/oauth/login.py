@@ -82,7 +82,7 @@ class Credentials:
 
 @dataclass
 class Session:
-    """A signed-in session. `pages` counts what was fetched with it."""
+    """A session at 42, signed in by `sign_in` or by a browser's cookies."""
 
     credentials: Credentials
     url: str = field(default_factory=lambda: os.environ.get("GITOPS_42_PROFILE_URL") or PROFILE_URL)

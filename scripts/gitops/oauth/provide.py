@@ -42,9 +42,7 @@ def provide(
     verdict = api.verify(application.uid, candidate)
     rotate.check(application, verdict.uid)
     generation = model.past(History(checkout.root), application).highest + 1
-    record = Record(
-        application.id, application.uid, generation, rotation, against.fingerprint, verdict.valid_until or None
-    )
+    record = Record(application.id, application.uid, generation, rotation, against.fingerprint, verdict.valid_until)
     sealed = rotate.sealed_file(against, application, record, candidate)
     files = change.rotation(checkout, application, generation, sealed, ())
     for path, content in files.items():

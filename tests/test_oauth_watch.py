@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from gitops.oauth.cli import WORKFLOW
 from tests.conftest import ROOT, Ran
 from tests.fakes.github import TOKEN, GitHub
 from tests.fakes.slack import Slack
@@ -86,3 +87,13 @@ def test_a_slack_that_does_not_take_it_fails_the_job(github: GitHub, slack: Slac
 
 def test_the_runbook_has_the_section_that_it_names() -> None:
     assert "\n## The schedule has stopped\n" in (ROOT / "docs/runbooks/oauth.md").read_text()
+
+
+def test_it_watches_the_repository_that_the_cluster_reads_and_the_workflow_that_rotates() -> None:
+    job = yaml.safe_load((FOLDER / "cronjob.yaml").read_text())
+    [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    known = {each["name"]: each.get("value", "") for each in container["env"]}
+    url = yaml.safe_load((ROOT / "clusters/seoul/cluster.yaml").read_text())["data"]["repoURL"]
+    assert url == f"https://github.com/{known['GITHUB_REPOSITORY']}.git"
+    assert known["WORKFLOW"] == WORKFLOW
+    assert (ROOT / ".github/workflows" / WORKFLOW).exists()

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from gitops.oauth.login import FORM, LOGIN_PATH, OTP_FIELD, OTP_TITLE, LoginError, OtpError, Session
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _SECONDS = 30.0
@@ -49,12 +49,11 @@ def sign_in(session: Session) -> None:
                 form = page.locator(FORM)
                 form.locator("[name=username]").fill(session.credentials.login)
                 form.locator("[name=password]").fill(session.credentials.password.get_secret_value())
-                form.locator("[name=password]").press("Enter")
-                _settle(page)
+                _send(page, form.locator("[name=password]"))
                 if page.title() == OTP_TITLE:
-                    page.locator(f'[name="{OTP_FIELD}"]').fill(session.credentials.code(time.time() + ahead))
-                    page.locator(f'[name="{OTP_FIELD}"]').press("Enter")
-                    _settle(page)
+                    code = page.locator(f'[name="{OTP_FIELD}"]')
+                    code.fill(session.credentials.code(time.time() + ahead))
+                    _send(page, code)
                     if page.title() == OTP_TITLE:
                         raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED")
                 for cookie in page.context.cookies():
@@ -69,9 +68,10 @@ def sign_in(session: Session) -> None:
         raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
 
 
-def _settle(page: Page) -> None:
-    """Wait until a form that was sent has led to another page and no request is under way."""
-    page.wait_for_load_state("networkidle")
+def _send(page: Page, field: Locator) -> None:
+    """Send the form of a field and wait until it has led to another page, with no request under way."""
+    with page.expect_navigation(wait_until="networkidle"):
+        field.press("Enter")
 
 
 def _seconds_ahead(date: str | None) -> float:

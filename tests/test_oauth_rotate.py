@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -27,7 +28,8 @@ from tests import leaks
 from tests.conftest import ROOT
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
-from tests.fakes.intra42 import SEED, Fault, new_secret
+from tests.fakes.intra42 import PASSWORD, SEED, Fault, new_secret
+from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.oauth_world import BRANCH, ID, OVERLAY, World, certificate_of
 
 pytestmark = pytest.mark.bots
@@ -498,11 +500,19 @@ def test_two_runs_at_once_leave_one_branch_and_one_pull_request(known: World, tm
     assert known.github.branches() == ["main", BRANCH]
 
 
-def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: World) -> None:
+def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: World, tmp_path: Path) -> None:
     next_shows(known)
+    shim, log = tmp_path / "shim", tmp_path / "log"
+    shim.mkdir()
+    git = which("git")
+    (shim / "git").write_text(f'#!/bin/sh\n{{ echo "git $*"; env; }} >> {log}\nexec {git} "$@"\n')
+    (shim / "git").chmod(0o755)
     with leaks.Watch() as watch:
-        run = known.start()
+        run = known.start(PATH=f"{shim}:{os.environ['PATH']}")
         assert run.wait(timeout=60) == 0, run.stderr
+    assert "git version" in log.read_text(), "GitPython starts it when it is imported"
+    for secret in (PASSWORD, SLACK_TOKEN):
+        assert secret not in log.read_text()
     assert any(b"kustomize" in line for line, _ in watch.processes), "the watch sees what is started"
     holders = [line for line, environment in watch.processes if b"INTRA42_PASSWORD=" in environment]
     # Empty: in the moment in which it becomes the command.

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import click
 
+from gitops import hidden
 from gitops.errors import GitopsError
 from gitops.paths import Checkout
 from gitops.progress import Progress
@@ -55,7 +56,7 @@ def tools(names: tuple[str, ...]) -> None:
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False, obj=hidden.take_all())
     except click.ClickException as error:
         error.show()
         code = error.exit_code

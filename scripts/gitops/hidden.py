@@ -25,8 +25,17 @@ def mask(value: SecretStr) -> SecretStr:
     return value
 
 
+# What the workflow's one step is given. `gitops` takes them first of all: GitPython starts a git when it is imported.
+CREDENTIALS = ("INTRA42_LOGIN", "INTRA42_PASSWORD", "INTRA42_TOTP_SEED", "SLACK_TOKEN")
+
+
+def take_all() -> dict[str, SecretStr]:
+    """The credentials of the environment, which forgets them: nothing that this process starts inherits one."""
+    return {name: value for name in CREDENTIALS if (value := take(name))}
+
+
 def take(name: str) -> SecretStr | None:
-    """A credential from the environment, which forgets it: nothing that this process starts inherits it."""
+    """One variable of the environment, which forgets it."""
     value = os.environ.pop(name, "")
     return SecretStr(value) if value else None
 

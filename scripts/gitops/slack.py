@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import requests
 from pydantic import SecretStr
 
 from gitops.errors import ExternalError
-from gitops.hidden import take
 
 API_URL = "https://slack.com/api/"
 CHANNEL = "platform-alerts"
@@ -24,9 +24,9 @@ class Slack:
     url: str = API_URL
 
     @classmethod
-    def from_environment(cls) -> Slack | None:
-        """Take SLACK_TOKEN out of the environment (SLACK_CHANNEL, SLACK_API_URL beside it); None without it."""
-        token = take("SLACK_TOKEN")
+    def of(cls, credentials: Mapping[str, SecretStr]) -> Slack | None:
+        """By SLACK_TOKEN, with SLACK_CHANNEL and SLACK_API_URL of the environment; None without it."""
+        token = credentials.get("SLACK_TOKEN")
         if token is None:
             return None
         channel, url = os.environ.get("SLACK_CHANNEL") or CHANNEL, os.environ.get("SLACK_API_URL") or API_URL

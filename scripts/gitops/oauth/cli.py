@@ -102,8 +102,8 @@ def _run(services: Sequence[str], cluster: str | None = None) -> tuple[list[Repo
     """Look at every application and, with a `cluster` to seal for, act. Returns what tells Slack, too."""
     hidden.no_traces()
     write = cluster is not None
-    # Taken out of the environment before anything is started.
-    credentials, slack = Credentials.from_environment(), Slack.from_environment()
+    taken = click.get_current_context().obj
+    credentials, slack = Credentials.of(taken), Slack.of(taken)
     token = hidden.take("GITHUB_TOKEN")
     if write and credentials is None:
         raise InputError("not set: INTRA42_LOGIN, INTRA42_PASSWORD; in Actions the workflow sets them, see the runbook")

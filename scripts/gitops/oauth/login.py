@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from pydantic import SecretStr
 
 from gitops.errors import ExternalError, InputError
-from gitops.hidden import take
 
 PROFILE_URL = "https://profile.intra.42.fr"
 LOGIN_PATH = "/users/auth/keycloak_student"
@@ -58,9 +57,10 @@ class Credentials:
     seed: SecretStr | None = None
 
     @classmethod
-    def from_environment(cls) -> Credentials | None:
-        """Take INTRA42_LOGIN, INTRA42_PASSWORD and INTRA42_TOTP_SEED out of the environment; None without them."""
-        login, password, seed = take("INTRA42_LOGIN"), take("INTRA42_PASSWORD"), take("INTRA42_TOTP_SEED")
+    def of(cls, credentials: Mapping[str, SecretStr]) -> Credentials | None:
+        """By INTRA42_LOGIN, INTRA42_PASSWORD and INTRA42_TOTP_SEED; None without the first two. Raises InputError."""
+        names = ("INTRA42_LOGIN", "INTRA42_PASSWORD", "INTRA42_TOTP_SEED")
+        login, password, seed = map(credentials.get, names)
         if not login and not password:
             return None
         if not login or not password:

@@ -202,7 +202,10 @@ def _job(words: tuple[str, str, str, bytes]) -> Result:
     found = load_pem_private_key(key, None)
     assert isinstance(found, rsa.RSAPrivateKey)
     KEYS[0] = found
-    return play(kill, trouble, Path(template))
+    try:
+        return play(kill, trouble, Path(template))
+    except Exception as error:  # a case that breaks is a bad one, and no end of the others
+        return Result(kill, trouble, lost=f"broke: {error!r}"[:300])
 
 
 def summary(results: Iterable[Result], *, control: bool) -> str:

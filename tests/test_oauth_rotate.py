@@ -278,6 +278,10 @@ def down(world: World) -> None:
     world.intra.faults = [Fault("POST /oauth/token", 500, times=99)]
 
 
+def slow(world: World) -> None:
+    world.intra.faults = [Fault("POST /oauth/token", "slow", times=99)]
+
+
 def page_down(world: World) -> None:
     world.intra.faults = [Fault("GET /oauth/applications", 502)]
 
@@ -310,6 +314,7 @@ BLOCKED: dict[Callable[[World], None], tuple[str, str]] = {
     other_uid: ("mismatch", "correct its application-id or client-id"),
     no_owner: ("login", "must be one of its owners"),
     down: ("unreachable", "42: /oauth/token: no answer within 1.5 s (last: HTTP 500)"),
+    slow: ("unreachable", "no answer within 1.5 s (last: ReadTimeout)"),
     page_down: ("unreachable", f"42: /oauth/applications/{ID}: HTTP 502"),
     otp: ("otp", "42 asks for a one-time code; set INTRA42_TOTP_SEED"),
     foreign_certificate: ("certificate", "cluster.yaml pins abab"),

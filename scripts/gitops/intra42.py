@@ -109,8 +109,9 @@ class Api:
             self.limit.wait()
             try:
                 # A redirect would carry the form to wherever it points.
+                patience = min(_SECONDS, self.deadline)
                 answer = requests.request(
-                    method, f"{self.url}{path}", timeout=_SECONDS, allow_redirects=False, **content
+                    method, f"{self.url}{path}", timeout=patience, allow_redirects=False, **content
                 )
                 if answer.status_code in (200, 401):
                     body = answer.json()

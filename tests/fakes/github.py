@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from graphql import GraphQLError, graphql_sync
 
 from tests.fakes import openapi
-from tests.fakes.server import Server, answer, body_of
+from tests.fakes.server import Server, answer, body_of, pick
 
 ZERO = "0" * 40
 BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
@@ -220,7 +220,10 @@ class GitHub:
         with self._lock:
             self.requests.append(line)
             self.bodies.append(body.decode())
-            fault = self._fault(request.command, line)
+            fault = pick(
+                self.faults,
+                lambda each: bool(re.fullmatch(each.method, request.command) and re.search(each.path, line)),
+            )
         try:
             if fault and not fault.after and self._fail(request, fault):
                 return
@@ -232,16 +235,6 @@ class GitHub:
         except Exception:
             self.failures.append(f"{line}: {traceback.format_exc()}")
             self._send(request, 500, {"message": "the fake is broken"})
-
-    def _fault(self, method: str, line: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times and re.fullmatch(fault.method, method) and re.search(fault.path, line):
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                return fault
-        return None
 
     def _fail(self, request: BaseHTTPRequestHandler, fault: Fault) -> bool:
         kind = fault.kind

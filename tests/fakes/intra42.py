@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from tests.fakes.server import Server, answer, body_of
+from tests.fakes.server import Server, answer, body_of, pick
 
 LOGIN, PASSWORD = "platform-bot", "correct horse battery staple"
 SEED = base64.b32encode(b"the seed of one-time").decode().rstrip("=")
@@ -165,7 +165,7 @@ class Intra42:
         line = f"{request.command} {url.path}"
         with self._lock:
             self.log.append(line)
-            fault = self._fault(line)
+            fault = pick(self.faults, lambda each: bool(re.search(each.path, line)))
         try:
             if fault and not fault.after and self._fail(request, fault):
                 return
@@ -184,16 +184,6 @@ class Intra42:
         except Exception as error:
             self.failures.append(f"{line}: {error!r}")
             raise
-
-    def _fault(self, line: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times and re.search(fault.path, line):
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                return fault
-        return None
 
     def _fail(self, request: BaseHTTPRequestHandler, fault: Fault) -> bool:
         kind = fault.kind

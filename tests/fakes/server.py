@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol, TypeVar
 
 
 class Server:
@@ -39,6 +40,28 @@ class Server:
         """End it."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class Skippable(Protocol):
+    """A fault of a fake: it happens `times` times, after it was passed over `skip` times."""
+
+    times: int
+    skip: int
+
+
+F = TypeVar("F", bound=Skippable)
+
+
+def pick(faults: Sequence[F], fits: Callable[[F], bool]) -> F | None:
+    """The fault that happens to a request now, if one does; each that fits is counted down."""
+    for fault in faults:
+        if fault.times and fits(fault):
+            if fault.skip:
+                fault.skip -= 1
+                continue
+            fault.times -= 1
+            return fault
+    return None
 
 
 def body_of(request: BaseHTTPRequestHandler) -> bytes:

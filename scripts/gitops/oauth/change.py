@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from github.PullRequest import PullRequest
@@ -17,7 +16,6 @@ from gitops.paths import Checkout
 from gitops.pulls import WITHDRAWN
 from gitops.secrets import files
 
-Files = dict[str, bytes | None]
 KUSTOMIZATION = "kustomization.yaml"
 # How a pull request says which rotation it proposes: read back when a person declined it.
 _MARKER = re.compile(r"<!-- gitops-oauth: (\{.*?\}) -->")
@@ -25,7 +23,7 @@ _MARKER = re.compile(r"<!-- gitops-oauth: (\{.*?\}) -->")
 
 def rotation(
     base: Checkout, application: Application, generation: int, sealed: bytes, retired: Sequence[Generation]
-) -> Files:
+) -> files.Contents:
     """The new SealedSecret, the reference to it and its line in the kustomization; `retired` generations go.
 
     The result is rendered: the Deployment must name the new Secret alone, and the SealedSecret must be there. Raises
@@ -43,15 +41,15 @@ def rotation(
     return changed
 
 
-def clean_up(base: Checkout, application: Application) -> Files:
+def clean_up(base: Checkout, application: Application) -> files.Contents:
     """Without every generation but the one that runs. Raises InputError."""
     changed = _without(base, application, application.older)
     _check(base, application, changed, application.deployed.name)
     return changed
 
 
-def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> Files:
-    changed: Files = {}
+def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> files.Contents:
+    changed: files.Contents = {}
     listing = f"{application.folder}/{KUSTOMIZATION}"
     for each in retired:
         text = _listing(base, changed, listing)
@@ -60,12 +58,12 @@ def _without(base: Checkout, application: Application, retired: Sequence[Generat
     return changed
 
 
-def _listing(base: Checkout, changed: Files, path: str) -> str:
+def _listing(base: Checkout, changed: files.Contents, path: str) -> str:
     return yamltext.decode(changed.get(path) or (base.root / path).read_bytes(), path)
 
 
-def _check(base: Checkout, application: Application, changed: Files, name: str) -> None:
-    with _laid(base, changed):
+def _check(base: Checkout, application: Application, changed: files.Contents, name: str) -> None:
+    with files.laid(base, changed):
         rendered = kustomize.build(base, base.root / application.folder)
     references = {
         variable["valueFrom"]["secretKeyRef"]["name"]
@@ -82,24 +80,6 @@ def _check(base: Checkout, application: Application, changed: Files, name: str) 
             f"its SealedSecret with the key {KEY} once; found {', '.join(sorted(references)) or 'no reference'} and "
             f"{len(sealed)} of it; nothing was written"
         )
-
-
-@contextmanager
-def _laid(base: Checkout, changed: Files) -> Iterator[None]:
-    before = {path: file.read_bytes() if (file := base.root / path).exists() else None for path in changed}
-    try:
-        _lay(base, changed)
-        yield
-    finally:
-        _lay(base, before)
-
-
-def _lay(base: Checkout, contents: Files) -> None:
-    for path, content in contents.items():
-        if content is None:
-            (base.root / path).unlink(missing_ok=True)
-        else:
-            (base.root / path).write_bytes(content)
 
 
 def title(application: Application, generation: int) -> str:

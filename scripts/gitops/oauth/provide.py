@@ -11,7 +11,7 @@ from gitops.oauth import change, model, rotate
 from gitops.oauth.model import Record, rotation_id
 from gitops.oauth.sources import Source
 from gitops.paths import Checkout
-from gitops.secrets import certificate
+from gitops.secrets import certificate, files
 from gitops.service.change import check_clean
 
 
@@ -44,8 +44,6 @@ def provide(
     generation = model.past(History(checkout.root), application).highest + 1
     record = Record(application.id, application.uid, generation, rotation, against.fingerprint, verdict.valid_until)
     sealed = rotate.sealed_file(against, application, record, candidate)
-    files = change.rotation(checkout, application, generation, sealed, ())
-    for path, content in files.items():
-        if content is not None:
-            (checkout.root / path).write_bytes(content)
-    return [checkout.root / path for path in files]
+    changed = change.rotation(checkout, application, generation, sealed, ())
+    files.lay(checkout, changed)
+    return [checkout.root / path for path in changed]

@@ -69,26 +69,17 @@ def put(checkout: Checkout, place: Place, values: Mapping[str, SecretBytes], clu
     encrypted = {
         key: seal(against.key, namespace, place.name, value.get_secret_value()) for key, value in values.items()
     }
-    file, listing = checkout.root / place.path, checkout.root / place.folder / KUSTOMIZATION
-    before = {each: each.read_bytes() if each.exists() else None for each in (file, listing)}
-    after: dict[Path, bytes] = {}
-    old = before[file]
-    if old is None:
-        after[file] = files.write(place.name, encrypted, {CERTIFICATE: against.fingerprint})
-        text = yamltext.decode(listing.read_bytes(), checkout.relative(listing))
-        after[listing] = yamltext.add_item(text, checkout.relative(listing), "resources", file.name).encode()
+    file, listing = checkout.root / place.path, f"{place.folder}/{KUSTOMIZATION}"
+    if file.exists():
+        after: files.Contents = {place.path: _merge(file.read_bytes(), place, encrypted)}
     else:
-        after[file] = _merge(old, place, encrypted)
-    try:
-        for path, content in after.items():
-            path.write_bytes(content)
+        after = {place.path: files.write(place.name, encrypted, {CERTIFICATE: against.fingerprint})}
+        text = yamltext.decode((checkout.root / listing).read_bytes(), listing)
+        after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
+    with files.laid(checkout, after):
         kustomize.build(checkout, checkout.root / place.folder)
-    except GitopsError:
-        for path in after:
-            earlier = before[path]
-            path.unlink() if earlier is None else path.write_bytes(earlier)
-        raise
-    return list(after)
+    files.lay(checkout, after)
+    return [checkout.root / path for path in after]
 
 
 def _merge(old: bytes, place: Place, encrypted: Mapping[str, str]) -> bytes:

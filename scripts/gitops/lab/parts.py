@@ -118,6 +118,7 @@ def all_parts(lab: Lab) -> list[Part]:
                 f"--service-account-signing-key-file={pki / 'service-account.key'}",
                 f"--token-auth-file={pki / 'tokens.csv'}",
                 "--authorization-mode=RBAC",
+                "--allow-privileged=true",  # as EKS has it: the policies and Pod Security refuse it, and say why
                 "--service-cluster-ip-range=10.96.0.0/16",
                 "--endpoint-reconciler-type=none",  # 127.0.0.1 is no valid endpoint of the Service `kubernetes`
                 f"--client-ca-file={pki / 'ca.crt'}",

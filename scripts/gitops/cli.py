@@ -18,9 +18,12 @@ class _Lazy(click.Group):
     """Imports a verb's module when it is asked for: `gitops service` need not load what the lab does."""
 
     verbs: ClassVar[dict[str, str]] = {
+        "check": "gitops.check.cli",
         "images": "gitops.images.cli",
         "lab": "gitops.lab.cli",
+        "lb": "gitops.lb.cli",
         "oauth": "gitops.oauth.cli",
+        "preview": "gitops.preview.cli",
         "secrets": "gitops.secrets.cli",
         "service": "gitops.service.cli",
     }
@@ -31,7 +34,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.verbs:
             return super().get_command(ctx, cmd_name)
-        found: click.Command = getattr(import_module(f"gitops.{cmd_name}.cli"), cmd_name)
+        found: click.Command = getattr(import_module(self.verbs[cmd_name]), cmd_name)
         return found
 
 

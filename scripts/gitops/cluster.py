@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,14 +23,18 @@ _CONTENT = {
     "json": "application/json",
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
 }
 
 
 class ClusterError(ExternalError):
-    """The API server refused a request or could not be reached. `status` is its HTTP status, 0 where there was none."""
+    """The API server refused a request or could not be reached. `status` is its HTTP status, 0 where there was none.
 
-    def __init__(self, message: str, status: int = 0) -> None:
-        self.status = status
+    `reason`: what the server said, without the request; `causes`: the fields that it names, each with its complaint.
+    """
+
+    def __init__(self, message: str, status: int = 0, reason: str = "", causes: Sequence[tuple[str, str]] = ()) -> None:
+        self.status, self.reason, self.causes = status, reason, tuple(causes)
         super().__init__(message)
 
 
@@ -75,6 +80,16 @@ class Cluster:
         """DELETE an object."""
         return self._call("DELETE", path, {})
 
+    def ask(self, method: str, path: str, body: Object, *, kind: str = "json", **query: str) -> list[str]:
+        """What the API server would say to a request, as a dry run that checks every field: its warnings.
+
+        Raises ClusterError with `reason` and `causes` where it would refuse.
+        """
+        query = {"dryRun": "All", "fieldValidation": "Strict", **query}
+        warnings: list[str] = []
+        self._call(method, path, query, body, kind, warnings)
+        return warnings
+
     def watch(self, path: str) -> Iterator[tuple[str, Object]]:
         """Every object of a collection and then each change, for ever: (ADDED | MODIFIED | DELETED, object).
 
@@ -99,13 +114,22 @@ class Cluster:
                 time.sleep(0.5)
 
     def _call(
-        self, method: str, path: str, query: dict[str, str], body: Object | None = None, kind: str = "json"
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        kind: str = "json",
+        warnings: list[str] | None = None,
     ) -> Object:
         try:
             answer = self._request(method, path, query, body, kind)
             content = answer.read()
             if answer.status >= 400:
-                raise ClusterError(f"{method} {path}: {answer.status} {_message(content)}", answer.status)
+                reason, causes = _message(content), _causes(content)
+                raise ClusterError(f"{method} {path}: {answer.status} {reason}", answer.status, reason, causes)
+            if warnings is not None:
+                warnings += _warnings(answer.response.headers.getlist("Warning"))
             result: Object = json.loads(content)
         except _LOST as error:
             raise ClusterError(f"{method} {path}: {error}") from None
@@ -129,7 +153,8 @@ class Cluster:
         )
         return self._api.call_api(
             *serialized[:3],
-            body=body,
+            # The client makes JSON of a body that goes as JSON alone; the server reads JSON as the YAML that it is.
+            body=json.dumps(body) if kind == "apply" else body,
             _request_timeout=(REQUEST_SECONDS, read),
         )
 
@@ -142,6 +167,19 @@ def _message(content: bytes) -> str:
     except ValueError:
         return text
     return str(status.get("message", text)) if isinstance(status, dict) else text
+
+
+def _causes(content: bytes) -> list[tuple[str, str]]:
+    try:
+        causes = json.loads(content)["details"]["causes"]
+        return [(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in causes]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _warnings(headers: Sequence[str]) -> list[str]:
+    """The texts of Warning headers (RFC 7234: 299 - "text")."""
+    return [match.replace('\\"', '"') for line in headers for match in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', line)]
 
 
 def apply(

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import requests
 from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
@@ -239,6 +239,28 @@ class Hub:
             self.writes += 1
             pull.create_issue_comment(f"{text}\n\n{marker}")
         return True
+
+    def sticky_comment(
+        self, pull: PullRequest, marker: str, text: str | None
+    ) -> Literal["written", "updated", "unchanged", "removed", "nothing"]:
+        """Keep one comment of ours with this marker at `text`; None takes it away. Nobody else's is touched."""
+        with _errors(f"comment on #{pull.number}"):
+            # A person can write the marker too; only a bot's comment is ours.
+            ours = [c for c in pull.get_issue_comments() if (c.body or "").startswith(marker) and c.user.type == "Bot"]
+            if text is None:
+                for each in ours:
+                    self.writes += 1
+                    each.delete()
+                return "removed" if ours else "nothing"
+            if not ours:
+                self.writes += 1
+                pull.create_issue_comment(text)
+                return "written"
+            if ours[0].body.replace("\r\n", "\n") == text:
+                return "unchanged"
+            self.writes += 1
+            ours[0].edit(text)
+            return "updated"
 
     def close_pull(self, pull: PullRequest, label: str) -> None:
         """Close a pull request, labelled first so that everyone sees that no person declined it."""

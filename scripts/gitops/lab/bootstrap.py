@@ -73,8 +73,12 @@ def apply_foundations(lab: Lab) -> None:
     cluster = Cluster(kubeconfig)
     for item in objects:
         if item["kind"] == "CustomResourceDefinition":
-            name = item["metadata"]["name"]
-            wait_until(f"{name} established", partial(_established, cluster, name), seconds=30)
+            wait_established(cluster, item["metadata"]["name"])
+
+
+def wait_established(cluster: Cluster, name: str) -> None:
+    """Wait until the API server serves what a custom resource definition defines (NotHealthyError)."""
+    wait_until(f"{name} established", partial(_established, cluster, name), seconds=30)
 
 
 def _established(cluster: Cluster, name: str) -> bool:

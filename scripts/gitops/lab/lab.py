@@ -70,6 +70,23 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
     return True
 
 
+def control_plane(lab: Lab) -> None:
+    """Start what answers the Kubernetes API, and nothing that acts on what it is told: etcd and kube-apiserver.
+
+    What runs already stays. Raises MachineError (a port is taken), NotHealthyError (a part died, with its log's end).
+    """
+    if not lab.exists:
+        lab.create(0)
+    pki.write(lab)
+    (lab.folder / "tmp").mkdir(exist_ok=True)
+    wanted = [part for part in all_parts(lab) if part.name in ("etcd", "kube-apiserver")]
+    running = process.running(lab).keys()
+    for part in wanted:
+        if part.name not in running:
+            _start(lab, [part])
+        _ready(lab, [part])
+
+
 def _start(lab: Lab, parts: Iterable[Part]) -> None:
     parts = list(parts)
     ports = lab.settings().ports

@@ -1,0 +1,51 @@
+"""Kinds that this version of Kubernetes, or the next one, does not serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gitops import yamlfile
+from gitops.check.findings import Finding, Unit
+from gitops.check.schema import Schemas
+
+_TABLE = Path(__file__).with_name("apis.yaml")
+
+
+@cache
+def table() -> dict[str, dict[str, str]]:
+    """'group/version Kind' to when it was deprecated and removed, and what to use."""
+    found: dict[str, dict[str, str]] = yamlfile.read(_TABLE)["apis"]
+    return found
+
+
+def check(unit: Unit, schemas: Schemas, version: tuple[int, int]) -> Iterator[Finding]:
+    """What is removed in `version` of Kubernetes or the one after it, deprecated in `version`, or known to nobody."""
+    for item in unit.objects:
+        api, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
+        life: dict[str, Any] = table().get(f"{api} {kind}", {})
+        use = f"use {life['use']}" if "use" in life else "see the deprecation guide of Kubernetes"
+        if "removed" in life and _number(life["removed"]) <= (version[0], version[1] + 1):
+            what = (
+                f"{api} is not served from Kubernetes {life['removed']} on; the cluster has {version[0]}.{version[1]}"
+            )
+            yield unit.finding("api-removed", item, ("apiVersion",), what, use)
+        elif "deprecated" in life and _number(life["deprecated"]) <= version:
+            yield unit.finding(
+                "api-warning", item, ("apiVersion",), f"{api} is deprecated since Kubernetes {life['deprecated']}", use
+            )
+        elif not life and schemas.validator(api, kind) is None:
+            yield unit.finding(
+                "api-removed",
+                item,
+                ("apiVersion",),
+                f"{api} {kind}: no such kind in this cluster",
+                "spell apiVersion and kind as the API does, or bring its custom resource definition first",
+            )
+
+
+def _number(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)

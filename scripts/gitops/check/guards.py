@@ -1,0 +1,148 @@
+"""What overlays leave as the base has it, and what has no place in git."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from gitops import yamlfile
+from gitops.check.findings import Finding, Unit, name
+from gitops.cluster import Object
+from gitops.paths import Checkout
+from gitops.source.graph import Graph, kustomization
+from gitops.source.places import Place, read_text
+from gitops.source.render import build
+
+GUARDED = ("ResourceQuota", "LimitRange", "NetworkPolicy")
+
+
+class Bases:
+    """What base/ alone gives, for each set of bases and components that an overlay names."""
+
+    def __init__(self, checkout: Checkout, graph: Graph) -> None:
+        self._checkout, self._graph = checkout, graph
+        self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, str], Object]] = {}
+
+    def of(self, unit: str) -> dict[tuple[str, str], Object]:
+        """The guarded objects of an overlay's bases, by kind and name, before the overlay changes anything."""
+        root = self._graph.checkout.root
+        found = kustomization(root / unit)
+        content = yamlfile.read(found) if found else {}
+        chosen = tuple(
+            tuple(path for entry in content.get(field) or [] if (path := self._base(unit, entry)))
+            for field in ("resources", "components")
+        )
+        key = (chosen[0], chosen[1])
+        if key not in self._known:
+            self._known[key] = self._render(root, *key)
+        return self._known[key]
+
+    def _base(self, unit: str, entry: object) -> str | None:
+        root = self._graph.checkout.root
+        path = os.path.normpath(os.path.join(unit, str(entry)))  # noqa: PTH118 - as text, links and all
+        return path if path.startswith("base/") and (root / path).is_dir() else None
+
+    def _render(
+        self, root: Path, resources: tuple[str, ...], components: tuple[str, ...]
+    ) -> dict[tuple[str, str], Object]:
+        with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
+            at = Path(folder).resolve()
+            content = {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1",
+                "kind": "Kustomization",
+                "resources": [os.path.relpath(root.resolve() / path, at) for path in resources],
+                "components": [
+                    os.path.relpath(root.resolve() / path, at) for path in components if _guards(root / path)
+                ],
+            }
+            (at / "kustomization.yaml").write_text(yaml.safe_dump(content))
+            rendered = build(self._checkout, at, ".")
+        if rendered.error:
+            return {}
+        return {(item["kind"], name(item)): item for item in rendered.objects() if item["kind"] in GUARDED}
+
+
+def _guards(component: Path) -> bool:
+    """Whether a component touches what is guarded; one that needs the overlay's own files cannot be rendered alone."""
+    return any(kind in file.read_text(errors="replace") for file in component.glob("*.yaml") for kind in GUARDED)
+
+
+def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
+    """Quota, LimitRange and network policies of an overlay that are not the base's, and plain Secrets."""
+    for item in unit.kind("Secret"):
+        if str(item.get("apiVersion")) == "v1":
+            yield unit.finding(
+                "plain-secret",
+                item,
+                ("metadata", "name"),
+                "a plain Secret",
+                "seal it: gitops secrets seal SERVICE NAME --key KEY",
+            )
+    expected = bases.of(unit.name)
+    found = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED)}
+    for key, item in found.items():
+        wanted = expected.get(key)
+        if wanted is None:
+            yield unit.finding(
+                "guard-rails",
+                item,
+                ("metadata", "name"),
+                "is not the base's",
+                "remove it; what all need belongs into base/, reviewed by the platform team",
+            )
+            continue
+        path = first_difference(item.get("spec"), wanted.get("spec"))
+        if path is not None:
+            yield unit.finding(
+                "guard-rails",
+                item,
+                ("spec", *path),
+                f"spec.{'.'.join(map(str, path))} is not what the base has",
+                "leave it as the base has it",
+            )
+    for kind, missing in sorted(expected.keys() - found.keys()):
+        item = expected[kind, missing]
+        yield unit.finding(
+            "guard-rails", item, (), f"the base's {kind} {missing} was taken away", "leave it as the base has it"
+        )
+
+
+def first_difference(found: object, wanted: object) -> tuple[str | int, ...] | None:
+    """The path of the first field that differs, None where nothing does."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        # What stands there explains more than what is missing.
+        for key in [*sorted(found), *sorted(wanted.keys() - found.keys())]:
+            path = first_difference(found.get(key), wanted.get(key))
+            if path is not None:
+                return (str(key), *path)
+        return None
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for number, (left, right) in enumerate(zip(found, wanted, strict=True)):
+            path = first_difference(left, right)
+            if path is not None:
+                return (number, *path)
+        return None
+    return None if found == wanted else ()
+
+
+def plain_secrets(graph: Graph) -> Iterator[Finding]:
+    """Secrets in files that no overlay renders: they are in git all the same."""
+    rendered = {file for unit in graph.units for file in graph.reach(unit).files}
+    root = graph.checkout.root
+    for folder in ("apps", "base", "clusters", "overlays", "policies"):
+        for file in sorted((root / folder).rglob("*.y*ml")):
+            path = str(file.relative_to(root))
+            if path in rendered or not file.is_file():
+                continue
+            for number, line in enumerate(read_text(file).splitlines(), 1):
+                if line.strip() == "kind: Secret":
+                    yield Finding(
+                        "plain-secret",
+                        Place(path, number),
+                        "a plain Secret",
+                        "seal it: gitops secrets seal SERVICE NAME --key KEY",
+                    )

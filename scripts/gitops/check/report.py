@@ -1,0 +1,112 @@
+"""How findings are told: lines for a person, JSON for a program, SARIF for GitHub; and which are known already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from gitops import yamlfile
+from gitops.check.findings import RULES, Finding
+
+BASELINE = "baseline.yaml"
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVEL = {"error": "error", "warning": "warning"}
+
+
+class _Known(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    rule: str
+    file: str
+    what: str
+    fingerprint: str
+
+
+class Baseline(BaseModel):
+    """Findings that were there when the check was taken up: told, and not failing (baseline.yaml)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    findings: list[_Known]
+
+
+def read_baseline(file: Path) -> Baseline:
+    """The known findings; none where there is no file. Raises InputError."""
+    return yamlfile.read_model(file, Baseline) if file.exists() else Baseline(findings=[])
+
+
+def write_baseline(file: Path, findings: Iterable[Finding]) -> None:
+    """Make these the known ones."""
+    entries = [{"rule": f.rule, "file": f.place.file, "what": f.what, "fingerprint": f.fingerprint} for f in findings]
+    head = (
+        "# yaml-language-server: $schema=docs/schemas/baseline.json\n"
+        "# What gitops check found when it was taken up here, and does not fail for. Take out what you put right;\n"
+        "# written by gitops check --write-baseline.\n"
+    )
+    partial = file.with_suffix(".partial")
+    partial.write_text(head + yaml.safe_dump({"findings": entries}, sort_keys=False, width=120, allow_unicode=True))
+    partial.rename(file)
+
+
+def as_lines(finding: Finding) -> list[str]:
+    """For a person: where, what, why, how to fix it."""
+    return [
+        f"{finding.place.file}:{finding.place.line}: {finding.severity}: {finding.rule}: {finding.what}",
+        f"    why: {finding.why}",
+        f"    fix: {finding.fix}",
+    ]
+
+
+def as_dict(finding: Finding) -> dict[str, Any]:
+    """For a program."""
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "what": finding.what,
+        "why": finding.why,
+        "fix": finding.fix,
+        "unit": finding.unit,
+        "fingerprint": finding.fingerprint,
+    }
+
+
+def sarif(findings: Sequence[Finding]) -> str:
+    """For GitHub's code scanning (SARIF 2.1.0), which shows each beside its line in the pull request."""
+    rules = [
+        {
+            "id": rule.name,
+            "shortDescription": {"text": rule.name},
+            "fullDescription": {"text": rule.why},
+            "defaultConfiguration": {"level": _LEVEL[rule.severity]},
+        }
+        for rule in RULES.values()
+    ]
+    numbers = {name: number for number, name in enumerate(RULES)}
+    results = [
+        {
+            "ruleId": finding.rule,
+            "ruleIndex": numbers[finding.rule],
+            "level": _LEVEL[finding.severity],
+            "message": {"text": f"{finding.what}\nWhy: {finding.why}\nFix: {finding.fix}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": finding.place.file, "uriBaseId": "%SRCROOT%"},
+                        "region": {"startLine": max(1, finding.place.line)},
+                    }
+                }
+            ],
+            "partialFingerprints": {"gitops/v1": finding.fingerprint},
+        }
+        for finding in findings
+    ]
+    driver = {"name": "gitops check", "informationUri": "https://github.com/ft-platform/gitops", "rules": rules}
+    run = {"tool": {"driver": driver}, "results": results, "columnKind": "utf16CodeUnits"}
+    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=1)

@@ -1,0 +1,255 @@
+"""One check from beginning to end: what is affected, rendered, and held against every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+
+from gitops import yamlfile
+from gitops.check import apis, argo, exceptions, guards, leaks, references, schema, server, sources
+from gitops.check.argo import Platform
+from gitops.check.findings import Finding, Unit, in_order, name
+from gitops.cluster import Object
+from gitops.errors import InputError
+from gitops.lb import check as lb_check
+from gitops.lb import model as lb
+from gitops.paths import Checkout
+from gitops.progress import Progress
+from gitops.source.graph import Graph
+from gitops.source.places import Places
+from gitops.source.render import Rendered, build, differing, in_parallel
+from gitops.source.revision import Change
+
+# What every overlay is held against: a change here concerns all of them.
+_FOR_ALL = ("apps/", "clusters/", "policies/", ".github/teams.yaml", "scripts/gitops/check/", "scripts/gitops/lb/")
+# The cluster whose Argo CD, policies and load balancer the overlays meet; the lab's is made from the same.
+CLUSTER = "clusters/seoul"
+
+
+@dataclass
+class Report:
+    """What was looked at, and what was found."""
+
+    units: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    excepted: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class _Scope:
+    """The units of a change: `checked` are held against the rules, the others are only known."""
+
+    graph: Graph
+    base: Graph | None
+    checked: list[str]
+    units: dict[str, Unit]
+    before: dict[str, Rendered]
+    after: dict[str, Rendered]
+
+
+def affected(change: Change, *, everything: bool = False) -> tuple[Graph, Graph | None, list[str]]:
+    """Both graphs, and the units that a change concerns."""
+    graph = Graph(change.head)
+    base = Graph(change.base) if change.base else None
+    if everything or base is None or any(path.startswith(_FOR_ALL) for path in change.files):
+        return graph, base, graph.units
+    return graph, base, graph.affected(change.files)
+
+
+def run(
+    checkout: Checkout,
+    change: Change,
+    progress: Progress,
+    *,
+    offline: bool,
+    everything: bool,
+    lab: str | None,
+    today: date,
+) -> Report:
+    """Check a change. `offline`: no API server, so no policies; `lab`: use that lab's control plane and leave it.
+
+    Raises InputError where the change cannot be read at all, MachineError and ExternalError where a tool fails.
+    """
+    graph, base, checked = affected(change, everything=everything)
+    report = Report(units=checked)
+    with ExitStack() as stack:
+        boot: Future[server.Server] | None = None
+        if not offline and checked:
+            # Its start takes about as long as the rendering.
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            boot = pool.submit(stack.enter_context, server.control_plane(checkout, lab))
+        with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
+            scope, found = _render(checkout, graph, base, checked)
+        with progress.step("schemas, references, Argo CD's rules, the load balancer"):
+            platform = Platform(_platform(checkout, scope))
+            schemas = schema.Schemas(checkout)
+            found += _offline(checkout, scope, platform, schemas)
+        with progress.step("gitleaks"):
+            found += list(leaks.check(checkout, change))
+        policies = [item for item in platform.unit.objects if item["kind"] in server.POLICY_KINDS]
+        names = {name(item) for item in policies if item["kind"] == server.POLICY_KINDS[0]}
+        allowed, complaints = exceptions.read(change.head, names, today)
+        found += complaints
+        if boot:
+            with progress.step("the API server's answer"):
+                found += _online(boot.result(), scope, platform, policies)
+    kept = [finding for finding in found if not any(each.covers(finding) for each in allowed)]
+    report.findings = in_order(kept)
+    report.excepted = in_order(finding for finding in found if finding not in kept)
+    return report
+
+
+def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str]) -> tuple[_Scope, list[Finding]]:
+    found: list[Finding] = []
+    good = []
+    for unit in checked:
+        problems = list(sources.sources(graph, unit))
+        found += problems
+        if not problems:
+            good.append(unit)
+    rendered = dict(zip(good, in_parallel(lambda unit: build(checkout, graph.checkout.root, unit), good), strict=True))
+    known = [unit for unit in good if base and unit in set(base.units)]
+    before = (
+        dict(zip(known, in_parallel(lambda unit: build(checkout, base.checkout.root, unit), known), strict=True))
+        if base
+        else {}
+    )
+    units: dict[str, Unit] = {}
+    for unit, result in rendered.items():
+        if result.error is None:
+            try:
+                units[unit] = as_unit(graph, result)
+                continue
+            except InputError as error:
+                result = Rendered(unit, error=str(error))
+        rule = "render-hangs" if "gave no result" in str(result.error) else "render"
+        found.append(
+            Finding(
+                rule,
+                sources.where(graph, unit, str(result.error)),
+                sources.one_line(str(result.error)),
+                f"try it: .tools/bin/kustomize build {unit}",
+                unit,
+            )
+        )
+    return _Scope(graph, base, checked, units, before, rendered), found
+
+
+def _platform(checkout: Checkout, scope: _Scope) -> Unit:
+    """What the overlays come under; rendered here where the change does not concern it. Raises InputError."""
+    if CLUSTER in scope.units:
+        return scope.units[CLUSTER]
+    rendered = build(checkout, scope.graph.checkout.root, CLUSTER)
+    if rendered.error:
+        raise InputError(f"{CLUSTER}: does not render: {sources.one_line(rendered.error)}")
+    return as_unit(scope.graph, rendered)
+
+
+def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int, int]:
+    """The cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
+    file = checkout.root / cluster / "cluster.yaml"
+    text = str(yamlfile.read(file)["data"].get("kubernetesVersion"))
+    major, dot, minor = text.partition(".")
+    if not (dot and major.isdigit() and minor.isdigit()):
+        raise InputError(f"{checkout.relative(file)}: kubernetesVersion: expected one such as 1.36, found {text}")
+    return int(major), int(minor)
+
+
+def _offline(checkout: Checkout, scope: _Scope, platform: Platform, schemas: schema.Schemas) -> list[Finding]:
+    graph = scope.graph
+    found = list(argo.folders(graph, scope.base))
+    found += guards.plain_secrets(graph)
+    version = kubernetes_version(graph.checkout)
+    for unit, whole in scope.units.items():
+        found += apis.check(whole, schemas, version)
+        valid = []
+        for item, problems in schema.check(whole, schemas):
+            found += problems
+            if not problems and schemas.validator(str(item.get("apiVersion")), str(item.get("kind"))):
+                valid.append(item)
+        # What the schema refuses has no shape that the other rules could read.
+        scope.units[unit] = Unit(unit, tuple(valid), whole.places, partial=len(valid) < len(whole.objects))
+    bases = guards.Bases(checkout, graph)
+    services = _services(scope, graph)
+    for unit, rules in scope.units.items():
+        if rules.is_overlay:
+            found += argo.overlay(rules, platform)
+            found += argo.paths(graph, unit, platform)
+            found += guards.check(rules, bases)
+            if not rules.partial:
+                found += references.check(rules, services)
+        else:
+            url = str(yamlfile.read(graph.checkout.root / unit / "cluster.yaml")["data"]["repoURL"])
+            found += argo.cluster(Platform(rules), url)
+    return found + _load_balancer(checkout, scope, platform)
+
+
+def _services(scope: _Scope, graph: Graph) -> dict[str, set[str]]:
+    """The Services of every namespace. Those of overlays that were not rendered are taken from their bases' names."""
+    found: dict[str, set[str]] = {}
+    for unit in graph.units:
+        if unit in scope.units:
+            whole = scope.units[unit]
+            found[whole.namespace] = {name(item) for item in whole.kind("Service")}
+        elif unit.startswith("overlays/"):
+            parts = unit.split("/")
+            web = any(folder == "base/web" for folder in graph.reach(unit).folders)
+            found[f"{parts[1]}-{parts[2]}"] = {"web"} if web else set()
+    return found
+
+
+def _load_balancer(checkout: Checkout, scope: _Scope, platform: Platform) -> list[Finding]:
+    """The merged group, where the change touches an Ingress or the load balancer itself."""
+    ingress = any(
+        item["kind"] == "Ingress" for unit in scope.units.values() for side in _differing(scope, unit) for item in side
+    )
+    if not ingress and CLUSTER not in scope.units:
+        return []
+    missing = [unit for unit in scope.graph.units if unit.startswith("overlays/") and unit not in scope.after]
+    rendered = in_parallel(lambda unit: build(checkout, scope.graph.checkout.root, unit), missing)
+    others = [as_unit(scope.graph, each) for each in rendered if each.error is None]
+    units = sorted([*(unit for unit in scope.units.values() if unit.is_overlay), *others], key=lambda unit: unit.name)
+    certificates, found = lb.read_certificates(platform.unit)
+    return found + list(lb_check.check(lb.merge(units, certificates), units))
+
+
+def as_unit(graph: Graph, rendered: Rendered) -> Unit:
+    """A rendered folder with the places of its fields. Raises InputError where kustomize printed what is no object."""
+    return Unit(
+        rendered.unit, tuple(rendered.objects()), Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
+    )
+
+
+def _online(api: server.Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
+    spaces: dict[str, Mapping[str, str]] = {}
+    for unit in scope.units.values():
+        if unit.is_overlay:
+            _, service, environment = unit.name.split("/")
+            spaces[unit.namespace] = platform.namespace_labels(environment, service)
+    exceptions_map = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    api.prepare([*exceptions_map, *policies], spaces)
+    first = ("ServiceAccount", "LimitRange")
+    in_parallel(lambda unit: api.stand(unit.kind(*first)), scope.units.values())
+    found = [finding for each in in_parallel(api.check, scope.units.values()) for finding in each]
+    changed = [(unit, pairs) for unit in scope.units.values() if (pairs := _changed(scope, unit))]
+    found += [finding for each in in_parallel(lambda at: api.transition(*at), changed) for finding in each]
+    return found
+
+
+def _changed(scope: _Scope, unit: Unit) -> list[tuple[Object, Object]]:
+    """The objects that are on both sides and not the same, and that the schema has not refused."""
+    left, right = _differing(scope, unit)
+    old = {(item["apiVersion"], item["kind"], name(item)): item for item in left}
+    pairs = [(old.get((item["apiVersion"], item["kind"], name(item))), item) for item in right if item in unit.objects]
+    return [(before, after) for before, after in pairs if before is not None]
+
+
+def _differing(scope: _Scope, unit: Unit) -> tuple[list[Object], list[Object]]:
+    """(before, after); everything is new where there was nothing before."""
+    before = scope.before.get(unit.name)
+    if before is None or before.error:
+        return [], list(unit.objects)
+    return differing(before, scope.after[unit.name])

@@ -1,0 +1,152 @@
+"""What Kubernetes says of each kind, without asking a server: the quick path.
+
+The schemas are those that kube-apiserver publishes (in its own module) and those of the custom resource definitions.
+CEL rules, quantities and admission are the API server's own business (server.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from gitops import yamlfile
+from gitops.check.findings import Finding, Unit, label
+from gitops.cluster import Object
+from gitops.paths import Checkout
+
+OWN = Path(__file__).parent / "crds"
+_MAPPING = {"type": "object"}
+
+
+class Schemas:
+    """Every kind's validator, made when it is asked for."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self._built_in = checkout.tools / "share/kubernetes/api/openapi-spec/v3"
+        self._definitions = definition_files(checkout)
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def validator(self, api_version: str, kind: str) -> Any:  # noqa: ANN401 - the library's classes are its own business
+        """The validator of a kind, or None where Kubernetes and our definitions know no such kind."""
+        at = (api_version, kind)
+        if at not in self._made:
+            schema = self.schema(api_version, kind)
+            self._made[at] = jsonschema_rs.validator_for(schema) if schema else None
+        return self._made[at]
+
+    def schema(self, api_version: str, kind: str) -> Object | None:
+        """The JSON schema of a kind, strict, or None where there is no such kind."""
+        return self._custom(api_version, kind) or self._published(api_version, kind)
+
+    def _published(self, api_version: str, kind: str) -> Object | None:
+        group, _, version = api_version.rpartition("/")
+        file = f"apis__{group}__{version}_openapi.json" if group else f"api__{version}_openapi.json"
+        if "/" in group or not (self._built_in / file).is_file():
+            return None
+        components = _components(self._built_in / file)
+        wanted = {"group": group, "version": version, "kind": kind}
+        for name, schema in components.items():
+            if wanted in schema.get("x-kubernetes-group-version-kind", []):
+                return {"$ref": f"#/components/schemas/{name}", "components": {"schemas": components}}
+        return None
+
+    def _custom(self, api_version: str, kind: str) -> Object | None:
+        group, _, version = api_version.rpartition("/")
+        for spec in self._custom_specs:
+            if spec["group"] == group and spec["names"]["kind"] == kind:
+                for each in spec["versions"]:
+                    if each["name"] == version and each.get("served"):
+                        found: Object = _strict(each["schema"]["openAPIV3Schema"], top=True)
+                        return found
+        return None
+
+    @property
+    def _custom_specs(self) -> list[Object]:
+        return [item["spec"] for file in self._definitions for item in _definition(file)]
+
+
+def definition_files(checkout: Checkout) -> list[Path]:
+    """Every custom resource definition of what the platform runs."""
+    share = checkout.tools / "share"
+    return [
+        *sorted((share / "argocd/manifests/crds").glob("*-crd.yaml")),
+        *sorted((share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml")),
+        *sorted(OWN.glob("*.yaml")),
+    ]
+
+
+@cache
+def _definition(file: Path) -> tuple[Object, ...]:
+    return tuple(yamlfile.parse_all(file.read_bytes(), str(file)))
+
+
+@cache
+def _components(file: Path) -> dict[str, Object]:
+    found = json.loads(file.read_bytes())["components"]["schemas"]
+    return {name: _strict(schema) for name, schema in found.items()}
+
+
+def _strict(schema: Any, *, top: bool = False) -> Any:  # noqa: ANN401
+    """The same schema that takes no field which it does not name, as the API server does when asked to be strict."""
+    if isinstance(schema, list):
+        return [_strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "properties":
+            found[key] = {name: _strict(each) for name, each in value.items()}
+        elif key in ("items", "additionalProperties", "allOf", "anyOf", "oneOf"):
+            found[key] = _strict(value)
+        elif key not in ("default", "format", "description"):
+            found[key] = value
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource")
+    if "properties" in found and not open_ended:
+        found.setdefault("additionalProperties", False)
+    if top:
+        found["properties"] = {**found.get("properties", {}), "metadata": _MAPPING}
+    if schema.get("nullable") and isinstance(found.get("type"), str):
+        found["type"] = [found["type"], "null"]
+    return found
+
+
+def check(unit: Unit, schemas: Schemas) -> Iterator[tuple[Object, list[Finding]]]:
+    """Every object of a unit with what its schema says against it. Kinds that nobody knows are apis.py's business."""
+    for item in unit.objects:
+        validator = schemas.validator(str(item.get("apiVersion", "")), str(item.get("kind", "")))
+        found = []
+        for error in validator.iter_errors(item) if validator else []:
+            if error.instance is None:  # kustomize and the API server take a null for a field that is not set
+                continue
+            found += list(_findings(unit, item, error))
+        yield item, found
+
+
+def _findings(unit: Unit, item: Object, error: Any) -> Iterator[Finding]:  # noqa: ANN401
+    path = tuple(error.instance_path)
+    where = ".".join(str(step) for step in path) or "the object"
+    unexpected = getattr(error.kind, "unexpected", None) or []
+    for name in unexpected:
+        known = f"; {label(item)} has no such field"
+        yield unit.finding(
+            "schema",
+            item,
+            (*path, name),
+            f"{where}: unknown field {name!r}",
+            f"remove it, or spell it as the API does{known}",
+        )
+    if unexpected:
+        return
+    missing = getattr(error.kind, "property", None)
+    if error.kind.name == "required" and missing:
+        yield unit.finding("schema", item, path, f"{where}: {missing!r} is missing", f"add {missing}")
+        return
+    message = error.message if len(error.message) < 200 else f"{error.message[:200]} ..."
+    yield unit.finding("schema", item, path, f"{where}: {message}", "write what the field's type asks for")

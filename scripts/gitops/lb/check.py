@@ -1,0 +1,235 @@
+"""What is wrong with the merged load balancer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from gitops.check.findings import Finding, Unit
+from gitops.check.pods import template
+from gitops.cluster import Object
+from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, LoadBalancer, Rule, ours
+from gitops.source.places import Place
+
+# The whole group must say the same, or the controller stops (its documentation: "Exclusive").
+_EXCLUSIVE = {
+    "load-balancer-name",
+    "scheme",
+    "ip-address-type",
+    "subnets",
+    "security-groups",
+    "customer-owned-ipv4-pool",
+    "load-balancer-attributes",
+    "wafv2-acl-arn",
+    "waf-acl-id",
+    "shield-advanced-protection",
+    "ssl-redirect",
+    "ssl-policy",
+    "group.name",
+    "inbound-cidrs",
+    "listen-ports",
+    "tags",
+    "certificate-arn",
+    "target-type",
+}
+_OWN = {
+    "healthcheck-path",
+    "healthcheck-port",
+    "healthcheck-protocol",
+    "healthcheck-interval-seconds",
+    "group.order",
+    "healthcheck-timeout-seconds",
+    "healthy-threshold-count",
+    "unhealthy-threshold-count",
+    "success-codes",
+    "target-group-attributes",
+    "backend-protocol",
+    "backend-protocol-version",
+}
+_NUMBERS = {
+    "healthcheck-interval-seconds": (5, 300),
+    "healthcheck-timeout-seconds": (2, 120),
+    "healthy-threshold-count": (2, 10),
+    "unhealthy-threshold-count": (2, 10),
+    "group.order": (-1000, 1000),
+}
+_CODES = re.compile(r"\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*")
+# From here on the operator hears of it.
+_NEARLY = 0.8
+
+
+def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
+    """Everything that the controller would stop at, or that no request could ever meet."""
+    for unit in units:
+        for item in unit.kind("Ingress"):
+            if ours(item):
+                yield from _annotations(unit, item)
+                yield from _health(unit, item)
+                yield from _paths(unit, item)
+    yield from _rules(balancer)
+    yield from _quotas(balancer)
+    if balancer.certificates is not None:
+        for host, (unit, item, path) in balancer.hosts.items():
+            if not balancer.covers(host):
+                names = ", ".join(n for c in balancer.certificates for n in c.names) or "none"
+                yield unit.finding(
+                    "lb-certificate",
+                    item,
+                    path,
+                    f"no certificate covers {host}",
+                    f"covered are: {names}; ask the platform team for another, or take a host below one of these",
+                )
+
+
+def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
+    for n, rule in enumerate(balancer.rules):
+        if not rule.host:
+            yield rule.unit.finding("lb-host", rule.item, rule.at[:3], "a rule without a host", "name the host")
+        if rule.values > VALUES_PER_RULE:
+            yield rule.unit.finding(
+                "lb-quota",
+                rule.item,
+                (*rule.at, "path"),
+                f"{rule.values} values in one rule; a rule takes {VALUES_PER_RULE}",
+                "use fewer conditions",
+            )
+        first = next((other for other in balancer.rules[:n] if other.hides(rule)), None)
+        if first is None:
+            continue
+        address = f"{rule.host or '*'}{rule.path}"
+        if (first.host, first.path) == (rule.host, rule.path):
+            yield rule.unit.finding(
+                "lb-duplicate",
+                rule.item,
+                (*rule.at[:3], "host"),
+                f"{address} belongs to {first.ingress} ({_where(first)})",
+                "take another host or path",
+            )
+        else:
+            yield rule.unit.finding(
+                "lb-shadowed",
+                rule.item,
+                (*rule.at, "path"),
+                f"{address} never answers: {first.host or '*'}{first.path} of {first.ingress} "
+                f"({_where(first)}) comes before it",
+                f"put it before, or give its Ingress a lower {ORDER}",
+            )
+
+
+def _where(rule: Rule) -> str:
+    place: Place = rule.unit.places.of(rule.item, (*rule.at[:3], "host"))
+    return f"{place.file}:{place.line}"
+
+
+def _quotas(balancer: LoadBalancer) -> Iterator[Finding]:
+    if not balancer.rules:
+        return
+    # Nobody's in particular; the one that uses most can help most.
+    most = Counter(rule.ingress for rule in balancer.rules).most_common(1)[0][0]
+    largest = next(rule for rule in balancer.rules if rule.ingress == most)
+    for what, used in balancer.used.items():
+        quota = QUOTAS[what]
+        rule, fix = "lb-quota", "use fewer hosts and paths, or plan a second load balancer"
+        if used <= _NEARLY * quota:
+            continue
+        told = f"{used} of {quota} {what} are used, {most} uses most"
+        if used <= quota:
+            rule, told = "lb-forecast", f"{told}; room for {balancer.room()} more services"
+        yield largest.unit.finding(rule, largest.item, (*largest.at[:3], "host"), told, fix)
+
+
+def _annotations(unit: Unit, item: Object) -> Iterator[Finding]:
+    for key, value in (item["metadata"].get("annotations") or {}).items():
+        if not key.startswith(PREFIX):
+            continue
+        short, path = key.removeprefix(PREFIX), ("metadata", "annotations", key)
+        if short in _EXCLUSIVE:
+            yield unit.finding(
+                "lb-annotation",
+                item,
+                path,
+                f"{short} is the whole group's: one Ingress that says otherwise freezes all",
+                "remove it; the class says it (clusters/*/ingressclassparams.yaml)",
+            )
+        elif short.startswith(("actions.", "conditions.", "transforms.")):
+            if not _is_json(value):
+                yield unit.finding(
+                    "lb-annotation",
+                    item,
+                    path,
+                    f"{short} is not JSON",
+                    "write JSON as the controller's documentation shows",
+                )
+        elif short in _NUMBERS:
+            low, high = _NUMBERS[short]
+            if not re.fullmatch(r"-?\d+", str(value)) or not low <= int(value) <= high:
+                yield unit.finding("lb-annotation", item, path, f"{short}: {value!r}", f"a number from {low} to {high}")
+        elif short == "success-codes" and not _CODES.fullmatch(str(value)):
+            yield unit.finding("lb-annotation", item, path, f"{short}: {value!r}", "codes such as 200 or 200-299,301")
+        elif short not in _OWN:
+            yield unit.finding(
+                "lb-annotation",
+                item,
+                path,
+                f"{short} is no annotation of the controller",
+                f"it knows: {', '.join(sorted(_OWN))}",
+            )
+
+
+def _is_json(text: object) -> bool:
+    try:
+        json.loads(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _health(unit: Unit, item: Object) -> Iterator[Finding]:
+    annotations = item["metadata"].get("annotations") or {}
+    templates = [found for each in unit.objects if (found := template(each)) and found.path == ("spec", "template")]
+    containers = [container for each in templates for _, container in each.containers()]
+    ports = {str(value) for each in templates for pair in each.ports().items() for value in pair}
+    probes = [(container.get("readinessProbe") or {}).get("httpGet") or {} for container in containers]
+    asked = {str(probe["path"]) for probe in probes if "path" in probe}
+    key = f"{PREFIX}healthcheck-path"
+    if key in annotations and asked and annotations[key] not in asked:
+        yield unit.finding(
+            "lb-health",
+            item,
+            ("metadata", "annotations", key),
+            f"asks {annotations[key]}; the pods' readiness is {', '.join(sorted(asked))}",
+            "ask the path of the readinessProbe",
+        )
+    key = f"{PREFIX}healthcheck-port"
+    if key in annotations and annotations[key] != "traffic-port" and str(annotations[key]) not in ports:
+        yield unit.finding(
+            "lb-health",
+            item,
+            ("metadata", "annotations", key),
+            f"asks port {annotations[key]}; the pods have: {', '.join(sorted(ports)) or 'none'}",
+            "traffic-port, or a port of the pods",
+        )
+
+
+def _paths(unit: Unit, item: Object) -> Iterator[Finding]:
+    for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
+        for m, path in enumerate((rule.get("http") or {}).get("paths") or []):
+            text, kind = str(path.get("path") or "/"), path.get("pathType")
+            if kind in ("Exact", "Prefix") and re.search(r"[*?]", text):
+                yield unit.finding(
+                    "lb-path",
+                    item,
+                    ("spec", "rules", n, "http", "paths", m, "path"),
+                    f"{text}: {kind} takes no * or ?",
+                    "pathType: ImplementationSpecific",
+                )
+            if len(text) > 128:
+                yield unit.finding(
+                    "lb-path",
+                    item,
+                    ("spec", "rules", n, "http", "paths", m, "path"),
+                    f"{len(text)} characters; a rule takes 128",
+                    "shorten it",
+                )

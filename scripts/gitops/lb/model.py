@@ -1,0 +1,232 @@
+"""All Ingresses of a cluster merged into one load balancer, in the order of the AWS Load Balancer Controller (v3).
+
+Ingresses by `group.order`, then by namespace/name; in an Ingress its rules as they stand; in a rule Exact paths first,
+then Prefix by length, the longest first, then the others as they stand. (Its documentation: guide/ingress/annotations
+and spec; pkg/ingress/model_build_listener_rules.go.)
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gitops import yamlfile
+from gitops.check.findings import Finding, Unit, name
+from gitops.cluster import Object
+from gitops.errors import InputError
+from gitops.source.places import Path, Place
+
+CLASS = "platform"
+PREFIX = "alb.ingress.kubernetes.io/"
+ORDER = f"{PREFIX}group.order"
+# Quotas of an Application Load Balancer: rules and certificates can be raised, the others not.
+QUOTAS = {"rules": 100, "certificates": 25, "target groups": 100}
+VALUES_PER_RULE = 5
+
+
+class Certificate(BaseModel):
+    """A certificate of the load balancer and the names that it covers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    arn: str
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the listener: the first that matches answers."""
+
+    host: str
+    path: str
+    path_type: str
+    values: int
+    namespace: str
+    service: str
+    port: str
+    ingress: str
+    unit: Unit
+    item: Object
+    at: Path
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The path patterns that the controller writes for it."""
+        if self.path_type == "Prefix":
+            return ("/*",) if self.path == "/" else (self.path.rstrip("/"), f"{self.path.rstrip('/')}/*")
+        return (self.path,)
+
+    def answers(self, host: str, path: str) -> bool:
+        """Whether a request for host and path meets this rule."""
+        return (not self.host or fnmatch.fnmatchcase(host, self.host)) and any(
+            fnmatch.fnmatchcase(path, p) for p in self.patterns
+        )
+
+    def hides(self, other: Rule) -> bool:
+        """Whether every request of `other` meets this rule first."""
+        host = (
+            not self.host
+            or self.host == other.host
+            or (other.host != "" and fnmatch.fnmatchcase(other.host, self.host))
+        )
+        return host and all(
+            any(fnmatch.fnmatchcase(theirs, mine) for mine in self.patterns) for theirs in other.patterns
+        )
+
+
+@dataclass
+class LoadBalancer:
+    """The merged group."""
+
+    rules: list[Rule] = field(default_factory=list)
+    hosts: dict[str, tuple[Unit, Object, Path]] = field(default_factory=dict)
+    certificates: list[Certificate] | None = None
+    services: int = 0
+
+    @property
+    def target_groups(self) -> set[tuple[str, str, str]]:
+        """One for each port of each Service that a rule sends to."""
+        return {(rule.namespace, rule.service, rule.port) for rule in self.rules}
+
+    @property
+    def used(self) -> dict[str, int]:
+        """How much of each quota. The default rule and the default certificate do not count."""
+        certificates = max(0, len(self.certificates or []) - 1)
+        return {"rules": len(self.rules), "certificates": certificates, "target groups": len(self.target_groups)}
+
+    def room(self) -> int | None:
+        """How many more services like today's fit before the first quota is full; None while there is none."""
+        if not self.services or not self.rules:
+            return None
+        left = (QUOTAS[what] - count for what, count in self.used.items() if what != "certificates")
+        each = (count / self.services for what, count in self.used.items() if what != "certificates")
+        return max(0, int(min(free / one for free, one in zip(left, each, strict=True))))
+
+    def route(self, host: str, path: str) -> Rule | None:
+        """Which rule answers, None for the default answer (404)."""
+        return next((rule for rule in self.rules if rule.answers(host.lower(), path)), None)
+
+    def covers(self, host: str) -> bool:
+        """Whether a certificate covers a host: a wildcard stands for one label."""
+        return any(
+            host == n or (n.startswith("*.") and host.partition(".")[2] == n[2:])
+            for c in self.certificates or []
+            for n in c.names
+        )
+
+
+def ours(item: Object) -> bool:
+    """Whether an Ingress belongs to the one load balancer."""
+    return bool((item.get("spec") or {}).get("ingressClassName") == CLASS)
+
+
+def merge(units: Iterable[Unit], certificates: list[Certificate] | None) -> LoadBalancer:
+    """The load balancer of all overlays. Ingresses of other classes are not its own."""
+    found = LoadBalancer(certificates=certificates)
+    ingresses = [(unit, item) for unit in units for item in unit.kind("Ingress") if ours(item)]
+    ingresses.sort(key=lambda at: (order(at[1]), at[0].namespace, name(at[1])))
+    found.services = len({unit.name.split("/")[1] for unit, _ in ingresses if unit.is_overlay})
+    for unit, item in ingresses:
+        for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
+            host = str(rule.get("host") or "")
+            if host:
+                found.hosts.setdefault(host, (unit, item, ("spec", "rules", n, "host")))
+            paths = list(enumerate((rule.get("http") or {}).get("paths") or []))
+            paths.sort(key=lambda at: _rank(at[1]))
+            for m, path in paths:
+                found.rules.append(_rule(unit, item, host, path, ("spec", "rules", n, "http", "paths", m)))
+    return found
+
+
+def order(item: Object) -> int:
+    """The Ingress' place in the group; what cannot be read counts as the default (check.py says so)."""
+    text = str((item["metadata"].get("annotations") or {}).get(ORDER, "0"))
+    return int(text) if text.lstrip("-").isdigit() else 0
+
+
+def _rank(path: Object) -> tuple[int, int]:
+    kind = path.get("pathType")
+    return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
+
+
+def _rule(unit: Unit, item: Object, host: str, path: Object, at: Path) -> Rule:
+    service = (path.get("backend") or {}).get("service") or {}
+    port = service.get("port") or {}
+    kind, text = str(path.get("pathType")), str(path.get("path") or "/")
+    rule = Rule(
+        host,
+        text,
+        kind,
+        0,
+        unit.namespace,
+        str(service.get("name")),
+        str(port.get("name") or port.get("number")),
+        f"{unit.namespace}/{name(item)}",
+        unit,
+        item,
+        at,
+    )
+    values = (1 if host else 0) + len(rule.patterns) + _conditions(item, rule.service)
+    return Rule(**{**rule.__dict__, "values": values})
+
+
+def _conditions(item: Object, service: str) -> int:
+    """How many more values an annotation `conditions.<service>` asks for."""
+    text = (item["metadata"].get("annotations") or {}).get(f"{PREFIX}conditions.{service}")
+    try:
+        listed: Any = json.loads(text) if text else []
+        return sum(
+            len(v)
+            for entry in listed
+            for config in entry.values()
+            if isinstance(config, dict)
+            for v in config.values()
+            if isinstance(v, list)
+        )
+    except (ValueError, AttributeError, TypeError):
+        return 0
+
+
+def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Finding]]:
+    """What a cluster's IngressClassParams name, with the names from certificates.yaml. None: the cluster has none."""
+    params = platform.kind("IngressClassParams")
+    if not params:
+        return None, []
+    file = platform.places.root / platform.name / "certificates.yaml"
+    path = f"{platform.name}/certificates.yaml"
+    try:
+        content = yamlfile.read(file) if file.exists() else {}
+        known = [Certificate.model_validate(entry) for entry in content.get("certificates") or []]
+    except (InputError, ValidationError) as error:
+        raise InputError(f"{path}: expected certificates, a list of arn and names: {error}") from None
+    named = list((params[0].get("spec") or {}).get("certificateArn") or [])
+    found = [
+        platform.finding(
+            "lb-certificate",
+            params[0],
+            ("spec", "certificateArn", n),
+            f"{path} does not say which names {arn} covers",
+            f"add it to {path}",
+        )
+        for n, arn in enumerate(named)
+        if arn not in {certificate.arn for certificate in known}
+    ]
+    lines = file.read_text().splitlines() if file.exists() else []
+    for certificate in known:
+        if certificate.arn not in named:
+            line = next((n for n, text in enumerate(lines, 1) if certificate.arn in text), 1)
+            found.append(
+                Finding(
+                    "lb-certificate",
+                    Place(path, line),
+                    f"{certificate.arn} is not the load balancer's",
+                    "add it to certificateArn in ingressclassparams.yaml",
+                    platform.name,
+                )
+            )
+    return [certificate for certificate in known if certificate.arn in named], found

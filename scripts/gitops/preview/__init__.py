@@ -1,0 +1,1 @@
+"""What a change does to every Application, object by object and field by field."""

@@ -1,0 +1,85 @@
+"""`gitops preview`: parses and prints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gitops.check.cli import base_option, head_option
+from gitops.errors import NotHealthyError
+from gitops.paths import Checkout
+from gitops.progress import Progress
+
+
+@click.group(invoke_without_command=True)
+@base_option
+@head_option
+@click.option("--output", type=click.Choice(["text", "markdown", "html", "json"]), default="text", show_default=True)
+@click.option(
+    "--write", type=click.Path(file_okay=False, path_type=Path), help="Write all four into this folder as well."
+)
+@click.pass_context
+def preview(context: click.Context, base: str | None, head: str | None, output: str, write: Path | None) -> None:
+    """Show what a change does to every Application, object by object and field by field.
+
+    Exit code 1: an Application would not render any more.
+    """
+    if context.invoked_subcommand:
+        return
+    click.echo(f"gitops preview: {head or 'the working copy'} against {base or 'origin/main'}", err=True)
+    # After the first line: these take a moment to load.
+    from rich.console import Console
+
+    from gitops.preview import run, text
+    from gitops.source import revision
+    from gitops.tools.build import ensure
+
+    checkout, progress = Checkout.find(), Progress()
+    ensure(checkout, progress, ["kustomize"])
+    with revision.compare(checkout, base, head) as change:
+        found = run.run(checkout, change, progress)
+    forms = {
+        "markdown": text.markdown(found, artifact="preview"),
+        "html": text.page(found),
+        "json": found.model_dump_json(indent=1),
+    }
+    if write:
+        write.mkdir(parents=True, exist_ok=True)
+        for name, suffix in (("markdown", "md"), ("html", "html"), ("json", "json")):
+            (write / f"preview.{suffix}").write_text(forms[name])
+    if output == "text":
+        text.terminal(found, Console(highlight=False, soft_wrap=True))
+    else:
+        click.echo(forms[output])
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(forms["markdown"])
+    if broken := [app.name for app in found.applications if app.action == "broken"]:
+        raise NotHealthyError(f"does not render: {', '.join(broken)}")
+
+
+@preview.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--pull", type=click.IntRange(1), help="The pull request (default: the open one at the preview's commit)."
+)
+@click.option(
+    "--artifact", default="preview", show_default=True, help="Where the whole is, if it is too long for a comment."
+)
+def comment(file: Path, pull: int | None, artifact: str) -> None:
+    """Write the sticky comment from FILE, which gitops preview --output json has made.
+
+    GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where.
+    """
+    from gitops.github import Hub, Settings
+    from gitops.preview import comment as comments
+
+    found = comments.read(file)
+    hub = Hub(Settings.from_environment(), pause=float(os.environ.get("GITOPS_GITHUB_PAUSE", "1")))
+    action, number = comments.post(hub, found, number=pull, artifact=artifact)
+    if output := os.environ.get("GITHUB_OUTPUT"):
+        with Path(output).open("a", encoding="utf-8") as stream:
+            stream.write(f"number={number}\n")
+    click.echo(f"#{number}: comment {action}" if action != "nothing" else f"#{number}: nothing changes, no comment")

@@ -1,0 +1,64 @@
+"""What an Application asks for, and about what that costs: a pod costs the larger of its shares of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gitops import yamlfile
+from gitops.check.findings import name
+from gitops.check.pods import template
+from gitops.check.quantity import number
+from gitops.cluster import Object
+from gitops.paths import Checkout
+from gitops.preview.model import Resources
+
+HOURS = 730  # a month, as AWS counts it
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a node has, and what it costs in USD an hour (clusters/<cluster>/cluster.yaml)."""
+
+    cpu: Decimal
+    memory: Decimal
+    price: Decimal
+
+
+def node(checkout: Checkout, cluster: str) -> Node | None:
+    """The cluster's node, None where its cluster.yaml names no price."""
+    data = yamlfile.read(checkout.root / cluster / "cluster.yaml").get("data") or {}
+    found = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
+    return Node(*found) if all(found) else None
+
+
+def resources(objects: Sequence[Object], price: Node | None) -> Resources:
+    """Requests of all pods at their least and largest scale. Jobs run now and then and do not count."""
+    scales = {
+        (str(t.get("kind")), str(t.get("name"))): item["spec"]
+        for item in objects
+        if item["kind"] == "HorizontalPodAutoscaler" and (t := (item.get("spec") or {}).get("scaleTargetRef"))
+    }
+    low, high = [Decimal(0), Decimal(0), Decimal(0)], [Decimal(0), Decimal(0), Decimal(0)]
+    for item in objects:
+        each = template(item)
+        if each is None or each.path != ("spec", "template") or item["kind"] == "Job":
+            continue
+        spec = scales.get((str(item["kind"]), name(item)))
+        fixed = (item.get("spec") or {}).get("replicas", 1)
+        least, most = (spec.get("minReplicas", 1), spec.get("maxReplicas", 1)) if spec else (fixed, fixed)
+        requests = [(container.get("resources") or {}).get("requests") or {} for _, container in each.containers()]
+        cpu, memory = (sum((number(r.get(what)) for r in requests), Decimal(0)) for what in ("cpu", "memory"))
+        share = max(cpu / price.cpu, memory / price.memory) * price.price * HOURS if price else Decimal(0)
+        for total, count in ((low, least), (high, most)):
+            for n, value in enumerate((cpu, memory, share)):
+                total[n] += value * (count if isinstance(count, int) else 0)
+    return Resources(
+        cpu=float(low[0]),
+        memory=float(low[1]),
+        cost=float(low[2]) if price else None,
+        most_cpu=float(high[0]),
+        most_memory=float(high[1]),
+        most_cost=float(high[2]) if price else None,
+    )

@@ -1,0 +1,71 @@
+"""What a preview says, in a form that a file can carry from the run that made it to the one that may comment."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Of what a fork may have written only so much is read.
+_TEXT = Field(max_length=20_000)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldChange(_Frozen):
+    """One field: where, and what it was and is. None: it was, or is, not there."""
+
+    path: str = _TEXT
+    old: str | None = None
+    new: str | None = None
+
+
+class ObjectChange(_Frozen):
+    """One object. `renamed`: the name that it had, where a generated name changed."""
+
+    action: Literal["added", "changed", "removed"]
+    kind: str = _TEXT
+    namespace: str = _TEXT
+    name: str = _TEXT
+    renamed: str | None = None
+    fields: tuple[FieldChange, ...] = ()
+
+
+class Resources(_Frozen):
+    """What an Application asks for at its least and its largest scale: cores, bytes, USD a month."""
+
+    cpu: float = 0
+    memory: float = 0
+    cost: float | None = None
+    most_cpu: float = 0
+    most_memory: float = 0
+    most_cost: float | None = None
+
+
+class ApplicationChange(_Frozen):
+    """What a change does to one Application."""
+
+    name: str = _TEXT
+    action: Literal["added", "changed", "removed", "broken"]
+    error: str | None = None
+    notable: tuple[str, ...] = ()
+    objects: tuple[ObjectChange, ...] = ()
+    before: Resources = Resources()
+    after: Resources = Resources()
+
+
+class Preview(_Frozen):
+    """What a change does. `looked`: how many Applications were rendered; only those that change are listed."""
+
+    base: str = _TEXT
+    head: str = _TEXT
+    head_sha: str = Field(default="", pattern=r"^[0-9a-f]{0,40}$")
+    looked: int
+    applications: tuple[ApplicationChange, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """How many objects are added, changed and removed."""
+        actions = [item.action for app in self.applications for item in app.objects]
+        return {action: actions.count(action) for action in ("added", "changed", "removed")}

@@ -1,0 +1,95 @@
+"""Rendering both sides of a change and saying what differs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from git import Repo
+
+from gitops.cluster import Object
+from gitops.errors import InputError
+from gitops.paths import Checkout
+from gitops.preview import cost, diff
+from gitops.preview.model import ApplicationChange, Preview, Resources
+from gitops.preview.notable import notable
+from gitops.progress import Progress
+from gitops.source.graph import Graph
+from gitops.source.render import Rendered, build, differing, in_parallel
+from gitops.source.revision import WORKING_COPY, Change
+
+CLUSTER = "clusters/seoul"
+# What the requests of an Application are read from; where none of these changed they did not either.
+_SCALED = {"Deployment", "StatefulSet", "DaemonSet", "Rollout", "HorizontalPodAutoscaler"}
+
+
+def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
+    """What `change` does to every Application. An overlay that does not render is said so, and stops nothing.
+
+    Raises InputError, MachineError and ExternalError as the parts do.
+    """
+    if change.base is None:
+        raise InputError("nothing to compare with; name a revision with --base")
+    before, after = Graph(change.base), Graph(change.head)
+    left, right = set(before.affected(change.files)), set(after.affected(change.files))
+    units = sorted(left | right | (set(before.units) ^ set(after.units)))
+    price = cost.node(change.head, CLUSTER) if (change.head.root / CLUSTER / "cluster.yaml").exists() else None
+    with progress.step(f"rendering {len(units)} of {len(after.units)} Applications on both sides"):
+        apps = in_parallel(lambda unit: _application(checkout, before, after, unit, price), units)
+    with Repo(checkout.root) as repo:
+        sha = repo.commit("HEAD" if change.head_name == WORKING_COPY else change.head_name).hexsha
+    return Preview(
+        base=change.base_name,
+        head=change.head_name,
+        head_sha=sha,
+        looked=len(units),
+        applications=tuple(app for app in apps if app),
+    )
+
+
+def _application(
+    checkout: Checkout, before: Graph, after: Graph, unit: str, price: cost.Node | None
+) -> ApplicationChange | None:
+    old, new = (_side(checkout, graph, unit) for graph in (before, after))
+    named = unit.removeprefix("overlays/").removeprefix("clusters/").replace("/", "-")
+    named = named if unit.startswith("overlays/") else f"root ({named})"
+    if new is not None and new.error:
+        return ApplicationChange(name=named, action="broken", error=new.error)
+    gone, there = old or Rendered(unit), new or Rendered(unit)
+    # A base that does not render is what the change puts right: everything is new.
+    gone = Rendered(unit) if gone.error else gone
+    try:
+        left, right = differing(gone, there)
+        pairs = list(diff.pairs(left, right))
+        objects = tuple(change for pair in pairs if (change := diff.compare(*pair)))
+        if not objects and old is not None and new is not None:
+            return None
+        sides = _resources(gone, there, [item for pair in pairs for item in pair if item], price)
+    except InputError as error:
+        return ApplicationChange(name=named, action="broken", error=str(error))
+    lines = notable(pairs) if old is not None and new is not None else ()
+    if new is None:
+        lines = (
+            f"the Application goes; {len(pairs)} objects stay behind in the cluster and nobody watches them (orphaned)",
+            *notable(pairs),
+        )
+    action: Literal["added", "removed", "changed"] = "added" if old is None else "removed" if new is None else "changed"
+    return ApplicationChange(name=named, action=action, notable=lines, objects=objects, before=sides[0], after=sides[1])
+
+
+def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
+    if unit not in graph.units:
+        return None
+    reach = graph.reach(unit)
+    if reach.refused:
+        entries = [f"{where}: {entry} is not in this repository" for where, entry in [*reach.remote, *reach.outside]]
+        bombs = [f"{file}:{line}: its aliases stand for more than a million values" for file, line in reach.bombs]
+        return Rendered(unit, error="\n".join(f"{text}; it is not rendered" for text in [*entries, *bombs]))
+    return build(checkout, graph.checkout.root, unit)
+
+
+def _resources(
+    old: Rendered, new: Rendered, changed: list[Object], price: cost.Node | None
+) -> tuple[Resources, Resources]:
+    if not any(item["kind"] in _SCALED for item in changed):
+        return Resources(), Resources()
+    return cost.resources(old.objects(), price), cost.resources(new.objects(), price)

@@ -1,0 +1,160 @@
+"""A preview as Markdown for a pull request, as HTML, and as lines for a terminal."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+
+from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview, Resources
+
+# GitHub's limit of a comment, in characters.
+LIMIT = 65_536
+MARKER = "<!-- gitops: preview -->"
+_SIGN = {"added": "+", "changed": "~", "removed": "-", "broken": "!"}
+_MIB = 2**20
+
+
+def headline(preview: Preview) -> str:
+    """In one line what happens."""
+    counts = preview.counts()
+    apps = len(preview.applications)
+    told = ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no object"
+    return f"{apps} of {preview.looked} rendered Applications change: {told}"
+
+
+def delta(preview: Preview) -> str | None:
+    """The change in requested CPU and memory and in cost, None where there is none."""
+    sides = [(app.before, app.after) for app in preview.applications]
+    low, high = (_delta(sides, most) for most in (False, True))
+    return f"at least scale {low}; at largest scale {high}" if low or high else None
+
+
+def _delta(sides: list[tuple[Resources, Resources]], most: bool) -> str:
+    prefix = "most_" if most else ""
+
+    def total(what: str) -> float:
+        return sum((getattr(new, prefix + what) or 0) - (getattr(old, prefix + what) or 0) for old, new in sides)
+
+    cpu, memory, cost = total("cpu"), total("memory"), total("cost")
+    if not cpu and not memory:
+        return ""
+    return f"CPU {cpu:+.2f} cores, memory {memory / _MIB:+.0f} MiB" + (
+        f", about {cost:+.2f} USD a month" if cost else ""
+    )
+
+
+def markdown(preview: Preview, *, artifact: str = "") -> str:
+    """The comment; over GitHub's limit only its summary, with where the whole is (`artifact`)."""
+    lines = [MARKER, f"### What this change does: {headline(preview)}", ""]
+    for app in preview.applications:
+        lines += [f"- :warning: **{_plain(app.name)}**: {_plain(line)}" for line in app.notable]
+        if app.error:
+            lines.append(f"- :x: **{_plain(app.name)}** does not render")
+    if told := delta(preview):
+        lines += ["", f"Requested: {told}"]
+    head = "\n".join(lines)
+    body = "\n".join(part for app in preview.applications for part in _details(app))
+    span = f"{_plain(preview.base)}..{_plain(preview.head_sha[:12] or preview.head)}"
+    foot = f"\n<sub>{span}; values of secrets are hidden</sub>"
+    whole = f"{head}\n\n{body}\n{foot}\n"
+    if len(whole) <= LIMIT:
+        return whole
+    where = f" The whole is the artifact {artifact}." if artifact else ""
+    rows = [f"| {_plain(app.name)} | {app.action} | {len(app.objects)} |" for app in preview.applications]
+    short = f"\n\nToo long for a comment.{where}\n\n| Application | | objects |\n|---|---|---|\n"
+    while len(head) + len(short) + sum(len(row) + 1 for row in rows) + len(foot) > LIMIT - 200 and rows:
+        rows.pop()
+    if len(head) > LIMIT // 2 and not rows:
+        head = head[: LIMIT // 2].rpartition("\n")[0] + "\n- ..."
+    left = len(preview.applications) - len(rows)
+    return f"{head}{short}" + "\n".join(rows) + (f"\n\n... and {left} more" if left else "") + f"\n{foot}\n"
+
+
+def _details(app: ApplicationChange) -> Iterator[str]:
+    told = f"({app.action}, {len(app.objects)} objects)"
+    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {told}</summary>\n"
+    lines = [line for item in app.objects for line in _object(item)]
+    if app.error:
+        lines = app.error.splitlines()
+    # A fence that the text cannot close.
+    fence = "```"
+    while any(fence in line for line in lines):
+        fence += "`"
+    yield f"{fence}diff"
+    yield from lines
+    yield f"{fence}\n</details>\n"
+
+
+def _object(item: ObjectChange) -> Iterator[str]:
+    renamed = f" (was {item.renamed})" if item.renamed else ""
+    sign = {"added": "+ ", "removed": "- ", "changed": "@@ "}[item.action]
+    end = " @@" if item.action == "changed" else ""
+    yield _one_line(f"{sign}{item.kind} {item.namespace}/{item.name}{renamed}{end}")
+    for field in item.fields:
+        yield from _field(field)
+
+
+def _field(field: FieldChange) -> Iterator[str]:
+    for sign, value in (("-", field.old), ("+", field.new)):
+        if value is not None:
+            first, *rest = value.split("\n")
+            yield _one_line(f"{sign} {field.path}: {first}")
+            yield from (_one_line(f"{sign}   {line}") for line in rest)
+
+
+def _one_line(text: str) -> str:
+    """Without what a terminal would act on."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _plain(text: str) -> str:
+    """Text of a fork in our comment: no mention, no link, no HTML."""
+    out = html.escape(_one_line(text.replace("\n", " ")), quote=False)
+    for char in "@[]`*_|#":
+        out = out.replace(char, f"&#{ord(char)};")
+    return out
+
+
+def terminal(preview: Preview, console: Console) -> None:
+    """For a person: the same in colours."""
+    console.print(f"[bold]{escape(headline(preview))}[/bold]")
+    if told := delta(preview):
+        console.print(f"requested: {escape(told)}")
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for app in preview.applications:
+        console.print(f"\n[bold]{_SIGN[app.action]} {escape(app.name)}[/bold] ({app.action})")
+        for line in app.notable:
+            console.print(f"  [yellow]! {escape(_one_line(line))}[/yellow]")
+        for line in (app.error or "").splitlines():
+            console.print(f"  [red]{escape(_one_line(line))}[/red]")
+        for line in (line for item in app.objects for line in _object(item)):
+            colour = colours.get(line[:1], "white")
+            console.print(f"  [{colour}]{escape(line)}[/{colour}]", soft_wrap=True)
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "pre{overflow:auto;background:#f6f8fa;padding:.7rem}"
+    ".a{color:#116329}.r{color:#82071e}.c{color:#0550ae}.w{color:#9a6700}"
+)
+
+
+def page(preview: Preview) -> str:
+    """One HTML file that needs nothing else."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>gitops preview</title>",
+        f"<style>{_STYLE}</style><h1>{html.escape(headline(preview))}</h1>",
+    ]
+    if told := delta(preview):
+        parts.append(f"<p>Requested: {html.escape(told)}</p>")
+    for app in preview.applications:
+        parts.append(f"<details open><summary><b>{html.escape(app.name)}</b> ({app.action})</summary>")
+        parts += [f"<p class=w>{html.escape(line)}</p>" for line in app.notable]
+        lines = (app.error or "").splitlines() or [line for item in app.objects for line in _object(item)]
+        classes = {"+": "a", "-": "r", "@": "c"}
+        text = "\n".join(f"<span class={classes.get(line[:1], 'n')}>{html.escape(line)}</span>" for line in lines)
+        parts.append(f"<pre>{text}</pre></details>")
+    return "\n".join(parts) + "\n</html>\n"

@@ -37,7 +37,7 @@ def test_no_workflow_has_rights_that_it_does_not_name_or_an_action_that_can_move
     assert workflow["permissions"] == {}
     assert all("permissions" in job and "timeout-minutes" in job for job in workflow["jobs"].values())
     for name, comment in re.findall(r"^ +(?:- )?uses: ([^\s#]+)(.*)", text, re.MULTILINE):
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name), name
+        assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", name), name
         assert re.search(r"# v\d+\.\d+\.\d+", comment), f"{name}: its version stands beside its commit"
 
 

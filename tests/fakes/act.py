@@ -47,7 +47,7 @@ def run(
     `origin`: what is checked out, the fake GitHub's repository otherwise.
     """
     file = folder / ".github/workflows" / workflow
-    uses = set(re.findall(r"uses: ([\w.-]+/[\w.-]+@[0-9a-f]{40})", file.read_text()))
+    uses = set(re.findall(r"uses: ([\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40})", file.read_text()))
     event_file = folder.parent / f"{folder.name}-event.json"
     event_file.write_text(json.dumps(payload or {}))
     known = {

@@ -62,9 +62,14 @@ class Pull:
     state: str = "open"
     merged_at: str | None = None
     labels: list[str] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
+    notes: dict[int, tuple[str, str]] = field(default_factory=dict)  # id: (login, text)
     auto_merge: bool = False
     last_head: str = ""
+
+    @property
+    def comments(self) -> list[str]:
+        """What was said, oldest first."""
+        return [text for _, text in self.notes.values()]
 
 
 class GitHub:
@@ -337,6 +342,8 @@ class GitHub:
                 pull.title, pull.body = asked.get("title", pull.title), asked.get("body", pull.body)
                 pull.state = asked.get("state", pull.state)
             return 200, self._pull(pull)
+        if match := re.fullmatch(r"/issues/comments/(\d+)", path):
+            return self._note(method, int(match[1]), asked)
         if match := re.fullmatch(r"/issues/(\d+)/(comments|labels)", path):
             return self._issue(method, self.pulls[int(match[1])], match[2], asked)
         if match := re.fullmatch(r"/git/refs?/heads/(.+)", path):
@@ -386,9 +393,30 @@ class GitHub:
             pull.labels.extend(name for name in names if name not in pull.labels)
             return 200, [{"name": name} for name in pull.labels]
         if method == "POST":
-            pull.comments.append(asked["body"])
-            return 201, {"id": len(pull.comments), "body": asked["body"], "user": {"login": BOT[0]}}
-        return 200, [{"id": n, "body": text, "user": {"login": BOT[0]}} for n, text in enumerate(pull.comments, 1)]
+            return 201, self.comment(pull, asked["body"])
+        return 200, [self._comment(number, *note) for number, note in pull.notes.items()]
+
+    def comment(self, pull: Pull, text: str, *, user: str = BOT[0]) -> dict[str, Any]:
+        """Someone comments on a pull request."""
+        number = 1 + max((n for each in self.pulls.values() for n in each.notes), default=0)
+        pull.notes[number] = (user, text)
+        return self._comment(number, user, text)
+
+    def _note(self, method: str, number: int, asked: Any) -> tuple[int, Any]:
+        pull = next((each for each in self.pulls.values() if number in each.notes), None)
+        if pull is None:
+            return 404, {"message": "Not Found", "documentation_url": "x", "status": "404"}
+        if method == "DELETE":
+            del pull.notes[number]
+            return 204, None
+        if method == "PATCH":
+            pull.notes[number] = (pull.notes[number][0], asked["body"])
+        return 200, self._comment(number, *pull.notes[number])
+
+    def _comment(self, number: int, user: str, text: str) -> dict[str, Any]:
+        kind = "Bot" if user.endswith("[bot]") else "User"
+        url = f"{self.url}/api/v3/repos/{self.name}/issues/comments/{number}"
+        return {"id": number, "body": text, "user": {"login": user, "type": kind}, "url": url}
 
     def _ref(self, branch: str, sha: str) -> dict[str, Any]:
         return {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": sha}}

@@ -1,0 +1,260 @@
+"""The catalogue of mistakes: `make catalogue`. Each is a folder of tests/mistakes, named for its fault. It closes with
+
+
+
+catalogue: seeded=N caught=N false=0
+
+`caught`: the expected rule, on the expected line of the expected file. `false`: findings on the clean tree. Beside it,
+what kubeconform and kube-score say of the same renders that they do not say of the clean ones.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from git import Repo
+from pydantic import BaseModel, ConfigDict
+
+from gitops import yamlfile
+from gitops.check import run as runs
+from gitops.check.findings import Finding
+from gitops.check.schema import Schemas
+from gitops.command import CommandError, run
+from gitops.lab import lab as labs
+from gitops.lab.layout import Lab
+from gitops.progress import Progress
+from gitops.source import revision
+from gitops.source.graph import Graph
+from gitops.source.render import build
+from tests.conftest import ROOT, clone
+
+FOLDER = ROOT / "tests/mistakes"
+LAB = "catalogue"
+# What `make test` runs of it: one of each kind of rule.
+SAMPLE = (
+    "file-outside-of-the-repository", "service-renamed", "templated-project", "misspelt-field",
+    "removed-api-of-a-budget",
+    "quantity-that-is-none", "selector-changed", "memory-above-the-limitrange", "two-variables-of-one-name",
+    "secret-generation-ahead-of-its-seal", "image-without-a-digest", "host-path", "leaked-42-secret", "quota-removed",
+    "host-of-another-service", "path-behind-another",
+)  # fmt: skip
+
+
+class Edit(BaseModel):
+    """One change of a mistake: text replaced, a file written, linked, moved or taken away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str
+    find: str | None = None
+    put: str = ""
+    content: str | None = None
+    link: str | None = None
+    moved: str | None = None
+    gone: bool = False
+
+
+class Mistake(BaseModel):
+    """What is done to the clean tree, and what must be found: `line` is text that stands on the line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: str
+    file: str
+    line: str
+    changes: list[Edit]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found of a mistake, and by whom."""
+
+    name: str
+    caught: bool
+    found: list[Finding]
+    expected: str
+    peers: dict[str, bool]
+
+
+def mistakes() -> list[str]:
+    return sorted(path.parent.name for path in FOLDER.glob("*/mistake.yaml"))
+
+
+def read(name: str) -> Mistake:
+    return yamlfile.read_model(FOLDER / name / "mistake.yaml", Mistake)
+
+
+def make(root: Path, mistake: Mistake) -> None:
+    for change in mistake.changes:
+        path = root / change.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if change.find is not None:
+            text = path.read_text()
+            assert text.count(change.find) >= 1, f"{change.file} has no {change.find!r}"
+            path.write_text(text.replace(change.find, change.put, 1))
+        elif change.content is not None:
+            path.write_text(change.content)
+        elif change.link is not None:
+            path.symlink_to(change.link)
+        elif change.moved is not None:
+            shutil.move(path, root / change.moved)
+        elif change.gone:
+            shutil.rmtree(path)
+
+
+def line_of(root: Path, mistake: Mistake) -> int:
+    """The line that must be named: the last one that has the text, the first of a file that is gone."""
+    path = root / mistake.file
+    if not mistake.line or not path.exists():
+        return 0
+    numbers = [n for n, line in enumerate(path.read_text().splitlines(), 1) if mistake.line.strip("\n") in line]
+    assert numbers, f"{mistake.file} has no line with {mistake.line!r}"
+    return numbers[-1]
+
+
+class World:
+    """A clean clone, its control plane, and the peers' schemas."""
+
+    def __init__(self, folder: Path) -> None:
+        self.checkout = clone(folder / "clone")
+        self.schemas = folder / "schemas"
+        self._clean: dict[str, tuple[set[str], set[str]]] = {}
+
+    def check(self, *, everything: bool = False) -> list[Finding]:
+        with revision.compare(self.checkout, "HEAD", None) as change:
+            return runs.run(
+                self.checkout,
+                change,
+                Progress(quiet=True),
+                offline=False,
+                everything=everything,
+                lab=LAB,
+                today=datetime.now(UTC).date(),
+            ).findings
+
+    @contextmanager
+    def with_mistake(self, name: str) -> Iterator[Mistake]:
+        mistake = read(name)
+        try:
+            make(self.checkout.root, mistake)
+            yield mistake
+        finally:
+            with Repo(self.checkout.root) as repo:
+                repo.git.checkout("--force", "HEAD", "--", ".")
+                repo.git.clean("-ffd", "--", "overlays", "apps", "clusters", "policies")
+
+    def outcome(self, name: str, *, peers: bool = False) -> Outcome:
+        with self.with_mistake(name) as mistake:
+            line = line_of(self.checkout.root, mistake)
+            found = self.check()
+            caught = any(
+                f.rule == mistake.rule and f.place.file == mistake.file and (not line or f.place.line == line)
+                for f in found
+            )
+            said = self._peers(mistake) if peers else {}
+        return Outcome(name, caught, found, f"{mistake.rule} at {mistake.file}:{line}", said)
+
+    def _peers(self, mistake: Mistake) -> dict[str, bool]:
+        """Whether each peer says something of the changed overlay's render that it does not say of the clean one."""
+        graph = Graph(self.checkout)
+        unit = next((u for u in graph.units if any(edit.file.startswith(f"{u}/") for edit in mistake.changes)), None)
+        if unit is None:
+            return {"kubeconform": False, "kube-score": False}
+        if unit not in self._clean:
+            with Repo(self.checkout.root) as repo, tempfile.TemporaryDirectory() as folder:
+                repo.git.worktree("add", "--detach", "--force", f"{folder}/tree", "HEAD")
+                self._clean[unit] = self._said(Path(folder) / "tree", unit)
+                repo.git.worktree("remove", "--force", f"{folder}/tree")
+        clean, now = self._clean[unit], self._said(self.checkout.root, unit)
+        return {"kubeconform": bool(now[0] - clean[0]), "kube-score": bool(now[1] - clean[1])}
+
+    def _said(self, root: Path, unit: str) -> tuple[set[str], set[str]]:
+        rendered = build(self.checkout, root, unit)
+        if rendered.error:
+            return set(), set()
+        self._write_schemas(rendered.objects())
+        tool = self.checkout.tool
+        location = f"{self.schemas}/{{{{.Group}}}}_{{{{.ResourceAPIVersion}}}}_{{{{.ResourceKind}}}}.json"
+        argv: list[str | Path] = [
+            tool("kubeconform"),
+            "-strict",
+            "-output",
+            "json",
+            "-schema-location",
+            location,
+            "-ignore-missing-schemas",
+        ]
+        out = _tool(argv, rendered.text, ok=(0, 1))
+        conform = {
+            f"{each['kind']} {each['name']} {each.get('msg')}" for each in json.loads(out).get("resources") or []
+        }
+        out = _tool([tool("kube-score"), "score", "--output-format", "ci", "-"], rendered.text, ok=(0, 1))
+        return conform, set(out.decode().splitlines())
+
+    def _write_schemas(self, objects: list[dict[str, Any]]) -> None:
+        schemas = Schemas(self.checkout)
+        self.schemas.mkdir(exist_ok=True)
+        for item in objects:
+            api, kind = str(item.get("apiVersion")), str(item.get("kind"))
+            group, _, version = api.rpartition("/")
+            file = self.schemas / f"{group}_{version}_{kind.lower()}.json"
+            if not file.exists() and (schema := schemas.schema(api, kind)):
+                file.write_text(json.dumps(schema))
+
+
+def _tool(argv: Sequence[str | Path], stdin: bytes, ok: tuple[int, ...]) -> bytes:
+    try:
+        return run(argv, timeout=60, stdin=stdin, ok=ok)
+    except CommandError as error:
+        return json.dumps({"resources": [{"kind": "?", "name": "?", "msg": error.stderr}]}).encode()
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="catalogue-") as folder:
+        made = World(Path(folder))
+        try:
+            yield made
+        finally:
+            labs.reset(Lab(made.checkout, LAB))
+
+
+def main(names: list[str]) -> int:
+    wanted = names or mistakes()
+    caught = 0
+    peers = {"kubeconform": 0, "kube-score": 0}
+    with world() as made:
+        false = made.check(everything=True)
+        for finding in false:
+            print(f"FALSE {finding.place.file}:{finding.place.line} {finding.rule}: {finding.what}", flush=True)
+        for name in wanted:
+            outcome = made.outcome(name, peers=True)
+            caught += outcome.caught
+            for peer, said in outcome.peers.items():
+                peers[peer] += said
+            marks = " ".join(peer for peer, said in outcome.peers.items() if said)
+            print(
+                f"{'caught' if outcome.caught else 'MISSED'} {name}{f'  (also {marks})' if marks else ''}", flush=True
+            )
+            if not outcome.caught or names:
+                print(f"    expected {outcome.expected}")
+                for finding in outcome.found:
+                    print(f"    found {finding.rule} at {finding.place.file}:{finding.place.line}: {finding.what}")
+    total = len(wanted)
+    for peer, count in peers.items():
+        print(f"catalogue: {peer} says something of {count} of {total}")
+    print(f"catalogue: seeded={total} caught={caught} false={len(false)}")
+    return 0 if caught == total and not false else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Renew scripts/gitops/check/apis.yaml: python -m tests.lifecycle
+
+Reads when each API ends from the k8s.io/api module that belongs to the pinned Kubernetes: there it stands beside each
+type (zz_generated.prerelease-lifecycle.go), and kube-apiserver takes its own warnings from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import yaml
+
+from gitops.command import run
+from gitops.tools.pins import go_binary
+from tests.conftest import ROOT
+
+TABLE = ROOT / "scripts/gitops/check/apis.yaml"
+_METHOD = re.compile(r"func \(in \*(\w+)\) APILifecycle(Deprecated|Removed)\(\).*?return (\d+), (\d+)", re.DOTALL)
+_USE = re.compile(
+    r"func \(in \*(\w+)\) APILifecycleReplacement\(\).*?"
+    r'GroupVersionKind\{Group: "([^"]*)", Version: "([^"]*)", Kind: "([^"]*)"\}',
+    re.DOTALL,
+)
+
+
+def api_version() -> str:
+    """The version of k8s.io/api that the pinned Kubernetes is built with."""
+    found = re.search(r"k8s.io/api => k8s.io/api (v\S+)", (ROOT / "scripts/tools/kubernetes/go.mod").read_text())
+    assert found
+    return found[1]
+
+
+def table(module: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for file in sorted(module.glob("*/*/zz_generated.prerelease-lifecycle.go")):
+        group = re.search(r'GroupName = "([^"]*)"', (file.parent / "register.go").read_text())
+        assert group
+        at = "/".join(filter(None, [group[1], file.parent.name]))
+        text = file.read_text()
+        for kind, what, major, minor in _METHOD.findall(text):
+            if not kind.endswith("List"):
+                found.setdefault(f"{at} {kind}", {})[what.lower()] = f"{major}.{minor}"
+        for kind, use_group, version, use_kind in _USE.findall(text):
+            if f"{at} {kind}" in found:
+                found[f"{at} {kind}"]["use"] = f"{'/'.join(filter(None, [use_group, version]))} {use_kind}"
+    return found
+
+
+def main() -> None:
+    version = api_version()
+    env = {"GOMODCACHE": os.environ.get("GOMODCACHE") or str(ROOT / ".tools/cache/go/mod"), "GOTOOLCHAIN": "local"}
+    env["GOFLAGS"] = "-modcacherw"
+    out = run([go_binary(), "mod", "download", "-json", f"k8s.io/api@{version}"], timeout=300, env=env)
+    head = "# When each API of Kubernetes ends, as its own k8s.io/api says. Written by python -m tests.lifecycle.\n"
+    document = {"version": version, "apis": table(Path(json.loads(out)["Dir"]))}
+    TABLE.write_text(head + yaml.safe_dump(document, width=120))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,424 @@
+"""The gate itself: the clean tree, a sample of the mistakes, exceptions, the baseline, SARIF, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from git import Repo
+
+from gitops.check import apis, exceptions
+from gitops.check.findings import RULES, Finding
+from gitops.cluster import Cluster
+from gitops.lab import lab as labs
+from gitops.lab.layout import Lab, find_labs
+from gitops.paths import Checkout
+from gitops.source.places import Place
+from tests import catalogue, lifecycle
+from tests.conftest import GITOPS, clone, commit_all, gitops
+
+pytestmark = pytest.mark.bots
+
+TEAM = "community"
+# Not among the mistakes, each with its own test here or in test_lb.py.
+ELSEWHERE = {"render-hangs", "submodule", "exception-ends", "lb-forecast"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[catalogue.World]:
+    made = catalogue.World(tmp_path_factory.mktemp("world"))
+    yield made
+    labs.reset(Lab(made.checkout, catalogue.LAB))
+
+
+# -- the catalogue
+
+
+def test_the_catalogue_has_a_mistake_for_every_rule() -> None:
+    names = catalogue.mistakes()
+    assert len(names) >= 80
+    seeded = {catalogue.read(name).rule for name in names}
+    assert seeded | ELSEWHERE == set(RULES)
+    sampled = {catalogue.read(name).rule for name in catalogue.SAMPLE}
+    assert len(sampled) >= 14
+
+
+@pytest.mark.parametrize("name", catalogue.SAMPLE)
+def test_a_mistake_is_found_on_its_line(world: catalogue.World, name: str) -> None:
+    outcome = world.outcome(name)
+    assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
+
+
+def test_the_clean_tree_has_no_finding(world: catalogue.World) -> None:
+    assert world.check(everything=True) == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", [name for name in catalogue.mistakes() if name not in catalogue.SAMPLE])
+def test_every_other_mistake_is_found_on_its_line(world: catalogue.World, name: str) -> None:
+    outcome = world.outcome(name)
+    assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
+
+
+# -- the command
+
+
+def test_a_check_says_where_why_and_how_to_fix_it_and_leaves_nothing(scratch: Checkout) -> None:
+    catalogue.make(scratch.root, catalogue.read("image-without-a-digest"))
+    catalogue.make(scratch.root, catalogue.read("leaked-42-secret"))
+    secret = re.search(r"s-s4t2ud-\S+", (scratch.root / "overlays/mogle/prod/settings.env").read_text())
+    assert secret
+    done = gitops(
+        scratch,
+        "check",
+        "--base",
+        "HEAD",
+        "--sarif",
+        "findings.sarif",
+        GITHUB_STEP_SUMMARY=str(scratch.root / "summary.md"),
+    )
+    assert done.code == 1, done.err
+    assert done.err.startswith("gitops check: the working copy against HEAD\n")
+    assert "1 folders checked: 2 errors, 0 warnings" in done.err
+    assert re.search(
+        r"^overlays/mogle/prod/kustomization.yaml:20: error: policy: Deployment web: image-digest: "
+        r"at containers\[app\]\.image.* is not pinned; .*\n    why: The cluster refuses it.*\n    fix: ",
+        done.out,
+        re.MULTILINE,
+    )
+    assert "overlays/mogle/prod/settings.env:2: error: leaked-secret" in done.out
+    written = [(scratch.root / name).read_text() for name in ("summary.md", "findings.sarif")]
+    everything = "".join([done.out, done.err, *written])
+    assert secret[0][9:25] not in everything
+    # The control plane of a check is gone with it.
+    assert find_labs(scratch) == []
+    assert not [line for line in _processes() if str(scratch.root) in line]
+
+
+def _processes() -> list[str]:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_sarif_is_what_github_reads(scratch: Checkout) -> None:
+    catalogue.make(scratch.root, catalogue.read("host-of-another-service"))
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline", "--sarif", "out.sarif")
+    assert done.code == 1
+    document = json.loads((scratch.root / "out.sarif").read_text())
+    assert document["version"] == "2.1.0"
+    [run] = document["runs"]
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == set(RULES)
+    [result] = run["results"]
+    [location] = result["locations"]
+    assert result["ruleId"] == "lb-duplicate" == run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"]
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == "overlays/mogle/prod/ingress.yaml"
+    assert location["physicalLocation"]["region"]["startLine"] == 18
+    assert result["partialFingerprints"]["gitops/v1"]
+
+
+def test_known_findings_are_told_and_do_not_fail(scratch: Checkout) -> None:
+    catalogue.make(scratch.root, catalogue.read("host-of-another-service"))
+    first = gitops(scratch, "check", "--base", "HEAD", "--offline", "--write-baseline")
+    assert first.code == 0, first.err
+    assert "baseline.yaml: 1 findings are known from now on" in first.err
+    second = gitops(scratch, "check", "--base", "HEAD", "--offline")
+    assert (second.code, second.out) == (0, "")
+    assert "0 errors, 0 warnings, 1 known (baseline)" in second.err
+    # On another line it is the same one; another one is new.
+    file = scratch.root / "overlays/mogle/prod/ingress.yaml"
+    file.write_text("# moved\n" + file.read_text().replace("api.mogle.example.com", "mogle.example.net"))
+    third = gitops(scratch, "check", "--base", "HEAD", "--offline", "--output", "json")
+    assert third.code == 1
+    assert [found["rule"] for found in json.loads(third.out)] == ["lb-certificate"]
+    (scratch.root / "baseline.yaml").write_text("findings: [{rule: x}]\n")
+    broken = gitops(scratch, "check", "--base", "HEAD", "--offline")
+    assert broken.code == 2
+    assert "baseline.yaml: findings.0.file: Field required" in broken.err
+
+
+def test_nothing_to_check_is_quick_and_good(scratch: Checkout) -> None:
+    (scratch.root / "README.md").write_text("words\n")
+    done = gitops(scratch, "check", "--base", "HEAD")
+    assert (done.code, done.out) == (0, "")
+    assert "0 folders checked: 0 errors, 0 warnings" in done.err
+
+
+def test_a_secret_that_was_taken_out_again_is_in_the_history(scratch: Checkout) -> None:
+    base = Repo(scratch.root).head.commit.hexsha
+    catalogue.make(scratch.root, catalogue.read("leaked-42-secret"))
+    commit_all(scratch)
+    (scratch.root / "overlays/mogle/prod/settings.env").unlink()
+    commit_all(scratch)
+    done = gitops(scratch, "check", "--base", base, "--offline")
+    assert done.code == 1
+    assert re.search(r"settings.env:2: error: leaked-secret: .* \(commit [0-9a-f]{12}\)", done.out)
+
+
+# -- exceptions
+
+
+def excepted(root: Path, until: date, *, name: str = "image-digest.mogle-prod.Deployment.web.yaml") -> None:
+    folder = root / exceptions.FOLDER
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"reason: the registry forgets digests\nowner: {TEAM}\nuntil: {until}\n")
+    file = root / "policies/kustomization.yaml"
+    file.write_text(file.read_text().replace("files: []", f"files: [exceptions/{name}]"))
+
+
+def test_an_exception_holds_for_its_object_until_its_day(world: catalogue.World) -> None:
+    """In the policies themselves: the API server is asked with the exceptions that the change has."""
+    today = datetime.now(UTC).date()
+    for until, expected in (
+        (today + timedelta(days=100), []),
+        (today + timedelta(days=10), ["exception-ends"]),
+        (today, ["exception-ends"]),
+        (today - timedelta(days=1), ["exception"]),
+    ):
+        with world.with_mistake("image-without-a-digest"):
+            excepted(world.checkout.root, until)
+            assert [finding.rule for finding in world.check()] == expected
+    with world.with_mistake("image-without-a-digest"):
+        excepted(world.checkout.root, today + timedelta(days=100), name="image-digest.mogle-prod.Deployment.other.yaml")
+        assert [finding.rule for finding in world.check()] == ["policy"]
+
+
+def test_a_service_may_end_by_an_exception(world: catalogue.World) -> None:
+    with world.with_mistake("environment-removed"):
+        excepted(
+            world.checkout.root,
+            date(2999, 1, 1),
+            name="removed-folder.benefit-staging.Application.benefit-staging.yaml",
+        )
+        assert world.check() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mogle.yaml", "", "not named for what it allows"),
+        ("nothing.a-prod.Deployment.web.yaml", "", "nothing is no policy"),
+        ("image-digest.a-prod.Deployment.web.yaml", "reason: too long a reason\n", "owner: Field required"),
+        (
+            "image-digest.a-prod.Deployment.web.yaml",
+            "reason: short\nowner: community\nuntil: 2999-01-01\n",
+            "at least 10",
+        ),
+        (
+            "image-digest.a-prod.Deployment.web.yaml",
+            "reason: long enough now\nowner: nobody\nuntil: 2999-01-01\n",
+            "owner nobody is no team",
+        ),
+        (
+            "image-digest.a-prod.Deployment.web.yaml",
+            "reason: long enough now\nowner: community\nuntil: 2999-01-01\n",
+            "is not listed",
+        ),
+        (
+            "image-digest.a-prod.Deployment.web.yaml",
+            "reason: long enough now\nowner: community\nuntil: soon\n",
+            "until",
+        ),
+    ],
+)
+def test_a_bad_exception_is_a_finding(scratch: Checkout, name: str, content: str, message: str) -> None:
+    folder = scratch.root / exceptions.FOLDER
+    folder.mkdir()
+    (folder / name).write_text(content)
+    allowed, found = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
+    assert allowed == []
+    assert any(message in finding.what for finding in found), found
+    assert all(str(scratch.root) not in finding.what for finding in found)
+
+
+# -- tables
+
+
+def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(world: catalogue.World) -> None:
+    text = lifecycle.TABLE.read_text()
+    assert f"version: {lifecycle.api_version()}\n" in text
+    # And the API server of that version agrees: it serves nothing that the table calls removed.
+    world.check(everything=True)
+    cluster = Cluster(Lab(world.checkout, catalogue.LAB).kubeconfig)
+    served = {
+        f"{version['groupVersion']} {resource['kind']}"
+        for group in cluster.get("/apis")["groups"]
+        for version in group["versions"]
+        for resource in cluster.get(f"/apis/{version['groupVersion']}")["resources"]
+    }
+    removed = {
+        name
+        for name, life in apis.table().items()
+        if "removed" in life and tuple(map(int, life["removed"].split("."))) <= (1, 36)
+    }
+    assert "policy/v1beta1 PodDisruptionBudget" in removed
+    assert served & removed == set()
+
+
+def test_findings_are_each_told_once() -> None:
+    from gitops.check.findings import in_order
+
+    place = Place("base/web/deployment.yaml", 3)
+    many = [Finding("policy", place, "x", "fix", f"overlays/{n}/prod") for n in range(50)]
+    assert in_order([*many, Finding("pod", place, "its pods: x", "fix")]) == [many[0]]
+
+
+# -- bad input
+
+
+def kustomization(scratch: Checkout) -> Path:
+    return scratch.root / "overlays/mogle/prod/kustomization.yaml"
+
+
+def add_resource(scratch: Checkout, name: str) -> None:
+    file = kustomization(scratch)
+    file.write_text(file.read_text().replace("  - oauth-42.yaml\n", f"  - oauth-42.yaml\n  - {name}\n"))
+
+
+def test_a_kustomize_that_hangs_is_ended_and_told(scratch: Checkout) -> None:
+    add_resource(scratch, "pipe.yaml")
+    os.mkfifo(scratch.root / "overlays/mogle/prod/pipe.yaml")
+    began = time.monotonic()
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline", GITOPS_RENDER_TIMEOUT="2", timeout=60)
+    assert done.code == 1
+    assert "overlays/mogle/prod/kustomization.yaml" in done.out
+    assert "error: render-hangs: kustomize gave no result within 2 s" in done.out
+    assert time.monotonic() - began < 30
+    shown = gitops(scratch, "preview", "--base", "HEAD", GITOPS_RENDER_TIMEOUT="2", timeout=60)
+    assert shown.code == 1
+    assert "does not render: mogle-prod" in shown.err
+
+
+def test_a_remote_base_is_never_fetched(scratch: Checkout) -> None:
+    for entry in (
+        "https://127.0.0.1:9/x//base?ref=v1",
+        "github.com/example/base",
+        "git@example.com:a/b",
+        "ssh://example.com/a//b",
+    ):
+        with Repo(scratch.root) as repo:
+            repo.git.checkout("--", ".")
+        add_resource(scratch, entry)
+        done = gitops(scratch, "check", "--base", "HEAD", "--offline", timeout=60)
+        assert done.code == 1
+        assert (
+            f"kustomization.yaml:8: error: remote-base: refers to {entry}, which is not in this repository" in done.out
+        )
+        shown = gitops(scratch, "preview", "--base", "HEAD", timeout=60)
+        assert shown.code == 1
+        assert "is not in this repository; it is not rendered" in shown.out
+
+
+def test_a_submodule_is_named(scratch: Checkout, tmp_path: Path) -> None:
+    other = clone(tmp_path / "other")
+    with Repo(scratch.root) as repo:
+        repo.git.execute(
+            [
+                "git",
+                "-c",
+                "protocol.file.allow=always",
+                "submodule",
+                "--quiet",
+                "add",
+                str(other.root),
+                "overlays/mogle/prod/vendor",
+            ]
+        )
+    add_resource(scratch, "vendor/base/web")
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline")
+    assert done.code == 1
+    assert "kustomization.yaml:8: error: submodule: reads overlays/mogle/prod/vendor, a submodule" in done.out
+
+
+def bomb() -> str:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("bomb.yaml", f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bomb}}\n{bomb()}\n"),
+        ("deep.yaml", "a: " + "[" * 20_000 + "\n"),
+        ("binary.yaml", "\x00\x01\xff\xfe"),
+        ("kustomization.yaml", f"resources: *a29\n{bomb()}\n"),
+        ("kustomization.yaml", f"{bomb()}\nresources: *a29\n"),
+        ("kustomization.yaml", "resources: " + "[" * 20_000 + "\n"),
+        ("kustomization.yaml", ""),
+        ("kustomization.yaml", "- a\n- b\n"),
+        ("kustomization.yaml", "\xff\xfe"),
+        (
+            "ingress.yaml",
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {rules: 2026-13-45}\n",
+        ),
+    ],
+)
+def test_hostile_yaml_is_a_finding_and_no_end(scratch: Checkout, file: str, content: str) -> None:
+    if file in ("bomb.yaml", "deep.yaml", "binary.yaml"):
+        add_resource(scratch, file)
+    (scratch.root / "overlays/mogle/prod" / file).write_bytes(content.encode("latin-1"))
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline", timeout=60)
+    assert done.code == 1, done.err
+    assert re.search(r"^overlays/mogle/prod/[\w.]+:\d+: error: (render|schema): ", done.out, re.MULTILINE), done.out
+    assert gitops(scratch, "preview", "--base", "HEAD", timeout=60).code in (0, 1)
+
+
+def test_ten_thousand_lines_are_checked(scratch: Checkout) -> None:
+    add_resource(scratch, "long.yaml")
+    lines = "\n".join(f"  key-{n}: value-{n}" for n in range(10_000))
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: long\ndata:\n{lines}\n"
+    (scratch.root / "overlays/mogle/prod/long.yaml").write_text(text)
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline", timeout=60)
+    assert done.code == 0, done.out
+    shown = gitops(scratch, "preview", "--base", "HEAD", "--output", "markdown", timeout=60)
+    assert shown.code == 0
+    assert len(shown.out) <= 65_537
+    (scratch.root / "overlays/mogle/prod/long.yaml").write_text(text.replace("value-7777", "[7777]"))
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline", timeout=60)
+    assert "overlays/mogle/prod/long.yaml:7783: error: schema" in done.out
+
+
+@pytest.mark.parametrize("verb", ["check", "preview"])
+def test_a_bad_question_gets_one_message(scratch: Checkout, tmp_path: Path, verb: str) -> None:
+    for words, message in (
+        (["--base", "nope"], "'nope': git knows no such revision here; try: git fetch origin"),
+        (["--base", "HEAD", "--head", "nope"], "'nope': git knows no such revision here"),
+        (["--base", "--all"], "'--all': git knows no such revision here"),
+    ):
+        done = gitops(scratch, verb, *words)
+        assert done.code == 2
+        assert message in done.err
+        assert done.out == ""
+    done = gitops(Checkout(tmp_path), verb)
+    assert done.code == 2
+    assert "not inside a checkout of the platform" in done.err
+
+
+def test_a_platform_that_does_not_render_ends_the_check(scratch: Checkout) -> None:
+    file = scratch.root / "apps/kustomization.yaml"
+    file.write_text(file.read_text().replace("root.yaml", "rooot.yaml"))
+    done = gitops(scratch, "check", "--base", "HEAD", "--offline")
+    assert done.code in (1, 2)
+    assert "rooot.yaml" in done.out + done.err
+
+
+def test_the_first_line_comes_before_anything_is_loaded(scratch: Checkout) -> None:
+    process = subprocess.Popen(
+        [str(GITOPS), "check", "--base", "HEAD"],
+        cwd=scratch.root,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr
+    assert process.stderr.readline() == "gitops check: the working copy against HEAD\n"
+    loaded = Path(f"/proc/{process.pid}/maps").read_text()
+    process.stderr.read()
+    process.wait(60)
+    assert "jsonschema_rs" not in loaded

@@ -1,0 +1,440 @@
+"""What a change does, said object by object: the differences, what is called out, the forms, the one comment."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from gitops.errors import InputError
+from gitops.github import Hub, Settings
+from gitops.paths import Checkout
+from gitops.preview import comment, diff, run, text
+from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
+from gitops.preview.notable import notable
+from gitops.progress import Progress
+from gitops.source import revision
+from tests.conftest import ROOT, commit_all, gitops
+from tests.fakes.github import TOKEN, GitHub
+
+QUIET = Progress(quiet=True)
+
+
+def preview(checkout: Checkout, base: str = "HEAD") -> Preview:
+    with revision.compare(checkout, base, None) as change:
+        return run.run(checkout, change, QUIET)
+
+
+def edit(checkout: Checkout, path: str, old: str, new: str) -> None:
+    file = checkout.root / path
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+
+
+def fields(app: ApplicationChange) -> dict[str, tuple[str | None, str | None]]:
+    return {f"{item.kind}/{item.name} {f.path}": (f.old, f.new) for item in app.objects for f in item.fields}
+
+
+def test_a_bump_is_one_field_of_one_object(scratch: Checkout) -> None:
+    edit(scratch, "overlays/mogle/prod/kustomization.yaml", "0f9952f112fbd28c", "aaaaaaaaaaaaaaaa")
+    [app] = preview(scratch).applications
+    assert (app.name, app.action, app.notable) == ("mogle-prod", "changed", ("restarts the pods of Deployment web",))
+    [(path, (old, new))] = fields(app).items()
+    assert path == "Deployment/web spec.template.spec.containers[name=app].image"
+    assert "0f9952f112fbd28c" in str(old)
+    assert "aaaaaaaaaaaaaaaa" in str(new)
+
+
+def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: Checkout) -> None:
+    edit(scratch, "base/web/horizontalpodautoscaler.yaml", "minReplicas: 3", "minReplicas: 2")
+    found = preview(scratch)
+    # staging and burst have numbers of their own.
+    assert [app.name for app in found.applications] == ["benefit-prod", "mogle-prod", "umbrella-prod"]
+    assert found.looked == 8
+    assert found.applications[0].notable == ("lowers the replica floor of HorizontalPodAutoscaler web from 3 to 2",)
+    before, after = found.applications[0].before, found.applications[0].after
+    assert (round(before.cpu, 3), round(after.cpu, 3)) == (0.15, 0.1)
+    assert before.cost is not None
+    assert after.cost is not None
+    # 50m of a node's two cores, 730 h, 0.118 USD an hour.
+    assert before.cost - after.cost == pytest.approx(0.05 / 2 * 730 * 0.118)
+    assert "CPU -0.15 cores, memory -384 MiB, about -6.46 USD a month" in str(text.delta(found))
+
+
+def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
+    file = scratch.root / "overlays/mogle/prod/ingress.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["spec"]["rules"].reverse()
+    file.write_text("# another notation\n" + json.dumps(document))
+    found = preview(scratch)
+    assert found.applications == ()
+    assert found.looked == 1
+
+
+def test_new_gone_and_broken_applications_are_said(scratch: Checkout) -> None:
+    (scratch.root / "overlays/mogle/prod").rename(scratch.root / "overlays/mogle/live")
+    edit(scratch, "overlays/mogle/live/kustomization.yaml", "namespace: mogle-prod", "namespace: mogle-live")
+    edit(scratch, "overlays/benefit/prod/kustomization.yaml", "  - oauth-42.yaml", "  - nothing.yaml")
+    apps = {app.name: app for app in preview(scratch).applications}
+    assert {name: app.action for name, app in apps.items()} == {
+        "benefit-prod": "broken",
+        "mogle-live": "added",
+        "mogle-prod": "removed",
+    }
+    assert "nothing.yaml" in str(apps["benefit-prod"].error)
+    assert "objects stay behind in the cluster and nobody watches them (orphaned)" in apps["mogle-prod"].notable[0]
+    assert "removes host www.mogle.example.com" in apps["mogle-prod"].notable
+    assert {item.action for item in apps["mogle-live"].objects} == {"added"}
+
+
+def test_generated_names_are_recognised(scratch: Checkout) -> None:
+    edit(scratch, "overlays/oauth-watch/prod/watch.py", '"""The dead', '"""A dead')
+    [app] = preview(scratch).applications
+    [renamed] = [item for item in app.objects if item.renamed]
+    assert (renamed.kind, renamed.action) == ("ConfigMap", "changed")
+    assert re.fullmatch(r"watch-[a-z0-9]{10}", str(renamed.renamed))
+    assert [field.path for field in renamed.fields] == ["data.[watch.py]"]
+    assert {item.action for item in app.objects} == {"changed"}
+
+
+def test_a_rotated_secret_is_seen_and_its_value_is_not(scratch: Checkout) -> None:
+    folder = scratch.root / "overlays/mogle/prod"
+    (folder / "sealedsecret-oauth-42-g1.yaml").rename(folder / "sealedsecret-oauth-42-g2.yaml")
+    for file in folder.iterdir():
+        file.write_text(file.read_text().replace("oauth-42-g1", "oauth-42-g2").replace(": AgBy", ": AgCANARY"))
+    found = preview(scratch)
+    [app] = found.applications
+    sealed = next(item for item in app.objects if item.kind == "SealedSecret")
+    assert (sealed.renamed, sealed.name) == ("mogle-oauth-42-g1", "mogle-oauth-42-g2")
+    everything = found.model_dump_json() + text.markdown(found) + text.page(found) + _terminal(found)
+    for value in (
+        "AgCANARY",
+        *re.findall(r": (Ag\S{60})", (ROOT / "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml").read_text()),
+    ):
+        assert value not in everything
+
+
+def test_values_of_secrets_are_hidden_but_that_they_changed_is_shown() -> None:
+    canaries = [f"canary-{n}-93a1" for n in range(4)]
+    old = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "x", "namespace": "n"},
+        "data": {"a": canaries[0]},
+        "stringData": {"b": canaries[1]},
+    }
+    new = {**old, "data": {"a": canaries[2]}, "stringData": {"b": canaries[3]}}
+    change = diff.compare(old, new)
+    assert change is not None
+    assert [(f.path, f.old, f.new) for f in change.fields] == [
+        ("data.a", diff.HIDDEN, diff.HIDDEN),
+        ("stringData.b", diff.HIDDEN, diff.HIDDEN),
+    ]
+    found = Preview(
+        base="a", head="b", looked=1, applications=(ApplicationChange(name="x", action="changed", objects=(change,)),)
+    )
+    assert not any(canary in found.model_dump_json() + text.markdown(found) for canary in canaries)
+
+
+# -- differences
+
+
+def test_items_of_lists_are_matched_by_their_merge_keys() -> None:
+    old = {
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+        "args": ["x", "y"],
+        "rules": [{"a": 1}, {"a": 2}],
+    }
+    new = {
+        "env": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}],
+        "args": ["y", "z"],
+        "rules": [{"a": 2}, {"a": 3}],
+    }
+    assert list(diff.differences(old, new)) == [
+        ("args[]", "x", None),
+        ("args[]", None, "z"),
+        ("env[name=A]", {"name": "A", "value": "1"}, None),
+        ("env[name=B].value", "2", "3"),
+        ("env[name=C]", None, {"name": "C", "value": "4"}),
+        ("rules[0].a", 1, 3),
+    ]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab\n", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "a", "b.c", "port"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(json_values, json_values)
+def test_equal_is_no_difference_and_unequal_is_one(old: Any, new: Any) -> None:
+    assert list(diff.differences(old, copy.deepcopy(old))) == []
+    found = list(diff.differences(old, new))
+    if not found:
+        # Only the order of a list's items, or a field that is null.
+        assert _canonical(old) == _canonical(new)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return sorted(
+            (key, _canonical(each)) for key, each in value.items() if each is not None and _canonical(each) is not None
+        )
+    if isinstance(value, list):
+        return sorted(repr(_canonical(each)) for each in value)
+    return value
+
+
+# -- what is called out
+
+
+def item(kind: str, spec: dict[str, Any], name: str = "web") -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+POLICY = {
+    "podSelector": {},
+    "policyTypes": ["Ingress"],
+    "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 80}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            item("Deployment", {"template": {"a": 1}}),
+            item("Deployment", {"template": {"a": 2}}),
+            "restarts the pods of Deployment web",
+        ),
+        (item("Deployment", {"replicas": 1}), item("Deployment", {"replicas": 2}), None),
+        (
+            item("Deployment", {"replicas": 3}),
+            item("Deployment", {"replicas": 2}),
+            "lowers the replica floor of Deployment web from 3 to 2",
+        ),
+        (
+            item("Deployment", {"selector": {"matchLabels": {"a": "1"}}}),
+            item("Deployment", {"selector": {"matchLabels": {"a": "2"}}}),
+            "changes the selector spec.selector of Deployment web: the API server refuses that on what runs",
+        ),
+        (
+            item("Job", {"template": {"a": 1}}),
+            item("Job", {"template": {"a": 2}}),
+            "changes the immutable field spec.template of Job web: the API server refuses that on what runs",
+        ),
+        (
+            item("Service", {"selector": {"a": "1"}}),
+            item("Service", {"selector": {"a": "2"}}),
+            "changes the selector of Service web: it may answer from other pods, or none",
+        ),
+        (item("Service", {}), None, "deletes Service web: Argo CD prunes it"),
+        (
+            item("Ingress", {"rules": [{"host": "a.example.com"}, {"host": "b.example.com"}]}),
+            item("Ingress", {"rules": [{"host": "b.example.com"}]}),
+            "removes host a.example.com",
+        ),
+        (
+            item("NetworkPolicy", POLICY),
+            item(
+                "NetworkPolicy",
+                {**POLICY, "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 80}]}]},
+            ),
+            "opens a network path: NetworkPolicy web: from 0.0.0.0/0, TCP 80",
+        ),
+        (None, item("NetworkPolicy", POLICY), "opens a network path: NetworkPolicy web: from 10.0.0.0/8, TCP 80"),
+        (
+            item("NetworkPolicy", {"podSelector": {}, "policyTypes": ["Ingress"]}),
+            None,
+            "opens a network path: NetworkPolicy web, which closed it, goes",
+        ),
+        (
+            item("PodDisruptionBudget", {"maxUnavailable": 1}),
+            item("PodDisruptionBudget", {"maxUnavailable": 3}),
+            "changes how many pods PodDisruptionBudget web lets go at once",
+        ),
+        (
+            item("HorizontalPodAutoscaler", {"minReplicas": 2}),
+            item("HorizontalPodAutoscaler", {"minReplicas": 3}),
+            None,
+        ),
+    ],
+)
+def test_what_a_reviewer_must_not_overlook(old: Any, new: Any, expected: str | None) -> None:
+    found = notable([(old, new)])
+    assert expected in found if expected else found == ()
+
+
+# -- the forms
+
+
+def large(count: int, size: int = 400) -> Preview:
+    field = FieldChange(path="data.text", old="o" * size, new="n" * size)
+    objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name="c", fields=(field,)),)
+    apps = tuple(
+        ApplicationChange(name=f"app-{n}", action="changed", objects=objects, notable=(f"removes host {n}",))
+        for n in range(count)
+    )
+    return Preview(base="origin/main", head="HEAD", head_sha="a" * 40, looked=count, applications=apps)
+
+
+@pytest.mark.parametrize("count", [1, 60, 100, 500, 5000])
+def test_a_comment_never_exceeds_githubs_limit(count: int) -> None:
+    body = text.markdown(large(count), artifact="preview")
+    assert len(body) <= text.LIMIT
+    assert body.startswith(text.MARKER)
+    whole = count * 800 < text.LIMIT - 5000
+    assert ("Too long for a comment. The whole is the artifact preview." in body) is not whole
+    assert body.count("<details>") == (count if whole else 0)
+
+
+def _terminal(found: Preview) -> str:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    text.terminal(found, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
+    bad = "</details> @everyone [x](http://evil) <img src=x onerror=alert(1)> ``` \x1b[2J | a"
+    field = FieldChange(path="data.text", old=None, new=f"```\n{bad}")
+    objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name=bad, fields=(field,)),)
+    app = ApplicationChange(name=bad, action="changed", objects=objects, notable=(bad,))
+    found = Preview(base=bad, head=bad, looked=1, applications=(app,))
+    body = text.markdown(found)
+    # Outside of the fence nothing of it is markup; inside of it nothing closes the fence.
+    fence = max(re.findall(r"^`{3,}", body, re.MULTILINE), key=len)
+    outside = re.sub(rf"^{fence}diff$.*?^{fence}$", "", body, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"@everyone|\]\(|<img", outside)
+    assert outside.count("<details>") == outside.count("</details>") == 1
+    assert "\x1b[2J" not in body + _terminal(found)
+
+    class Tags(HTMLParser):
+        seen: set[str] = set()  # noqa: RUF012
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.seen.add(tag)
+
+    parser = Tags()
+    parser.feed(text.page(found))
+    assert "img" not in parser.seen
+    assert "pre" in parser.seen
+
+
+def test_colours_are_for_a_terminal_alone(scratch: Checkout) -> None:
+    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
+    done = gitops(scratch, "preview", "--base", "HEAD")
+    assert done.code == 0, done.err
+    assert "\x1b[" not in done.out
+    assert "! removes host www.mogle.example.com" in done.out
+    assert "+ spec.rules[host=web.mogle.example.com]" in done.out
+
+
+def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
+    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
+    done = gitops(scratch, "preview", "--base", "HEAD", "--output", "json", "--write", str(tmp_path / "out"))
+    assert done.code == 0, done.err
+    assert comment.read(tmp_path / "out/preview.json") == Preview.model_validate_json(done.out)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"preview.md", "preview.html", "preview.json"}
+    for file in (tmp_path / "out").iterdir():
+        assert "removes host www.mogle.example.com" in file.read_text()
+
+
+def test_an_application_that_does_not_render_fails_the_command(scratch: Checkout) -> None:
+    edit(scratch, "overlays/mogle/prod/kustomization.yaml", "  - oauth-42.yaml", "  - nothing.yaml")
+    done = gitops(scratch, "preview", "--base", "HEAD")
+    assert done.code == 1
+    assert "does not render: mogle-prod" in done.err
+    assert "nothing.yaml" in done.out
+
+
+# -- the comment
+
+
+@pytest.fixture
+def pull(github: GitHub) -> GitHub:
+    head = github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
+    assert head
+    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    return github
+
+
+def hub(github: GitHub) -> Hub:
+    return Hub(Settings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+
+
+def at(github: GitHub, count: int) -> Preview:
+    return large(count).model_copy(update={"head_sha": github.head("student/fix")})
+
+
+def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
+    person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
+    assert comment.post(hub(pull), at(pull, 2), number=None) == ("written", 1)
+    assert comment.post(hub(pull), at(pull, 2), number=None) == ("unchanged", 1)
+    assert comment.post(hub(pull), at(pull, 3), number=1) == ("updated", 1)
+    assert len(pull.pulls[1].notes) == 2
+    assert pull.pulls[1].comments[1] == text.markdown(at(pull, 3))
+    assert comment.post(hub(pull), at(pull, 0), number=None) == ("removed", 1)
+    writes = len(pull.writes)
+    assert comment.post(hub(pull), at(pull, 0), number=None) == ("nothing", 1)
+    assert len(pull.writes) == writes
+    assert list(pull.pulls[1].notes) == [person]
+
+
+def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
+    old = at(pull, 2)
+    pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
+    for number, message in ((None, "no open pull request at"), (1, "#1 is at"), (7, "no open pull request #7")):
+        with pytest.raises(InputError, match=message):
+            comment.post(hub(pull), old, number=number)
+    assert pull.pulls[1].comments == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "not json",
+        '{"base": "a", "head": "b", "looked": "x"}',
+        '{"base":"a","head":"b","looked":1,"more":1}',
+        "\x00\xff",
+    ],
+)
+def test_a_strangers_file_is_refused_with_one_message(tmp_path: Path, content: str, scratch: Checkout) -> None:
+    file = tmp_path / "preview.json"
+    file.write_bytes(content.encode("latin-1"))
+    done = gitops(scratch, "preview", "comment", str(file), GITHUB_REPOSITORY="a/b", GITHUB_TOKEN="x")
+    assert done.code == 2
+    assert "expected what gitops preview --output json prints" in done.err
+
+
+def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "preview.json").write_text(large(1).model_dump_json())
+    done = gitops(scratch, "preview", "comment", str(tmp_path / "preview.json"))
+    assert done.code == 2
+    assert "not set: GITHUB_REPOSITORY, GITHUB_TOKEN" in done.err
+    assert gitops(scratch, "preview", "comment", str(tmp_path / "none.json")).code == 2
+
+
+def test_a_commit_without_a_change_of_any_application_says_so(scratch: Checkout) -> None:
+    (scratch.root / "README.md").write_text("words\n")
+    commit_all(scratch)
+    done = gitops(scratch, "preview", "--base", "HEAD~1", "--head", "HEAD", "--output", "json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["applications"], found["looked"]) == ([], 0)

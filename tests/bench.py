@@ -17,6 +17,7 @@ from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.layout import Lab
 from gitops.progress import Progress
+from tests.bench_gate import gate
 from tests.bench_images import images
 from tests.bench_oauth import oauth
 from tests.conftest import TEST, clone, commit_all, gitops
@@ -98,7 +99,12 @@ def _line(name: str, value: float, against: float, bound: float, what: str) -> N
     )
 
 
-PARTS: dict[str, Callable[[], None]] = {"lab": lab, "images": partial(images, _line), "oauth": partial(oauth, _line)}
+PARTS: dict[str, Callable[[], None]] = {
+    "lab": lab,
+    "images": partial(images, _line),
+    "oauth": partial(oauth, _line),
+    "gate": partial(gate, _line),
+}
 
 
 def main() -> None:

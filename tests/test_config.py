@@ -13,10 +13,13 @@ import pytest
 from pydantic import BaseModel
 
 from gitops import kustomize, yamlfile
+from gitops.check import exceptions, report
 from gitops.images import hold, policy
 from gitops.lab.played import references
+from gitops.lb import model as lb
 from gitops.paths import Checkout
 from gitops.service import model
+from tests import catalogue
 from tests.conftest import ROOT
 
 CHECKOUT = Checkout(ROOT)
@@ -265,6 +268,10 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "images": policy.Policies,
     "hold": hold.Hold,
     "freezes": hold.Freezes,
+    "exception": exceptions.Exception_,
+    "baseline": report.Baseline,
+    "certificates": lb.Certificates,
+    "mistake": catalogue.Mistake,
 }
 
 

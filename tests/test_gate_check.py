@@ -389,6 +389,7 @@ def test_a_bad_question_gets_one_message(scratch: Checkout, tmp_path: Path, verb
     for words, message in (
         (["--base", "nope"], "'nope': git knows no such revision here; try: git fetch origin"),
         (["--base", "HEAD", "--head", "nope"], "'nope': git knows no such revision here"),
+        (["--base", "HEAD", *(["--sarif"] if verb == "check" else ["--write"]), "/proc/x/y"], "/proc/x"),
         (["--base", "--all"], "'--all': git knows no such revision here"),
     ):
         done = gitops(scratch, verb, *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests import leaks
 from tests.conftest import ROOT
 from tests.fakes import act
 from tests.fakes.aws import Ecr
-from tests.fakes.github import GitHub
+from tests.fakes.github import TOKEN, GitHub
 from tests.fakes.intra42 import LOGIN, PASSWORD
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.oauth_world import BRANCH, ID, World
@@ -94,3 +95,59 @@ def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_pa
         assert "::add-mask::" not in done.text or "***" in done.text
     finally:
         world.close()
+
+
+def test_a_pull_request_is_checked_and_told_of_without_any_secret(github: GitHub, runner: Path, tmp_path: Path) -> None:
+    path = "overlays/mogle/prod/ingress.yaml"
+    content = (runner / path).read_text().replace("www.mogle.example.com", "benefit.example.org")
+    head = github.commit("student/fix", {path: content.encode()}, "Fix", parent=github.head("main"))
+    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    with Repo(runner) as repo:  # act checks out what is there
+        repo.git.fetch("--quiet", "origin")
+        repo.git.checkout("--quiet", "--detach", head)
+    artifacts = tmp_path / "artifacts"
+    environment = {"STANDIN_ARTIFACTS": str(artifacts)}
+    pull_request = {"pull_request": {"head": {"sha": head}}}
+    checked = act.run(
+        runner,
+        "check.yaml",
+        "pull_request",
+        job="check",
+        github=github,
+        payload=pull_request,
+        environment=environment,
+    )
+    assert checked.code != 0, checked.text
+    expected = f"{path}:18: error: lb-duplicate: Ingress web: benefit.example.org/ belongs to benefit-prod/web"
+    assert expected in checked.text, checked.text
+    assert github.writes == []
+    with Repo(runner) as repo:
+        repo.git.checkout("--quiet", "origin/main")
+    told = act.run(
+        runner,
+        "comment.yaml",
+        "workflow_run",
+        job="comment",
+        github=github,
+        environment=environment,
+        payload={"workflow_run": {"event": "pull_request", "id": 7, "head_sha": head}},
+        secrets={"GITHUB_TOKEN": TOKEN},
+    )
+    assert told.code == 0, told.text
+    [comment] = github.pulls[1].comments
+    assert "### What this change does: 1 of 1 rendered Applications change: 1 changed" in comment
+    assert ":warning: **mogle-prod**: removes host www.mogle.example.com" in comment
+    assert f"SARIF for refs/pull/1/head at {head} (gitops)" in told.text
+    [result] = json.loads((artifacts / "uploaded.sarif").read_text())["runs"][0]["results"]
+    assert result["ruleId"] == "lb-duplicate"
+
+
+def test_what_runs_a_forks_code_has_no_secret_and_no_right_to_write() -> None:
+    for file in WORKFLOWS:
+        workflow: dict[str, Any] = yaml.safe_load(file.read_text())
+        events = {str(key): value for key, value in workflow.items()}["True"]  # YAML 1.1 reads `on` so
+        assert "pull_request_target" not in events
+        if "pull_request" in events:
+            assert "secrets." not in file.read_text()
+            assert "github.token" not in file.read_text()
+            assert {right for job in workflow["jobs"].values() for right in job["permissions"].values()} <= {"read"}

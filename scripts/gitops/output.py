@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from gitops.errors import InputError
+
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head on standard output."""
@@ -14,6 +16,15 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that was asked for, with the folders above it. Raises InputError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; name another file") from None
 
 
 def summarise(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -71,8 +71,9 @@ def run(
     words += [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
     words += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
     for each in sorted(uses):
-        name = each.partition("@")[0].partition("/")[2]
-        words += ["--local-repository", f"{each}={ACTIONS / name}"]
+        # By repository: an action below its root (actions/cache/restore) is a folder of the same one.
+        owner, name = each.partition("@")[0].split("/")[:2]
+        words += ["--local-repository", f"{owner}/{name}@{each.partition('@')[2]}={ACTIONS / name}"]
     home = folder.parent / f"{folder.name}-home"
     home.mkdir(exist_ok=True)
     env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}

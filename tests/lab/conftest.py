@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from git import Repo
 
 from gitops import argocd
@@ -39,6 +41,15 @@ class Running:
 
     def app(self, name: str) -> argocd.AppStatus:
         return next(app for app in argocd.applications(self.cluster) if app.name == name)
+
+    def token(self) -> str:
+        """Argo CD's own, for its API."""
+        secret = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret")
+        password = base64.b64decode(secret["data"]["password"]).decode()
+        login = {"username": "admin", "password": password}
+        answer = requests.post(f"{self.lab.url('argocd')}/api/v1/session", json=login, timeout=20)
+        answer.raise_for_status()
+        return str(answer.json()["token"])
 
     def overlay(self, name: str) -> Path:
         service, _, environment = name.rpartition("-")

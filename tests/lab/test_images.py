@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
-import requests
 from git import Repo
 
 from gitops.cluster import Cluster
@@ -33,7 +31,7 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
         assert running_images(Cluster(running.lab.kubeconfig), "mogle-staging") == {str(image)}
         # The same question that a promotion asks, of the real Argo CD.
         monkeypatch.setenv("ARGOCD_SERVER", running.lab.url("argocd"))
-        monkeypatch.setenv("ARGOCD_AUTH_TOKEN", _token(running))
+        monkeypatch.setenv("ARGOCD_AUTH_TOKEN", running.token())
         path = "overlays/mogle/staging/kustomization.yaml"
         source = Target("mogle", "staging", Policy(newest=Newest()), edit.Pin("app", image, 1), path, None)
         history = History(running.work)
@@ -47,13 +45,3 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
             repo.git.checkout(before, "--", "overlays")
     running.wait("mogle-staging", "mogle-prod", revision=running.push("the overlays as they were"))
     labs.wait_synced(running.lab, Progress(quiet=True))
-
-
-def _token(running: Running) -> str:
-    secret = running.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret")
-    password = base64.b64decode(secret["data"]["password"]).decode()
-    answer = requests.post(
-        f"{running.lab.url('argocd')}/api/v1/session", json={"username": "admin", "password": password}, timeout=20
-    )
-    answer.raise_for_status()
-    return str(answer.json()["token"])

@@ -12,6 +12,7 @@ import click
 from gitops.check import report as reports
 from gitops.check.findings import Finding
 from gitops.errors import NotHealthyError
+from gitops.output import summarise, write
 from gitops.paths import Checkout
 from gitops.progress import Progress
 
@@ -69,7 +70,7 @@ def check(
         return
     new = [finding for finding in result.findings if finding.fingerprint not in baseline]
     if sarif:
-        sarif.write_text(reports.sarif(new))
+        write(sarif, reports.sarif(new))
     if output == "json":
         click.echo(json.dumps([reports.as_dict(finding) for finding in new], indent=1))
     else:
@@ -87,8 +88,6 @@ def check(
 
 
 def _summarise(path: Path, found: list[Finding]) -> None:
-    from gitops.output import summarise
-
     rows = [[f"{f.place.file}:{f.place.line}", f.rule, f.what, f.fix] for f in found]
     if rows:
         summarise(path, ["where", "rule", "what", "fix"], rows)

@@ -72,7 +72,7 @@ class Server:
             for item in yamlfile.parse_all(file.read_bytes(), str(file))
         ]
         spaces = {"argocd": {}, "kube-system": {}, **namespaces}
-        in_parallel(lambda at: self._apply(_namespace(at[0], at[1])), spaces.items())
+        in_parallel(lambda at: self._namespace(at[0], at[1]), spaces.items())
         if self._has([*definitions, *policies]):
             return
         in_parallel(self._apply, definitions)
@@ -91,6 +91,13 @@ class Server:
             self._apply(item)
         self._wait_for_policies()
         self._apply(self._memory([*definitions, *policies]))
+
+    def _namespace(self, wanted: str, labels: Mapping[str, str]) -> None:
+        space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted, "labels": dict(labels)}}
+        self._apply(space)
+        # Which in a cluster a controller makes.
+        account = {"name": "default", "namespace": wanted}
+        self._apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
 
     def _memory(self, items: Sequence[Object]) -> Object:
         digest = hashlib.sha256(json.dumps(items, sort_keys=True, default=str).encode()).hexdigest()
@@ -240,10 +247,6 @@ class Server:
     @cached_property
     def _resources(self) -> dict[str, dict[str, tuple[str, bool]]]:
         return {}
-
-
-def _namespace(wanted: str, labels: Mapping[str, str]) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted, "labels": dict(labels)}}
 
 
 def _refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ...]) -> Iterator[Finding]:

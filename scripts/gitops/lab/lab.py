@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from gitops import argocd
 from gitops.cluster import Cluster, ClusterError, Object
@@ -94,6 +95,9 @@ def _start(lab: Lab, parts: Iterable[Part]) -> None:
         for port in part.ports:
             check_free(f"{port} of lab {lab.name!r}", ports[port])
     for part in parts:
+        for word in part.argv:
+            if isinstance(word, Path) and word.parent == lab.checkout.tools / "bin":
+                lab.checkout.tool(word.name)
         process.start(lab, part.name, part.argv, part.env)
 
 

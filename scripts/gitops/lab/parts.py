@@ -39,7 +39,7 @@ def all_parts(lab: Lab) -> list[Part]:
     """Every part of the lab, in the order of its start."""
     s = lab.settings()
     port = s.ports
-    folder, pki, tool = lab.folder, lab.folder / "pki", lab.checkout.tool
+    folder, pki, tools = lab.folder, lab.folder / "pki", lab.checkout.tools / "bin"
     kubeconfig = lab.kubeconfig
     local = "127.0.0.1"
     redis = f"{local}:{port['redis']}"
@@ -70,7 +70,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "etcd",
             0,
             [
-                tool("etcd"),
+                tools / "etcd",
                 f"--data-dir={folder / 'etcd'}",
                 f"--listen-client-urls=http://{local}:{port['etcd']}",
                 f"--advertise-client-urls=http://{local}:{port['etcd']}",
@@ -107,7 +107,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "kube-apiserver",
             1,
             [
-                tool("kube-apiserver"),
+                tools / "kube-apiserver",
                 f"--etcd-servers=http://{local}:{port['etcd']}",
                 f"--bind-address={local}",
                 f"--advertise-address={local}",
@@ -138,7 +138,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "kube-controller-manager",
             2,
             [
-                tool("kube-controller-manager"),
+                tools / "kube-controller-manager",
                 *as_admin,
                 f"--bind-address={local}",
                 f"--secure-port={port['controller-manager']}",
@@ -162,7 +162,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "kube-scheduler",
             2,
             [
-                tool("kube-scheduler"),
+                tools / "kube-scheduler",
                 *as_admin,
                 f"--bind-address={local}",
                 f"--secure-port={port['scheduler']}",
@@ -179,7 +179,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "kwok",
             2,
             [
-                tool("kwok"),
+                tools / "kwok",
                 f"--kubeconfig={kubeconfig}",
                 "--manage-all-nodes",
                 f"--config={folder / 'kwok.yaml'}",
@@ -202,7 +202,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "metrics-server",
             2,
             [
-                tool("metrics-server"),
+                tools / "metrics-server",
                 *as_admin,
                 f"--bind-address={local}",
                 f"--secure-port={port['metrics-server']}",
@@ -229,7 +229,7 @@ def all_parts(lab: Lab) -> list[Part]:
                 'cp "$1"/* "$at"; shift; exec "$@"',
                 "sealed-secrets",
                 folder / "in-cluster",
-                tool("sealed-secrets-controller"),
+                tools / "sealed-secrets-controller",
                 f"--listen-addr={local}:{port['sealed-secrets']}",
                 f"--listen-metrics-addr={local}:{port['sealed-secrets-metrics']}",
                 "--kubeclient-qps=100",
@@ -247,7 +247,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "argocd-repo-server",
             2,
             [
-                tool("argocd-repo-server"),
+                tools / "argocd-repo-server",
                 f"--address={local}",
                 f"--port={port['repo-server']}",
                 f"--metrics-address={local}",
@@ -265,7 +265,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "argocd-server",
             2,
             [
-                tool("argocd-server"),
+                tools / "argocd-server",
                 f"--address={local}",
                 f"--port={port['argocd']}",
                 f"--metrics-address={local}",
@@ -283,7 +283,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "argocd-application-controller",
             2,
             [
-                tool("argocd-application-controller"),
+                tools / "argocd-application-controller",
                 f"--metrics-port={port['application-controller']}",
                 *("--repo-server", repo_server, "--repo-server-plaintext"),
                 *("--redis", redis),
@@ -298,7 +298,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "argocd-applicationset-controller",
             2,
             [
-                tool("argocd-applicationset-controller"),
+                tools / "argocd-applicationset-controller",
                 f"--metrics-addr={local}:{port['applicationset-metrics']}",
                 f"--probe-addr={local}:{port['applicationset-probe']}",
                 f"--webhook-addr={local}:{port['applicationset-webhook']}",
@@ -313,7 +313,7 @@ def all_parts(lab: Lab) -> list[Part]:
             "argocd-notifications",
             2,
             [
-                tool("argocd-notifications"),
+                tools / "argocd-notifications",
                 f"--metrics-port={port['notifications']}",
                 *("--argocd-repo-server", repo_server, "--argocd-repo-server-plaintext"),
                 "--loglevel=warn",

@@ -13,12 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from gitops import yamlfile
 from gitops.check.findings import Finding, Unit, name
 from gitops.cluster import Object
-from gitops.errors import InputError
 from gitops.source.places import Path, Place
 
 CLASS = "platform"
@@ -36,6 +35,14 @@ class Certificate(BaseModel):
 
     arn: str
     names: list[str]
+
+
+class Certificates(BaseModel):
+    """A cluster's certificates.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    certificates: list[Certificate]
 
 
 @dataclass(frozen=True)
@@ -199,11 +206,7 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
         return None, []
     file = platform.places.root / platform.name / "certificates.yaml"
     path = f"{platform.name}/certificates.yaml"
-    try:
-        content = yamlfile.read(file) if file.exists() else {}
-        known = [Certificate.model_validate(entry) for entry in content.get("certificates") or []]
-    except (InputError, ValidationError) as error:
-        raise InputError(f"{path}: expected certificates, a list of arn and names: {error}") from None
+    known = yamlfile.read_model(file, Certificates).certificates if file.exists() else []
     named = list((params[0].get("spec") or {}).get("certificateArn") or [])
     found = [
         platform.finding(

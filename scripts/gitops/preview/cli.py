@@ -9,6 +9,7 @@ import click
 
 from gitops.check.cli import base_option, head_option
 from gitops.errors import NotHealthyError
+from gitops.output import write as write_file
 from gitops.paths import Checkout
 from gitops.progress import Progress
 
@@ -18,7 +19,9 @@ from gitops.progress import Progress
 @head_option
 @click.option("--output", type=click.Choice(["text", "markdown", "html", "json"]), default="text", show_default=True)
 @click.option(
-    "--write", type=click.Path(file_okay=False, path_type=Path), help="Write all four into this folder as well."
+    "--write",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write Markdown, HTML and JSON into this folder as well.",
 )
 @click.pass_context
 def preview(context: click.Context, base: str | None, head: str | None, output: str, write: Path | None) -> None:
@@ -46,9 +49,8 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
         "json": found.model_dump_json(indent=1),
     }
     if write:
-        write.mkdir(parents=True, exist_ok=True)
         for name, suffix in (("markdown", "md"), ("html", "html"), ("json", "json")):
-            (write / f"preview.{suffix}").write_text(forms[name])
+            write_file(write / f"preview.{suffix}", forms[name])
     if output == "text":
         text.terminal(found, Console(highlight=False, soft_wrap=True))
     else:

@@ -27,7 +27,8 @@ HEALTH_ANNOTATION = "alb.ingress.kubernetes.io/healthcheck-path"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a new service is to be. `domains` are prod's hosts; staging gets staging.<host>.
+    """What a new service is to be. `domains` are prod's hosts; staging gets shop.staging.example.com for
+    shop.example.com, so that one certificate covers all that are not yet open.
 
     `port` and `health` only where the image does not listen on $PORT (8080) or answers its probes on another path
     than /healthz and /readyz.
@@ -45,9 +46,14 @@ class Wanted:
     def hosts(self) -> dict[str, list[str]]:
         """The hosts of each environment."""
         return {
-            env: [host if env == "prod" else f"staging.{host}" for host in dict.fromkeys(self.domains)]
+            env: [host if env == "prod" else _in_staging(host) for host in dict.fromkeys(self.domains)]
             for env in ENVIRONMENTS[self.shape]
         }
+
+
+def _in_staging(host: str) -> str:
+    first, _, rest = host.partition(".")
+    return f"{first}.staging.{rest}" if "." in rest else f"staging.{host}"
 
 
 def new(checkout: Checkout, wanted: Wanted) -> list[Path]:

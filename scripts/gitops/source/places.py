@@ -101,7 +101,7 @@ class Places:
             if _scalar(fragment.node, "kind") != kind:
                 continue
             own = _scalar(_child(fragment.node, "metadata"), "name")
-            if own == name or (own and name.startswith(f"{own}-")) or fragment.layer.role == "patch":
+            if own == name or (own and name.startswith(f"{own}-")):
                 yield fragment
 
     def _special(self, item: Object, path: Path, value: Any) -> Place | None:  # noqa: ANN401

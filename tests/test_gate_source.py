@@ -125,7 +125,7 @@ def test_an_overlay_that_is_not_understood_is_affected_by_everything(tmp_path: P
     (folder / "kustomization.yaml").write_text(text)
     graph = Graph(Checkout(tmp_path))
     assert graph.reach("overlays/new/prod").unsure
-    assert graph.affected({"README.md"}) == ["overlays/new/prod"]
+    assert graph.affected({"base/web/service.yaml"}) == ["overlays/new/prod"]
     assert graph.affected(set()) == []
 
 
@@ -152,9 +152,10 @@ def test_two_revisions_are_compared_without_touching_the_working_copy(scratch: C
     before = status(scratch)
     with revision.compare(scratch, base, head) as change:
         assert change.files == {"overlays/mogle/prod/ingress.yaml"}
-        assert (change.head.root / "overlays/mogle/prod/ingress.yaml").read_text() == "changed: true\n"
         assert change.base is not None
         assert "mogle.example.com" in (change.base.root / "overlays/mogle/prod/ingress.yaml").read_text()
+        assert (change.head.root / "overlays/mogle/prod/ingress.yaml").read_text() == "changed: true\n"
+        assert not (change.head.root / "overlays/mogle/staging/ingress.yaml").exists()
         folders = [change.base.root, change.head.root]
     with revision.compare(scratch, head, None) as change:
         assert change.files == {"README.md", "new.txt"}
@@ -338,3 +339,51 @@ def test_a_secrets_name_is_found_where_it_is_written_once() -> None:
     number = next(n for n, each in enumerate(env) if each["name"] == "OAUTH_42_CLIENT_SECRET")
     path = (*POD, "containers", 0, "env", number, "valueFrom", "secretKeyRef", "name")
     assert place(unit, "Deployment", "web", *path) == "overlays/mogle/prod/oauth-42.yaml: secret: mogle-oauth-42-g1"
+
+
+def test_only_what_surely_stays_home_is_not_looked_into(scratch: Checkout) -> None:
+    """The quick answer for a change of overlays alone is the long one's."""
+    changed = {"overlays/mogle/staging/ingress.yaml"}
+    file = scratch.root / "overlays/mogle/prod/kustomization.yaml"
+    before = file.read_text()
+    for line in (
+        "  - ../staging/ingress.yaml\n",
+        '  - "\\x2e./staging/ingress.yaml"\n',
+        "  - ../../../base/../overlays/mogle/staging/ingress.yaml\n",
+        "  - {a: ../../../base/web}\n",
+        '  - ".\\\n    ./staging/ingress.yaml"\n',
+    ):
+        file.write_text(before.replace("  - oauth-42.yaml\n", f"  - oauth-42.yaml\n{line}"))
+        graph = Graph(scratch)
+        assert graph.affected(changed) == [unit for unit in graph.units if graph.reach(unit).touched(changed)]
+        assert "overlays/mogle/prod" in graph.affected(changed)
+    file.write_text(before)
+    assert Graph(scratch).affected(changed) == ["overlays/mogle/staging"]
+
+
+def test_what_is_not_laid_out_is_known_from_git(scratch: Checkout) -> None:
+    (scratch.root / "overlays/mogle/prod/ingress.yaml").write_text("a: b\n")
+    commit_all(scratch)
+    everywhere = Graph(scratch)
+    with revision.compare(scratch, "HEAD~1", "HEAD") as change:
+        for side, overview in zip((change.base, change.head), change.overviews, strict=True):
+            assert side is not None
+            graph = Graph(side, overview)
+            assert graph.units == everywhere.units
+            assert graph.affected(change.files) == ["overlays/mogle/prod"]
+            assert not (side.root / "overlays/benefit/prod").exists()
+    with revision.compare(scratch, "HEAD~1", "HEAD", for_all=("overlays/mogle",)) as change:
+        assert change.overviews == (None, None)
+        assert (change.head.root / "overlays/benefit/prod/ingress.yaml").exists()
+
+
+def test_a_link_in_overlays_brings_all_files(scratch: Checkout) -> None:
+    (scratch.root / "overlays/mogle/prod/other").symlink_to("../staging")
+    add = scratch.root / "overlays/mogle/prod/kustomization.yaml"
+    add.write_text(add.read_text().replace("  - oauth-42.yaml\n", "  - oauth-42.yaml\n  - other\n"))
+    commit_all(scratch)
+    (scratch.root / "overlays/mogle/staging/ingress.yaml").write_text("a: b\n")
+    commit_all(scratch)
+    with revision.compare(scratch, "HEAD~1", "HEAD") as change:
+        assert (change.head.root / "overlays/benefit/prod/ingress.yaml").exists()
+        assert Graph(change.head).affected(change.files) == ["overlays/mogle/prod", "overlays/mogle/staging"]

@@ -58,7 +58,13 @@ def check(
 
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, TOOLS)
-    change = revision.whole(checkout, head) if everything and not base else revision.compare(checkout, base, head)
+    # The load balancer is merged from all overlays of head.
+    for_all = ("",) if everything or head else runs.FOR_ALL
+    change = (
+        revision.whole(checkout, head)
+        if everything and not base
+        else revision.compare(checkout, base, head, for_all=for_all)
+    )
     with change as found:
         result = runs.run(
             checkout, found, progress, offline=offline, everything=everything, lab=lab, today=datetime.now(UTC).date()

@@ -24,7 +24,7 @@ from gitops.source.render import Rendered, build, differing, in_parallel
 from gitops.source.revision import Change
 
 # What every overlay is held against: a change here concerns all of them.
-_FOR_ALL = ("apps/", "clusters/", "policies/", ".github/teams.yaml", "scripts/gitops/check/", "scripts/gitops/lb/")
+FOR_ALL = ("apps/", "clusters/", "policies/", ".github/teams.yaml", "scripts/gitops/check/", "scripts/gitops/lb/")
 # The cluster whose Argo CD, policies and load balancer the overlays meet; the lab's is made from the same.
 CLUSTER = "clusters/seoul"
 
@@ -52,9 +52,9 @@ class _Scope:
 
 def affected(change: Change, *, everything: bool = False) -> tuple[Graph, Graph | None, list[str]]:
     """Both graphs, and the units that a change concerns."""
-    graph = Graph(change.head)
-    base = Graph(change.base) if change.base else None
-    if everything or base is None or any(path.startswith(_FOR_ALL) for path in change.files):
+    graph = Graph(change.head, change.overviews[1])
+    base = Graph(change.base, change.overviews[0]) if change.base else None
+    if everything or base is None or any(path.startswith(FOR_ALL) for path in change.files):
         return graph, base, graph.units
     return graph, base, graph.affected(change.files)
 

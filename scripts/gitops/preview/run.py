@@ -29,7 +29,7 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     """
     if change.base is None:
         raise InputError("nothing to compare with; name a revision with --base")
-    before, after = Graph(change.base), Graph(change.head)
+    before, after = Graph(change.base, change.overviews[0]), Graph(change.head, change.overviews[1])
     left, right = set(before.affected(change.files)), set(after.affected(change.files))
     units = sorted(left | right | (set(before.units) ^ set(after.units)))
     price = cost.node(change.head, CLUSTER) if (change.head.root / CLUSTER / "cluster.yaml").exists() else None

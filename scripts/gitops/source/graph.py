@@ -6,11 +6,12 @@ the list, a file that cannot be read) the overlay says so, and counts as affecte
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ _PLAIN = {
 }
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"
+_BASE = re.compile(rb"(?<=[\s\"'=\[,])(?:\.\./)+base/[\w/-]+(?=[\s\"',\]])")
+# Their files may name further ones; what Helm reads nobody here knows.
+_PLUGINS = re.compile(rb"^(generators|transformers|validators|configurations|openapi)\b", re.MULTILINE)
+_HELM = re.compile(rb"^helm", re.MULTILINE)
+# A dot in other words, or two of them on two lines of one text.
+_HIDDEN = re.compile(rb"\\(x2e|u002e|U0000002e)|\.(\\\r?\n[ \t]*)+\.", re.IGNORECASE)
+_TEXTS = (".yaml", ".yml", "Kustomization")
 _REMOTE = re.compile(r"^(https?://|ssh://|git@|git::|file://|github\.com[/:]|[\w.-]+@[\w.-]+:)|[?&]ref=|//.+//")
 
 
@@ -90,20 +98,44 @@ class Layer:
     target: dict[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What a revision's overlays are called, and which of them surely read their own folder and base/ alone."""
+
+    units: tuple[str, ...]
+    home: frozenset[str]
+
+
+def stays_home(files: Mapping[str, bytes]) -> bool:
+    """Whether an overlay surely reads its own folder and base/ alone: its files name no other path, and hide none.
+
+    `files`: the text files of its folder. Another folder cannot be named without dots, nor dots in other words without
+    an escape of YAML's.
+    """
+    own = {path: content for path, content in files.items() if posixpath.basename(path) in NAMES}
+    plugins = any(_PLUGINS.search(content) for content in own.values())
+    looked = [_BASE.sub(b"", content) for content in own.values()]
+    looked += [content for path, content in files.items() if plugins and path not in own]
+    return not any(b".." in content or _HIDDEN.search(content) or _HELM.search(content) for content in looked)
+
+
 class Graph:
     """One revision's overlays and clusters, and what each is made of."""
 
-    def __init__(self, checkout: Checkout) -> None:
-        self.checkout = checkout
+    def __init__(self, checkout: Checkout, overview: Overview | None = None) -> None:
+        """`overview`: what is known of the overlays whose files are not there."""
+        self.checkout, self._overview = checkout, overview
         self._read: dict[str, dict[str, Any] | str] = {}
         self._reach: dict[str, Reach] = {}
         self._bombs: dict[str, int | None] = {}
+        self._root = os.path.realpath(checkout.root)
+        self._real: dict[str, str] = {}
 
     @cached_property
     def units(self) -> list[str]:
         """The folders that an Application renders: every overlay, then every cluster."""
-        found = []
-        for pattern in ("overlays/*/*", "clusters/*"):
+        found = list(self._overview.units) if self._overview else []
+        for pattern in ("clusters/*",) if self._overview else ("overlays/*/*", "clusters/*"):
             folders = (folder for folder in self.checkout.root.glob(pattern) if kustomization(folder))
             # A hidden folder is a draft of a `service new` that was killed.
             found += sorted(str(f.relative_to(self.checkout.root)) for f in folders if not f.name.startswith("."))
@@ -121,7 +153,24 @@ class Graph:
         """The units that a change of these paths may render otherwise; all of them when unsure."""
         if any(path.startswith(RENDERER) for path in changed):
             return self.units
-        return [unit for unit in self.units if self.reach(unit).touched(changed)]
+        if any(path.startswith("base/") for path in changed):
+            return [unit for unit in self.units if self.reach(unit).touched(changed)]
+        # Who reads nothing but its own folder and base/ need not be understood.
+        own = {"/".join(path.split("/")[:3]) for path in changed}
+        return [
+            unit for unit in self.units if (unit in own or not self._home(unit)) and self.reach(unit).touched(changed)
+        ]
+
+    def _home(self, unit: str) -> bool:
+        if self._overview:
+            return unit in self._overview.home
+        files: dict[str, bytes] = {}
+        for folder, folders, names in os.walk(self.checkout.root / unit):
+            paths = [Path(folder, name) for name in (*folders, *names)]
+            if any(path.is_symlink() for path in paths):
+                return False
+            files |= {str(path): path.read_bytes() for path in paths if path.is_file() and path.name.endswith(_TEXTS)}
+        return unit.startswith("overlays/") and stays_home(files)
 
     def _folder(self, folder: str, reach: Reach, above: tuple[str, ...]) -> None:
         if folder in above:
@@ -148,6 +197,7 @@ class Graph:
         for name in ("generators", "transformers", "validators", "configurations"):
             for entry in _list(content, name):
                 self._entry(folder, entry, reach, (*above, folder), path, "configuration")
+                self._plugin(folder, entry, reach, path)
         reach.layers.append(Layer(path, "kustomization"))
         self._patches(folder, path, content, reach)
         self._sources(folder, path, content, reach)
@@ -173,6 +223,30 @@ class Graph:
                     reach.layers.append(Layer(path, "patch", patch))
                 elif patch:
                     self._leaf(folder, patch, reach, path, name, None)
+
+    def _plugin(self, folder: str, entry: object, reach: Reach, source: str) -> None:
+        """The files that a generator's or transformer's own configuration names."""
+        if not isinstance(entry, str):
+            return
+        file = posixpath.normpath(posixpath.join(folder, entry))
+        try:
+            text = entry if "\n" in entry else (self.checkout.root / file).read_bytes()
+            waiting: list[object] = list(yamlfile.parse_all(text, file))
+        except (InputError, OSError):
+            return
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, list):
+                waiting += item
+            elif isinstance(item, dict):
+                for key, value in item.items():
+                    named = value if isinstance(value, list) else [value]
+                    if key in ("path", "paths", "files", "envs", "env"):
+                        for each in named:
+                            if isinstance(each, str) and "\n" not in each and not each.startswith("/"):
+                                self._leaf(folder, each.partition("=")[2] or each, reach, source, "configuration", None)
+                    else:
+                        waiting += named
 
     def _sources(self, folder: str, path: str, content: dict[str, Any], reach: Reach) -> None:
         openapi = content.get("openapi")
@@ -233,11 +307,16 @@ class Graph:
 
     def _leaves(self, path: str, reach: Reach, source: str, entry: str) -> bool:
         """Whether a path leads out of the repository, itself or by a symlink on its way."""
-        root = self.checkout.root.resolve()
-        if path.startswith(("/", "..")) or not (root / path).resolve().is_relative_to(root):
+        if path.startswith(("/", "..")) or not f"{self._where(path)}/".startswith(f"{self._root}/"):
             reach.outside.append((source, entry))
             return True
         return False
+
+    def _where(self, path: str) -> str:
+        """A path without its links; the bases' are asked for again and again."""
+        if path not in self._real:
+            self._real[path] = os.path.realpath(os.path.join(self._root, path))  # noqa: PTH118 - ten times as fast
+        return self._real[path]
 
     def _file(self, path: str, reach: Reach) -> None:
         reach.files.add(path)
@@ -245,23 +324,30 @@ class Graph:
             self._bombs[path] = yamlfile.bomb(self.checkout.root / path) if path.endswith((".yaml", ".yml")) else None
         if (line := self._bombs[path]) is not None:
             reach.bombs.append((path, line))
-        root = self.checkout.root.resolve()
-        real = (root / path).resolve()
-        if real != root / path and real.is_relative_to(root):
-            reach.files.add(str(real.relative_to(root)))
+        real = self._where(path)
+        if real != f"{self._root}/{path}" and real.startswith(f"{self._root}/"):
+            reach.files.add(real.removeprefix(f"{self._root}/"))
             # The links on the way may be pointed elsewhere.
             parts = path.split("/")
-            reach.files |= {
-                "/".join(parts[:n]) for n in range(1, len(parts)) if (root / "/".join(parts[:n])).is_symlink()
-            }
+            above = ["/".join(parts[:n]) for n in range(1, len(parts))]
+            reach.files |= {each for each in above if (self.checkout.root / each).is_symlink()}
 
     def _load(self, path: str) -> dict[str, Any] | str:
         if path not in self._read:
             try:
-                self._read[path] = yamlfile.read(self.checkout.root / path)
-            except InputError as error:
-                self._read[path] = str(error)
+                self._read[path] = _parsed((self.checkout.root / path).read_bytes())
+            except (InputError, OSError) as error:
+                self._read[path] = f"{path}: {error}"
         return self._read[path]
+
+
+@lru_cache(maxsize=4096)
+def _parsed(content: bytes) -> dict[str, Any]:
+    """A kustomization, read once for both revisions where it is the same. Never changed by anyone."""
+    documents = yamlfile.parse_all(content, "it")
+    if len(documents) != 1:
+        raise InputError(f"expected one YAML document, found {len(documents)}")
+    return documents[0]
 
 
 def kustomization(folder: Path) -> Path | None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from git import Repo
 from git.exc import BadName, GitError
 
+from gitops.command import run
 from gitops.errors import ExternalError, GitopsError, InputError
 from gitops.mainline import as_in_repository
 from gitops.paths import Checkout
+from gitops.source.graph import NAMES, RENDERER, Overview, stays_home
+from gitops.source.render import in_parallel
 
 WORKING_COPY = "the working copy"
 # A worktree is files alone: no hook of the user's runs, nothing is asked, large files stay pointers.
+# git does not add two worktrees at once.
+_LIST = threading.Lock()
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
 
 
@@ -26,6 +32,8 @@ class Change:
     """From `base` to `head`. `base` is None where nothing is compared: everything counts as changed.
 
     `files`: every path that differs, as the repository has it. `commits`: the range that `git log` understands.
+    A revision's folder has all files but those of overlays that the change cannot concern; `overviews` know of these
+    (of base and head; None where all files are there).
     """
 
     base: Checkout | None
@@ -34,6 +42,7 @@ class Change:
     head_name: str
     files: frozenset[str]
     commits: str | None
+    overviews: tuple[Overview | None, Overview | None] = (None, None)
 
 
 def open_repository(checkout: Checkout) -> Repo:
@@ -69,8 +78,10 @@ def default_base(repo: Repo) -> str:
 
 
 @contextmanager
-def compare(checkout: Checkout, base: str | None, head: str | None) -> Iterator[Change]:
+def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: Sequence[str] = ()) -> Iterator[Change]:
     """Lay both revisions side by side. `head` None: the working copy as it is, with what is not committed.
+
+    `for_all`: paths (beside the bases') whose change concerns every overlay; an empty one stands for any.
 
     What `base` has gained since the two parted is no part of the change: the common ancestor is compared.
 
@@ -90,12 +101,22 @@ def compare(checkout: Checkout, base: str | None, head: str | None) -> Iterator[
                 )
             raise InputError(f"{name} and {head or 'HEAD'} have no common ancestor: they are two histories")
         before = str(common[0].hexsha)
-        with _folder() as folder, _worktree(repo, before, folder / "base", checkout) as left:
-            if head is None:
-                yield Change(left, checkout, name, WORKING_COPY, _differs(repo, before, None), f"{before}..HEAD")
-                return
-            with _worktree(repo, ours, folder / "head", checkout) as right:
-                yield Change(left, right, name, head, _differs(repo, before, ours), f"{before}..{ours}")
+        files = _differs(repo, before, None if head is None else ours)
+        # Overlays that read base/ can be concerned by a change of it: then all must be there.
+        own = {"/".join(path.split("/")[:3]) for path in files if path.startswith("overlays/")}
+        narrow = None if any(path.startswith(("base/", RENDERER, *for_all)) for path in files) else own
+        sides = {"base": before} | ({} if head is None else {"head": ours})
+        with _folder() as folder, ExitStack() as stack:
+
+            def enter(at: tuple[str, str]) -> _Tree:
+                return stack.enter_context(_worktree(repo, at[1], folder / at[0], checkout, narrow))
+
+            left, *rest = in_parallel(enter, sides.items())
+            right = rest[0] if rest else _Tree(checkout, None)
+            overviews = (left.overview, right.overview)
+            yield Change(
+                left.checkout, right.checkout, name, head or WORKING_COPY, files, f"{before}..{ours}", overviews
+            )
 
 
 @contextmanager
@@ -106,8 +127,8 @@ def whole(checkout: Checkout, head: str | None) -> Iterator[Change]:
             yield Change(None, checkout, "nothing", WORKING_COPY, frozenset(), None)
             return
         sha = resolve(repo, head)
-        with _folder() as folder, _worktree(repo, sha, folder / "head", checkout) as tree:
-            yield Change(None, tree, "nothing", head, frozenset(), None)
+        with _folder() as folder, _worktree(repo, sha, folder / "head", checkout, None) as tree:
+            yield Change(None, tree.checkout, "nothing", head, frozenset(), None)
 
 
 @contextmanager
@@ -120,25 +141,74 @@ def _folder() -> Iterator[Path]:
             raise as_in_repository(as_in_repository(error, Path(folder) / "head"), Path(folder) / "base") from None
 
 
+@dataclass(frozen=True)
+class _Tree:
+    """The files of one revision; the overview of its overlays where not all are there."""
+
+    checkout: Checkout
+    overview: Overview | None
+
+
 @contextmanager
-def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout) -> Iterator[Checkout]:
+def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: set[str] | None) -> Iterator[_Tree]:
+    """`narrow`: of overlays/ only these folders are needed, unless one of the others may read elsewhere; None: all."""
+    overview = _overview(repo, sha) if narrow is not None else None
+    if overview and set(overview.units) - overview.home:
+        overview = None
     try:
-        # Entries of runs that were killed, whose folders are gone.
-        repo.git.worktree("prune")
-        with repo.git.custom_environment(**_QUIET):
-            repo.git.execute(
-                ["git", "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--force", str(folder), sha],
-                kill_after_timeout=300,
-            )
+        with _LIST:
+            # Entries of runs that were killed, whose folders are gone.
+            repo.git.worktree("prune")
+            repo.git.worktree("add", "--detach", "--force", "--no-checkout", str(folder), sha)
+        options = ["-c", "core.hooksPath=/dev/null"]
+        if overview:
+            top = [f"/{name}" for name in repo.git.ls_tree("--name-only", sha).splitlines() if name != "overlays"]
+            listed = Path(repo.git.execute(["git", "-C", str(folder), "rev-parse", "--absolute-git-dir"])) / "info"
+            listed.mkdir(exist_ok=True)
+            patterns = [*top, *(f"/{path}/" for path in sorted(narrow or ()))]
+            (listed / "sparse-checkout").write_text("".join(f"{pattern}\n" for pattern in patterns))
+            options += ["-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false"]
+        run(["git", "-C", folder, *options, "read-tree", "-mu", "HEAD"], timeout=300, env=_QUIET)
     except GitError as error:
         raise ExternalError(f"git worktree of {sha[:12]}: {_reason(error)}") from None
     try:
         if not (folder / ".tools").exists():
             (folder / ".tools").symlink_to(checkout.tools)
-        yield Checkout(folder)
+        yield _Tree(Checkout(folder), overview)
     finally:
         with suppress(GitError):
             repo.git.worktree("remove", "--force", str(folder))
+
+
+def _overview(repo: Repo, sha: str) -> Overview:
+    """Read from git's objects, as writing thousands of files takes longer than all else."""
+    files: dict[str, dict[str, str]] = {}
+    links: set[str] = set()
+    for line in _paths(repo, ["ls-tree", "-r", "-z", sha, "overlays/"]):
+        about, _, path = line.partition("\t")
+        mode, _, oid = about.split(" ")
+        unit = "/".join(path.split("/")[:3])
+        if mode == "120000":
+            links.add(unit)
+        elif path.count("/") > 2 and path.endswith((".yaml", ".yml", "Kustomization")):
+            files.setdefault(unit, {})[path] = oid
+    units = {unit for unit, own in files.items() if any(f"{unit}/{name}" in own for name in NAMES)}
+    units = {unit for unit in units if "/." not in unit}
+    contents = _contents(repo, [oid for unit in units for oid in files[unit].values()])
+    known = {unit: {path: contents[oid] for path, oid in files[unit].items()} for unit in units}
+    home = {unit for unit in units - links if stays_home(known[unit])}
+    return Overview(tuple(sorted(units)), frozenset(home))
+
+
+def _contents(repo: Repo, oids: list[str]) -> dict[str, bytes]:
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    out, at, found = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked), 0, {}
+    while at < len(out):
+        end = out.index(b"\n", at)
+        oid, _, size = out[at:end].decode().split(" ")
+        found[oid] = out[end + 1 : end + 1 + int(size)]
+        at = end + int(size) + 2
+    return found
 
 
 def _differs(repo: Repo, before: str, after: str | None) -> frozenset[str]:

@@ -15,14 +15,16 @@ import pytest
 from git import Repo
 
 from gitops.check import apis, exceptions
-from gitops.check.findings import RULES, Finding
+from gitops.check.findings import RULES, Finding, Unit, in_order
+from gitops.check.schema import Schemas
 from gitops.cluster import Cluster
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab, find_labs
 from gitops.paths import Checkout
-from gitops.source.places import Place
+from gitops.source.graph import Reach
+from gitops.source.places import Place, Places
 from tests import catalogue, lifecycle
-from tests.conftest import GITOPS, clone, commit_all, gitops
+from tests.conftest import GITOPS, ROOT, clone, commit_all, gitops
 
 pytestmark = pytest.mark.bots
 
@@ -260,9 +262,25 @@ def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(world: catalogue.Wor
     assert served & removed == set()
 
 
-def test_findings_are_each_told_once() -> None:
-    from gitops.check.findings import in_order
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((1, 19), []),
+        ((1, 20), ["api-warning"]),
+        ((1, 21), ["api-warning"]),
+        ((1, 23), ["api-warning"]),
+        ((1, 24), ["api-removed"]),
+        ((1, 36), ["api-removed"]),
+    ],
+)
+def test_an_api_is_told_of_one_version_before_it_goes(version: tuple[int, int], expected: list[str]) -> None:
+    checkout = Checkout(ROOT)
+    item = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}}
+    unit = Unit("overlays/a/prod", (item,), Places(checkout, "overlays/a/prod", Reach()))
+    assert [finding.rule for finding in apis.check(unit, Schemas(checkout), version)] == expected
 
+
+def test_findings_are_each_told_once() -> None:
     place = Place("base/web/deployment.yaml", 3)
     many = [Finding("policy", place, "x", "fix", f"overlays/{n}/prod") for n in range(50)]
     assert in_order([*many, Finding("pod", place, "its pods: x", "fix")]) == [many[0]]

@@ -45,6 +45,7 @@ def fields(app: ApplicationChange) -> dict[str, tuple[str | None, str | None]]:
     return {f"{item.kind}/{item.name} {f.path}": (f.old, f.new) for item in app.objects for f in item.fields}
 
 
+@pytest.mark.bots
 def test_a_bump_is_one_field_of_one_object(scratch: Checkout) -> None:
     edit(scratch, "overlays/mogle/prod/kustomization.yaml", "0f9952f112fbd28c", "aaaaaaaaaaaaaaaa")
     [app] = preview(scratch).applications
@@ -55,6 +56,7 @@ def test_a_bump_is_one_field_of_one_object(scratch: Checkout) -> None:
     assert "aaaaaaaaaaaaaaaa" in str(new)
 
 
+@pytest.mark.bots
 def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: Checkout) -> None:
     edit(scratch, "base/web/horizontalpodautoscaler.yaml", "minReplicas: 3", "minReplicas: 2")
     found = preview(scratch)
@@ -71,6 +73,7 @@ def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: C
     assert "CPU -0.15 cores, memory -384 MiB, about -6.46 USD a month" in str(text.delta(found))
 
 
+@pytest.mark.bots
 def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
     file = scratch.root / "overlays/mogle/prod/ingress.yaml"
     document = yaml.safe_load(file.read_text())
@@ -81,6 +84,7 @@ def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
     assert found.looked == 1
 
 
+@pytest.mark.bots
 def test_new_gone_and_broken_applications_are_said(scratch: Checkout) -> None:
     (scratch.root / "overlays/mogle/prod").rename(scratch.root / "overlays/mogle/live")
     edit(scratch, "overlays/mogle/live/kustomization.yaml", "namespace: mogle-prod", "namespace: mogle-live")
@@ -97,6 +101,7 @@ def test_new_gone_and_broken_applications_are_said(scratch: Checkout) -> None:
     assert {item.action for item in apps["mogle-live"].objects} == {"added"}
 
 
+@pytest.mark.bots
 def test_generated_names_are_recognised(scratch: Checkout) -> None:
     edit(scratch, "overlays/oauth-watch/prod/watch.py", '"""The dead', '"""A dead')
     [app] = preview(scratch).applications
@@ -107,6 +112,7 @@ def test_generated_names_are_recognised(scratch: Checkout) -> None:
     assert {item.action for item in app.objects} == {"changed"}
 
 
+@pytest.mark.bots
 def test_a_rotated_secret_is_seen_and_its_value_is_not(scratch: Checkout) -> None:
     folder = scratch.root / "overlays/mogle/prod"
     (folder / "sealedsecret-oauth-42-g1.yaml").rename(folder / "sealedsecret-oauth-42-g2.yaml")
@@ -334,6 +340,7 @@ def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
     assert "pre" in parser.seen
 
 
+@pytest.mark.bots
 def test_colours_are_for_a_terminal_alone(scratch: Checkout) -> None:
     edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
     done = gitops(scratch, "preview", "--base", "HEAD")
@@ -343,6 +350,7 @@ def test_colours_are_for_a_terminal_alone(scratch: Checkout) -> None:
     assert "+ spec.rules[host=web.mogle.example.com]" in done.out
 
 
+@pytest.mark.bots
 def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
     edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
     done = gitops(scratch, "preview", "--base", "HEAD", "--output", "json", "--write", str(tmp_path / "out"))
@@ -353,6 +361,7 @@ def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
         assert "removes host www.mogle.example.com" in file.read_text()
 
 
+@pytest.mark.bots
 def test_an_application_that_does_not_render_fails_the_command(scratch: Checkout) -> None:
     edit(scratch, "overlays/mogle/prod/kustomization.yaml", "  - oauth-42.yaml", "  - nothing.yaml")
     done = gitops(scratch, "preview", "--base", "HEAD")
@@ -380,6 +389,7 @@ def at(github: GitHub, count: int) -> Preview:
     return large(count).model_copy(update={"head_sha": github.head("student/fix")})
 
 
+@pytest.mark.bots
 def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
     person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
     assert comment.post(hub(pull), at(pull, 2), number=None) == ("written", 1)
@@ -394,6 +404,7 @@ def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
     assert list(pull.pulls[1].notes) == [person]
 
 
+@pytest.mark.bots
 def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
     old = at(pull, 2)
     pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
@@ -403,6 +414,7 @@ def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
     assert pull.pulls[1].comments == []
 
 
+@pytest.mark.bots
 @pytest.mark.parametrize(
     "content",
     [
@@ -423,6 +435,7 @@ def test_a_strangers_file_is_refused_with_one_message(tmp_path: Path, content: s
     assert "expected what gitops preview --output json prints" in done.err
 
 
+@pytest.mark.bots
 def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -> None:
     (tmp_path / "preview.json").write_text(large(1).model_dump_json())
     done = gitops(scratch, "preview", "comment", str(tmp_path / "preview.json"))
@@ -431,6 +444,7 @@ def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -
     assert gitops(scratch, "preview", "comment", str(tmp_path / "none.json")).code == 2
 
 
+@pytest.mark.bots
 def test_a_commit_without_a_change_of_any_application_says_so(scratch: Checkout) -> None:
     (scratch.root / "README.md").write_text("words\n")
     commit_all(scratch)

@@ -22,6 +22,7 @@ CHECKOUT = Checkout(ROOT)
 UNITS = Graph(CHECKOUT).units
 
 
+@pytest.mark.bots
 @pytest.mark.parametrize("unit", UNITS)
 def test_an_overlay_is_made_of_its_reach_and_nothing_else(unit: str, tmp_path: Path) -> None:
     reach = Graph(CHECKOUT).reach(unit)
@@ -34,6 +35,7 @@ def test_an_overlay_is_made_of_its_reach_and_nothing_else(unit: str, tmp_path: P
     assert alone == whole
 
 
+@pytest.mark.bots
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.startswith("overlays/")])
 def test_every_file_of_an_overlays_reach_is_needed(unit: str, tmp_path: Path) -> None:
     files = Graph(CHECKOUT).reach(unit).files
@@ -140,6 +142,7 @@ def status(checkout: Checkout) -> str:
         return f"{repo.git.status('--porcelain')}\n{repo.head.reference}\n{index!r}\n{repo.git.stash('list')}"
 
 
+@pytest.mark.bots
 def test_two_revisions_are_compared_without_touching_the_working_copy(scratch: Checkout) -> None:
     base = Repo(scratch.root).head.commit.hexsha
     (scratch.root / "overlays/mogle/prod/ingress.yaml").write_text("changed: true\n")
@@ -167,6 +170,7 @@ def test_two_revisions_are_compared_without_touching_the_working_copy(scratch: C
         assert len(repo.git.worktree("list").splitlines()) == 1
 
 
+@pytest.mark.bots
 def test_what_main_gained_meanwhile_is_no_part_of_a_change(scratch: Checkout) -> None:
     with Repo(scratch.root) as repo:
         fork = repo.head.commit
@@ -180,6 +184,7 @@ def test_what_main_gained_meanwhile_is_no_part_of_a_change(scratch: Checkout) ->
         assert change.files == {"ours.txt"}
 
 
+@pytest.mark.bots
 def test_bad_revisions_are_named(scratch: Checkout, tmp_path: Path) -> None:
     for bad in ("nope", "--all", "HEAD:README.md", ""):
         with (
@@ -209,6 +214,7 @@ def test_bad_revisions_are_named(scratch: Checkout, tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.bots
 def test_a_shallow_clone_says_what_to_do(scratch: Checkout, tmp_path: Path) -> None:
     with Repo(scratch.root) as repo:
         fork = repo.head.commit
@@ -341,6 +347,7 @@ def test_a_secrets_name_is_found_where_it_is_written_once() -> None:
     assert place(unit, "Deployment", "web", *path) == "overlays/mogle/prod/oauth-42.yaml: secret: mogle-oauth-42-g1"
 
 
+@pytest.mark.bots
 def test_only_what_surely_stays_home_is_not_looked_into(scratch: Checkout) -> None:
     """The quick answer for a change of overlays alone is the long one's."""
     changed = {"overlays/mogle/staging/ingress.yaml"}
@@ -361,6 +368,7 @@ def test_only_what_surely_stays_home_is_not_looked_into(scratch: Checkout) -> No
     assert Graph(scratch).affected(changed) == ["overlays/mogle/staging"]
 
 
+@pytest.mark.bots
 def test_what_is_not_laid_out_is_known_from_git(scratch: Checkout) -> None:
     (scratch.root / "overlays/mogle/prod/ingress.yaml").write_text("a: b\n")
     commit_all(scratch)
@@ -377,6 +385,7 @@ def test_what_is_not_laid_out_is_known_from_git(scratch: Checkout) -> None:
         assert (change.head.root / "overlays/benefit/prod/ingress.yaml").exists()
 
 
+@pytest.mark.bots
 def test_a_link_in_overlays_brings_all_files(scratch: Checkout) -> None:
     (scratch.root / "overlays/mogle/prod/other").symlink_to("../staging")
     add = scratch.root / "overlays/mogle/prod/kustomization.yaml"

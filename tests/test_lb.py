@@ -173,6 +173,7 @@ def test_an_ingress_of_another_class_is_not_its_own() -> None:
     assert rules(other) == []
 
 
+@pytest.mark.bots
 def test_the_routing_table_is_drawn() -> None:
     done = gitops(CHECKOUT, "lb", "show")
     assert done.code == 0, done.err
@@ -189,6 +190,7 @@ def test_the_routing_table_is_drawn() -> None:
     assert gitops(CHECKOUT, "lb", "show", "--cluster", "lab").code == 0
 
 
+@pytest.mark.bots
 def test_who_answers_is_said_with_the_line_that_says_so() -> None:
     done = gitops(CHECKOUT, "lb", "route", "API.mogle.example.com", "/v1/users")
     assert done.code == 0, done.err
@@ -207,6 +209,7 @@ def test_who_answers_is_said_with_the_line_that_says_so() -> None:
         assert message in done.err
 
 
+@pytest.mark.bots
 def test_a_faulty_table_is_drawn_and_fails(scratch: Checkout) -> None:
     file = scratch.root / "overlays/mogle/prod/ingress.yaml"
     file.write_text(file.read_text().replace("www.mogle.example.com", "benefit.example.org"))

@@ -22,17 +22,18 @@ def table() -> dict[str, dict[str, str]]:
 
 
 def check(unit: Unit, schemas: Schemas, version: tuple[int, int]) -> Iterator[Finding]:
-    """What is removed in `version` of Kubernetes or the one after it, deprecated in `version`, or known to nobody."""
+    """What is removed or deprecated in `version` of Kubernetes or the one after it, or known to nobody."""
+    following = (version[0], version[1] + 1)
     for item in unit.objects:
         api, kind = str(item.get("apiVersion", "")), str(item.get("kind", ""))
         life: dict[str, Any] = table().get(f"{api} {kind}", {})
         use = f"use {life['use']}" if "use" in life else "see the deprecation guide of Kubernetes"
-        if "removed" in life and _number(life["removed"]) <= (version[0], version[1] + 1):
+        if "removed" in life and _number(life["removed"]) <= following:
             what = (
                 f"{api} is not served from Kubernetes {life['removed']} on; the cluster has {version[0]}.{version[1]}"
             )
             yield unit.finding("api-removed", item, ("apiVersion",), what, use)
-        elif "deprecated" in life and _number(life["deprecated"]) <= version:
+        elif "deprecated" in life and _number(life["deprecated"]) <= following:
             yield unit.finding(
                 "api-warning", item, ("apiVersion",), f"{api} is deprecated since Kubernetes {life['deprecated']}", use
             )

@@ -42,7 +42,7 @@ class _Lazy(click.Group):
 def cli() -> None:
     """The platform's one command.
 
-    Exit codes: 0 done; 1 the answer is no (something is dead or not Healthy); 2 bad input;
+    Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
     3 this machine lacks something; 4 a program or service that was called failed; 130 interrupted.
     """
 

@@ -274,7 +274,7 @@ def _quota(
                         "quota-room",
                         item,
                         path,
-                        f"{pods} pods need {what} {needed:g}; the quota gives {hard[what]}",
+                        f"needs {needed:g} {what} at its largest scale and a surge; the quota gives {hard[what]}",
                         "ask for less, or scale to fewer",
                     )
 

@@ -110,13 +110,13 @@ def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[
         found += problems
         if not problems:
             good.append(unit)
+    there = set(base.units) if base else set()
+    known = [unit for unit in good if unit in there]
     rendered = dict(zip(good, in_parallel(lambda unit: build(checkout, graph.checkout.root, unit), good), strict=True))
-    known = [unit for unit in good if base and unit in set(base.units)]
-    before = (
-        dict(zip(known, in_parallel(lambda unit: build(checkout, base.checkout.root, unit), known), strict=True))
-        if base
-        else {}
-    )
+    before: dict[str, Rendered] = {}
+    if base:
+        old = in_parallel(lambda unit: build(checkout, base.checkout.root, unit), known)
+        before = dict(zip(known, old, strict=True))
     units: dict[str, Unit] = {}
     for unit, result in rendered.items():
         if result.error is None:

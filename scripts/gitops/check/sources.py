@@ -23,22 +23,12 @@ _FIELD = re.compile(r"struct field Kustomization\.([\w.]+)")
 def sources(graph: Graph, unit: str) -> Iterator[Finding]:
     """What is wrong with an overlay's files before anything is rendered."""
     reach = graph.reach(unit)
-    for source, entry in reach.remote:
-        yield Finding(
-            "remote-base",
-            _line(graph, source, entry),
-            f"refers to {entry}, which is not in this repository",
-            "copy what you need into base/",
-            unit,
-        )
-    for source, entry in reach.outside:
-        yield Finding(
-            "outside",
-            _line(graph, source, entry),
-            f"{entry} leads out of the repository",
-            "copy the file into the overlay",
-            unit,
-        )
+    for rule, entries, what, fix in (
+        ("remote-base", reach.remote, "which is not in this repository", "copy what you need into base/"),
+        ("outside", reach.outside, "which leads out of the repository", "copy the file into the overlay"),
+    ):
+        for source, entry in entries:
+            yield Finding(rule, _line(graph, source, entry), f"refers to {entry}, {what}", fix, unit)
     for file, line in reach.bombs:
         what = "its aliases stand for more than a million values"
         yield Finding("render", Place(file, line), what, "write out what is meant", unit)
@@ -46,19 +36,12 @@ def sources(graph: Graph, unit: str) -> Iterator[Finding]:
     if modules.is_file():
         text = read_text(modules)
         paths = [line.partition("=")[2].strip() for line in text.splitlines() if line.strip().startswith("path")]
+        read = reach.files | reach.folders
         for path in paths:
-            if (
-                any(file.startswith(f"{path}/") for file in reach.files | reach.folders)
-                or path in reach.folders | reach.files
-            ):
+            if any(f"{each}/".startswith(f"{path}/") for each in read):
                 source = next(layer.file for layer in reversed(reach.layers) if layer.role == "kustomization")
-                yield Finding(
-                    "submodule",
-                    _line(graph, source, path.rpartition("/")[2]),
-                    f"reads {path}, a submodule",
-                    "copy what you need into base/",
-                    unit,
-                )
+                place = _line(graph, source, path.rpartition("/")[2])
+                yield Finding("submodule", place, f"reads {path}, a submodule", "copy what you need into base/", unit)
 
 
 def _line(graph: Graph, source: str, text: str) -> Place:

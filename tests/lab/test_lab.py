@@ -103,7 +103,8 @@ def test_a_push_is_synced_and_healthy_within_seconds(running: Running) -> None:
 def test_a_manual_change_is_healed(running: Running) -> None:
     path = "/apis/apps/v1/namespaces/mogle-staging/deployments/web"
     image = running.cluster.get(path)["spec"]["template"]["spec"]["containers"][0]["image"]
-    container = {"name": "app", "image": "example.com/by-hand:1"}
+    # One that the policies take; what they refuse nobody can do by hand either.
+    container = {"name": "app", "image": f"ghcr.io/example/by-hand:1@sha256:{'b' * 64}"}
     running.cluster.patch(path, {"spec": {"template": {"spec": {"containers": [container]}}}}, kind="strategic")
     until("healed", lambda: running.cluster.get(path)["spec"]["template"]["spec"]["containers"][0]["image"] == image)
     running.wait("mogle-staging")

@@ -6,15 +6,17 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gitops.check import report as reports
-from gitops.check.findings import Finding
 from gitops.errors import NotHealthyError
 from gitops.output import summarise, write
 from gitops.paths import Checkout
 from gitops.progress import Progress
+
+if TYPE_CHECKING:
+    from gitops.check.findings import Finding
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
@@ -28,7 +30,7 @@ base_option = click.option("--base", metavar="REVISION", help="What to compare w
 @click.option("--all", "everything", is_flag=True, help="Every overlay and cluster, not only what the change concerns.")
 @click.option("--offline", is_flag=True, help="The quick path: no API server, so no dry run and no policies.")
 @click.option("--lab", metavar="NAME", help="Ask this lab's API server, started if need be and left running.")
-@click.option("--write-baseline", is_flag=True, help=f"Make what is found now the known findings ({reports.BASELINE}).")
+@click.option("--write-baseline", is_flag=True, help="Make what is found now the known findings (baseline.yaml).")
 @click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write the findings for GitHub as well.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(
@@ -52,6 +54,7 @@ def check(
         err=True,
     )
     # After the first line: these take a moment to load.
+    from gitops.check import report as reports
     from gitops.check import run as runs
     from gitops.source import revision
     from gitops.tools.build import ensure

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gitops.check.findings import Finding, Unit, label, name
 from gitops.cluster import Object
 from gitops.source.graph import Graph, kustomization
-from gitops.source.places import Place
+from gitops.source.places import Place, line_of, read_text
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
@@ -155,7 +155,8 @@ def paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
                 (layer.file for layer in reach.layers if layer.role == "kustomization" and layer.file.startswith(unit)),
                 path,
             )
-            line = _line(graph, source, posixpath.basename(posixpath.dirname(path)), posixpath.basename(path))
+            text, (above, file) = read_text(graph.checkout.root / source), posixpath.split(path)
+            line = line_of(text, file) or line_of(text, posixpath.basename(above)) or 1
             yield Finding(
                 "manifest-paths",
                 Place(source, line),
@@ -163,15 +164,6 @@ def paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
                 f"move it into {unit} or base/",
                 unit,
             )
-
-
-def _line(graph: Graph, source: str, folder: str, file: str) -> int:
-    lines = (graph.checkout.root / source).read_text(errors="replace").splitlines()
-    for wanted in (file, folder):
-        for number, line in enumerate(lines, 1):
-            if wanted and wanted in line:
-                return number
-    return 1
 
 
 def cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:

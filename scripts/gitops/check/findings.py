@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitops.cluster import Object
+from gitops.source.graph import Graph
 from gitops.source.places import Path, Place, Places
+from gitops.source.render import Rendered
 
 Severity = Literal["error", "warning"]
 
@@ -130,6 +132,12 @@ class Unit:
     objects: tuple[Object, ...]
     places: Places
     partial: bool = False
+
+    @classmethod
+    def of(cls, graph: Graph, rendered: Rendered) -> Unit:
+        """A rendered folder. Raises InputError where kustomize printed what is no object."""
+        places = Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
+        return cls(rendered.unit, tuple(rendered.objects()), places)
 
     def finding(self, rule: str, item: Object, path: Path, what: str, fix: str) -> Finding:
         """A finding about a field of one of its objects."""

@@ -12,7 +12,7 @@ from gitops.check.findings import Finding
 from gitops.command import run
 from gitops.paths import Checkout
 from gitops.source.places import Place
-from gitops.source.revision import WORKING_COPY, Change
+from gitops.source.revision import WORKING_COPY, Change, paths
 
 _SECONDS = 300.0
 _FIX = "replace it where it was issued, then take it out; a false alarm goes into .gitleaks.toml with its reason"
@@ -49,10 +49,8 @@ def check(checkout: Checkout, change: Change) -> Iterator[Finding]:
 
 
 def _all(change: Change) -> list[str]:
-    words: list[str | Path] = ["git", "-C", change.head.root, "ls-files", "-z"]
-    if change.head_name == WORKING_COPY:
-        words += ["--cached", "--others", "--exclude-standard"]
-    return [part.decode(errors="surrogateescape") for part in run(words, timeout=60).split(b"\0") if part]
+    more = ("--cached", "--others", "--exclude-standard") if change.head_name == WORKING_COPY else ()
+    return paths(change.head.root, "ls-files", "-z", *more)
 
 
 def _run(argv: list[str | Path], root: Path) -> Iterator[Finding]:

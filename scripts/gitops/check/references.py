@@ -10,7 +10,7 @@ from gitops.check.findings import Finding, Unit, name
 from gitops.check.pods import Template, template
 from gitops.check.quantity import number
 from gitops.cluster import Object
-from gitops.source.places import Path
+from gitops.source.places import Path, value_at
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
 # Kubernetes puts it into every namespace.
@@ -147,13 +147,7 @@ def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
             continue
         chosen = [each for each in templates if selector.items() <= each.labels.items()]
         if not chosen:
-            yield unit.finding(
-                "service-selector",
-                item,
-                ("spec", "selector", *_odd(selector, templates)),
-                f"selects {_text(selector)}, which no pod of this overlay has",
-                f"the pods have: {'; '.join(_text(each.labels) for each in templates) or 'none'}",
-            )
+            yield _selects_nothing(unit, "service-selector", item, ("spec", "selector"), templates)
             continue
         ports = {key for each in chosen for key in each.ports()}
         for n, port in enumerate(spec.get("ports") or []):
@@ -230,13 +224,7 @@ def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     for item in unit.kind("PodDisruptionBudget"):
         selector = (item["spec"].get("selector") or {}).get("matchLabels") or {}
         if selector and not any(selector.items() <= each.labels.items() for each in templates):
-            yield unit.finding(
-                "pdb-selector",
-                item,
-                ("spec", "selector", "matchLabels", *_odd(selector, templates)),
-                f"selects {_text(selector)}, which no pod of this overlay has",
-                f"the pods have: {'; '.join(_text(each.labels) for each in templates) or 'none'}",
-            )
+            yield _selects_nothing(unit, "pdb-selector", item, ("spec", "selector", "matchLabels"), templates)
     yield from _quota(unit, workloads, most)
 
 
@@ -283,13 +271,8 @@ def _network(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     for item in unit.kind("NetworkPolicy"):
         wanted = (item["spec"].get("podSelector") or {}).get("matchLabels") or {}
         if wanted and not any(wanted.items() <= each.labels.items() for each in templates):
-            yield unit.finding(
-                "network-policy-selector",
-                item,
-                ("spec", "podSelector", "matchLabels", *_odd(wanted, templates)),
-                f"selects {_text(wanted)}, which no pod of this overlay has",
-                f"the pods have: {'; '.join(_text(each.labels) for each in templates) or 'none'}",
-            )
+            at = ("spec", "podSelector", "matchLabels")
+            yield _selects_nothing(unit, "network-policy-selector", item, at, templates)
 
 
 def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set[str]]) -> Iterator[Finding]:
@@ -318,6 +301,15 @@ def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set
                     else:
                         continue
                     yield unit.finding("internal-address", each.item, at, what, fix)
+
+
+def _selects_nothing(
+    unit: Unit, rule: str, item: Object, path: tuple[str, ...], templates: Sequence[Template]
+) -> Finding:
+    selector = value_at(item, path)
+    what = f"selects {_text(selector)}, which no pod of this overlay has"
+    fix = f"the pods have: {'; '.join(_text(each.labels) for each in templates) or 'none'}"
+    return unit.finding(rule, item, (*path, *_odd(selector, templates)), what, fix)
 
 
 def _odd(selector: Mapping[str, Any], templates: Sequence[Template]) -> tuple[str, ...]:

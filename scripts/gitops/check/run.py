@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 from gitops import yamlfile
@@ -18,33 +18,29 @@ from gitops.lb import check as lb_check
 from gitops.lb import model as lb
 from gitops.paths import Checkout
 from gitops.progress import Progress
-from gitops.source.graph import Graph
-from gitops.source.places import Places
+from gitops.source.graph import CLUSTER, Graph
 from gitops.source.render import Rendered, build, differing, in_parallel
 from gitops.source.revision import Change
 
 # What every overlay is held against: a change here concerns all of them.
 FOR_ALL = ("apps/", "clusters/", "policies/", ".github/teams.yaml", "scripts/gitops/check/", "scripts/gitops/lb/")
-# The cluster whose Argo CD, policies and load balancer the overlays meet; the lab's is made from the same.
-CLUSTER = "clusters/seoul"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
     """What was looked at, and what was found."""
 
-    units: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    excepted: list[Finding] = field(default_factory=list)
+    units: list[str]
+    findings: list[Finding]
+    excepted: list[Finding]
 
 
 @dataclass
 class _Scope:
-    """The units of a change: `checked` are held against the rules, the others are only known."""
+    """The units that are held against the rules, as they are rendered on both sides."""
 
     graph: Graph
     base: Graph | None
-    checked: list[str]
     units: dict[str, Unit]
     before: dict[str, Rendered]
     after: dict[str, Rendered]
@@ -74,7 +70,6 @@ def run(
     Raises InputError where the change cannot be read at all, MachineError and ExternalError where a tool fails.
     """
     graph, base, checked = affected(change, everything=everything)
-    report = Report(units=checked)
     with ExitStack() as stack:
         boot: Future[server.Server] | None = None
         if not offline and checked:
@@ -96,10 +91,11 @@ def run(
         if boot:
             with progress.step("the API server's answer"):
                 found += _online(boot.result(), scope, platform, policies)
-    kept = [finding for finding in found if not any(each.covers(finding) for each in allowed)]
-    report.findings = in_order(kept)
-    report.excepted = in_order(finding for finding in found if finding not in kept)
-    return report
+    kept: list[Finding] = []
+    excepted: list[Finding] = []
+    for finding in found:
+        (excepted if any(each.covers(finding) for each in allowed) else kept).append(finding)
+    return Report(checked, in_order(kept), in_order(excepted))
 
 
 def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str]) -> tuple[_Scope, list[Finding]]:
@@ -121,7 +117,7 @@ def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[
     for unit, result in rendered.items():
         if result.error is None:
             try:
-                units[unit] = as_unit(graph, result)
+                units[unit] = Unit.of(graph, result)
                 continue
             except InputError as error:
                 result = Rendered(unit, error=str(error))
@@ -135,7 +131,7 @@ def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[
                 unit,
             )
         )
-    return _Scope(graph, base, checked, units, before, rendered), found
+    return _Scope(graph, base, units, before, rendered), found
 
 
 def _platform(checkout: Checkout, scope: _Scope) -> Unit:
@@ -145,7 +141,7 @@ def _platform(checkout: Checkout, scope: _Scope) -> Unit:
     rendered = build(checkout, scope.graph.checkout.root, CLUSTER)
     if rendered.error:
         raise InputError(f"{CLUSTER}: does not render: {sources.one_line(rendered.error)}")
-    return as_unit(scope.graph, rendered)
+    return Unit.of(scope.graph, rendered)
 
 
 def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int, int]:
@@ -210,17 +206,10 @@ def _load_balancer(checkout: Checkout, scope: _Scope, platform: Platform) -> lis
         return []
     missing = [unit for unit in scope.graph.units if unit.startswith("overlays/") and unit not in scope.after]
     rendered = in_parallel(lambda unit: build(checkout, scope.graph.checkout.root, unit), missing)
-    others = [as_unit(scope.graph, each) for each in rendered if each.error is None]
+    others = [Unit.of(scope.graph, each) for each in rendered if each.error is None]
     units = sorted([*(unit for unit in scope.units.values() if unit.is_overlay), *others], key=lambda unit: unit.name)
     certificates, found = lb.read_certificates(platform.unit)
     return found + list(lb_check.check(lb.merge(units, certificates), units))
-
-
-def as_unit(graph: Graph, rendered: Rendered) -> Unit:
-    """A rendered folder with the places of its fields. Raises InputError where kustomize printed what is no object."""
-    return Unit(
-        rendered.unit, tuple(rendered.objects()), Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
-    )
 
 
 def _online(api: server.Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:

@@ -28,7 +28,7 @@ class Schemas:
 
     def __init__(self, checkout: Checkout) -> None:
         self._built_in = checkout.tools / "share/kubernetes/api/openapi-spec/v3"
-        self._definitions = definition_files(checkout)
+        self._definitions = definitions(checkout)
         self._made: dict[tuple[str, str], Any] = {}
 
     def validator(self, api_version: str, kind: str) -> Any:  # noqa: ANN401 - the library's classes are its own business
@@ -57,7 +57,7 @@ class Schemas:
 
     def _custom(self, api_version: str, kind: str) -> Object | None:
         group, _, version = api_version.rpartition("/")
-        for spec in self._custom_specs:
+        for spec in (item["spec"] for item in self._definitions):
             if spec["group"] == group and spec["names"]["kind"] == kind:
                 for each in spec["versions"]:
                     if each["name"] == version and each.get("served"):
@@ -65,19 +65,16 @@ class Schemas:
                         return found
         return None
 
-    @property
-    def _custom_specs(self) -> list[Object]:
-        return [item["spec"] for file in self._definitions for item in _definition(file)]
 
-
-def definition_files(checkout: Checkout) -> list[Path]:
+def definitions(checkout: Checkout) -> list[Object]:
     """Every custom resource definition of what the platform runs."""
     share = checkout.tools / "share"
-    return [
+    files = [
         *sorted((share / "argocd/manifests/crds").glob("*-crd.yaml")),
         *sorted((share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml")),
         *sorted(OWN.glob("*.yaml")),
     ]
+    return [item for file in files for item in _definition(file)]
 
 
 @cache

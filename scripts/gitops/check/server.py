@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from urllib.parse import quote
 
-from gitops import yamlfile
 from gitops.check.findings import Finding, Unit, name
 from gitops.check.pods import Template, template
 from gitops.check.quantity import is_quantity
-from gitops.check.schema import definition_files
+from gitops.check.schema import definitions
 from gitops.cluster import Cluster, ClusterError, Object
 from gitops.errors import ExternalError
 from gitops.lab import lab as labs
@@ -66,17 +65,13 @@ class Server:
 
     def prepare(self, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
-        definitions = [
-            item
-            for file in definition_files(self.checkout)
-            for item in yamlfile.parse_all(file.read_bytes(), str(file))
-        ]
+        crds = definitions(self.checkout)
         spaces = {"argocd": {}, "kube-system": {}, **namespaces}
         in_parallel(lambda at: self._namespace(at[0], at[1]), spaces.items())
-        if self._has([*definitions, *policies]):
+        if self._has([*crds, *policies]):
             return
-        in_parallel(self._apply, definitions)
-        for item in definitions:
+        in_parallel(self._apply, crds)
+        for item in crds:
             wait_established(self.cluster, item["metadata"]["name"])
         self._resources.clear()
         wanted = {(item["kind"], name(item)) for item in policies}
@@ -90,7 +85,7 @@ class Server:
         for item in policies:
             self._apply(item)
         self._wait_for_policies()
-        self._apply(self._memory([*definitions, *policies]))
+        self._apply(self._memory([*crds, *policies]))
 
     def _namespace(self, wanted: str, labels: Mapping[str, str]) -> None:
         space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": wanted, "labels": dict(labels)}}

@@ -11,7 +11,7 @@ from gitops import yamlfile
 from gitops.check.findings import Finding
 from gitops.errors import InputError
 from gitops.source.graph import Graph, kustomization
-from gitops.source.places import Place, read_text
+from gitops.source.places import Place, line_of, read_text
 
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs]
@@ -45,8 +45,7 @@ def sources(graph: Graph, unit: str) -> Iterator[Finding]:
 
 
 def _line(graph: Graph, source: str, text: str) -> Place:
-    lines = read_text(graph.checkout.root / source).splitlines()
-    return Place(source, next((number for number, line in enumerate(lines, 1) if text in line), 1))
+    return Place(source, line_of(read_text(graph.checkout.root / source), text) or 1)
 
 
 def where(graph: Graph, unit: str, error: str) -> Place:
@@ -74,12 +73,12 @@ def where(graph: Graph, unit: str, error: str) -> Place:
         kind, name = [each for each in match if each][:2]
         for file in ordered:
             text = read_text(checkout.root / file)
-            if re.search(rf"^kind: {kind}$", text, re.MULTILINE) and (found := _line_of(text, f"name: {name}")):
+            if re.search(rf"^kind: {kind}$", text, re.MULTILINE) and (found := line_of(text, f"name: {name}")):
                 return Place(file, found)
     for file in [fallback.file, *ordered]:
         text = read_text(checkout.root / file)
         for word in _quoted(error):
-            if found := _line_of(text, word):
+            if found := line_of(text, word):
                 return Place(file, found)
     return fallback
 
@@ -126,10 +125,6 @@ def _field_line(text: str, path: list[str]) -> int:
             break
         line, node = found[0].start_mark.line + 1, found[1]
     return line
-
-
-def _line_of(text: str, word: str) -> int | None:
-    return next((number for number, line in enumerate(text.splitlines(), 1) if word in line), None)
 
 
 def _quoted(text: str) -> list[str]:

@@ -14,7 +14,6 @@ from gitops.output import print_table
 from gitops.paths import Checkout
 from gitops.progress import Progress
 from gitops.source.graph import Graph
-from gitops.source.places import Places
 from gitops.source.render import build, in_parallel
 from gitops.tools.build import ensure
 
@@ -125,9 +124,7 @@ def _load(cluster: str) -> tuple[model.LoadBalancer, list[Unit]]:
     rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit), wanted)
     if broken := [f"{each.unit}: does not render: {each.error}" for each in rendered if each.error]:
         raise InputError("\n".join(broken))
-    units = [
-        Unit(each.unit, tuple(each.objects()), Places(checkout, each.unit, graph.reach(each.unit))) for each in rendered
-    ]
+    units = [Unit.of(graph, each) for each in rendered]
     platform = next(unit for unit in units if unit.name == name)
     overlays = [unit for unit in units if unit.is_overlay]
     certificates, _ = model.read_certificates(platform)

@@ -13,11 +13,10 @@ from gitops.preview import cost, diff
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
 from gitops.progress import Progress
-from gitops.source.graph import Graph
+from gitops.source.graph import CLUSTER, Graph
 from gitops.source.render import Rendered, build, differing, in_parallel
 from gitops.source.revision import WORKING_COPY, Change
 
-CLUSTER = "clusters/seoul"
 # What the requests of an Application are read from; where none of these changed they did not either.
 _SCALED = {"Deployment", "StatefulSet", "DaemonSet", "Rollout", "HorizontalPodAutoscaler"}
 

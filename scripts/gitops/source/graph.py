@@ -45,13 +45,16 @@ _PLAIN = {
 }
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"
+# The cluster whose Argo CD, policies, load balancer and prices the overlays meet; the lab's is made from the same.
+CLUSTER = "clusters/seoul"
 _BASE = re.compile(rb"(?<=[\s\"'=\[,])(?:\.\./)+base/[\w/-]+(?=[\s\"',\]])")
 # Their files may name further ones; what Helm reads nobody here knows.
 _PLUGINS = re.compile(rb"^(generators|transformers|validators|configurations|openapi)\b", re.MULTILINE)
 _HELM = re.compile(rb"^helm", re.MULTILINE)
 # A dot in other words, or two of them on two lines of one text.
 _HIDDEN = re.compile(rb"\\(x2e|u002e|U0000002e)|\.(\\\r?\n[ \t]*)+\.", re.IGNORECASE)
-_TEXTS = (".yaml", ".yml", "Kustomization")
+# What of an overlay kustomize reads as YAML.
+TEXTS = (".yaml", ".yml", "Kustomization")
 _REMOTE = re.compile(r"^(https?://|ssh://|git@|git::|file://|github\.com[/:]|[\w.-]+@[\w.-]+:)|[?&]ref=|//.+//")
 
 
@@ -156,7 +159,7 @@ class Graph:
         if any(path.startswith("base/") for path in changed):
             return [unit for unit in self.units if self.reach(unit).touched(changed)]
         # Who reads nothing but its own folder and base/ need not be understood.
-        own = {"/".join(path.split("/")[:3]) for path in changed}
+        own = {unit_of(path) for path in changed}
         return [
             unit for unit in self.units if (unit in own or not self._home(unit)) and self.reach(unit).touched(changed)
         ]
@@ -169,7 +172,7 @@ class Graph:
             paths = [Path(folder, name) for name in (*folders, *names)]
             if any(path.is_symlink() for path in paths):
                 return False
-            files |= {str(path): path.read_bytes() for path in paths if path.is_file() and path.name.endswith(_TEXTS)}
+            files |= {str(path): path.read_bytes() for path in paths if path.is_file() and path.name.endswith(TEXTS)}
         return unit.startswith("overlays/") and stays_home(files)
 
     def _folder(self, folder: str, reach: Reach, above: tuple[str, ...]) -> None:
@@ -348,6 +351,11 @@ def _parsed(content: bytes) -> dict[str, Any]:
     if len(documents) != 1:
         raise InputError(f"expected one YAML document, found {len(documents)}")
     return documents[0]
+
+
+def unit_of(path: str) -> str:
+    """The overlay that a path below overlays/ belongs to."""
+    return "/".join(path.split("/")[:3])
 
 
 def kustomization(folder: Path) -> Path | None:

@@ -66,7 +66,10 @@ class Places:
             image = value_at(item, path)
             if isinstance(image, str) and (found := self._image(image, part)):
                 return found
-        steps = [_step(item, path, n) for n in range(len(path))]
+        # Each with the list's item that it leads to, as a layer may have that item elsewhere in its list.
+        steps = [
+            (step, value_at(item, path[: n + 1]) if isinstance(step, int) else None) for n, step in enumerate(path)
+        ]
         value = value_at(item, path)
         best: tuple[tuple[bool, bool, int, int], Place] | None = None
         for fragment in self._of(item):
@@ -199,25 +202,17 @@ def _selects(target: dict[str, str], kind: object, name: str) -> bool:
     return not pattern or re.fullmatch(pattern, name) is not None
 
 
-def _step(item: Object, path: Path, at: int) -> tuple[str | int, tuple[str, str] | None, Any]:
-    """A step of the path: (key or index, (merge key, its value) where a list's item has one, the item)."""
-    step = path[at]
-    if not isinstance(step, int):
-        return step, None, None
-    entry = value_at(item, [*path[:at], step])
-    if isinstance(entry, dict):
-        for key in MERGE_KEYS:
-            if isinstance(entry.get(key), str | int):
-                return step, (key, str(entry[key])), entry
-    return step, None, entry
-
-
 def read_text(path: pathlib.Path) -> str:
     """A file's text as far as it can be read; empty for what is no regular file (a pipe would never end)."""
     try:
         return path.read_text(errors="replace") if path.is_file() else ""
     except OSError:
         return ""
+
+
+def line_of(text: str, word: str) -> int | None:
+    """The first line of a text that has a word."""
+    return next((number for number, line in enumerate(text.splitlines(), 1) if word in line), None)
 
 
 def value_at(item: Any, path: Path) -> Any:  # noqa: ANN401
@@ -231,15 +226,15 @@ def value_at(item: Any, path: Path) -> Any:  # noqa: ANN401
 
 
 def _walk(
-    fragment: _Fragment, steps: list[tuple[str | int, tuple[str, str] | None, Any]], path: Path
+    fragment: _Fragment, steps: list[tuple[str | int, Any]], path: Path
 ) -> tuple[int, yaml.Node, yaml.Node, bool]:
     """How far a fragment follows the path, the value there, where it begins (its key), and whether it is taken away."""
     node = at = fragment.node
     if isinstance(node, yaml.SequenceNode):
         return _json_patch(node, path)
-    for depth, (step, merge, entry) in enumerate(steps):
+    for depth, (step, entry) in enumerate(steps):
         if isinstance(step, int):
-            name = following = _item(node, step, merge, entry)
+            name = following = _item(node, step, entry)
         else:
             name, following = _pair(node, step)
         if name is None or following is None:
@@ -265,19 +260,25 @@ def _json_patch(node: yaml.SequenceNode, path: Path) -> tuple[int, yaml.Node, ya
     return best
 
 
-def _item(node: yaml.Node, step: int, merge: tuple[str, str] | None, entry: Any) -> yaml.Node | None:  # noqa: ANN401
+def _item(node: yaml.Node, step: int, entry: Any) -> yaml.Node | None:  # noqa: ANN401
     if not isinstance(node, yaml.SequenceNode):
         return None
-    if merge:
-        return next((each for each in node.value if _is_same_item(each, entry)), None)
+    if keys := _keys(entry):
+        return next((each for each in node.value if _is_same_item(each, keys)), None)
     if isinstance(entry, str | int | float | bool):
         return next((each for each in node.value if each.value == str(entry)), None)
     return node.value[step] if step < len(node.value) else None
 
 
-def _is_same_item(node: yaml.Node, entry: Object) -> bool:
+def _keys(entry: Any) -> dict[str, str]:  # noqa: ANN401
+    """What tells a list's item apart from the others."""
+    pairs = [(key, entry.get(key)) for key in MERGE_KEYS] if isinstance(entry, dict) else []
+    return {key: str(value) for key, value in pairs if isinstance(value, str | int)}
+
+
+def _is_same_item(node: yaml.Node, keys: dict[str, str]) -> bool:
     """Whether a layer's item is this one: what both have of what tells items apart is equal."""
-    pairs = [(_scalar(node, key), str(entry[key])) for key in MERGE_KEYS if isinstance(entry.get(key), str | int)]
+    pairs = [(_scalar(node, key), value) for key, value in keys.items()]
     both = [(mine, theirs) for mine, theirs in pairs if mine is not None]
     return bool(both) and all(mine == theirs for mine, theirs in both)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,13 +16,13 @@ from gitops.command import run
 from gitops.errors import ExternalError, GitopsError, InputError
 from gitops.mainline import as_in_repository
 from gitops.paths import Checkout
-from gitops.source.graph import NAMES, RENDERER, Overview, stays_home
+from gitops.source.graph import NAMES, RENDERER, TEXTS, Overview, stays_home, unit_of
 from gitops.source.render import in_parallel
 
 WORKING_COPY = "the working copy"
-# A worktree is files alone: no hook of the user's runs, nothing is asked, large files stay pointers.
 # git does not add two worktrees at once.
 _LIST = threading.Lock()
+# A worktree is files alone: no hook of the user's runs, nothing is asked, large files stay pointers.
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
 
 
@@ -103,7 +102,7 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
         before = str(common[0].hexsha)
         files = _differs(repo, before, None if head is None else ours)
         # Overlays that read base/ can be concerned by a change of it: then all must be there.
-        own = {"/".join(path.split("/")[:3]) for path in files if path.startswith("overlays/")}
+        own = {unit_of(path) for path in files if path.startswith("overlays/")}
         narrow = None if any(path.startswith(("base/", RENDERER, *for_all)) for path in files) else own
         sides = {"base": before} | ({} if head is None else {"head": ours})
         with _folder() as folder, ExitStack() as stack:
@@ -184,13 +183,13 @@ def _overview(repo: Repo, sha: str) -> Overview:
     """Read from git's objects, as writing thousands of files takes longer than all else."""
     files: dict[str, dict[str, str]] = {}
     links: set[str] = set()
-    for line in _paths(repo, ["ls-tree", "-r", "-z", sha, "overlays/"]):
+    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-z", sha, "overlays/"):
         about, _, path = line.partition("\t")
         mode, _, oid = about.split(" ")
-        unit = "/".join(path.split("/")[:3])
+        unit = unit_of(path)
         if mode == "120000":
             links.add(unit)
-        elif path.count("/") > 2 and path.endswith((".yaml", ".yml", "Kustomization")):
+        elif path.count("/") > 2 and path.endswith(TEXTS):
             files.setdefault(unit, {})[path] = oid
     units = {unit for unit, own in files.items() if any(f"{unit}/{name}" in own for name in NAMES)}
     units = {unit for unit in units if "/." not in unit}
@@ -212,30 +211,17 @@ def _contents(repo: Repo, oids: list[str]) -> dict[str, bytes]:
 
 
 def _differs(repo: Repo, before: str, after: str | None) -> frozenset[str]:
-    try:
-        words = [
-            "diff",
-            "--name-only",
-            "-z",
-            "--no-renames",
-            "--no-ext-diff",
-            before,
-            *([after] if after else []),
-            "--",
-        ]
-        found = _paths(repo, words)
-        if after is None:
-            found += _paths(repo, ["ls-files", "-z", "--others", "--exclude-standard"])
-    except subprocess.SubprocessError as error:
-        raise ExternalError(f"git: {error}") from None
+    root = Path(repo.working_dir)
+    sides = [before, *([after] if after else [])]
+    found = paths(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *sides, "--")
+    if after is None:
+        found += paths(root, "ls-files", "-z", "--others", "--exclude-standard")
     return frozenset(found)
 
 
-def _paths(repo: Repo, words: list[str]) -> list[str]:
-    # From the root, or a checkout's subfolder would give paths of its own.
-    out = repo.git.execute(
-        ["git", "-C", str(repo.working_dir), *words], stdout_as_string=False, strip_newline_in_stdout=False
-    )
+def paths(root: Path, *words: str) -> list[str]:
+    """What a git command lists with -z, as the repository has it. Raises CommandError."""
+    out = run(["git", "-C", root, *words], timeout=120)
     return [part.decode(errors="surrogateescape") for part in out.split(b"\0") if part]
 
 

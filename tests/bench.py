@@ -12,11 +12,11 @@ from pathlib import Path
 
 from git import Repo
 
-from gitops.command import run
+from gitops.ground.command import run
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.layout import Lab
-from gitops.progress import Progress
 from tests.bench_gate import gate
 from tests.bench_images import images
 from tests.bench_oauth import oauth

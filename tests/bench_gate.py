@@ -14,8 +14,8 @@ from pathlib import Path
 
 from git import Repo
 
-from gitops.paths import Checkout
-from gitops.source.graph import Graph
+from gitops.ground.checkout import Checkout
+from gitops.manifests.graph import Graph
 from tests import generated
 from tests.conftest import GITOPS, commit_all
 

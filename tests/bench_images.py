@@ -20,13 +20,13 @@ from git import Repo
 from moto.ecr.models import Image as MotoImage
 from moto.ecr.models import ecr_backends
 
-from gitops import kustomize
-from gitops.git import History
+from gitops.clients.ecr import Registry
+from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
-from gitops.images.ecr import Registry
-from gitops.mainline import main_files
-from gitops.paths import Checkout
-from gitops.pulls import Proposal
+from gitops.manifests import kustomize
+from gitops.repository.history import History
+from gitops.repository.mainline import main_files
+from gitops.repository.pulls import Proposal
 from tests.conftest import TEST, clone
 from tests.fakes.aws import ACCOUNT, INDEX, REGION, Ecr
 

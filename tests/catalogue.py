@@ -24,17 +24,17 @@ from typing import Any
 from git import Repo
 from pydantic import BaseModel, ConfigDict
 
-from gitops import yamlfile
 from gitops.check import run as runs
-from gitops.check.findings import Finding
 from gitops.check.schema import Schemas
-from gitops.command import CommandError, run
+from gitops.ground.command import CommandError, run
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
-from gitops.progress import Progress
-from gitops.source import revision
-from gitops.source.graph import Graph
-from gitops.source.render import build
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding
+from gitops.manifests.graph import Graph
+from gitops.manifests.render import build
+from gitops.repository import revision
 from tests.conftest import ROOT, clone
 
 FOLDER = ROOT / "tests/mistakes"

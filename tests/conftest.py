@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from git import Actor, Repo
 
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
 from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry

@@ -6,14 +6,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gitops import argocd
-from gitops.cluster import Cluster
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.checkout import Checkout
+from gitops.ground.output import print_table
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.cli import print_applications
 from gitops.lab.layout import Lab
-from gitops.output import print_table
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from tests.loops import SERVICE, image_loop, oauth_loop, running_images
 
 

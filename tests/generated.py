@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
 from tests.conftest import ROOT, commit_all
 
 # What a YAML writer or reader could take for something else.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from gitops.command import run
+from gitops.ground.command import run
 from gitops.tools.pins import go_binary
 from tests.conftest import ROOT
 

@@ -12,18 +12,19 @@ from pathlib import Path
 
 from git import Repo
 
-from gitops import argocd
-from gitops.cluster import Cluster, ClusterError, Object
-from gitops.errors import NotHealthyError
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import NotHealthyError
+from gitops.ground.progress import Progress
 from gitops.images import edit
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from gitops.lab.outside import send_webhooks
+from gitops.manifests.image import Image
+from gitops.manifests.objects import Object
 from gitops.oauth import model
 from gitops.oauth.model import KEY
-from gitops.paths import Checkout
-from gitops.progress import Progress
-from gitops.service.image import Image
 from tests.fakes import act
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub

@@ -28,9 +28,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
+from gitops.ground.output import print_table
 from gitops.oauth.model import rotation_id
 from gitops.oauth.state import KEEP
-from gitops.output import print_table
 from tests import leaks
 from tests.fakes.github import GitHub
 from tests.oauth_troubles import ONLY_WHEN_VERIFYING, TROUBLES, Case, Kill, Trouble

@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from git import Repo
 
 from gitops.cli import main
+from gitops.ground.checkout import Checkout
+from gitops.manifests import sealedsecret
 from gitops.oauth import model
 from gitops.oauth.model import KEY, Application
-from gitops.paths import Checkout
-from gitops.secrets import certificate, files
+from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
 from tests.conftest import GITOPS, ROOT, Ran, clone
 from tests.fakes.argocd import ArgoCD
@@ -129,7 +130,7 @@ class World:
         """The value that a branch deploys, opened as the controller does."""
         application = self.application(branch)
         path = application.sealed_path(application.deployed.number)
-        sealed = files.read(self.file(path, branch), path)
+        sealed = sealedsecret.read(self.file(path, branch), path)
         return unseal([key or self.key], sealed.namespace, sealed.name, sealed.encrypted[KEY]).decode()
 
     def open(self) -> list[int]:
@@ -162,7 +163,7 @@ class World:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.chdir(self.checkout.root)
             patch.setattr(sys, "argv", ["gitops", *words])
-            patch.setattr("gitops.intra42.PER_SECOND", 1000)
+            patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
             if stdin is not None:
                 patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             for name, value in {**self.environment, **env}.items():

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gitops import kustomize, yamlfile
 from gitops.check import exceptions, report
+from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
 from gitops.lab.played import references
 from gitops.lb import model as lb
-from gitops.paths import Checkout
-from gitops.service import model
+from gitops.manifests import kustomize, yamlfile
+from gitops.repository import services as model
 from tests import catalogue
 from tests.conftest import ROOT
 

@@ -17,14 +17,14 @@ import pytest
 from git import Repo
 
 from gitops.check import apis, exceptions
-from gitops.check.findings import RULES, Finding, Unit, in_order
 from gitops.check.schema import Schemas
-from gitops.cluster import Cluster
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.checkout import Checkout
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab, find_labs
-from gitops.paths import Checkout
-from gitops.source.graph import Reach
-from gitops.source.places import Place, Places
+from gitops.manifests.findings import RULES, Finding, Unit, in_order
+from gitops.manifests.graph import Reach
+from gitops.manifests.places import Place, Places
 from tests import catalogue, lifecycle
 from tests.conftest import ROOT, clone, commit_all, gitops
 

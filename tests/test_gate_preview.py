@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gitops.errors import InputError
-from gitops.github import Hub, Settings
-from gitops.paths import Checkout
+from gitops.clients.github import Hub, Settings
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.progress import Progress
 from gitops.preview import comment, diff, run, text
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from gitops.preview.notable import notable
-from gitops.progress import Progress
-from gitops.source import revision
+from gitops.repository import revision
 from tests.conftest import ROOT, commit_all, gitops
 from tests.fakes.github import TOKEN, GitHub
 

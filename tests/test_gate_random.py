@@ -9,12 +9,12 @@ from git import Repo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitops.check.pods import template
 from gitops.check.server import Server
-from gitops.cluster import Cluster, ClusterError
+from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
-from gitops.source.render import build
+from gitops.manifests.pods import template
+from gitops.manifests.render import build
 from tests import catalogue
 
 pytestmark = pytest.mark.bots

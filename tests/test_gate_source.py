@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.check.findings import Unit
-from gitops.errors import InputError
-from gitops.paths import Checkout
-from gitops.source import revision
-from gitops.source.graph import Graph
-from gitops.source.places import Places
-from gitops.source.render import build
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests.findings import Unit
+from gitops.manifests.graph import Graph
+from gitops.manifests.places import Places
+from gitops.manifests.render import build
+from gitops.repository import revision
 from tests.conftest import ROOT, commit_all
 
 CHECKOUT = Checkout(ROOT)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitops.command import run
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import run
 from tests.conftest import ROOT
 
 FIXTURES = sorted((ROOT / "tests/fixtures/overlays").iterdir())

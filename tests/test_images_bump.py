@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from git import Repo
 
 from gitops.cli import main
+from gitops.ground.checkout import Checkout
 from gitops.images import edit
-from gitops.paths import Checkout
-from gitops.service.image import Image
+from gitops.manifests.image import Image
 from tests.conftest import GITOPS, ROOT, Ran
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops.errors import InputError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.images import edit
-from gitops.paths import Checkout
-from gitops.service.image import Image
+from gitops.manifests.image import Image
 
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 REPOSITORY = "111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/shop"

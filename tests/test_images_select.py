@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from gitops.errors import ExternalError, InputError
-from gitops.images import ecr, policy
-from gitops.images.select import Candidate, Decision, decide
-from gitops.paths import Checkout
+from gitops.clients import ecr
+from gitops.clients.ecr import Candidate
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError, InputError
+from gitops.images import policy
+from gitops.images.select import Decision, decide
 from tests.fakes.aws import ACCOUNT, CONFIG, HOST, MANIFEST, REGION, Fault, ecr_server
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.check.findings import Unit
+from gitops.ground.checkout import Checkout
 from gitops.lb import check, model
-from gitops.paths import Checkout
-from gitops.source.graph import Graph, Reach
-from gitops.source.places import Places
+from gitops.manifests.findings import Unit
+from gitops.manifests.graph import Graph, Reach
+from gitops.manifests.places import Places
 from tests.conftest import ROOT, gitops
 
 CHECKOUT = Checkout(ROOT)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gitops.errors import InputError
+from gitops.ground.errors import InputError
 from gitops.oauth import page
 from gitops.oauth.page import LayoutError
 from tests import leaks

@@ -21,7 +21,7 @@ from git import Repo
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from gitops.intra42 import Api, RateLimit
+from gitops.clients.intra42 import Api, RateLimit
 from gitops.oauth.browser import NAMES
 from gitops.oauth.state import KEEP
 from tests import leaks

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.errors import ExternalError
-from gitops.git import History
-from gitops.github import Hub, RaceError, Settings
-from gitops.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, propose, withdraw
+from gitops.clients.github import Hub, RaceError, Settings
+from gitops.ground.errors import ExternalError
+from gitops.repository.history import History
+from gitops.repository.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, propose, withdraw
 from tests.fakes.github import BOT, GITHUB, TOKEN, Fault, GitHub
 
 pytestmark = pytest.mark.bots

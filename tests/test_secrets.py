@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops import yamlfile, yamltext
-from gitops.errors import InputError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import sealedsecret, yamlfile, yamltext
 from gitops.oauth import model
-from gitops.paths import Checkout
-from gitops.secrets import files
 from gitops.secrets.seal import seal, unseal
 from tests import leaks
 from tests.conftest import GITOPS, ROOT, Ran, commit_all
@@ -103,7 +102,7 @@ def command(pinned: Checkout) -> Seal:
 
 
 def opened(checkout: Checkout, path: str, key: rsa.RSAPrivateKey | None = None) -> dict[str, bytes]:
-    sealed = files.read((checkout.root / path).read_bytes(), path)
+    sealed = sealedsecret.read((checkout.root / path).read_bytes(), path)
     keys = [key or private_key()]
     return {name: unseal(keys, sealed.namespace, sealed.name, value) for name, value in sealed.encrypted.items()}
 

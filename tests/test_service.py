@@ -5,12 +5,12 @@ import subprocess
 
 import pytest
 
-from gitops import kustomize
-from gitops.errors import ExternalError
+from gitops.clients.registry import resolve
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError
 from gitops.images import policy
-from gitops.paths import Checkout
-from gitops.service import model
-from gitops.service.image import resolve
+from gitops.manifests import kustomize
+from gitops.repository import services as model
 from tests.conftest import Run, commit_all
 from tests.fakes.aws import HOST, ecr_server
 from tests.fakes.registry import Registry

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops.cluster import Cluster, ClusterError
-from gitops.command import CommandError, run
-from gitops.errors import InputError, MachineError
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import CommandError, run
+from gitops.ground.errors import InputError, MachineError
+from gitops.ground.progress import Progress
 from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.lab.played import references
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from gitops.tools import build, pins
 from tests.conftest import ROOT, gitops
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import click
 
-from gitops import hidden
-from gitops.errors import GitopsError
-from gitops.paths import Checkout
-from gitops.progress import Progress
+from gitops.ground import credentials as hidden
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError
+from gitops.ground.progress import Progress
 
 
 class _Lazy(click.Group):

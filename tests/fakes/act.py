@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
 from tests.fakes.aws import Ecr
 from tests.fakes.github import TOKEN, GitHub
 

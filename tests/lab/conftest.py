@@ -9,11 +9,11 @@ import pytest
 import requests
 from git import Repo
 
-from gitops import argocd
-from gitops.cluster import Cluster
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
-from gitops.progress import Progress
 from tests.conftest import TEST, clone, gitops
 
 NAME = "test"

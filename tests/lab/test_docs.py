@@ -14,7 +14,7 @@ from git import Repo
 from gitops.images import edit
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
-from gitops.service.image import Image
+from gitops.manifests.image import Image
 from tests.conftest import GITOPS, ROOT, clone, commit_all
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub

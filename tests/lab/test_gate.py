@@ -13,10 +13,10 @@ import pytest
 import requests
 from git import Repo
 
-from gitops.cluster import ClusterError
-from gitops.paths import Checkout
-from gitops.source.graph import Graph
-from gitops.source.render import build
+from gitops.clients.kubernetes import ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.manifests.graph import Graph
+from gitops.manifests.render import build
 from tests import generated
 from tests.conftest import TEST
 from tests.lab.conftest import Running

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.cluster import Cluster
-from gitops.git import History
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.progress import Progress
 from gitops.images import edit
 from gitops.images.plan import Target, argo_objection
 from gitops.images.policy import Newest, Policy
 from gitops.lab import lab as labs
-from gitops.progress import Progress
-from gitops.service.image import Image
+from gitops.manifests.image import Image
+from gitops.repository.history import History
 from tests.lab.conftest import Running
 from tests.loops import image_loop, running_images
 

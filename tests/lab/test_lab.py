@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
-from gitops import argocd, kustomize
-from gitops.cluster import Cluster, ClusterError, apply
-from gitops.command import CommandError
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster, ClusterError, apply
+from gitops.ground.command import CommandError
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.bootstrap import NODE_DOWN, START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
+from gitops.manifests import kustomize
 from tests.conftest import GITOPS, ROOT, gitops
 from tests.lab.conftest import Running
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.cluster import apply
+from gitops.clients.kubernetes import apply
+from gitops.clients.sealed_secrets import Controller
+from gitops.ground.checkout import Checkout
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.parts import all_parts
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from gitops.secrets import certificate
-from gitops.secrets.controller import Controller
 from gitops.secrets.seal import seal
 from tests import leaks
 from tests.conftest import Ran, gitops

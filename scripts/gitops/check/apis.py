@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gitops import yamlfile
-from gitops.check.findings import Finding, Unit
 from gitops.check.schema import Schemas
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit
 
 _TABLE = Path(__file__).with_name("apis.yaml")
 

@@ -7,10 +7,10 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gitops.check.findings import Finding, Unit, label, name
-from gitops.cluster import Object
-from gitops.source.graph import Graph, kustomization
-from gitops.source.places import Place, line_of, read_text
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.graph import Graph, kustomization
+from gitops.manifests.objects import Object, label, name
+from gitops.manifests.places import Place, line_of, read_text
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")

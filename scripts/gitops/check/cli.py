@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gitops.errors import NotHealthyError
-from gitops.output import summarise, write
-from gitops.paths import Checkout
-from gitops.progress import Progress
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import NotHealthyError
+from gitops.ground.output import summarise, write
+from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
-    from gitops.check.findings import Finding
+    from gitops.manifests.findings import Finding
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
@@ -56,7 +56,7 @@ def check(
     # After the first line: these take a moment to load.
     from gitops.check import report as reports
     from gitops.check import run as runs
-    from gitops.source import revision
+    from gitops.repository import revision
     from gitops.tools.build import ensure
 
     checkout, progress = Checkout.find(), Progress()

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gitops import yamlfile
-from gitops.check.findings import RULES, Finding
-from gitops.errors import InputError
-from gitops.paths import Checkout
-from gitops.source.places import Place
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import RULES, Finding
+from gitops.manifests.places import Place
 
 FOLDER = "policies/exceptions"
 SOON = timedelta(days=14)

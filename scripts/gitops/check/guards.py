@@ -9,13 +9,13 @@ from pathlib import Path
 
 import yaml
 
-from gitops import yamlfile
-from gitops.check.findings import Finding, Unit, name
-from gitops.cluster import Object
-from gitops.paths import Checkout
-from gitops.source.graph import Graph, kustomization
-from gitops.source.places import Place, read_text
-from gitops.source.render import build
+from gitops.ground.checkout import Checkout
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.graph import Graph, kustomization
+from gitops.manifests.objects import Object, name
+from gitops.manifests.places import Place, read_text
+from gitops.manifests.render import build
 
 GUARDED = ("ResourceQuota", "LimitRange", "NetworkPolicy")
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gitops.check.findings import Finding
-from gitops.command import run
-from gitops.paths import Checkout
-from gitops.source.places import Place
-from gitops.source.revision import WORKING_COPY, Change, paths
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import run
+from gitops.manifests.findings import Finding
+from gitops.manifests.places import Place
+from gitops.repository.revision import WORKING_COPY, Change, paths
 
 _SECONDS = 300.0
 _FIX = "replace it where it was issued, then take it out; a false alarm goes into .gitleaks.toml with its reason"

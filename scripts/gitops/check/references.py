@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gitops.check.findings import Finding, Unit, name
-from gitops.check.pods import Template, template
-from gitops.check.quantity import number
-from gitops.cluster import Object
-from gitops.source.places import Path, value_at
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object, name
+from gitops.manifests.places import Path, value_at
+from gitops.manifests.pods import Template, template
+from gitops.manifests.quantity import number
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
 # Kubernetes puts it into every namespace.

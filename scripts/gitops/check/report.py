@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from gitops import yamlfile
-from gitops.check.findings import RULES, Finding
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import RULES, Finding
 
 BASELINE = "baseline.yaml"
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -8,22 +8,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
-from gitops import yamlfile
 from gitops.check import apis, argo, exceptions, guards, leaks, references, schema, server, sources
 from gitops.check.argo import Platform
-from gitops.check.findings import Finding, Unit, in_order, name
-from gitops.cluster import Object
-from gitops.errors import InputError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.progress import Progress
 from gitops.lb import check as lb_check
 from gitops.lb import model as lb
-from gitops.paths import Checkout
-from gitops.progress import Progress
-from gitops.source.graph import CLUSTER, Graph
-from gitops.source.render import Rendered, build, differing, in_parallel
-from gitops.source.revision import Change
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit, in_order
+from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.objects import Object, name
+from gitops.manifests.render import Rendered, build, differing, in_parallel
+from gitops.repository.revision import Change
 
 # What every overlay is held against: a change here concerns all of them.
-FOR_ALL = ("apps/", "clusters/", "policies/", ".github/teams.yaml", "scripts/gitops/check/", "scripts/gitops/lb/")
+FOR_ALL = (
+    "apps/",
+    "clusters/",
+    "policies/",
+    ".github/teams.yaml",
+    "scripts/gitops/check/",
+    "scripts/gitops/lb/",
+    "scripts/gitops/manifests/",
+)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any
 
 import jsonschema_rs
 
-from gitops import yamlfile
-from gitops.check.findings import Finding, Unit, label
-from gitops.cluster import Object
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object, label
 
 OWN = Path(__file__).parent / "crds"
 _MAPPING = {"type": "object"}

@@ -16,20 +16,21 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from urllib.parse import quote
 
-from gitops.check.findings import Finding, Unit, name
-from gitops.check.pods import Template, template
-from gitops.check.quantity import is_quantity
 from gitops.check.schema import definitions
-from gitops.cluster import Cluster, ClusterError, Object
-from gitops.errors import ExternalError
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
 from gitops.lab.process import wait_until
-from gitops.paths import Checkout
-from gitops.source.places import MERGE_KEYS, value_at
-from gitops.source.render import in_parallel
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object, name
+from gitops.manifests.places import MERGE_KEYS, value_at
+from gitops.manifests.pods import Template, template
+from gitops.manifests.quantity import is_quantity
+from gitops.manifests.render import in_parallel
 
 MANAGER = "gitops-check"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import yaml
 
-from gitops import yamlfile
-from gitops.check.findings import Finding
-from gitops.errors import InputError
-from gitops.source.graph import Graph, kustomization
-from gitops.source.places import Place, line_of, read_text
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding
+from gitops.manifests.graph import Graph, kustomization
+from gitops.manifests.places import Place, line_of, read_text
 
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs]

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import yaml
 
-from gitops.cluster import Object
+from gitops.clients.ecr import Details
 from gitops.images import hold
-from gitops.images.ecr import Details
 from gitops.images.plan import Plan
-from gitops.service.image import Image
+from gitops.manifests.image import Image
+from gitops.manifests.objects import Object
 
 # GitHub takes 65,536 characters; the rest of the body fits beside this.
 _MOST = 50_000

@@ -12,17 +12,17 @@ from typing import TypeVar
 
 from github.PullRequest import PullRequest
 
-from gitops import kustomize
-from gitops.errors import GitopsError
-from gitops.git import History
-from gitops.github import Hub
+from gitops.clients.ecr import Details, Registry, Repository
+from gitops.clients.github import Hub
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError
 from gitops.images import body, edit, hold, plan
-from gitops.images.ecr import Details, Registry, Repository
 from gitops.images.plan import Plan
-from gitops.mainline import as_in_repository, main_files
-from gitops.paths import Checkout
-from gitops.pulls import Outcome, Proposal, bring, withdraw
-from gitops.service.image import Image
+from gitops.manifests import kustomize
+from gitops.manifests.image import Image
+from gitops.repository.history import History
+from gitops.repository.mainline import as_in_repository, main_files
+from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
 
 T = TypeVar("T")
 LABELS = ("images",)

@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from gitops.errors import InputError, NotHealthyError, together
-from gitops.github import Hub, Settings
+from gitops.clients.ecr import Registry
+from gitops.clients.github import Hub, Settings
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError, NotHealthyError, together
+from gitops.ground.output import print_table, summarise
+from gitops.ground.progress import Progress
 from gitops.images import bump as bumps
 from gitops.images import policy
 from gitops.images import rollback as rollbacks
 from gitops.images.bump import Report
-from gitops.images.ecr import Registry
-from gitops.output import print_table, summarise
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from gitops.tools.build import ensure
 
 output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)

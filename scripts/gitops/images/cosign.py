@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from gitops.errors import ExternalError, InputError
-from gitops.images.ecr import Registry, Repository
+from gitops.clients.ecr import Registry, Repository
+from gitops.ground.errors import ExternalError, InputError
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from gitops import kustomize, yamltext
-from gitops.cluster import Object
-from gitops.errors import InputError
-from gitops.paths import Checkout
-from gitops.service.image import Image
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import kustomize, yamltext
+from gitops.manifests.image import Image
+from gitops.manifests.objects import Object
 
 # What may stay without quotes: every YAML reader takes these for text, never for a number, a date or a boolean.
 _PLAIN = re.compile(r"v\d[\w.-]*|\d+\.\d+\.\d+([-.][0-9A-Za-z.-]+)?|sha256:[0-9a-f]{64}")

@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 from github.PullRequest import PullRequest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from gitops import yamlfile
-from gitops.errors import InputError
-from gitops.git import History, Version
+from gitops.ground.errors import InputError
 from gitops.images import edit
 from gitops.images.policy import Policy
 from gitops.images.select import order
-from gitops.pulls import WITHDRAWN
-from gitops.service.image import Image
+from gitops.manifests import yamlfile
+from gitops.manifests.image import Image
+from gitops.repository.history import History, Version
+from gitops.repository.pulls import WITHDRAWN
 
 FILE = "hold.yaml"
 FREEZES = ".github/freezes.yaml"

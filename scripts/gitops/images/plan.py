@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops import argocd
-from gitops.errors import GitopsError, InputError
-from gitops.git import History, Version
+from gitops.clients import argocd
+from gitops.clients.ecr import Candidate, CredentialsError, Registry, Repository
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError, InputError
 from gitops.images import cosign, edit, hold, policy
-from gitops.images.ecr import CredentialsError, Registry, Repository
 from gitops.images.policy import Policy, Promote
-from gitops.images.select import Candidate, Decision, Verdict, decide
-from gitops.paths import Checkout
-from gitops.service import model
-from gitops.service.image import Image
+from gitops.images.select import Decision, Verdict, decide
+from gitops.manifests.image import Image
+from gitops.repository import services as model
+from gitops.repository.history import History, Version
 
 PARALLEL = 8
 Closed = Callable[[str], Sequence[str]]

@@ -19,9 +19,9 @@ from pydantic import (
 )
 from semantic_version import NpmSpec
 
-from gitops import yamlfile
-from gitops.errors import InputError
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 

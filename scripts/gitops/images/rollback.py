@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gitops.errors import InputError
-from gitops.git import History
-from gitops.github import Hub
+from gitops.clients.github import Hub
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.images import bump, edit, hold
-from gitops.mainline import main_files
-from gitops.paths import Checkout
-from gitops.pulls import Outcome, Proposal, propose
-from gitops.service.image import Image
+from gitops.manifests.image import Image
+from gitops.repository.history import History
+from gitops.repository.mainline import main_files
+from gitops.repository.pulls import Outcome, Proposal, propose
 
 LABEL = "rollback"
 CONTEXT = "freeze"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 from semantic_version import NpmSpec, Version
 
+from gitops.clients.ecr import Candidate
 from gitops.images.policy import Digest, Newest, Pattern, Policy, Semver
 
 _SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
@@ -24,17 +24,6 @@ _IMAGES = {
     "application/vnd.docker.distribution.manifest.v2+json",
 }
 _CONFIGS = {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One tag of a repository as its listing shows it. `pushed` belongs to the digest and not to the tag."""
-
-    tag: str
-    digest: str
-    pushed: datetime
-    media_type: str = "application/vnd.oci.image.manifest.v1+json"
-    artifact_type: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from gitops import kustomize, yamlfile
-from gitops.cluster import Cluster, Object, apply
+from gitops.clients.kubernetes import Cluster, apply
 from gitops.lab.layout import Lab, Settings
 from gitops.lab.played import FOUND
 from gitops.lab.process import wait_until
+from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.objects import Object
 
 REGION = "ap-northeast-2"
 ZONES = ("a", "b", "c")

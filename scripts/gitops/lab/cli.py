@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from gitops import argocd
-from gitops.cluster import Cluster
-from gitops.errors import NotHealthyError
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import NotHealthyError
+from gitops.ground.output import print_table
+from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab import origin, process
 from gitops.lab.layout import Lab, default_name, find_labs
-from gitops.output import print_table
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from gitops.tools.build import ensure
 
 name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops import argocd
-from gitops.cluster import Cluster, ClusterError, Object
-from gitops.errors import InputError, NotHealthyError
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.progress import Progress
 from gitops.lab import bootstrap, origin, pki, process
 from gitops.lab.layout import Lab, check_free
 from gitops.lab.parts import PARTS, READY_SECONDS, Part, all_parts
-from gitops.progress import Progress
+from gitops.manifests.objects import Object
 
 # Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.
 SYNC_SECONDS = 600.0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from gitops.errors import InputError, MachineError
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError, MachineError
 
 # Every port that a part listens on. All on 127.0.0.1.
 PORTS = (

@@ -15,13 +15,13 @@ from pathlib import Path
 from git import Actor, Repo
 from git.exc import GitError
 
-from gitops import yamlfile
-from gitops.errors import ExternalError, InputError
-from gitops.git import History
+from gitops.clients.sealed_secrets import Controller
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError, InputError
 from gitops.lab.layout import Lab
-from gitops.paths import Checkout
+from gitops.manifests import yamlfile
+from gitops.repository.history import History
 from gitops.secrets import certificate
-from gitops.secrets.controller import Controller
 from gitops.secrets.seal import seal
 
 LAB = Actor("lab", "lab@example.com")

@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from git import Repo
 
+from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab
-from gitops.paths import Checkout
 
 EMPTY = "0" * 40
 

@@ -18,9 +18,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from gitops.cluster import Cluster, ClusterError, Object
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab
-from gitops.paths import Checkout
+from gitops.manifests.objects import Object
 
 FOUND = "lab.gitops/references"
 ADDRESS = "lab-load-balancer.example.net"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from gitops.errors import NotHealthyError
+from gitops.ground.errors import NotHealthyError
 from gitops.lab.layout import Lab
 
 TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"

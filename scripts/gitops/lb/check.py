@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from gitops.check.findings import Finding, Unit
-from gitops.check.pods import template
-from gitops.cluster import Object
 from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, LoadBalancer, Rule, ours
-from gitops.source.places import Place
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object
+from gitops.manifests.places import Place
+from gitops.manifests.pods import template
 
 # The whole group must say the same, or the controller stops (its documentation: "Exclusive").
 _EXCLUSIVE = {

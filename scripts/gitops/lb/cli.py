@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from gitops.check.findings import Unit
-from gitops.errors import InputError, NotHealthyError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.output import print_table
+from gitops.ground.progress import Progress
 from gitops.lb import check, model
-from gitops.output import print_table
-from gitops.paths import Checkout
-from gitops.progress import Progress
-from gitops.source.graph import Graph
-from gitops.source.render import build, in_parallel
+from gitops.manifests.findings import Unit
+from gitops.manifests.graph import Graph
+from gitops.manifests.render import build, in_parallel
 from gitops.tools.build import ensure
 
 cluster_option = click.option("--cluster", default="seoul", show_default=True, help="A folder under clusters/.")

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from gitops import yamlfile
-from gitops.check.findings import Finding, Unit, name
-from gitops.cluster import Object
-from gitops.source.places import Path, Place
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object, name
+from gitops.manifests.places import Path, Place
 
 CLASS = "platform"
 PREFIX = "alb.ingress.kubernetes.io/"

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from github.PullRequest import PullRequest
 
-from gitops import kustomize, yamltext
-from gitops.errors import InputError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import kustomize, sealedsecret, yamltext
 from gitops.oauth.model import FILE, KEY, Application, Generation, Record, sealed_file
-from gitops.paths import Checkout
-from gitops.pulls import WITHDRAWN
-from gitops.secrets import files
+from gitops.repository import contents
+from gitops.repository.pulls import WITHDRAWN
 
 KUSTOMIZATION = "kustomization.yaml"
 # How a pull request says which rotation it proposes: read back when a person declined it.
@@ -23,7 +23,7 @@ _MARKER = re.compile(r"<!-- gitops-oauth: (\{.*?\}) -->")
 
 def rotation(
     base: Checkout, application: Application, generation: int, sealed: bytes, retired: Sequence[Generation]
-) -> files.Contents:
+) -> contents.Contents:
     """The new SealedSecret, the reference to it and its line in the kustomization; `retired` generations go.
 
     The result is rendered: the Deployment must name the new Secret alone, and the SealedSecret must be there. Raises
@@ -41,15 +41,15 @@ def rotation(
     return changed
 
 
-def clean_up(base: Checkout, application: Application) -> files.Contents:
+def clean_up(base: Checkout, application: Application) -> contents.Contents:
     """Without every generation but the one that runs. Raises InputError."""
     changed = _without(base, application, application.older)
     _check(base, application, changed, application.deployed.name)
     return changed
 
 
-def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> files.Contents:
-    changed: files.Contents = {}
+def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> contents.Contents:
+    changed: contents.Contents = {}
     listing = f"{application.folder}/{KUSTOMIZATION}"
     for each in retired:
         text = _listing(base, changed, listing)
@@ -58,12 +58,12 @@ def _without(base: Checkout, application: Application, retired: Sequence[Generat
     return changed
 
 
-def _listing(base: Checkout, changed: files.Contents, path: str) -> str:
+def _listing(base: Checkout, changed: contents.Contents, path: str) -> str:
     return yamltext.decode(changed.get(path) or (base.root / path).read_bytes(), path)
 
 
-def _check(base: Checkout, application: Application, changed: files.Contents, name: str) -> None:
-    with files.laid(base, changed):
+def _check(base: Checkout, application: Application, changed: contents.Contents, name: str) -> None:
+    with contents.laid(base, changed):
         rendered = kustomize.build(base, base.root / application.folder)
     references = {
         variable["valueFrom"]["secretKeyRef"]["name"]
@@ -73,7 +73,7 @@ def _check(base: Checkout, application: Application, changed: files.Contents, na
         for variable in container.get("env", [])
         if variable["name"] == "OAUTH_42_CLIENT_SECRET"
     }
-    sealed = [item for item in rendered if item["kind"] == files.KIND and item["metadata"]["name"] == name]
+    sealed = [item for item in rendered if item["kind"] == sealedsecret.KIND and item["metadata"]["name"] == name]
     if references != {name} or len(sealed) != 1 or set(sealed[0]["spec"]["encryptedData"]) != {KEY}:
         raise InputError(
             f"{application.folder}: expected the render to read OAUTH_42_CLIENT_SECRET from {name} alone and to have "

@@ -10,10 +10,14 @@ from typing import Any
 
 import click
 
-from gitops import hidden
-from gitops.errors import GitopsError, InputError, NotHealthyError, together
-from gitops.github import Hub, Settings
-from gitops.intra42 import Api
+from gitops.clients.github import Hub, Settings
+from gitops.clients.intra42 import Api
+from gitops.clients.slack import Slack
+from gitops.ground import credentials as hidden
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError, InputError, NotHealthyError, together
+from gitops.ground.output import print_table, summarise
+from gitops.ground.progress import Progress
 from gitops.oauth import alerts
 from gitops.oauth import provide as provides
 from gitops.oauth import rotate as rotations
@@ -21,11 +25,7 @@ from gitops.oauth.login import Credentials, Session
 from gitops.oauth.observe import utc_now
 from gitops.oauth.rotate import Report
 from gitops.oauth.sources import IntraPage, Person, Source
-from gitops.output import print_table, summarise
-from gitops.paths import Checkout
-from gitops.progress import Progress
 from gitops.secrets.cli import cluster_option
-from gitops.slack import Slack
 from gitops.tools.build import ensure
 
 # The workflow whose runs are watched: .github/workflows/oauth.yaml.

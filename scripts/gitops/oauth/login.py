@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from pydantic import SecretStr
 
-from gitops.errors import ExternalError, InputError
+from gitops.ground.errors import ExternalError, InputError
 
 PROFILE_URL = "https://profile.intra.42.fr"
 LOGIN_PATH = "/users/auth/keycloak_student"

@@ -16,13 +16,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from gitops import yamlfile
-from gitops.errors import InputError
-from gitops.git import History
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import sealedsecret, yamlfile
 from gitops.oauth.page import UID
-from gitops.paths import Checkout
-from gitops.secrets import files
-from gitops.service import model as services
+from gitops.repository import services
+from gitops.repository.history import History
 
 FILE = "oauth-42.yaml"
 KEY = "client-secret"
@@ -63,7 +62,7 @@ class Record:
         return {f"{_PREFIX}{name}": value for name, value in values.items()}
 
     @classmethod
-    def of(cls, sealed: files.Sealed) -> Record | None:
+    def of(cls, sealed: sealedsecret.Sealed) -> Record | None:
         """The record that a SealedSecret carries, or None: sealed by hand. Raises InputError where it is damaged."""
         found = {name.removeprefix(_PREFIX): text for name, text in sealed.annotations.items()}
         if "rotation" not in found:
@@ -166,7 +165,7 @@ def _application(base: Checkout, file: Path) -> Application:
     current = _number(data.secret, service, path)
     generations = []
     for each in sorted(file.parent.glob("sealedsecret-oauth-42-g*.yaml")):
-        sealed = files.read(each.read_bytes(), base.relative(each))
+        sealed = sealedsecret.read(each.read_bytes(), base.relative(each))
         number = _number(sealed.name, service, sealed.path)
         generations.append(Generation(number, sealed.name, Record.of(sealed)))
     deployed = next((each for each in generations if each.number == current), None)
@@ -213,7 +212,7 @@ def past(history: History, application: Application) -> Past:
         if number > application.deployed.number:
             sealed = application.sealed_path(number)
             content = history.content(version.sha, sealed)
-            record = Record.of(files.read(content, sealed)) if content else None
+            record = Record.of(sealedsecret.read(content, sealed)) if content else None
             if record:
                 taken_back.add(record.rotation)
     highest = max([highest, *(each.number for each in application.older)])

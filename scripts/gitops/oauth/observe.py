@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
-from gitops import argocd, yamlfile
-from gitops.errors import GitopsError, InputError
-from gitops.git import History
-from gitops.github import Hub
-from gitops.intra42 import Api, Intra42Error
+from gitops.clients import argocd
+from gitops.clients.github import Hub
+from gitops.clients.intra42 import Api, Intra42Error
+from gitops.ground.errors import GitopsError, InputError
+from gitops.manifests import sealedsecret, yamlfile
 from gitops.oauth import change, model
 from gitops.oauth.login import LoginError, OtpError, UnreachableError
 from gitops.oauth.model import Application, Past, Record, rotation_id
 from gitops.oauth.page import LayoutError, Reading
 from gitops.oauth.sources import Source
 from gitops.oauth.state import Cluster, Decision, Facts, Reason, Shown, decide
-from gitops.secrets import files
+from gitops.repository.history import History
 
 # The first that fits; every other failure of a source is UNREACHABLE.
 _REASONS: tuple[tuple[type[GitopsError], Reason], ...] = (
@@ -85,7 +85,7 @@ def branch_record(history: History, application: Application, generation: int) -
     if content is None:
         return None
     try:
-        record = Record.of(files.read(content, path))
+        record = Record.of(sealedsecret.read(content, path))
     except InputError:
         return None  # not the bot's: `propose` sees who wrote it
     return (content, record) if record else None

@@ -16,8 +16,8 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 from pydantic import SecretStr
 
-from gitops.errors import ExternalError, InputError
-from gitops.hidden import mask
+from gitops.ground.credentials import mask
+from gitops.ground.errors import ExternalError, InputError
 
 FIELDS = ("uid", "secret", "next-secret")
 UID = re.compile(r"u-s4t2(ud|af)-[0-9a-f]{64}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitops.errors import InputError
-from gitops.git import History
-from gitops.intra42 import Api
+from gitops.clients.intra42 import Api
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.oauth import change, model, rotate
 from gitops.oauth.model import Record, rotation_id
 from gitops.oauth.sources import Source
-from gitops.paths import Checkout
-from gitops.secrets import certificate, files
+from gitops.repository import contents
+from gitops.repository.history import History
+from gitops.secrets import certificate
 from gitops.service.change import check_clean
 
 
@@ -45,5 +46,5 @@ def provide(
     record = Record(application.id, application.uid, generation, rotation, against.fingerprint, verdict.valid_until)
     sealed = rotate.sealed_file(against, application, record, candidate)
     changed = change.rotation(checkout, application, generation, sealed, ())
-    files.lay(checkout, changed)
+    contents.lay(checkout, changed)
     return [checkout.root / path for path in changed]

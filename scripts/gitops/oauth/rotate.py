@@ -13,19 +13,20 @@ from datetime import datetime
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
-from gitops.errors import GitopsError, InputError
-from gitops.git import History
-from gitops.github import Hub
-from gitops.intra42 import Api
-from gitops.mainline import as_in_repository, main_files
+from gitops.clients.github import Hub
+from gitops.clients.intra42 import Api
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError, InputError
+from gitops.manifests import sealedsecret
 from gitops.oauth import change, model, observe
 from gitops.oauth.model import KEY, Application, Record, rotation_id
 from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
 from gitops.oauth.state import STEPS, Act, Reason, State, asked
-from gitops.paths import Checkout
-from gitops.pulls import Outcome, Proposal, bring, withdraw
-from gitops.secrets import certificate, files
+from gitops.repository.history import History
+from gitops.repository.mainline import as_in_repository, main_files
+from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
+from gitops.secrets import certificate
 from gitops.secrets.seal import seal
 
 LABELS = ("oauth",)
@@ -198,7 +199,7 @@ def sealed_file(
     name = application.secret_name(record.generation)
     value = candidate.get_secret_value().encode()
     encrypted = {KEY: seal(against.key, application.namespace, name, value)}
-    return files.write(name, encrypted, record.annotations())
+    return sealedsecret.write(name, encrypted, record.annotations())
 
 
 def run(

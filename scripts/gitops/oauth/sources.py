@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import requests
 from bs4 import BeautifulSoup
 
-from gitops.hidden import ask
+from gitops.ground.credentials import ask
 from gitops.oauth import browser, page
 from gitops.oauth.login import FORM, LoginError, ScriptsNeededError, Session, UnreachableError, server_time
 from gitops.oauth.model import Application

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from gitops.check.cli import base_option, head_option
-from gitops.errors import NotHealthyError
-from gitops.output import write as write_file
-from gitops.paths import Checkout
-from gitops.progress import Progress
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import NotHealthyError
+from gitops.ground.output import write as write_file
+from gitops.ground.progress import Progress
 
 
 @click.group(invoke_without_command=True)
@@ -36,7 +36,7 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     from rich.console import Console
 
     from gitops.preview import run, text
-    from gitops.source import revision
+    from gitops.repository import revision
     from gitops.tools.build import ensure
 
     checkout, progress = Checkout.find(), Progress()
@@ -75,7 +75,7 @@ def comment(file: Path, pull: int | None, artifact: str) -> None:
 
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where.
     """
-    from gitops.github import Hub, Settings
+    from gitops.clients.github import Hub, Settings
     from gitops.preview import comment as comments
 
     found = comments.read(file)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from gitops.errors import InputError
-from gitops.github import Hub
+from gitops.clients.github import Hub
+from gitops.ground.errors import InputError
 from gitops.preview.model import Preview
 from gitops.preview.text import MARKER, markdown
 

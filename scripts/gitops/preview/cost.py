@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gitops import yamlfile
-from gitops.check.findings import name
-from gitops.check.pods import template
-from gitops.check.quantity import number
-from gitops.cluster import Object
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.manifests import yamlfile
+from gitops.manifests.objects import Object, name
+from gitops.manifests.pods import template
+from gitops.manifests.quantity import number
 from gitops.preview.model import Resources
 
 HOURS = 730  # a month, as AWS counts it

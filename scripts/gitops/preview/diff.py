@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gitops.check.findings import name
-from gitops.cluster import Object
+from gitops.manifests.objects import Object, name
+from gitops.manifests.places import MERGE_KEYS
 from gitops.preview.model import FieldChange, ObjectChange
-from gitops.source.places import MERGE_KEYS
 
 # kustomize's hash of a generated ConfigMap, and a rotated secret's generation.
 _GENERATED = re.compile(r"-(?:[a-z0-9]{10}|g\d+)$")

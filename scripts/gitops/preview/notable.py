@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from gitops.check.findings import label
-from gitops.check.pods import template
-from gitops.cluster import Object
+from gitops.manifests.objects import Object, label
+from gitops.manifests.pods import template
 from gitops.preview.diff import differences
 
 Pairs = Sequence[tuple[Object | None, Object | None]]

@@ -6,16 +6,16 @@ from typing import Literal
 
 from git import Repo
 
-from gitops.cluster import Object
-from gitops.errors import InputError
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.progress import Progress
+from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.objects import Object
+from gitops.manifests.render import Rendered, build, differing, in_parallel
 from gitops.preview import cost, diff
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
-from gitops.progress import Progress
-from gitops.source.graph import CLUSTER, Graph
-from gitops.source.render import Rendered, build, differing, in_parallel
-from gitops.source.revision import WORKING_COPY, Change
+from gitops.repository.revision import WORKING_COPY, Change
 
 # What the requests of an Application are read from; where none of these changed they did not either.
 _SCALED = {"Deployment", "StatefulSet", "DaemonSet", "Rollout", "HorizontalPodAutoscaler"}

@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gitops import yamlfile, yamltext
-from gitops.errors import InputError
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile, yamltext
 
 FILE, FIELD = "sealed-secrets.pem", "sealedSecretsFingerprint"
 # What the controller makes has 4096 bits; NIST SP 800-57 takes nothing below 2048.

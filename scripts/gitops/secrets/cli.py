@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from gitops import hidden
-from gitops.errors import InputError, NotHealthyError
-from gitops.output import print_table
-from gitops.paths import Checkout
-from gitops.progress import Progress
-from gitops.secrets import files, manage
-from gitops.secrets.controller import Controller
+from gitops.clients.sealed_secrets import Controller
+from gitops.ground import credentials as hidden
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.output import print_table
+from gitops.ground.progress import Progress
+from gitops.manifests import sealedsecret
+from gitops.secrets import manage
 from gitops.service.change import check_clean
 from gitops.tools.build import ensure
 
@@ -65,7 +66,7 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
 @output_option
 def list_sealed(output: str) -> None:
     """Every SealedSecret: where, its keys, and the certificate that it was sealed against."""
-    found = files.all_sealed(Checkout.find())
+    found = sealedsecret.all_sealed(Checkout.find())
     if output == "json":
         rows = [
             {
@@ -73,7 +74,7 @@ def list_sealed(output: str) -> None:
                 "namespace": each.namespace,
                 "name": each.name,
                 "keys": sorted(each.encrypted),
-                "certificate": each.annotations.get(files.CERTIFICATE),
+                "certificate": each.annotations.get(sealedsecret.CERTIFICATE),
             }
             for each in found
         ]
@@ -86,7 +87,7 @@ def list_sealed(output: str) -> None:
                 each.namespace,
                 each.name,
                 " ".join(sorted(each.encrypted)),
-                each.annotations.get(files.CERTIFICATE, "?")[:12],
+                each.annotations.get(sealedsecret.CERTIFICATE, "?")[:12],
             ]
             for each in found
         ],
@@ -100,7 +101,7 @@ def verify(url: str, output: str) -> None:
     """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all."""
     progress = Progress()
     with progress.step("the controller tries every seal"):
-        found = manage.verify(files.all_sealed(Checkout.find()), Controller(url))
+        found = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
     if output == "json":
         rows = [{"path": each.path, "opens": opens} for each, opens in found]
         click.echo(json.dumps(rows, indent=2))

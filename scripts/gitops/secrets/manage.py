@@ -13,14 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretBytes
 
-from gitops import kustomize, yamlfile, yamltext
-from gitops.errors import ExternalError, GitopsError, InputError, together
-from gitops.paths import Checkout
-from gitops.secrets import certificate, files
-from gitops.secrets.controller import Controller
-from gitops.secrets.files import CERTIFICATE, Sealed
+from gitops.clients.sealed_secrets import Controller
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError, GitopsError, InputError, together
+from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
+from gitops.manifests.sealedsecret import CERTIFICATE, Sealed
+from gitops.repository import contents
+from gitops.repository import services as model
+from gitops.secrets import certificate
 from gitops.secrets.seal import seal, unseal
-from gitops.service import model
 
 KUSTOMIZATION = "kustomization.yaml"
 GENERATION = "-oauth-42-g"
@@ -48,7 +49,7 @@ class Place:
 
 def check_place(checkout: Checkout, place: Place, keys: list[str]) -> None:
     """Raise InputError unless there is such an overlay, and Kubernetes takes the names. Asked before any value is."""
-    files.check_names(place.name, keys)
+    sealedsecret.check_names(place.name, keys)
     known = [f"{each.service}/{each.environment}" for s in model.services(checkout) for each in s.deployments]
     if f"{place.service}/{place.environment}" not in known:
         raise InputError(f"{place.service}/{place.environment}: no such overlay; there are: {', '.join(known)}")
@@ -71,19 +72,19 @@ def put(checkout: Checkout, place: Place, values: Mapping[str, SecretBytes], clu
     }
     file, listing = checkout.root / place.path, f"{place.folder}/{KUSTOMIZATION}"
     if file.exists():
-        after: files.Contents = {place.path: _merge(file.read_bytes(), place, encrypted)}
+        after: contents.Contents = {place.path: _merge(file.read_bytes(), place, encrypted)}
     else:
-        after = {place.path: files.write(place.name, encrypted, {CERTIFICATE: against.fingerprint})}
+        after = {place.path: sealedsecret.write(place.name, encrypted, {CERTIFICATE: against.fingerprint})}
         text = yamltext.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
-    with files.laid(checkout, after):
+    with contents.laid(checkout, after):
         kustomize.build(checkout, checkout.root / place.folder)
-    files.lay(checkout, after)
+    contents.lay(checkout, after)
     return [checkout.root / path for path in after]
 
 
 def _merge(old: bytes, place: Place, encrypted: Mapping[str, str]) -> bytes:
-    found = files.read(old, place.path)
+    found = sealedsecret.read(old, place.path)
     text = yamltext.decode(old, place.path)
     for key, value in encrypted.items():
         path = ("spec", "encryptedData")
@@ -135,10 +136,10 @@ def _all_anew(
 ) -> list[Path]:
     changed = dict(certificate.pin_files(checkout, cluster, against))
     failed: list[GitopsError] = []
-    for each in files.all_sealed(checkout):
+    for each in sealedsecret.all_sealed(checkout):
         try:
             content = (checkout.root / each.path).read_bytes()
-            changed[each.path] = files.reseal(content, each.path, anew(each), against.fingerprint)
+            changed[each.path] = sealedsecret.reseal(content, each.path, anew(each), against.fingerprint)
         except (ExternalError, InputError) as error:
             failed.append(error)
     if failed:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gitops.errors import InputError
+from gitops.ground.errors import InputError
 
 # The nonce may be constant because each key is used once.
 _NONCE = b"\0" * 12

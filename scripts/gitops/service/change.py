@@ -14,11 +14,12 @@ from string import Template
 from git import Repo
 from git.exc import GitError
 
-from gitops import kustomize, yamlfile
-from gitops.errors import InputError
-from gitops.paths import Checkout
-from gitops.service import model
-from gitops.service.image import Image, in_ecr, resolve
+from gitops.clients.registry import resolve
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.image import Image, in_ecr
+from gitops.repository import services as model
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}

@@ -6,9 +6,10 @@ import json
 
 import click
 
-from gitops.output import print_table
-from gitops.paths import Checkout
-from gitops.service import change, model
+from gitops.ground.checkout import Checkout
+from gitops.ground.output import print_table
+from gitops.repository import services as model
+from gitops.service import change
 
 
 @click.group()

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitops.command import run
-from gitops.errors import MachineError
-from gitops.paths import Checkout
-from gitops.progress import Progress
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import run
+from gitops.ground.errors import MachineError
+from gitops.ground.progress import Progress
 from gitops.tools.pins import Tool, go_binary, load
 
 # A cold build of the largest takes 5 minutes on 2 cores; a machine ten times slower still gets there.

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from gitops import yamlfile
-from gitops.errors import InputError
-from gitops.paths import Checkout
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
 
 
 class _Entry(BaseModel):

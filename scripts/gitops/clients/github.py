@@ -1,0 +1,305 @@
+"""GitHub, as far as the bots need it: pull requests by branch, and one signed commit that is atomic.
+
+A commit is made through the API, so that GitHub signs it: createCommitOnBranch on a work branch (expectedHeadOid), then
+one updateRefs that moves the pull request's branch to it and takes the work branch away, both with beforeOid. REST's
+forced update of a branch compares nothing. A pull request's branch never stands on main itself: GitHub would close it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import requests
+from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
+from github.PullRequest import PullRequest
+from pydantic import SecretStr
+
+from gitops.ground.errors import ExternalError, GitopsError, InputError
+
+ZERO = "0" * 40
+# Where a commit is made before the pull request's branch moves to it.
+WORK = "work/"
+_REPOSITORY = "query Repository($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { id } }"
+_COMMIT = """mutation Commit($input: CreateCommitOnBranchInput!) {
+  createCommitOnBranch(input: $input) { commit { oid } }
+}"""
+_REFS = "mutation Refs($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }"
+_MERGE = """mutation AutoMerge($input: EnablePullRequestAutoMergeInput!) {
+  enablePullRequestAutoMerge(input: $input) { clientMutationId }
+}"""
+
+
+class RaceError(GitopsError):
+    """Another run, or a person, moved the branch in between. Nothing of ours was written (exit 4)."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the repository is and who asks. In Actions the environment says all of it."""
+
+    repository: str
+    token: str
+    api_url: str = "https://api.github.com"
+
+    @classmethod
+    def from_environment(cls, token: SecretStr | None = None) -> Settings:
+        """Read GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
+        known = {**os.environ, "GITHUB_TOKEN": token.get_secret_value()} if token else dict(os.environ)
+        missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not known.get(name)]
+        if missing:
+            raise InputError(f"not set: {', '.join(missing)}; in Actions the workflow sets them (.github/workflows)")
+        repository = os.environ["GITHUB_REPOSITORY"]
+        if repository.count("/") != 1:
+            raise InputError(f"GITHUB_REPOSITORY={repository!r}: expected OWNER/NAME")
+        url = os.environ.get("GITHUB_API_URL") or cls.api_url
+        return cls(repository, known["GITHUB_TOKEN"], url)
+
+
+class Hub:
+    """One repository on GitHub. `writes` counts what was changed there."""
+
+    def __init__(self, settings: Settings, *, pause: float = 1.0) -> None:
+        """`pause`: seconds between two writes, as GitHub asks for of bots."""
+        self.settings = settings
+        self.writes = 0
+        retry = GithubRetry(total=5, secondary_rate_wait=float(os.environ.get("GITOPS_GITHUB_WAIT", "60")))
+        self._github = Github(
+            auth=Auth.Token(settings.token),
+            base_url=settings.api_url,
+            timeout=20,
+            retry=retry,
+            seconds_between_requests=0,
+            seconds_between_writes=pause,
+            per_page=100,
+            lazy=True,  # what is known of the repository by its name needs no request
+        )
+        self._repo = self._github.get_repo(settings.repository)
+
+    @property
+    def owner(self) -> str:
+        """The account that the repository belongs to."""
+        return self.settings.repository.partition("/")[0]
+
+    @cached_property
+    def _id(self) -> str:
+        owner, _, name = self.settings.repository.partition("/")
+        found = self._graphql(_REPOSITORY, {"owner": owner, "name": name})["repository"]
+        if not found:
+            raise InputError(f"{self.settings.repository}: no such repository, or this token may not see it")
+        return str(found["id"])
+
+    def open_pulls(self) -> dict[str, PullRequest]:
+        """Every open pull request of this repository's own branches, by branch."""
+        return {
+            pull.head.ref: pull for pull in self.open_heads() if pull.head.repo and pull.head.user.login == self.owner
+        }
+
+    def open_heads(self) -> list[PullRequest]:
+        """Every open pull request, those of forks too."""
+        with _errors("list pull requests"):
+            return list(self._repo.get_pulls(state="open"))
+
+    def closed_pulls(self, branch: str) -> list[PullRequest]:
+        """The pull requests of a branch that were closed without a merge, newest first."""
+        with _errors(f"list pull requests of {branch}"):
+            pulls = list(self._repo.get_pulls(state="closed", head=f"{self.owner}:{branch}"))
+        return [pull for pull in pulls if pull.merged_at is None]
+
+    def commit(
+        self, branch: str, *, base: str, expected: str | None, files: Mapping[str, bytes | None], message: str
+    ) -> str:
+        """Make `branch` one commit on top of `base` (a commit of main); None deletes a file. Returns the commit.
+
+        Raises RaceError where the branch is no longer at `expected` (None: it must not exist), ExternalError.
+        """
+        work = WORK + branch
+        try:
+            self._refs({work: (None, base)})
+        except RaceError:
+            # A run that was killed left it, or one is at work: whichever, its next step fails and ours goes on.
+            self._refs({work: (self.head(work), base)})
+        headline, _, body = message.partition("\n\n")
+        changes = {
+            "additions": [
+                {"path": path, "contents": base64.b64encode(content).decode()}
+                for path, content in files.items()
+                if content is not None
+            ],
+            "deletions": [{"path": path} for path, content in files.items() if content is None],
+        }
+        wanted = {
+            "branch": {"repositoryNameWithOwner": self.settings.repository, "branchName": work},
+            "expectedHeadOid": base,
+            "message": {"headline": headline, "body": body},
+            "fileChanges": changes,
+        }
+        made = self._write(_COMMIT, wanted, f"commit on {work}")
+        oid = str(made["createCommitOnBranch"]["commit"]["oid"])
+        try:
+            self._refs({branch: (expected, oid), work: (oid, None)})
+        except RaceError:
+            with suppress(GitopsError):
+                self._refs({work: (oid, None)})
+            raise
+        return oid
+
+    def delete_branch(self, branch: str, expected: str) -> None:
+        """Raises RaceError where it is no longer at `expected`."""
+        self._refs({branch: (expected, None)})
+
+    def _refs(self, moves: Mapping[str, tuple[str | None, str | None]]) -> None:
+        updates = [
+            {"name": f"refs/heads/{name}", "beforeOid": before or ZERO, "afterOid": after or ZERO, "force": True}
+            for name, (before, after) in moves.items()
+        ]
+        wanted = {"repositoryId": self._id, "refUpdates": updates}
+        try:
+            self._write(_REFS, wanted, f"move {', '.join(moves)}")
+        except ExternalError:
+            # GitHub does not say in a fixed form that a branch was elsewhere. So look.
+            for name, (before, after) in moves.items():
+                if (found := self.head(name)) not in (before, after):
+                    raise RaceError(
+                        f"GitHub: {name} is at {found or 'nothing'} and no longer at {before or 'nothing'}; "
+                        "the next run looks again"
+                    ) from None
+            if any(self.head(name) != after for name, (_, after) in moves.items()):
+                raise
+
+    def last_success(self, workflow: str) -> datetime | None:
+        """When the newest run of a workflow file that succeeded began, or None where none ever did."""
+        with _errors(f"read the runs of {workflow}"):
+            try:
+                newest = next(iter(self._repo.get_workflow(workflow).get_runs(status="success")), None)
+            except UnknownObjectException:
+                return None
+        return newest.run_started_at.astimezone(UTC) if newest else None
+
+    def head(self, branch: str) -> str | None:
+        """The commit of a branch on GitHub, or None where there is no such branch."""
+        with _errors(f"read {branch}"):
+            try:
+                return str(self._repo.get_git_ref(f"heads/{branch}").object.sha)
+            except UnknownObjectException:
+                return None
+
+    def _write(self, query: str, wanted: dict[str, Any], what: str) -> dict[str, Any]:
+        self.writes += 1
+        return self._graphql(query, {"input": wanted}, what)
+
+    def _graphql(self, query: str, variables: dict[str, Any], what: str = "read the repository") -> dict[str, Any]:
+        with _errors(what):
+            _, answer = self._github.requester.graphql_query(query, variables)
+        found: dict[str, Any] = answer["data"]
+        return found
+
+    def open_pull(self, branch: str, title: str, body: str, labels: list[str]) -> PullRequest:
+        """Open a pull request; where there is one already (another run was faster), that one."""
+        with _errors(f"open a pull request for {branch}"):
+            try:
+                self.writes += 1
+                pull = self._repo.create_pull(base="main", head=branch, title=title, body=body)
+            except GithubException as error:
+                found = list(self._repo.get_pulls(state="open", head=f"{self.owner}:{branch}"))
+                if error.status != 422 or not found:
+                    raise
+                pull = found[0]
+            if labels:
+                self.writes += 1
+                pull.add_to_labels(*labels)
+        return pull
+
+    def edit_pull(self, pull: PullRequest, title: str, body: str, labels: list[str]) -> bool:
+        """Write title, body and labels where they differ. Returns whether they did."""
+        missing = [name for name in labels if name not in {label.name for label in pull.labels}]
+        differs = pull.title != title or (pull.body or "").replace("\r\n", "\n") != body
+        with _errors(f"edit #{pull.number}"):
+            if differs:
+                self.writes += 1
+                pull.edit(title=title, body=body)
+            if missing:
+                self.writes += 1
+                pull.add_to_labels(*missing)
+        return differs or bool(missing)
+
+    def comment_once(self, pull: PullRequest, marker: str, text: str) -> bool:
+        """Comment unless a comment with this marker is there. Returns whether it was written."""
+        with _errors(f"comment on #{pull.number}"):
+            if any(marker in (comment.body or "") for comment in pull.get_issue_comments()):
+                return False
+            self.writes += 1
+            pull.create_issue_comment(f"{text}\n\n{marker}")
+        return True
+
+    def sticky_comment(
+        self, pull: PullRequest, marker: str, text: str | None
+    ) -> Literal["written", "updated", "unchanged", "removed", "nothing"]:
+        """Keep one comment of ours with this marker at `text`; None takes it away. Nobody else's is touched."""
+        with _errors(f"comment on #{pull.number}"):
+            # A person can write the marker too; only a bot's comment is ours.
+            ours = [c for c in pull.get_issue_comments() if (c.body or "").startswith(marker) and c.user.type == "Bot"]
+            if text is None:
+                for each in ours:
+                    self.writes += 1
+                    each.delete()
+                return "removed" if ours else "nothing"
+            if not ours:
+                self.writes += 1
+                pull.create_issue_comment(text)
+                return "written"
+            if ours[0].body.replace("\r\n", "\n") == text:
+                return "unchanged"
+            self.writes += 1
+            ours[0].edit(text)
+            return "updated"
+
+    def close_pull(self, pull: PullRequest, label: str) -> None:
+        """Close a pull request, labelled first so that everyone sees that no person declined it."""
+        with _errors(f"close #{pull.number}"):
+            self.writes += 2
+            pull.add_to_labels(label)
+            pull.edit(state="closed")
+
+    def auto_merge(self, pull: PullRequest) -> None:
+        """Let GitHub merge it once its checks pass."""
+        if not pull.raw_data.get("auto_merge"):
+            wanted = {"pullRequestId": pull.raw_data["node_id"], "mergeMethod": "SQUASH"}
+            self._write(_MERGE, wanted, f"auto-merge of #{pull.number}")
+
+    def status(self, sha: str, context: str, state: str, description: str) -> bool:
+        """Set a commit status where it is not so yet. Returns whether it was written."""
+        with _errors(f"status of {sha[:12]}"):
+            commit = self._repo.get_commit(sha)
+            for each in commit.get_combined_status().statuses:
+                if each.context == context and (each.state, each.description) == (state, description):
+                    return False
+            self.writes += 1
+            commit.create_status(state, description=description, context=context)
+        return True
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except GithubException as error:
+        data = error.data if isinstance(error.data, dict) else {}
+        messages = [each.get("message", "") for each in data.get("errors", []) if isinstance(each, dict)]
+        kinds = {each.get("type") for each in data.get("errors", []) if isinstance(each, dict)}
+        text = "; ".join(filter(None, [str(data.get("message") or ""), *messages])) or type(error).__name__
+        if "STALE_DATA" in kinds or any("Expected branch to point to" in message for message in messages):
+            raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
+        if error.status == 401:
+            raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None
+        raise ExternalError(f"GitHub: {what}: {error.status} {text}") from None
+    except requests.RequestException as error:
+        raise ExternalError(f"GitHub: {what}: cannot be reached ({type(error).__name__})") from None

@@ -1,0 +1,158 @@
+"""42's API, as far as a secret's proof needs it: a token for it, and whose token that is.
+
+Source: api.intra.42.fr/apidoc/guides (getting_started, specification). A wrong, an expired and an unknown secret all
+answer 401 in the same words, so a 401 is an answer and is never asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from pydantic import SecretStr
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from gitops.ground.credentials import mask
+from gitops.ground.errors import ExternalError
+
+API_URL = "https://api.intra.42.fr"
+# Of each application; kept over all of them together, which is always within.
+PER_SECOND, PER_HOUR = 2, 1200
+_SECONDS = 15.0
+_LONGEST_WAIT = 60.0
+
+
+class Intra42Error(ExternalError):
+    """42 could not be asked within the deadline (exit 4)."""
+
+
+class _AgainError(Exception):
+    """Worth another try; `after`: the seconds that 42 asks to wait."""
+
+    def __init__(self, what: str, after: float = 0.0) -> None:
+        self.after = after
+        super().__init__(what)
+
+
+class RateLimit:
+    """At most `per_second` requests in any second, and `per_hour` in any hour: waits before the next one."""
+
+    def __init__(
+        self,
+        per_second: int | None = None,
+        per_hour: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """42's own limits where none are given. `clock` and `sleep` are in seconds."""
+        self._windows = ((per_second or PER_SECOND, 1.0), (per_hour or PER_HOUR, 3600.0))
+        self._clock, self._sleep = clock, sleep
+        self._asked: deque[float] = deque(maxlen=max(count for count, _ in self._windows))
+
+    def wait(self) -> None:
+        """Return when the next request may be made, which is counted."""
+        for count, span in self._windows:
+            while len(self._asked) >= count and (left := self._asked[-count] + span - self._clock()) > 0:
+                self._sleep(left)
+        self._asked.append(self._clock())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What 42 says of a secret. `uid`: whose application its token is, None where 42 does not accept the secret.
+
+    `valid_until`: 42's `secret_valid_until`, where it says one.
+    """
+
+    uid: str | None
+    valid_until: datetime | None
+
+
+@dataclass
+class Api:
+    """42's API. `deadline`: seconds for one answer, all tries together."""
+
+    url: str = field(default_factory=lambda: os.environ.get("GITOPS_42_API_URL") or API_URL)
+    deadline: float = field(default_factory=lambda: float(os.environ.get("GITOPS_42_DEADLINE", "120")))
+    limit: RateLimit = field(default_factory=RateLimit)
+
+    def verify(self, uid: str, secret: SecretStr) -> Verdict:
+        """Ask for a token with `secret` and whose it is. Raises Intra42Error."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": uid,
+            "client_secret": secret.get_secret_value(),
+        }
+        status, token = self._ask("POST", "/oauth/token", data=form)
+        if status == 401:
+            return Verdict(None, None)
+        access = token.get("access_token")
+        if not isinstance(access, str) or not access:
+            raise Intra42Error("42: /oauth/token gives no access_token")
+        access_token = mask(SecretStr(access))
+        headers = {"Authorization": f"Bearer {access_token.get_secret_value()}"}
+        status, info = self._ask("GET", "/oauth/token/info", headers=headers)
+        application = info.get("application")
+        owner = application.get("uid") if isinstance(application, dict) else None
+        if status == 401 or not isinstance(owner, str):
+            raise Intra42Error("42: /oauth/token/info does not say whose token its own /oauth/token gave")
+        return Verdict(owner, _moment(token.get("secret_valid_until")))
+
+    def _ask(self, method: str, path: str, **content: Any) -> tuple[int, dict[str, Any]]:
+        def once() -> tuple[int, dict[str, Any]]:
+            self.limit.wait()
+            try:
+                # A redirect would carry the form to wherever it points.
+                patience = min(_SECONDS, self.deadline)
+                answer = requests.request(
+                    method, f"{self.url}{path}", timeout=patience, allow_redirects=False, **content
+                )
+                if answer.status_code in (200, 401):
+                    body = answer.json()
+                    if isinstance(body, dict):
+                        return answer.status_code, body
+                    raise _AgainError("no JSON object")
+            except requests.JSONDecodeError:
+                raise _AgainError("no JSON") from None
+            except requests.RequestException as error:
+                raise _AgainError(type(error).__name__) from None
+            status = answer.status_code
+            if status == 429 or status >= 500:
+                raise _AgainError(f"HTTP {status}", _retry_after(answer))
+            raise Intra42Error(f"42: {path}: HTTP {status}; expected 200 or 401")
+
+        jitter = wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return max(jitter(state), error.after if isinstance(error, _AgainError) else 0.0)
+
+        try:
+            return Retrying(
+                stop=stop_after_delay(self.deadline),
+                wait=wait,
+                retry=retry_if_exception_type(_AgainError),
+                reraise=True,
+            )(once)
+        except _AgainError as error:
+            raise Intra42Error(f"42: {path}: no answer within {self.deadline:g} s (last: {error})") from None
+
+
+def _retry_after(answer: requests.Response) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), _LONGEST_WAIT) if text.isdigit() else 0.0
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

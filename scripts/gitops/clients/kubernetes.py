@@ -1,0 +1,205 @@
+"""The Kubernetes API, behind one small module. Objects are plain mappings, as in YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+from kubernetes import client, config
+
+from gitops.ground.command import run
+from gitops.ground.errors import ExternalError
+from gitops.manifests.objects import Object
+
+REQUEST_SECONDS = 30.0
+_LOST = (urllib3.exceptions.HTTPError, OSError, ValueError)
+_CONTENT = {
+    "json": "application/json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+
+
+class ClusterError(ExternalError):
+    """The API server refused a request or could not be reached. `status` is its HTTP status, 0 where there was none.
+
+    `reason`: what the server said, without the request; `causes`: the fields that it names, each with its complaint.
+    """
+
+    def __init__(self, message: str, status: int = 0, reason: str = "", causes: Sequence[tuple[str, str]] = ()) -> None:
+        self.status, self.reason, self.causes = status, reason, tuple(causes)
+        super().__init__(message)
+
+
+class Cluster:
+    """One cluster, reached by a kubeconfig (any that kubectl understands). Paths are the API's own, such as
+    /api/v1/namespaces/x/pods; keyword arguments are its query (labelSelector, dryRun ...)."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        settings = client.Configuration()
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(kubeconfig), client_configuration=settings
+        )
+        settings.retries = urllib3.Retry(total=0)
+        self._api = client.ApiClient(settings)
+
+    def get(self, path: str, **query: str) -> Object:
+        """One object, or a list with its `items`."""
+        return self._call("GET", path, query)
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """The items of a collection."""
+        found: list[Object] = self.get(path, **query).get("items") or []
+        return found
+
+    def find(self, path: str) -> Object | None:
+        """One object, or None where there is none (404)."""
+        try:
+            return self.get(path)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create(self, path: str, body: Object, **query: str) -> Object:
+        """POST to a collection."""
+        return self._call("POST", path, query, body)
+
+    def patch(self, path: str, body: Object, *, kind: str = "merge", **query: str) -> Object:
+        """PATCH with a `merge` or a `strategic` patch."""
+        return self._call("PATCH", path, query, body, kind)
+
+    def delete(self, path: str) -> Object:
+        """DELETE an object."""
+        return self._call("DELETE", path, {})
+
+    def ask(self, method: str, path: str, body: Object, *, kind: str = "json", **query: str) -> list[str]:
+        """What the API server would say to a request, as a dry run that checks every field: its warnings.
+
+        Raises ClusterError with `reason` and `causes` where it would refuse.
+        """
+        query = {"dryRun": "All", "fieldValidation": "Strict", **query}
+        warnings: list[str] = []
+        self._call(method, path, query, body, kind, warnings)
+        return warnings
+
+    def watch(self, path: str) -> Iterator[tuple[str, Object]]:
+        """Every object of a collection and then each change, for ever: (ADDED | MODIFIED | DELETED, object).
+
+        Starts again by itself when the server ends the watch or is away, so an object may be told twice.
+        """
+        while True:
+            try:
+                listed = self.get(path)
+                for item in listed["items"]:
+                    yield "ADDED", item
+                query = {
+                    "watch": "true",
+                    "resourceVersion": listed["metadata"]["resourceVersion"],
+                    "timeoutSeconds": "300",
+                }
+                for line in self._request("GET", path, query, read=330.0).response:
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        break
+                    yield event["type"], event["object"]
+            except (ClusterError, *_LOST):
+                time.sleep(0.5)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        kind: str = "json",
+        warnings: list[str] | None = None,
+    ) -> Object:
+        try:
+            answer = self._request(method, path, query, body, kind)
+            content = answer.read()
+            if answer.status >= 400:
+                reason, causes = _message(content), _causes(content)
+                raise ClusterError(f"{method} {path}: {answer.status} {reason}", answer.status, reason, causes)
+            if warnings is not None:
+                warnings += _warnings(answer.response.headers.getlist("Warning"))
+            result: Object = json.loads(content)
+        except _LOST as error:
+            raise ClusterError(f"{method} {path}: {error}") from None
+        return result
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        kind: str = "json",
+        read: float = REQUEST_SECONDS,
+    ) -> Any:  # noqa: ANN401 - the client library has no types
+        serialized = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", "Content-Type": _CONTENT[kind]},
+            auth_settings=["BearerToken"],
+        )
+        return self._api.call_api(
+            *serialized[:3],
+            # The client makes JSON of a body that goes as JSON alone; the server reads JSON as the YAML that it is.
+            body=json.dumps(body) if kind == "apply" else body,
+            _request_timeout=(REQUEST_SECONDS, read),
+        )
+
+
+def _message(content: bytes) -> str:
+    """What an error says: a Status' message, or the text as it is (the aggregator answers 503 in plain text)."""
+    text = content.decode(errors="replace").strip()
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return text
+    return str(status.get("message", text)) if isinstance(status, dict) else text
+
+
+def _causes(content: bytes) -> list[tuple[str, str]]:
+    try:
+        causes = json.loads(content)["details"]["causes"]
+        return [(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in causes]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _warnings(headers: Sequence[str]) -> list[str]:
+    """The texts of Warning headers (RFC 7234: 299 - "text")."""
+    return [match.replace('\\"', '"') for line in headers for match in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', line)]
+
+
+def apply(
+    kubectl: Path, kubeconfig: Path, objects: Sequence[Object], *, dry_run: bool = False, timeout: float = 60
+) -> str:
+    """Server-side apply with conflicts forced; `dry_run` asks the server without writing, fields checked strictly,
+    and a warning is an error.
+
+    Returns what kubectl printed. Raises CommandError with every complaint.
+    """
+    extra = ["--dry-run=server", "--validate=strict", "--warnings-as-errors"] if dry_run else []
+    argv: list[str | Path] = [
+        kubectl,
+        "--kubeconfig",
+        kubeconfig,
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        *extra,
+        "-f",
+        "-",
+    ]
+    return run(argv, stdin=yaml.safe_dump_all(objects).encode(), timeout=timeout).decode()

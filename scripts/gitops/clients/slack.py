@@ -1,0 +1,47 @@
+"""Slack: one message to one channel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import requests
+from pydantic import SecretStr
+
+from gitops.ground.errors import ExternalError
+
+API_URL = "https://slack.com/api/"
+CHANNEL = "platform-alerts"
+
+
+@dataclass(frozen=True)
+class Slack:
+    """A bot of Slack, by its token."""
+
+    token: SecretStr
+    channel: str = CHANNEL
+    url: str = API_URL
+
+    @classmethod
+    def of(cls, credentials: Mapping[str, SecretStr]) -> Slack | None:
+        """By SLACK_TOKEN, with SLACK_CHANNEL and SLACK_API_URL of the environment; None without it."""
+        token = credentials.get("SLACK_TOKEN")
+        if token is None:
+            return None
+        channel, url = os.environ.get("SLACK_CHANNEL") or CHANNEL, os.environ.get("SLACK_API_URL") or API_URL
+        return cls(token, channel, url)
+
+    def post(self, text: str) -> None:
+        """Send `text`. Raises ExternalError: an alert that no one got is a failure."""
+        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
+        form = {"channel": self.channel, "text": text}
+        try:
+            answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
+            told = answer.json()
+            if answer.status_code != 200 or not told.get("ok"):
+                raise ExternalError(
+                    f"Slack: {told.get('error') or f'HTTP {answer.status_code}'}; the alert was not sent"
+                )
+        except (requests.RequestException, ValueError, AttributeError) as error:
+            raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); the alert was not sent") from None

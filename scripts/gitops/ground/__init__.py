@@ -1,0 +1,1 @@
+"""What everything stands on: errors, settings, subprocesses, progress, the checkout; nothing of YAML or git."""

@@ -1,0 +1,73 @@
+"""Where things are in a checkout of this repository."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops.ground.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A working copy of the repository, found from the current folder upwards."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Checkout:
+        """The checkout that `start` (default: the current folder) lies in. Raises InputError outside of one."""
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "overlays").is_dir() and (folder / "scripts/tools/tools.yaml").is_file():
+                return cls(folder)
+        raise InputError(
+            f"{start}: not inside a checkout of the platform (no folder above it has overlays/ and scripts/tools/)"
+        )
+
+    @property
+    def overlays(self) -> Path:
+        """The folder with one folder for each service."""
+        return self.root / "overlays"
+
+    @property
+    def teams_file(self) -> Path:
+        """Who can own a service."""
+        return self.root / ".github/teams.yaml"
+
+    @property
+    def codeowners_file(self) -> Path:
+        """Generated from teams.yaml and each service's owner.yaml."""
+        return self.root / ".github/CODEOWNERS"
+
+    @property
+    def tool_pins(self) -> Path:
+        """One folder with a go.mod for each tool."""
+        return self.root / "scripts/tools"
+
+    @property
+    def tools(self) -> Path:
+        """Where the built tools are linked: bin/ and share/. Ignored by git."""
+        return self.root / ".tools"
+
+    @property
+    def tool_cache(self) -> Path:
+        """Where tools are built. GITOPS_TOOL_CACHE lets several checkouts share one."""
+        return Path(os.environ.get("GITOPS_TOOL_CACHE") or self.tools / "cache")
+
+    @property
+    def labs(self) -> Path:
+        """Where each lab keeps its state. Ignored by git."""
+        return self.root / ".lab"
+
+    def relative(self, path: Path) -> str:
+        """`path` as a person in the checkout's root would write it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def tool(self, name: str) -> Path:
+        """The built tool `name`. Raises InputError when the tools were not built yet."""
+        path = self.tools / "bin" / name
+        if not path.exists():
+            raise InputError(f"{self.relative(path)}: not built yet; run: make tools")
+        return path

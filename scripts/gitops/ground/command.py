@@ -1,0 +1,68 @@
+"""The one way this package starts another program and waits for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gitops.ground.errors import ExternalError, MachineError
+
+
+class CommandError(ExternalError):
+    """A program ended with an exit code that was not allowed, or ran out of time.
+
+    `returncode` is None after a timeout. `stderr` is its text as printed.
+    """
+
+    def __init__(self, argv: Sequence[str], returncode: int | None, stderr: str, timeout: float) -> None:
+        self.argv, self.returncode, self.stderr = list(argv), returncode, stderr
+        how = f"gave no answer within {timeout:g} s" if returncode is None else f"exited with {returncode}"
+        super().__init__(f"{' '.join(argv)} {how}\n{stderr.strip()}".rstrip())
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    ok: tuple[int, ...] = (0,),
+) -> bytes:
+    """Run a program without a shell and return its standard output.
+
+    `env` is laid over this process's own environment; `timeout` is in seconds. The program leads a process group of
+    its own, so that a timeout ends its children too.
+
+    Raises MachineError when the program is not installed, CommandError when it fails or does not end in time.
+    """
+    words = [str(word) for word in argv]
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env={**os.environ, **env} if env else None,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if cwd and not cwd.is_dir():
+            raise
+        raise MachineError(f"{words[0]}: not found; the README names the programs that this needs") from error
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
+    except BaseException as error:
+        # The group's leader still runs or is not yet reaped, so its number cannot belong to anyone else.
+        os.killpg(process.pid, signal.SIGKILL)
+        _, err = process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise CommandError(words, None, err.decode(errors="replace"), timeout) from None
+        raise
+    if process.returncode not in ok:
+        raise CommandError(words, process.returncode, err.decode(errors="replace"), timeout)
+    return out

@@ -1,0 +1,54 @@
+"""What must not be seen: values are pydantic's SecretStr, and a process that holds one leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import click
+from pydantic import SecretBytes, SecretStr
+
+from gitops.ground.errors import InputError
+
+
+def no_traces() -> None:
+    """No core dump of this process or of what it starts."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def mask(value: SecretStr) -> SecretStr:
+    """In Actions, and only there, ask the runner to hide the value in every log, before its first use."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in value.get_secret_value().splitlines():
+            print(f"::add-mask::{line}", flush=True)
+    return value
+
+
+# What the workflow's one step is given. `gitops` takes them first of all: GitPython starts a git when it is imported.
+CREDENTIALS = ("INTRA42_LOGIN", "INTRA42_PASSWORD", "INTRA42_TOTP_SEED", "SLACK_TOKEN")
+
+
+def take_all() -> dict[str, SecretStr]:
+    """The credentials of the environment, which forgets them: nothing that this process starts inherits one."""
+    return {name: value for name in CREDENTIALS if (value := take(name))}
+
+
+def take(name: str) -> SecretStr | None:
+    """One variable of the environment, which forgets it."""
+    value = os.environ.pop(name, "")
+    return SecretStr(value) if value else None
+
+
+def ask(what: str) -> SecretBytes:
+    """Read a value from a prompt without echo or, where standard input is no terminal, all of that as it is.
+
+    Raises InputError where nothing is given.
+    """
+    if sys.stdin.isatty():
+        value = str(click.prompt(what, hide_input=True, default="", show_default=False, err=True)).encode()
+    else:
+        value = sys.stdin.buffer.read()
+    if not value:
+        raise InputError(f"{what}: nothing was given; type it at the prompt, or pipe it in (never as an argument)")
+    return SecretBytes(value)

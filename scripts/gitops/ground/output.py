@@ -1,0 +1,34 @@
+"""Tables for a person and for grep: aligned columns, no line ever cut or wrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gitops.ground.errors import InputError
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under a head on standard output."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that was asked for, with the folders above it. Raises InputError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; name another file") from None
+
+
+def summarise(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Add the same as a Markdown table to the run summary of Actions (GITHUB_STEP_SUMMARY)."""
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in [head, ["---"] * len(head), *rows]]
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("".join(f"| {line} |\n" for line in lines))

@@ -1,0 +1,170 @@
+"""A finding: one form for everything that is found, whoever found it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from gitops.manifests.graph import Graph
+from gitops.manifests.objects import Object, label
+from gitops.manifests.places import Path, Place, Places
+from gitops.manifests.render import Rendered
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What must be true, and why. Its name stays: baselines and GitHub know findings by it."""
+
+    name: str
+    why: str
+    severity: Severity = "error"
+
+
+def _rules(*rules: tuple[str, str] | tuple[str, str, Severity]) -> dict[str, Rule]:
+    return {rule[0]: Rule(*rule) for rule in rules}
+
+
+RULES = _rules(
+    # The sources.
+    ("render", "Argo CD renders exactly this; an overlay that does not render cannot be deployed."),
+    ("render-hangs", "Argo CD gives up on a render that takes this long, and shows the old state for ever."),
+    ("remote-base", "What stands elsewhere can change without a pull request here, and is gone when its host is."),
+    ("outside", "Argo CD refuses repositories with files that lead out of them."),
+    ("submodule", "A submodule's files are not in this repository's pull requests."),
+    ("manifest-paths", "Argo CD renders again only for these folders; a change elsewhere would never be deployed."),
+    # Argo CD.
+    (
+        "orphan-folder",
+        "The ApplicationSet looks at overlays/<service>/<environment> alone; this would never be deployed.",
+    ),
+    ("removed-folder", "Argo CD deletes the Application of a folder that is gone, and nobody watches what ran there."),
+    ("namespace", "A folder is an Application is a namespace; AppProject `services` allows nothing else."),
+    ("project", "A templated or foreign project lets a folder choose its own rights."),
+    ("project-kind", "AppProject `services` refuses the whole sync for one object of another kind."),
+    ("source", "AppProjects allow this cluster's own repository alone."),
+    ("preserve", "Without it a renamed folder deletes all that the service runs."),
+    # The API.
+    ("schema", "The API server refuses or, worse, drops what it does not know."),
+    ("api-removed", "The API server no longer answers for it, or will not after the next upgrade."),
+    ("api-server", "The cluster's own answer: this change would not be applied."),
+    ("api-warning", "The API server warns today of what it refuses tomorrow."),
+    (
+        "immutable",
+        "The API server refuses the change of this field on what runs; the sync fails until the object goes.",
+    ),
+    ("pod", "The workload is accepted and its pods are not: it would run nothing, and say so only in events."),
+    # References.
+    ("service-port", "Traffic would meet no one."),
+    ("service-selector", "A Service without pods answers nobody."),
+    ("ingress-service", "The load balancer would answer 503, and its controller stops at this for all Ingresses."),
+    ("hpa-target", "Nothing would be scaled."),
+    ("pdb-selector", "A budget that selects nothing protects nothing."),
+    ("secret-key", "The pod would wait for ever in CreateContainerConfigError."),
+    ("configmap-key", "The pod would wait for ever in CreateContainerConfigError."),
+    ("service-account", "No pod would be created."),
+    ("network-policy-selector", "A policy that selects nothing opens or closes nothing."),
+    ("internal-address", "The name does not resolve, or the network is closed between the two."),
+    ("selector", "A Deployment that does not select its own pods is refused."),
+    ("quota-room", "At its largest scale the service would stop at its own quota."),
+    ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
+    # Policies: the very same in the cluster (apps/policies).
+    ("policy", "The cluster refuses it (apps/policies)."),
+    ("exception", "An exception holds for what it names, for a reason, with an owner, until a day."),
+    ("exception-ends", "On that day the gate closes for this object.", "warning"),
+    # The repository alone.
+    ("plain-secret", "A Secret in git is known to all who can read it, and replaces what sealed-secrets made."),
+    ("leaked-secret", "What was pushed is known. Replace it where it comes from, then remove it here."),
+    ("guard-rails", "Quota, LimitRange and the closed network protect all the other services from this one."),
+    ("namespace-labels", "The namespace's labels are its pod security and its place on the network."),
+    ("sealed-scope", "A seal opens in one namespace under one name alone."),
+    # The load balancer.
+    ("lb-duplicate", "Two services cannot answer for one address: the first in the controller's order wins."),
+    ("lb-shadowed", "An earlier rule takes every request that this one is for."),
+    ("lb-quota", "The controller's whole group stops at a quota of the load balancer: nobody's change is applied."),
+    ("lb-forecast", "A quota of the load balancer is nearly used up.", "warning"),
+    ("lb-certificate", "Browsers refuse a host that no certificate covers."),
+    ("lb-annotation", "One Ingress that the controller cannot read freezes the whole group."),
+    ("lb-health", "A health check of what is not there takes every target out."),
+    ("lb-path", "The controller refuses the path, and with it the whole group."),
+    ("lb-host", "An Ingress rule without a host answers for every service's address."),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found, where, and how to fix it. Why it matters is the rule's."""
+
+    rule: str
+    place: Place
+    what: str
+    fix: str
+    unit: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        """The rule's."""
+        return RULES[self.rule].severity
+
+    @property
+    def why(self) -> str:
+        """The rule's."""
+        return RULES[self.rule].why
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same fault on another line."""
+        parts = (self.rule, self.place.file, self.unit, self.what)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One rendered folder: its objects, and where each of their fields stands.
+
+    `partial`: some of its objects were refused already and are not among these.
+    """
+
+    name: str
+    objects: tuple[Object, ...]
+    places: Places
+    partial: bool = False
+
+    @classmethod
+    def of(cls, graph: Graph, rendered: Rendered) -> Unit:
+        """A rendered folder. Raises InputError where kustomize printed what is no object."""
+        places = Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
+        return cls(rendered.unit, tuple(rendered.objects()), places)
+
+    def finding(self, rule: str, item: Object, path: Path, what: str, fix: str) -> Finding:
+        """A finding about a field of one of its objects."""
+        return Finding(rule, self.places.of(item, path), f"{label(item)}: {what}", fix, self.name)
+
+    def kind(self, *kinds: str) -> list[Object]:
+        """The objects of these kinds."""
+        return [item for item in self.objects if item.get("kind") in kinds]
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the ApplicationSet gives an overlay."""
+        parts = self.name.split("/")
+        return f"{parts[1]}-{parts[2]}" if parts[0] == "overlays" else "argocd"
+
+    @property
+    def is_overlay(self) -> bool:
+        """Whether it is a service's, not a cluster's."""
+        return self.name.startswith("overlays/")
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Each once, by file and line. What a base says wrong is said once, not for each overlay that has it."""
+    once: dict[tuple[str, Place, str], Finding] = {}
+    for finding in findings:
+        once.setdefault((finding.rule, finding.place, finding.what), finding)
+    # What the workload was refused for its pods would be refused for too.
+    said = {finding.place for finding in once.values() if finding.rule in ("api-server", "policy")}
+    kept = [finding for finding in once.values() if not (finding.rule == "pod" and finding.place in said)]
+    return sorted(kept, key=lambda f: (f.place.file, f.place.line, f.rule, f.what))

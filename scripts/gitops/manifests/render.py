@@ -1,0 +1,69 @@
+"""Rendering many overlays at once, and only reading what differs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import CommandError
+from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.objects import Object
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_SEPARATOR = re.compile(rb"^---\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `kustomize build` printed for a folder, or why it did not."""
+
+    unit: str
+    text: bytes = b""
+    error: str | None = None
+
+    @property
+    def documents(self) -> list[bytes]:
+        """The objects' texts. kustomize indents every block of text, so a separator is never part of one."""
+        return [part for part in _SEPARATOR.split(self.text) if part.strip()]
+
+    def objects(self) -> list[Object]:
+        """All of them, read."""
+        return [item for document in self.documents for item in yamlfile.parse_all(document, self.unit)]
+
+
+def build(checkout: Checkout, tree: Path, unit: str) -> Rendered:
+    """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception."""
+    try:
+        out = kustomize.text(checkout, tree / unit)
+    except CommandError as error:
+        if error.returncode is None:
+            return Rendered(unit, error=f"kustomize gave no result within {kustomize.BUILD_SECONDS:g} s")
+        text = error.stderr.strip().removeprefix("Error: ")
+        return Rendered(unit, error=text.replace(f"{tree}/", "").replace(str(tree), "the repository") or str(error))
+    return Rendered(unit, out)
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """`work` on each item, as many at once as there are processors, in the items' order."""
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        return list(pool.map(work, items))
+
+
+def differing(before: Rendered, after: Rendered) -> tuple[list[Object], list[Object]]:
+    """The objects that are not the same, byte for byte, on both sides: (before, after). The others are never read."""
+    if before.text == after.text:
+        return [], []
+    left, right = Counter(before.documents), Counter(after.documents)
+    return _read(left - right, before.unit), _read(right - left, after.unit)
+
+
+def _read(documents: Counter[bytes], unit: str) -> list[Object]:
+    return [item for document in documents.elements() for item in yamlfile.parse_all(document, unit)]

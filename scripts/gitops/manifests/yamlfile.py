@@ -1,0 +1,101 @@
+"""Reading YAML so that every complaint names a file and, where it can, a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gitops.ground.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+# The largest render of ours has some hundred values.
+MOST_VALUES = 1_000_000
+Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
+    """Every mapping of a YAML stream; empty documents are left out. `source` names it in errors (InputError)."""
+    with _errors(source):
+        documents = [document for document in yaml.load_all(text, Loader=Loader) if document is not None]
+    for document in documents:
+        if not isinstance(document, dict):
+            raise InputError(f"{source}: expected a mapping, found {type(document).__name__}")
+    return documents
+
+
+def compose_all(text: str | bytes, source: str) -> list[yaml.Node]:
+    """The trees of a YAML stream, each node with its line. `source` names it in errors (InputError)."""
+    with _errors(source):
+        return [node for node in yaml.compose_all(text, Loader=Loader) if node is not None]
+
+
+def bomb(path: Path) -> int | None:
+    """The line of a YAML file whose aliases stand for more values than a file can mean; None where it is sound."""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+        if content.count(b"*") < 8 or b"&" not in content:
+            return None
+        documents = compose_all(content, str(path))
+    except (OSError, InputError):
+        return None
+    sizes: dict[int, int] = {}
+    # Children first, each node once, however many aliases name it.
+    waiting = [(document, False) for document in documents]
+    while waiting:
+        node, done = waiting.pop()
+        if id(node) in sizes and not done:
+            continue
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        inner = [part for each in parts for part in (each if isinstance(each, tuple) else (each,))]
+        if not done:
+            sizes[id(node)] = 1
+            waiting += [(node, True), *((part, False) for part in inner)]
+            continue
+        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in inner)
+        if sizes[id(node)] > MOST_VALUES:
+            return int(node.start_mark.line) + 1
+    return None
+
+
+@contextmanager
+def _errors(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a date or number that is none
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        what = getattr(error, "problem", None) or str(error)
+        raise InputError(f"{where}: not valid YAML: {what}") from None
+    except RecursionError:
+        raise InputError(f"{source}: not valid YAML: nested too deeply") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The one mapping of a file. Raises InputError where it cannot be read or is not one mapping."""
+    try:
+        documents = parse_all(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(documents) != 1:
+        raise InputError(f"{path}: expected one YAML document, found {len(documents)}")
+    return documents[0]
+
+
+def read_model(path: Path, model: type[Model]) -> Model:
+    """A file checked against its model; all its faults at once, one line each (InputError)."""
+    try:
+        return model.model_validate(read(path))
+    except ValidationError as error:
+        lines = [
+            f"{path}: {_where(fault['loc'])}: {fault['msg']}; found {fault['input']!r}" for fault in error.errors()
+        ]
+        raise InputError("\n".join(lines)) from None
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "the file"

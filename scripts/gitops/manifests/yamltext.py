@@ -1,0 +1,119 @@
+"""Changing YAML where it stands: where a value's own bytes are, so that every other byte stays."""
+
+from __future__ import annotations
+
+import yaml
+
+from gitops.ground.errors import InputError
+
+
+def decode(content: bytes, source: str) -> str:
+    """The text of a file. Raises InputError with `source` and line where it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{source}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+
+
+def compose(text: str, source: str) -> yaml.Node | None:
+    """The one document's tree, each node with its place. Raises InputError."""
+    try:
+        # Python's own loader: the marks of libyaml count bytes in one place and characters in another.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            f"{source}:{mark.line + 1 if mark else 1}: not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
+
+
+def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """The value of a key, or None where `node` is no mapping or has it not."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def scalar(node: yaml.Node | None, key: str) -> str | None:
+    """The text of a key's value, or None where it is no text."""
+    found = child(node, key)
+    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
+
+
+def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:
+    """Write `value` (plain letters, digits, hyphens, slashes, dots, base64) over the scalar at `path`.
+
+    Raises InputError with file and line where there is none, or where other text would change.
+    """
+    node = compose(text, source)
+    for key in path:
+        parent, node = node, child(node, key)
+        if node is None:
+            line = parent.start_mark.line + 1 if parent else 1
+            raise InputError(f"{source}:{line}: no {'.'.join(path)}; expected it here")
+    line = node.start_mark.line + 1 if node else 1
+    if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">") or text[node.start_mark.index] in "&!*":
+        raise InputError(f"{source}:{line}: {'.'.join(path)}: expected plain text on one line")
+    quote = node.style or ""
+    return f"{text[: node.start_mark.index]}{quote}{value}{quote}{text[node.end_mark.index :]}"
+
+
+def add_item(text: str, source: str, key: str, value: str) -> str:
+    """Add one plain item to the end of the block list `key`, in its own indentation and line end.
+
+    Raises InputError where there is no such list, or where it is written in brackets.
+    """
+    found = _list(text, source, key)
+    last = found.value[-1]
+    column = _dash(text, source, last)
+    at = text.find("\n", last.end_mark.index)
+    end = "\r\n" if "\r\n" in text else "\n"
+    line = f"{column}- {value}"
+    return f"{text}{end}{line}{end}" if at < 0 else f"{text[: at + 1]}{line}{end}{text[at + 1 :]}"
+
+
+def remove_item(text: str, source: str, key: str, value: str) -> str:
+    """Take the line of one plain item out of the block list `key`. Raises InputError where it is not there once."""
+    found = [node for node in _list(text, source, key).value if node.value == value]
+    if len(found) != 1:
+        raise InputError(f"{source}: {key} has {value} {len(found)} times; expected it once")
+    _dash(text, source, found[0])
+    start = text.rfind("\n", 0, found[0].start_mark.index) + 1
+    end = text.find("\n", found[0].end_mark.index)
+    return text[:start] + (text[end + 1 :] if end >= 0 else "")
+
+
+def _list(text: str, source: str, key: str) -> yaml.SequenceNode:
+    found = child(compose(text, source), key)
+    if not isinstance(found, yaml.SequenceNode) or found.flow_style or not found.value:
+        line = found.start_mark.line + 1 if found else 1
+        raise InputError(f"{source}:{line}: expected {key} as a list with one item a line")
+    return found
+
+
+def _dash(text: str, source: str, item: yaml.Node) -> str:
+    """What stands before the item's dash. Raises InputError where other text shares the line."""
+    start = text.rfind("\n", 0, item.start_mark.index) + 1
+    before = text[start : item.start_mark.index]
+    indent, dash, rest = before.partition("-")
+    if indent.strip() or not dash or rest.strip() or not isinstance(item, yaml.ScalarNode):
+        raise InputError(f"{source}:{item.start_mark.line + 1}: expected one plain item on this line")
+    return indent
+
+
+def add_key(text: str, source: str, path: tuple[str, ...], key: str, value: str) -> str:
+    """Add `key: value` to the end of the block mapping at `path`, indented as its other keys.
+
+    Raises InputError where there is no such mapping, or where it is written in braces or empty.
+    """
+    node = compose(text, source)
+    for name in path:
+        node = child(node, name)
+    if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
+        raise InputError(f"{source}: expected {'.'.join(path)} as a mapping with one key a line")
+    last_key, last = node.value[-1]
+    at = text.find("\n", last.end_mark.index - (text[last.end_mark.index - 1] == "\n"))
+    end = "\r\n" if "\r\n" in text else "\n"
+    line = f"{' ' * last_key.start_mark.column}{key}: {value}"
+    return f"{text}{end}{line}{end}" if at < 0 else f"{text[: at + 1]}{line}{end}{text[at + 1 :]}"

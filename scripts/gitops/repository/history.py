@@ -1,0 +1,129 @@
+"""The repository's own history, read from this checkout's clone: what main says, what a branch adds, who wrote it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from git import Commit, Repo
+from git.exc import GitError
+
+from gitops.ground.command import run
+from gitops.ground.errors import ExternalError, InputError
+
+# GitHub commits in its own name what is made through its API or its pages.
+GITHUB_COMMITTER = "noreply@github.com"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file's content as one commit of main made it."""
+
+    sha: str
+    when: datetime
+    author: str
+    message: str
+    content: bytes
+
+
+class History:
+    """One clone. Reads only; nothing of the working copy or its index is touched."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lock = threading.Lock()
+        try:
+            self._repo = Repo(root)
+        except GitError:
+            raise InputError(f"{root}: not a git working copy; clone the repository") from None
+
+    def fetch(self, token: str | None) -> None:
+        """Bring origin's branches up to date. Raises InputError for a shallow clone, ExternalError."""
+        if self.root.joinpath(".git/shallow").exists():
+            raise InputError(f"{self.root}: a shallow clone has no history; fetch-depth: 0, or git fetch --unshallow")
+        env = dict(os.environ, GIT_TERMINAL_PROMPT="0")
+        if token:
+            # By environment and not by URL or argument: those are seen by all.
+            basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+            env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader"}
+            env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
+        spec = "+refs/heads/*:refs/remotes/origin/*"
+        run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
+
+    def branch(self, name: str) -> str | None:
+        """The commit of origin's branch, as far as this clone knows."""
+        found = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname)")
+        return str(found).splitlines()[0] if found else None
+
+    def main(self) -> str:
+        """The commit of origin's main. Raises InputError where there is none."""
+        found = self.branch("main")
+        if not found:
+            raise InputError(f"{self.root}: origin has no branch main")
+        return found
+
+    def content(self, sha: str, path: str) -> bytes | None:
+        """A file at a commit, or None where it is not there."""
+        try:
+            blob = self._repo.commit(sha).tree / path
+        except (KeyError, ValueError):
+            return None
+        return bytes(blob.data_stream.read())
+
+    def ahead(self, branch: str) -> list[Commit]:
+        """What a branch adds to main, oldest first."""
+        return list(self._repo.iter_commits(f"{self.main()}..{branch}", reverse=True))
+
+    def by_people(self, branch: str, trailer: str, files: set[str]) -> list[Commit]:
+        """The commits of a branch that the bot with this trailer did not make.
+
+        A bot's commit is made by GitHub and ends with the trailer; one that a person amended has another committer. The
+        merge of main that the button "Update branch" makes changes nothing of ours and does not count.
+        """
+        return [
+            commit
+            for commit in self.ahead(branch)
+            if commit.committer.email != GITHUB_COMMITTER
+            or (trailer not in str(commit.message).splitlines() and not self._brings_main(commit, files))
+        ]
+
+    def _brings_main(self, commit: Commit, files: set[str]) -> bool:
+        if len(commit.parents) != 2:
+            return False
+        first, second = (parent.hexsha for parent in commit.parents)
+        changed = set(self._repo.git.diff("--name-only", second, commit.hexsha).splitlines())
+        return changed <= files and all(self.content(commit.hexsha, f) == self.content(first, f) for f in files)
+
+    def versions(self, path: str, *, limit: int = 100) -> Iterator[Version]:
+        """What a file of main was, newest first, by main's own line of commits (a merge counts when it was merged)."""
+        commits = self._repo.iter_commits(self.main(), paths=path, first_parent=True, max_count=limit)
+        for commit in commits:
+            content = self.content(commit.hexsha, path)
+            if content is not None:
+                when = datetime.fromtimestamp(commit.committed_date, UTC)
+                yield Version(commit.hexsha, when, str(commit.author.name), str(commit.summary), content)
+
+    def export(self, sha: str, target: Path) -> None:
+        """Write the files of a commit, through an index of its own. Raises ExternalError."""
+        target.mkdir(parents=True, exist_ok=True)
+        with _own_index(target) as env:
+            git: list[str | Path] = ["git", "-C", self.root]
+            run([*git, "read-tree", sha], timeout=60, env=env)
+            run([*git, "checkout-index", "--all", "--force", f"--prefix={target.resolve()}/"], timeout=60, env=env)
+
+
+@contextmanager
+def _own_index(target: Path) -> Iterator[dict[str, str]]:
+    index = target / ".index"
+    try:
+        yield {"GIT_INDEX_FILE": str(index.resolve())}
+    except GitError as error:
+        raise ExternalError(str(error)) from None
+    finally:
+        index.unlink(missing_ok=True)

@@ -1,0 +1,31 @@
+"""The files of origin's main in a folder of their own: what a bot reads and renders. No working copy is touched."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError
+from gitops.repository.history import History
+
+
+@contextmanager
+def main_files(checkout: Checkout, history: History) -> Iterator[Checkout]:
+    """Write the files of origin's main to a temporary folder and give it as a checkout that has this one's tools."""
+    with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
+        base = Path(folder) / "main"
+        history.export(history.main(), base)
+        (base / ".tools").symlink_to(checkout.tools)
+        try:
+            yield Checkout(base)
+        except GitopsError as error:
+            raise as_in_repository(error, base) from None
+
+
+def as_in_repository(error: GitopsError, base: Path) -> GitopsError:
+    """The same error with paths as the repository has them, not the folder that main was written to."""
+    error.args = (str(error).replace(f"{base}/", ""),)
+    return error

@@ -1,0 +1,230 @@
+"""Two revisions side by side, each in a folder of its own. The user's working copy is read, never touched."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from git import Repo
+from git.exc import BadName, GitError
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.command import run
+from gitops.ground.errors import ExternalError, GitopsError, InputError
+from gitops.manifests.graph import NAMES, RENDERER, TEXTS, Overview, stays_home, unit_of
+from gitops.manifests.render import in_parallel
+from gitops.repository.mainline import as_in_repository
+
+WORKING_COPY = "the working copy"
+# git does not add two worktrees at once.
+_LIST = threading.Lock()
+# A worktree is files alone: no hook of the user's runs, nothing is asked, large files stay pointers.
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """From `base` to `head`. `base` is None where nothing is compared: everything counts as changed.
+
+    `files`: every path that differs, as the repository has it. `commits`: the range that `git log` understands.
+    A revision's folder has all files but those of overlays that the change cannot concern; `overviews` know of these
+    (of base and head; None where all files are there).
+    """
+
+    base: Checkout | None
+    head: Checkout
+    base_name: str
+    head_name: str
+    files: frozenset[str]
+    commits: str | None
+    overviews: tuple[Overview | None, Overview | None] = (None, None)
+
+
+def open_repository(checkout: Checkout) -> Repo:
+    """The repository of a checkout. Raises InputError where there is none, or where it has no commit yet."""
+    try:
+        repo = Repo(checkout.root)
+    except GitError:
+        raise InputError(f"{checkout.root}: not a git repository; clone the repository, or run: git init") from None
+    try:
+        repo.head.commit  # noqa: B018
+    except ValueError:
+        branch = "a commit that is not there" if repo.head.is_detached else repo.active_branch.name
+        raise InputError(f"{checkout.root}: the branch {branch} has no commit yet; commit first") from None
+    return repo
+
+
+def resolve(repo: Repo, revision: str) -> str:
+    """The commit of a revision. Raises InputError where git does not know it."""
+    # A revision that begins with a hyphen would be an option.
+    if not revision.startswith("-"):
+        with suppress(BadName, ValueError, GitError, IndexError):
+            return str(repo.commit(revision).hexsha)
+    raise InputError(f"{revision!r}: git knows no such revision here; try: git fetch origin")
+
+
+def default_base(repo: Repo) -> str:
+    """origin/main, or main where there is no such remote. Raises InputError where there is neither."""
+    for name in ("origin/main", "main"):
+        with suppress(InputError):
+            resolve(repo, name)
+            return name
+    raise InputError("no origin/main and no main to compare with; name a revision with --base, or use --all")
+
+
+@contextmanager
+def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: Sequence[str] = ()) -> Iterator[Change]:
+    """Lay both revisions side by side. `head` None: the working copy as it is, with what is not committed.
+
+    `for_all`: paths (beside the bases') whose change concerns every overlay; an empty one stands for any.
+
+    What `base` has gained since the two parted is no part of the change: the common ancestor is compared.
+
+    Raises InputError (no repository, no such revision, a shallow clone, no common ancestor), ExternalError.
+    """
+    with open_repository(checkout) as repo:
+        name = base or default_base(repo)
+        wanted = resolve(repo, name)
+        ours = resolve(repo, head or "HEAD")
+        shallow = Path(repo.common_dir, "shallow").exists()
+        common = repo.merge_base(wanted, ours)
+        if not common or common[0] is None:
+            if shallow:
+                raise InputError(
+                    f"{checkout.root}: a shallow clone does not reach where {name} and {head or 'HEAD'} parted; "
+                    "fetch-depth: 0 in a workflow, or git fetch --unshallow"
+                )
+            raise InputError(f"{name} and {head or 'HEAD'} have no common ancestor: they are two histories")
+        before = str(common[0].hexsha)
+        files = _differs(repo, before, None if head is None else ours)
+        # Overlays that read base/ can be concerned by a change of it: then all must be there.
+        own = {unit_of(path) for path in files if path.startswith("overlays/")}
+        narrow = None if any(path.startswith(("base/", RENDERER, *for_all)) for path in files) else own
+        sides = {"base": before} | ({} if head is None else {"head": ours})
+        with _folder() as folder, ExitStack() as stack:
+
+            def enter(at: tuple[str, str]) -> _Tree:
+                return stack.enter_context(_worktree(repo, at[1], folder / at[0], checkout, narrow))
+
+            left, *rest = in_parallel(enter, sides.items())
+            right = rest[0] if rest else _Tree(checkout, None)
+            overviews = (left.overview, right.overview)
+            yield Change(
+                left.checkout, right.checkout, name, head or WORKING_COPY, files, f"{before}..{ours}", overviews
+            )
+
+
+@contextmanager
+def whole(checkout: Checkout, head: str | None) -> Iterator[Change]:
+    """One revision, nothing to compare it with. Raises as `compare` does."""
+    with open_repository(checkout) as repo:
+        if head is None:
+            yield Change(None, checkout, "nothing", WORKING_COPY, frozenset(), None)
+            return
+        sha = resolve(repo, head)
+        with _folder() as folder, _worktree(repo, sha, folder / "head", checkout, None) as tree:
+            yield Change(None, tree.checkout, "nothing", head, frozenset(), None)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gitops-", ignore_cleanup_errors=True) as folder:
+        try:
+            yield Path(folder).resolve()
+        except GitopsError as error:
+            # Paths as the repository has them.
+            raise as_in_repository(as_in_repository(error, Path(folder) / "head"), Path(folder) / "base") from None
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The files of one revision; the overview of its overlays where not all are there."""
+
+    checkout: Checkout
+    overview: Overview | None
+
+
+@contextmanager
+def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: set[str] | None) -> Iterator[_Tree]:
+    """`narrow`: of overlays/ only these folders are needed, unless one of the others may read elsewhere; None: all."""
+    overview = _overview(repo, sha) if narrow is not None else None
+    if overview and set(overview.units) - overview.home:
+        overview = None
+    try:
+        with _LIST:
+            # Entries of runs that were killed, whose folders are gone.
+            repo.git.worktree("prune")
+            repo.git.worktree("add", "--detach", "--force", "--no-checkout", str(folder), sha)
+        options = ["-c", "core.hooksPath=/dev/null"]
+        if overview:
+            top = [f"/{name}" for name in repo.git.ls_tree("--name-only", sha).splitlines() if name != "overlays"]
+            listed = Path(repo.git.execute(["git", "-C", str(folder), "rev-parse", "--absolute-git-dir"])) / "info"
+            listed.mkdir(exist_ok=True)
+            patterns = [*top, *(f"/{path}/" for path in sorted(narrow or ()))]
+            (listed / "sparse-checkout").write_text("".join(f"{pattern}\n" for pattern in patterns))
+            options += ["-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false"]
+        run(["git", "-C", folder, *options, "read-tree", "-mu", "HEAD"], timeout=300, env=_QUIET)
+    except GitError as error:
+        raise ExternalError(f"git worktree of {sha[:12]}: {_reason(error)}") from None
+    try:
+        if not (folder / ".tools").exists():
+            (folder / ".tools").symlink_to(checkout.tools)
+        yield _Tree(Checkout(folder), overview)
+    finally:
+        with suppress(GitError):
+            repo.git.worktree("remove", "--force", str(folder))
+
+
+def _overview(repo: Repo, sha: str) -> Overview:
+    """Read from git's objects, as writing thousands of files takes longer than all else."""
+    files: dict[str, dict[str, str]] = {}
+    links: set[str] = set()
+    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-z", sha, "overlays/"):
+        about, _, path = line.partition("\t")
+        mode, _, oid = about.split(" ")
+        unit = unit_of(path)
+        if mode == "120000":
+            links.add(unit)
+        elif path.count("/") > 2 and path.endswith(TEXTS):
+            files.setdefault(unit, {})[path] = oid
+    units = {unit for unit, own in files.items() if any(f"{unit}/{name}" in own for name in NAMES)}
+    units = {unit for unit in units if "/." not in unit}
+    contents = _contents(repo, [oid for unit in units for oid in files[unit].values()])
+    known = {unit: {path: contents[oid] for path, oid in files[unit].items()} for unit in units}
+    home = {unit for unit in units - links if stays_home(known[unit])}
+    return Overview(tuple(sorted(units)), frozenset(home))
+
+
+def _contents(repo: Repo, oids: list[str]) -> dict[str, bytes]:
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    out, at, found = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked), 0, {}
+    while at < len(out):
+        end = out.index(b"\n", at)
+        oid, _, size = out[at:end].decode().split(" ")
+        found[oid] = out[end + 1 : end + 1 + int(size)]
+        at = end + int(size) + 2
+    return found
+
+
+def _differs(repo: Repo, before: str, after: str | None) -> frozenset[str]:
+    root = Path(repo.working_dir)
+    sides = [before, *([after] if after else [])]
+    found = paths(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *sides, "--")
+    if after is None:
+        found += paths(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return frozenset(found)
+
+
+def paths(root: Path, *words: str) -> list[str]:
+    """What a git command lists with -z, as the repository has it. Raises CommandError."""
+    out = run(["git", "-C", root, *words], timeout=120)
+    return [part.decode(errors="surrogateescape") for part in out.split(b"\0") if part]
+
+
+def _reason(error: GitError) -> str:
+    text = str(getattr(error, "stderr", "") or error).strip()
+    return text.removeprefix("stderr: ").strip("' \n")

@@ -1,0 +1,160 @@
+"""What stands under overlays/: services, their owners, environments, images and domains."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
+
+# RFC 1123; a service's namespace is <name>-<environment>, and `-staging` is the longest of them.
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+LONGEST_NAME = 63 - len("-staging")
+
+
+class Team(BaseModel):
+    """A team that can own services (.github/teams.yaml)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    github: str = Field(pattern=r"^@[\w-]+(/[\w.-]+)?$")
+    contact: str = Field(min_length=1)
+
+
+class Teams(RootModel[dict[str, Team]]):
+    """Every team by its name."""
+
+
+class Owner(BaseModel):
+    """Who answers for a service (overlays/<service>/owner.yaml)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    team: str
+    contact: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One overlay: a service in an environment."""
+
+    service: str
+    environment: str
+    folder: Path
+    image: str
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A folder under overlays/."""
+
+    name: str
+    folder: Path
+    owner: Owner
+    deployments: tuple[Deployment, ...]
+
+
+def teams(checkout: Checkout) -> dict[str, Team]:
+    """Every team that can own a service."""
+    return yamlfile.read_model(checkout.teams_file, Teams).root
+
+
+def services(checkout: Checkout) -> list[Service]:
+    """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
+    found: list[Service] = []
+    faults: list[str] = []
+    # A hidden folder is a draft of a `service new` that was killed.
+    for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
+        try:
+            owner = yamlfile.read_model(folder / "owner.yaml", Owner)
+            overlays = sorted(path.parent for path in folder.glob("*/kustomization.yaml"))
+            found.append(Service(folder.name, folder, owner, tuple(_deployment(overlay) for overlay in overlays)))
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+    return found
+
+
+def _deployment(folder: Path) -> Deployment:
+    kustomization = yamlfile.read(folder / "kustomization.yaml")
+    images = [_image(entry) for entry in kustomization.get("images", [])]
+    ingress = folder / "ingress.yaml"
+    rules: list[dict[str, Any]] = yamlfile.read(ingress).get("spec", {}).get("rules", []) if ingress.exists() else []
+    domains = tuple(rule["host"] for rule in rules if "host" in rule)
+    return Deployment(folder.parent.name, folder.name, folder, ", ".join(images), domains)
+
+
+def _image(entry: dict[str, Any]) -> str:
+    tag = f":{entry['newTag']}" if "newTag" in entry else ""
+    digest = f"@{entry['digest']}" if "digest" in entry else ""
+    return f"{entry.get('newName', entry.get('name'))}{tag}{digest}"
+
+
+def check_name(name: str, existing: list[Service]) -> None:
+    """Raise InputError unless `name` can be a new service's."""
+    if not DNS_LABEL.fullmatch(name):
+        raise InputError(
+            f"service name {name!r}: not a DNS label; expected lower-case letters, digits and hyphens, "
+            "beginning and ending with a letter or digit"
+        )
+    if len(name) > LONGEST_NAME:
+        raise InputError(
+            f"service name {name!r}: {len(name)} characters; at most {LONGEST_NAME}, as its namespace {name}-staging "
+            "may have 63"
+        )
+    if any(service.name == name for service in existing):
+        raise InputError(
+            f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder"
+        )
+
+
+def check_domain(domain: str, existing: list[Service]) -> None:
+    """Raise InputError unless `domain` can be a new service's."""
+    if "*" in domain:
+        raise InputError(
+            f"domain {domain!r}: wildcards are not allowed, they would take other services' hosts; name each host"
+        )
+    if "_" in domain:
+        raise InputError(f"domain {domain!r}: underscores are not allowed in host names; use a hyphen")
+    labels = domain.split(".")
+    if (
+        len(domain) > 253
+        or len(labels) < 2
+        or not all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in labels)
+    ):
+        raise InputError(f"domain {domain!r}: not a host name; expected one such as shop.example.com, in lower case")
+    for service in existing:
+        for deployment in service.deployments:
+            if domain in deployment.domains:
+                raise InputError(
+                    f"domain {domain!r}: belongs to {service.name} "
+                    f"({deployment.environment}; contact {service.owner.contact})"
+                )
+
+
+def check_team(team: str, known: dict[str, Team]) -> None:
+    """Raise InputError unless the team is in .github/teams.yaml."""
+    if team not in known:
+        raise InputError(f"owner {team!r}: unknown; .github/teams.yaml has: {', '.join(sorted(known))}")
+
+
+def codeowners(checkout: Checkout) -> str:
+    """The text of CODEOWNERS: the platform team for all, each service's team for its folder."""
+    known = teams(checkout)
+    lines = [
+        "# Generated from .github/teams.yaml and overlays/*/owner.yaml by `gitops service`. Do not edit.",
+        f"* {known['platform'].github}",
+    ]
+    for service in services(checkout):
+        check_team(service.owner.team, known)
+        lines.append(f"/overlays/{service.name}/ {known[service.owner.team].github}")
+    return "\n".join(lines) + "\n"

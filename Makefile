@@ -42,6 +42,7 @@ demo: tools $(SCHEMA)/installed
 lint: tools
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache --no-logo >/dev/null || $(VENV)/bin/lint-imports --no-cache
 	@.tools/bin/actionlint
 	@$(VENV)/bin/zizmor --offline --quiet --no-progress .github
 

@@ -12,6 +12,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.options import base_option, head_option, output_option
 from gitops.ground.output import summarise, write
 from gitops.ground.progress import Progress
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
-head_option = click.option("--head", metavar="REVISION", help="What to look at (default: the working copy as it is).")
-base_option = click.option("--base", metavar="REVISION", help="What to compare with (default: origin/main).")
 
 
 @click.command()
@@ -32,7 +31,7 @@ base_option = click.option("--base", metavar="REVISION", help="What to compare w
 @click.option("--lab", metavar="NAME", help="Ask this lab's API server, started if need be and left running.")
 @click.option("--write-baseline", is_flag=True, help="Make what is found now the known findings (baseline.yaml).")
 @click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write the findings for GitHub as well.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option
 def check(
     base: str | None,
     head: str | None,

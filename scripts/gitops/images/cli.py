@@ -14,6 +14,7 @@ from gitops.clients.ecr import Registry
 from gitops.clients.github import Hub, Settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError, together
+from gitops.ground.options import output_option
 from gitops.ground.output import print_table, summarise
 from gitops.ground.progress import Progress
 from gitops.images import bump as bumps
@@ -21,8 +22,6 @@ from gitops.images import policy
 from gitops.images import rollback as rollbacks
 from gitops.images.bump import Report
 from gitops.tools.build import ensure
-
-output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 @click.group()

@@ -12,6 +12,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.options import output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
@@ -20,7 +21,6 @@ from gitops.lab.layout import Lab, default_name, find_labs
 from gitops.tools.build import ensure
 
 name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
-output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 @click.group()

@@ -9,6 +9,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
 from gitops.lb import check, model
@@ -16,9 +17,6 @@ from gitops.manifests.findings import Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.render import build, in_parallel
 from gitops.tools.build import ensure
-
-cluster_option = click.option("--cluster", default="seoul", show_default=True, help="A folder under clusters/.")
-output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 @click.group()

@@ -16,6 +16,7 @@ from gitops.clients.slack import Slack
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, NotHealthyError, together
+from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table, summarise
 from gitops.ground.progress import Progress
 from gitops.oauth import alerts
@@ -25,7 +26,6 @@ from gitops.oauth.login import Credentials, Session
 from gitops.oauth.observe import utc_now
 from gitops.oauth.rotate import Report
 from gitops.oauth.sources import IntraPage, Person, Source
-from gitops.secrets.cli import cluster_option
 from gitops.tools.build import ensure
 
 # The workflow whose runs are watched: .github/workflows/oauth.yaml.
@@ -60,7 +60,7 @@ def status(services: tuple[str, ...], output: str) -> None:
 @click.argument("services", nargs=-1)
 @cluster_option
 @click.option("--metrics", type=click.Path(path_type=Path, dir_okay=False), help="Write OpenMetrics text here too.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option
 def rotate(services: tuple[str, ...], cluster: str, metrics: Path | None, output: str) -> None:
     """Bring each application's pull request to what it should be (SERVICES: only these), and tell Slack who must act.
 

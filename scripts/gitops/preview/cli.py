@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from gitops.check.cli import base_option, head_option
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.options import base_option, head_option
 from gitops.ground.output import write as write_file
 from gitops.ground.progress import Progress
 

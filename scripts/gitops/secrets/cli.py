@@ -13,6 +13,7 @@ from gitops.clients.sealed_secrets import Controller
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
 from gitops.manifests import sealedsecret
@@ -20,13 +21,6 @@ from gitops.secrets import manage
 from gitops.service.change import check_clean
 from gitops.tools.build import ensure
 
-output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-cluster_option = click.option(
-    "--cluster",
-    default=lambda: os.environ.get("GITOPS_CLUSTER") or "seoul",
-    show_default="seoul",
-    help="Whose certificate seals: a folder of clusters/ (GITOPS_CLUSTER).",
-)
 controller_option = click.option(
     "--controller",
     "url",

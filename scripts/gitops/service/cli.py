@@ -7,6 +7,7 @@ import json
 import click
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.options import output_option
 from gitops.ground.output import print_table
 from gitops.repository import services as model
 from gitops.service import change
@@ -42,7 +43,7 @@ def new(
 
 
 @service.command("list")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@output_option
 def list_services(output: str) -> None:
     """Every service: environment, image, domains, owner."""
     found = [(each, deployment) for each in model.services(Checkout.find()) for deployment in each.deployments]

@@ -35,6 +35,7 @@ from gitops.manifests.findings import Finding
 from gitops.manifests.graph import Graph
 from gitops.manifests.render import build
 from gitops.repository import revision
+from tests import figures
 from tests.conftest import ROOT, clone
 
 FOLDER = ROOT / "tests/mistakes"
@@ -253,6 +254,8 @@ def main(names: list[str]) -> int:
     for peer, count in peers.items():
         print(f"catalogue: {peer} says something of {count} of {total}")
     print(f"catalogue: seeded={total} caught={caught} false={len(false)}")
+    if not names:
+        figures.record("catalogue", {"seeded": total, "caught": caught, "false": len(false), **peers})
     return 0 if caught == total and not false else 1
 
 

@@ -31,7 +31,7 @@ from pydantic import SecretStr
 from gitops.ground.output import print_table
 from gitops.oauth.model import rotation_id
 from gitops.oauth.state import KEEP
-from tests import leaks
+from tests import figures, leaks
 from tests.fakes.github import GitHub
 from tests.oauth_troubles import ONLY_WHEN_VERIFYING, TROUBLES, Case, Kill, Trouble
 from tests.oauth_world import BRANCH, ID, KEYS, World, make_template, private_key
@@ -208,15 +208,22 @@ def _job(words: tuple[str, str, str, bytes]) -> Result:
         return Result(kill, trouble, lost=f"broke: {error!r}"[:300])
 
 
+def counts(results: Iterable[Result], *, control: bool) -> dict[str, int | str]:
+    """What the closing line says, by name."""
+    listed = list(results)
+    return {
+        "cases": len(listed),
+        "lost": sum(bool(result.lost) for result in listed),
+        "duplicates": sum(result.duplicates for result in listed),
+        "silent": sum(result.silent for result in listed),
+        "leaks": sum(len(result.leaks) for result in listed),
+        "control": "found" if control else "MISSED",
+    }
+
+
 def summary(results: Iterable[Result], *, control: bool) -> str:
     """The closing line."""
-    listed = list(results)
-    lost, silent = sum(bool(each.lost) for each in listed), sum(each.silent for each in listed)
-    duplicates, hits = sum(each.duplicates for each in listed), sum(len(each.leaks) for each in listed)
-    return (
-        f"matrix: cases={len(listed)} lost={lost} duplicates={duplicates} silent={silent} leaks={hits} "
-        f"control={'found' if control else 'MISSED'}"
-    )
+    return "matrix: " + " ".join(f"{name}={count}" for name, count in counts(results, control=control).items())
 
 
 def main() -> None:
@@ -239,6 +246,7 @@ def main() -> None:
         rows.append([trouble, str(len(cases)), str(len(which)), f"{worst:.0f}", "; ".join(which) or "-"])
     print_table(["trouble", "cases (a kill each)", "bad", "seconds without an accepted secret", "which"], rows)
     print(summary(results, control=control))
+    figures.record("matrix", counts(results, control=control))
     if any(map(bad, results)) or not control:
         sys.exit(1)
 

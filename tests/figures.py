@@ -1,0 +1,89 @@
+"""What was measured: `docs/figures.json`, and README's section "Measured", which is rendered from it.
+
+Each measurement (`make bench`, `make matrix`, `make catalogue` ...) calls `record` once, with all that it measured:
+
+    figures.record("oauth", {"seal": {"ratio": 1.03, "bound": 1.2}})
+
+and is named in the template `docs/measured.template.md` as `{oauth[seal][ratio]:.2f}`. `record` adds the commit, the
+date and the number of cores, and renders README. By hand: `python -m tests.figures` (after a change of the template).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from git import Repo
+
+from tests.conftest import ROOT
+
+FIGURES, TEMPLATE, README = "docs/figures.json", "docs/measured.template.md", "README.md"
+BEGIN, END = "<!-- figures: written by python -m tests.figures -->\n", "<!-- figures: end -->\n"
+
+# By measurement, then by name: a number, a text, or a mapping or list of these.
+Figures = dict[str, dict[str, Any]]
+
+
+class FiguresError(Exception):
+    """The template asks for what nobody measured, or README has no place for it."""
+
+
+def read(root: Path = ROOT) -> Figures:
+    """All that was measured so far."""
+    figures: Figures = json.loads((root / FIGURES).read_text())
+    return figures
+
+
+def record(measurement: str, values: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Replace one measurement's figures by new ones of this commit, and render README. Raises FiguresError."""
+    figures = read(root)
+    circumstances = {"commit": _commit(root), "date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count()}
+    figures[measurement] = {**circumstances, **values}
+    readme = _readme(root, figures)
+    (root / FIGURES).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+    (root / README).write_text(readme)
+    print(f"figures: {measurement} written to {FIGURES} and {README}", flush=True)
+
+
+def _commit(root: Path) -> str:
+    """The commit that was measured; `+` where files differ from it, other than what a measurement writes."""
+    with Repo(root) as repo:
+        changed = repo.git.status("--porcelain", "--", ".", f":!{FIGURES}", f":!{README}")
+        return repo.head.commit.hexsha[:12] + ("+" if changed else "")
+
+
+def render(template: str, figures: Figures) -> str:
+    """The template with every figure in its place. Raises FiguresError for one that is not there."""
+    try:
+        return template.format_map(figures)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise FiguresError(f"{TEMPLATE}: {FIGURES} has no such figure, or none of that form: {error!r}") from None
+
+
+def _readme(root: Path, figures: Figures) -> str:
+    return with_section((root / README).read_text(), render((root / TEMPLATE).read_text(), figures))
+
+
+def with_section(readme: str, section: str) -> str:
+    """README with another section between its marks. Raises FiguresError where they are not there once each."""
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+        raise FiguresError(f"{README}: expected one line each: {BEGIN.strip()} and {END.strip()}")
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{section}{END}{after}"
+
+
+def main() -> None:
+    try:
+        (ROOT / README).write_text(_readme(ROOT, read()))
+    except FiguresError as error:
+        sys.exit(f"figures: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
-
-# RFC 1123; a service's namespace is <name>-<environment>, and `-staging` is the longest of them.
-DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-LONGEST_NAME = 63 - len("-staging")
+from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, check_service
 
 
 class Team(BaseModel):
@@ -101,16 +97,7 @@ def _image(entry: dict[str, Any]) -> str:
 
 def check_name(name: str, existing: list[Service]) -> None:
     """Raise InputError unless `name` can be a new service's."""
-    if not DNS_LABEL.fullmatch(name):
-        raise InputError(
-            f"service name {name!r}: not a DNS label; expected lower-case letters, digits and hyphens, "
-            "beginning and ending with a letter or digit"
-        )
-    if len(name) > LONGEST_NAME:
-        raise InputError(
-            f"service name {name!r}: {len(name)} characters; at most {LONGEST_NAME}, as its namespace {name}-staging "
-            "may have 63"
-        )
+    check_service(name)
     if any(service.name == name for service in existing):
         raise InputError(
             f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder"
@@ -129,7 +116,7 @@ def check_domain(domain: str, existing: list[Service]) -> None:
     if (
         len(domain) > 253
         or len(labels) < 2
-        or not all(len(part) <= 63 and DNS_LABEL.fullmatch(part) for part in labels)
+        or not all(len(part) <= LONGEST_LABEL and DNS_LABEL.fullmatch(part) for part in labels)
     ):
         raise InputError(f"domain {domain!r}: not a host name; expected one such as shop.example.com, in lower case")
     for service in existing:

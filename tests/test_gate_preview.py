@@ -20,6 +20,7 @@ from gitops.clients.github import Hub, Settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
+from gitops.manifests.differences import ABSENT, differences
 from gitops.preview import comment, diff, run, text
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from gitops.preview.notable import notable
@@ -166,14 +167,46 @@ def test_items_of_lists_are_matched_by_their_merge_keys() -> None:
         "args": ["y", "z"],
         "rules": [{"a": 2}, {"a": 3}],
     }
-    assert list(diff.differences(old, new)) == [
-        ("args[]", "x", None),
-        ("args[]", None, "z"),
-        ("env[name=A]", {"name": "A", "value": "1"}, None),
+    assert [(change.path, change.old, change.new) for change in differences(old, new)] == [
+        ("args[]", "x", ABSENT),
+        ("args[]", ABSENT, "z"),
+        ("env[name=A]", {"name": "A", "value": "1"}, ABSENT),
         ("env[name=B].value", "2", "3"),
-        ("env[name=C]", None, {"name": "C", "value": "4"}),
+        ("env[name=C]", ABSENT, {"name": "C", "value": "4"}),
         ("rules[0].a", 1, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ([{"x": 1}, {"x": 1}], [{"x": 1}], [("[1]", '{"x": 1}', None)]),
+        ([None, {"x": 1}], [{"x": 1}], [("[0]", "null", None)]),
+        ([None], [], [("[]", "null", None)]),
+        (["a", "a", "b"], ["b"], [("[]", "a", None), ("[]", "a", None)]),
+        (["1"], [1], [("[]", "1", None), ("[]", None, "1")]),
+        ([{"x": True}, {}], [{"x": 1}, {}], [("[0].x", "true", "1")]),
+        (["a" * 3000 + "x"], ["a" * 3000 + "y"], [("[]", "a" * 2000, None), ("[]", None, "a" * 2000)]),
+        ({"args": ["-v", "1"]}, {"args": ["1", "-v"]}, [("args", '["-v", "1"]', '["1", "-v"]')]),
+        ({"rules": [{"a": 1}, {"a": 2}]}, {"rules": [{"a": 2}, {"a": 1}]}, []),
+        ({"a": None}, {}, []),
+    ],
+)
+def test_no_item_of_a_list_is_lost(old: Any, new: Any, expected: list[tuple[str, str | None, str | None]]) -> None:
+    item = {"kind": "X", "metadata": {"name": "x"}}
+    change = diff.compare({**item, "spec": {"v": old}}, {**item, "spec": {"v": new}})
+    fields = change.fields if change else ()
+    assert [f.path.removeprefix("spec.v").lstrip(".") for f in fields] == [path for path, _, _ in expected]
+    for field, (_, left, right) in zip(fields, expected, strict=True):
+        for shown, start in ((field.old, left), (field.new, right)):
+            assert shown is None if start is None else str(shown).startswith(start)
+
+
+def test_a_hidden_value_stays_hidden_where_all_around_it_goes() -> None:
+    item = {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": {"name": "x"}}
+    change = diff.compare({**item, "spec": {"encryptedData": {"a": "canary-93a1"}}}, item)
+    assert change is not None
+    assert [(f.path, f.old, f.new) for f in change.fields] == [("spec", diff.HIDDEN, None)]
 
 
 json_values = st.recursive(
@@ -187,21 +220,31 @@ json_values = st.recursive(
 
 @given(json_values, json_values)
 def test_equal_is_no_difference_and_unequal_is_one(old: Any, new: Any) -> None:
-    assert list(diff.differences(old, copy.deepcopy(old))) == []
-    found = list(diff.differences(old, new))
-    if not found:
-        # Only the order of a list's items, or a field that is null.
-        assert _canonical(old) == _canonical(new)
+    assert list(differences(old, copy.deepcopy(old))) == []
+    # Only the order of a list's items, or a field that is null, is no difference.
+    assert bool(list(differences(old, new))) == (_canonical(old) != _canonical(new))
 
 
-def _canonical(value: Any) -> Any:
+@given(json_values, st.randoms(use_true_random=False))
+def test_one_item_more_or_less_is_one_difference(value: Any, random: Any) -> None:
+    items = [value, {"a": 1}, None, value]
+    random.shuffle(items)
+    gone = random.randrange(len(items))
+    less = [item for number, item in enumerate(items) if number != gone]
+    for old, new in ((items, less), (less, items)):
+        [change] = differences({"x": old}, {"x": new})
+        assert {repr(change.old), repr(change.new)} == {repr(items[gone]), repr(ABSENT)}
+
+
+def _canonical(value: Any) -> str:
     if isinstance(value, dict):
-        return sorted(
-            (key, _canonical(each)) for key, each in value.items() if each is not None and _canonical(each) is not None
-        )
+        return json.dumps(sorted((key, _canonical(field)) for key, field in value.items() if field is not None))
     if isinstance(value, list):
-        return sorted(repr(_canonical(each)) for each in value)
-    return value
+        return json.dumps([_LIST, *sorted(_canonical(item) for item in value)])
+    return json.dumps(value)
+
+
+_LIST = "a list"
 
 
 # -- what is called out

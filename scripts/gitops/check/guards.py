@@ -11,6 +11,7 @@ import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
+from gitops.manifests.differences import ABSENT, differences
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph, kustomization
 from gitops.manifests.objects import Object, name
@@ -95,38 +96,17 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "remove it; what all need belongs into base/, reviewed by the platform team",
             )
             continue
-        path = first_difference(item.get("spec"), wanted.get("spec"))
-        if path is not None:
-            yield unit.finding(
-                "guard-rails",
-                item,
-                ("spec", *path),
-                f"spec.{'.'.join(map(str, path))} is not what the base has",
-                "leave it as the base has it",
-            )
+        # What stands there explains more than what is missing.
+        changes = sorted(differences(wanted.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT)
+        if changes:
+            path = ("spec", *changes[0].new_path)
+            what = f"{'.'.join(map(str, path))} is not what the base has"
+            yield unit.finding("guard-rails", item, path, what, "leave it as the base has it")
     for kind, missing in sorted(expected.keys() - found.keys()):
         item = expected[kind, missing]
         yield unit.finding(
             "guard-rails", item, (), f"the base's {kind} {missing} was taken away", "leave it as the base has it"
         )
-
-
-def first_difference(found: object, wanted: object) -> tuple[str | int, ...] | None:
-    """The path of the first field that differs, None where nothing does."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        # What stands there explains more than what is missing.
-        for key in [*sorted(found), *sorted(wanted.keys() - found.keys())]:
-            path = first_difference(found.get(key), wanted.get(key))
-            if path is not None:
-                return (str(key), *path)
-        return None
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        for number, (left, right) in enumerate(zip(found, wanted, strict=True)):
-            path = first_difference(left, right)
-            if path is not None:
-                return (number, *path)
-        return None
-    return None if found == wanted else ()
 
 
 def plain_secrets(graph: Graph) -> Iterator[Finding]:

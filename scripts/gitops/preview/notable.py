@@ -2,86 +2,99 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from gitops.manifests.differences import differences
 from gitops.manifests.objects import Object, label
 from gitops.manifests.pods import template
-from gitops.preview.diff import differences
 
 Pairs = Sequence[tuple[Object | None, Object | None]]
-# What the API server refuses to change on an object that exists, by kind (k8s.io/kubernetes, pkg/apis/*/validation).
+# What the API server refuses to change on an object that exists, by kind (k8s.io/kubernetes, pkg/apis/*/validation):
+# fields of its spec.
 _IMMUTABLE = {
-    "Deployment": ("spec.selector",),
-    "StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
-    "DaemonSet": ("spec.selector",),
-    "Job": ("spec.template", "spec.selector", "spec.completionMode"),
-    "Service": ("spec.clusterIP", "spec.ipFamilyPolicy"),
-    "PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName", "spec.volumeName", "spec.selector"),
-    "IngressClass": ("spec.controller",),
+    "Deployment": ("selector",),
+    "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),
+    "DaemonSet": ("selector",),
+    "Job": ("template", "selector", "completionMode"),
+    "Service": ("clusterIP", "ipFamilyPolicy"),
+    "PersistentVolumeClaim": ("accessModes", "storageClassName", "volumeName", "selector"),
+    "IngressClass": ("controller",),
 }
+_CONTENT = ("data", "stringData", "binaryData")
 _RUNS_PODS = {"Deployment", "StatefulSet", "DaemonSet", "Rollout"}
+
+
+@dataclass(frozen=True, order=True)
+class NetworkPath:
+    """A peer and a port that a policy opens. `direction`: ingress or egress."""
+
+    direction: str
+    peer: str
+    port: str
+
+    def __str__(self) -> str:
+        return f"{'from' if self.direction == 'ingress' else 'to'} {self.peer}, {self.port}"
 
 
 def notable(pairs: Pairs) -> tuple[str, ...]:
     """One line each; empty where a change does nothing of the kind."""
-    found = [line for old, new in pairs for line in _lines(old, new)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(line for old, new in pairs for line in _lines(old, new)))
 
 
 def _lines(old: Object | None, new: Object | None) -> Iterator[str]:
-    if old is not None and new is None:
-        yield f"deletes {label(old)}: Argo CD prunes it"
-        yield from (f"removes host {host}" for host in sorted(_hosts(old)))
-        if old["kind"] == "NetworkPolicy":
-            yield (
-                f"opens a network path: {label(old)}, which closed it, goes"
-                if _closes(old)
-                else f"closes a network path: {label(old)} goes"
-            )
-    if new is not None and old is None and new["kind"] == "NetworkPolicy":
+    if old is not None and new is not None:
+        yield from _changed(old, new)
+    elif old is not None:
+        yield from _removed(old)
+    elif new is not None and new["kind"] == "NetworkPolicy":
         yield from _opened(new, _paths(new))
-    if old is None or new is None:
-        return
-    changed = [path for path, _, _ in differences(old, new)]
-    kind = str(new["kind"])
-    for path in sorted(
-        {p for p in _IMMUTABLE.get(kind, ()) if any(c == p or c.startswith((f"{p}.", f"{p}[")) for c in changed)}
-    ):
-        word = "selector" if path.endswith("selector") else "immutable field"
-        yield f"changes the {word} {path} of {label(new)}: the API server refuses that on what runs"
-    if kind == "Service" and any(path.startswith("spec.selector") for path in changed):
+
+
+def _removed(item: Object) -> Iterator[str]:
+    yield f"deletes {label(item)}: Argo CD prunes it"
+    yield from (f"removes host {host}" for host in sorted(_hosts(item)))
+    if item["kind"] == "NetworkPolicy" and _closes(item):
+        yield f"opens a network path: {label(item)}, which closed it, goes"
+    elif item["kind"] == "NetworkPolicy":
+        yield f"closes a network path: {label(item)} goes"
+
+
+def _changed(old: Object, new: Object) -> Iterator[str]:
+    kind, changes = str(new["kind"]), list(differences(old, new))
+    for field in sorted(_IMMUTABLE.get(kind, ())):
+        if any(change.within("spec", field) for change in changes):
+            word = "selector" if field == "selector" else "immutable field"
+            yield f"changes the {word} spec.{field} of {label(new)}: the API server refuses that on what runs"
+    if kind == "Service" and any(change.within("spec", "selector") for change in changes):
         yield f"changes the selector of {label(new)}: it may answer from other pods, or none"
-    if (old.get("immutable") is True) and any(
-        path.startswith(("data", "stringData", "binaryData")) for path in changed
-    ):
+    if old.get("immutable") is True and any(change.steps[:1] in [(field,) for field in _CONTENT] for change in changes):
         yield f"changes {label(new)}, which is immutable"
-    each = template(new)
-    if kind in _RUNS_PODS and each and any(path.startswith(".".join(each.path)) for path in changed):
+    pods = template(new)
+    if kind in _RUNS_PODS and pods and any(change.within(*pods.path) for change in changes):
         yield f"restarts the pods of {label(new)}"
     yield from (f"removes host {host}" for host in sorted(_hosts(old) - _hosts(new)))
-    yield from _floors(old, new)
+    yield from _lowered(old, new)
     if kind == "NetworkPolicy":
         yield from _opened(new, _paths(new) - _paths(old))
-        if not _closes(new) and _closes(old):
+        if _closes(old) and not _closes(new):
             yield f"opens a network path: {label(new)} no longer closes everything"
 
 
-def _floors(old: Object, new: Object) -> Iterator[str]:
-    for kind, field, default in (
-        ("HorizontalPodAutoscaler", "minReplicas", 1),
-        ("Deployment", "replicas", 1),
-        ("StatefulSet", "replicas", 1),
-    ):
-        if new["kind"] == kind:
-            before, after = ((side.get("spec") or {}).get(field, default) for side in (old, new))
-            if isinstance(before, int) and isinstance(after, int) and after < before:
-                yield f"lowers the replica floor of {label(new)} from {before} to {after}"
+_LEAST = {"HorizontalPodAutoscaler": "minReplicas", "Deployment": "replicas", "StatefulSet": "replicas"}
+
+
+def _lowered(old: Object, new: Object) -> Iterator[str]:
+    """How many pods there are at least."""
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if field := _LEAST.get(str(new["kind"])):
+        least, most = after.get(field, 1), before.get(field, 1)
+        if isinstance(most, int) and isinstance(least, int) and least < most:
+            yield f"lowers the replica floor of {label(new)} from {most} to {least}"
     if new["kind"] == "PodDisruptionBudget":
-        sides = [(side.get("spec") or {}) for side in (old, new)]
-        if sides[0].get("maxUnavailable") != sides[1].get("maxUnavailable") or sides[0].get("minAvailable") != sides[
-            1
-        ].get("minAvailable"):
+        fields = ("maxUnavailable", "minAvailable")
+        if any(before.get(field) != after.get(field) for field in fields):
             yield f"changes how many pods {label(new)} lets go at once"
 
 
@@ -97,15 +110,17 @@ def _closes(item: Object) -> bool:
     return any(not spec.get(direction.lower()) for direction in spec.get("policyTypes") or [])
 
 
-def _paths(item: Object) -> set[str]:
-    """Every pair of a peer and a port that a policy opens, as text."""
-    spec, found = item.get("spec") or {}, set()
+def _paths(item: Object) -> set[NetworkPath]:
+    """Every pair of a peer and a port that a policy opens."""
+    spec = item.get("spec") or {}
+    paths = set[NetworkPath]()
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for rule in spec.get(direction) or []:
-            for peer in rule.get(side) or ["anyone"]:
-                for port in rule.get("ports") or ["any port"]:
-                    found.add(f"{direction} {side} {_peer(peer)}, {_port(port)}")
-    return found
+            peers, ports = rule.get(side) or ["anyone"], rule.get("ports") or ["any port"]
+            paths |= {
+                NetworkPath(direction, _peer(peer), _port(port)) for peer, port in itertools.product(peers, ports)
+            }
+    return paths
 
 
 def _peer(peer: object) -> str:
@@ -126,6 +141,6 @@ def _port(port: object) -> str:
     return f"{port.get('protocol', 'TCP')} {port.get('port', 'any')}" if isinstance(port, dict) else str(port)
 
 
-def _opened(item: Object, paths: Iterable[str]) -> Iterator[str]:
+def _opened(item: Object, paths: Iterable[NetworkPath]) -> Iterator[str]:
     for path in sorted(paths):
-        yield f"opens a network path: {label(item)}: {re.sub(r'^(ingress|egress) ', '', path)}"
+        yield f"opens a network path: {label(item)}: {path}"

@@ -62,6 +62,14 @@ def commit_all(checkout: Checkout, message: str = "change") -> str:
 
 def clone(folder: Path) -> Checkout:
     """A scratch checkout with this working copy's files, all committed, and its tools."""
+    return live_clone(folder)
+
+
+def live_clone(folder: Path) -> Checkout:
+    """A scratch checkout of the live tree: this working copy's files, all committed, and its tools.
+
+    For tests that are marked `live`; every other test wants `clone`.
+    """
     with Repo.clone_from(ROOT, folder) as repo, Repo(ROOT) as mine:
         for line in mine.git.ls_files("--modified", "--others", "--exclude-standard").splitlines():
             source, target = ROOT / line, folder / line

@@ -45,7 +45,8 @@ def check(checkout: Checkout, change: Change) -> Iterator[Finding]:
                 target = Path(folder) / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-        yield from _run([*gitleaks, "dir", folder, *rest], Path(folder))
+        # From within: the allowed paths of .gitleaks.toml are the repository's.
+        yield from _run([*gitleaks, "dir", ".", *rest], Path(folder))
 
 
 def _all(change: Change) -> list[str]:
@@ -55,7 +56,7 @@ def _all(change: Change) -> list[str]:
 
 def _run(argv: list[str | Path], root: Path) -> Iterator[Finding]:
     with tempfile.NamedTemporaryFile(prefix="gitops-", suffix=".json") as report:
-        run([*argv, "--report-path", report.name], timeout=_SECONDS)
+        run([*argv, "--report-path", report.name], timeout=_SECONDS, cwd=root)
         for leak in json.loads(Path(report.name).read_bytes() or b"[]"):
             file = str(leak["File"]).removeprefix(f"{root}/")
             commit = f" (commit {leak['Commit'][:12]})" if leak.get("Commit") else ""

@@ -1,0 +1,82 @@
+"""What every rendered overlay keeps, whichever it is: asserted of the frozen platform and of the live tree alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Object = dict[str, Any]
+# A base's own workload is named for its shape, and its container `app`; what a service adds has other names.
+SHAPES = {"web", "bot", "cron"}
+HARDENED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
+    return [item for item in objects if item["kind"] in kinds]
+
+
+def pod_templates(objects: list[Object]) -> list[Object]:
+    """The pod templates of the shapes' Deployments and CronJobs."""
+    workloads = [item for item in of_kind(objects, "Deployment", "CronJob") if item["metadata"]["name"] in SHAPES]
+    specs = [item["spec"]["jobTemplate"]["spec"] if item["kind"] == "CronJob" else item["spec"] for item in workloads]
+    return [spec["template"] for spec in specs]
+
+
+def assert_hardened(template: Object) -> None:
+    pod = template["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    [container] = [container for container in pod["containers"] if container["name"] == "app"]
+    assert container["securityContext"].items() >= HARDENED.items()
+    if pod.get("restartPolicy") != "Never":  # nobody waits for a Job to be ready
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+    assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+
+
+def assert_available(objects: list[Object]) -> None:
+    """A web service never has fewer pods than it needs, and a bot never more than one."""
+    for deployment in of_kind(objects, "Deployment"):
+        if deployment["metadata"]["name"] == "bot":
+            assert deployment["spec"]["replicas"] == 1
+            assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+        elif deployment["metadata"]["name"] == "web":
+            _assert_never_fewer(deployment["spec"])
+            [budget] = [item for item in of_kind(objects, "PodDisruptionBudget") if item["metadata"]["name"] == "web"]
+            assert budget["spec"]["maxUnavailable"] == 1
+
+
+def _assert_never_fewer(spec: Object) -> None:
+    assert "replicas" not in spec
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    pod = spec["template"]["spec"]
+    [container] = [container for container in pod["containers"] if container["name"] == "app"]
+    assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["terminationGracePeriodSeconds"]
+    zone = pod["topologySpreadConstraints"][0]
+    assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
+    assert "minDomains" not in zone
+
+
+def assert_argocd_objects(objects: list[Object], repo_url: str) -> None:
+    """Of a cluster's folder: what Argo CD is told there."""
+    [generator] = of_kind(objects, "ApplicationSet")
+    template = generator["spec"]["template"]
+    assert template["spec"]["project"] == "services"
+    assert generator["spec"]["syncPolicy"]["preserveResourcesOnDeletion"] is True
+    assert generator["spec"]["goTemplateOptions"] == ["missingkey=error"]
+    assert template["metadata"]["annotations"]["argocd.argoproj.io/manifest-generate-paths"] == ".;/base"
+    policy = template["spec"]["syncPolicy"]
+    assert policy["automated"] == {"prune": True, "selfHeal": True}
+    assert policy["retry"]["refresh"] is True
+    assert {"ServerSideApply=true", "PruneLast=true", "CreateNamespace=true"} <= set(policy["syncOptions"])
+    assert policy["managedNamespaceMetadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    projects = {item["metadata"]["name"]: item["spec"] for item in of_kind(objects, "AppProject")}
+    assert projects["services"]["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
+    assert [place["namespace"] for place in projects["services"]["destinations"]] == ["*-staging", "*-prod"]
+    assert all(repo_url in spec["sourceRepos"] for spec in projects.values())
+    assert {item["spec"]["project"] for item in of_kind(objects, "Application")} <= projects.keys() - {"services"}
+    assert "set-in-clusters" not in str(objects)

@@ -1,0 +1,110 @@
+"""The live tree: rules that every legal state of it keeps, and nothing of what happens to stand in it today.
+
+No service, domain, image or generation is named or counted here, so that no bump, rotation, new service, handover or
+removal can make this red. What the gate holds (`gitops check`) is not said a second time; what the bases promise is
+tested on the frozen platform (tests/frozen.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops.check.exceptions import Exception_
+from gitops.ground.checkout import Checkout
+from gitops.images import hold, policy
+from gitops.manifests import kustomize, yamlfile
+from gitops.oauth import model as oauth
+from gitops.repository import services
+from gitops.secrets import certificate
+from tests import rules
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.live
+
+CHECKOUT = Checkout(ROOT)
+# All that is written by people and bots day by day; the rest of the repository is the product.
+FOLDERS = ("overlays", "clusters", "apps", "policies/exceptions")
+
+
+def overlays() -> list[Path]:
+    return sorted(path.parent for path in CHECKOUT.overlays.glob("[!.]*/*/kustomization.yaml"))
+
+
+def clusters() -> list[Path]:
+    return sorted(path.parent for path in (ROOT / "clusters").glob("*/cluster.yaml"))
+
+
+def cluster_data(cluster: Path) -> dict[str, Any]:
+    data: dict[str, Any] = yamlfile.read(cluster / "cluster.yaml")["data"]
+    return data
+
+
+def yaml_files() -> list[Path]:
+    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.y*ml"))]
+    return [*files, CHECKOUT.teams_file, ROOT / hold.FREEZES]
+
+
+@contextmanager
+def noted(folder: Path) -> Iterator[None]:
+    """Says which folder it was."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"in {CHECKOUT.relative(folder)}")
+        raise
+
+
+def test_every_service_has_an_owner_and_codeowners_says_so() -> None:
+    assert CHECKOUT.codeowners_file.read_text() == services.codeowners(CHECKOUT)
+
+
+def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
+    for service in services.services(CHECKOUT):
+        policy.read(CHECKOUT, service.folder)
+    for overlay in overlays():
+        hold.read(overlay)
+    hold.freezes(ROOT)
+    for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
+        yamlfile.read_model(file, Exception_)
+
+
+def test_every_application_of_42_names_a_generation_that_is_there() -> None:
+    _, broken = oauth.applications(CHECKOUT, [])
+    assert broken == []
+
+
+def test_every_yaml_file_begins_with_its_schema() -> None:
+    without = [file for file in yaml_files() if not file.read_text().startswith("# yaml-language-server: $schema=")]
+    assert without == []
+
+
+def test_every_overlay_is_hardened_and_available() -> None:
+    for overlay in overlays():
+        objects = kustomize.build(CHECKOUT, overlay)
+        with noted(overlay):
+            for template in rules.pod_templates(objects):
+                rules.assert_hardened(template)
+            rules.assert_available(objects)
+
+
+def test_every_cluster_tells_argocd_what_it_must() -> None:
+    assert clusters()
+    for cluster in clusters():
+        objects = kustomize.build(CHECKOUT, cluster)
+        with noted(cluster):
+            rules.assert_argocd_objects(objects, cluster_data(cluster)["repoURL"])
+
+
+def test_every_certificate_is_the_one_that_its_cluster_pins() -> None:
+    """Its last day is told by the workflows, not by a pull request that has nothing to do with it."""
+    for cluster in clusters():
+        pinned = certificate.FIELD in cluster_data(cluster)
+        assert pinned == (cluster / certificate.FILE).exists(), cluster
+        if pinned:
+            certificate.pinned(CHECKOUT, cluster.name, datetime.min.replace(tzinfo=UTC))

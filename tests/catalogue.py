@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gitops.check import run as runs
 from gitops.check.schema import Schemas
+from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
@@ -91,7 +92,7 @@ def mistakes() -> list[str]:
 
 
 def read(name: str) -> Mistake:
-    return yamlfile.read_model(FOLDER / name / "mistake.yaml", Mistake)
+    return yamlfile.read_model(Checkout(ROOT), FOLDER / name / "mistake.yaml", Mistake)
 
 
 def make(root: Path, mistake: Mistake) -> None:

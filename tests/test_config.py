@@ -197,7 +197,7 @@ def test_argocd_objects_follow_the_rules(cluster: Path) -> None:
     assert projects["services"]["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
     assert [d["namespace"] for d in projects["services"]["destinations"]] == ["*-staging", "*-prod"]
     assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform"}
-    url = yamlfile.read(cluster / "cluster.yaml")["data"]["repoURL"]
+    url = yamlfile.read(CHECKOUT, cluster / "cluster.yaml")["data"]["repoURL"]
     assert all(spec["sourceRepos"] == [url] for spec in projects.values())
     assert "set-in-clusters" not in str(render(cluster))
 

@@ -41,7 +41,7 @@ def clusters() -> list[Path]:
 
 
 def cluster_data(cluster: Path) -> dict[str, Any]:
-    data: dict[str, Any] = yamlfile.read(cluster / "cluster.yaml")["data"]
+    data: dict[str, Any] = yamlfile.read(CHECKOUT, cluster / "cluster.yaml")["data"]
     return data
 
 
@@ -68,10 +68,10 @@ def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
     for service in services.services(CHECKOUT):
         policy.read(CHECKOUT, service.folder)
     for overlay in overlays():
-        hold.read(overlay)
-    hold.freezes(ROOT)
+        hold.read(CHECKOUT, overlay)
+    hold.freezes(CHECKOUT)
     for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
-        yamlfile.read_model(file, Exception_)
+        yamlfile.read_model(CHECKOUT, file, Exception_)
 
 
 def test_every_application_of_42_names_a_generation_that_is_there() -> None:

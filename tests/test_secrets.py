@@ -115,7 +115,7 @@ def test_a_value_is_sealed_into_a_new_file_and_its_other_keys_stay(pinned: Check
     assert done.code == 0, done.err
     assert done.out.splitlines()[:2] == [f"wrote {FILE}", "wrote overlays/notice-bot/prod/kustomization.yaml"]
     assert opened(pinned, FILE) == {"token": CANARY.encode()}
-    listing = yamlfile.read(pinned.root / "overlays/notice-bot/prod/kustomization.yaml")["resources"]
+    listing = yamlfile.read(pinned, pinned.root / "overlays/notice-bot/prod/kustomization.yaml")["resources"]
     assert listing[-1] == "sealedsecret-kakao.yaml"
     first = (pinned.root / FILE).read_text()
     assert command("seal", "notice-bot", "kakao", "--key", "other", stdin="second").code == 0

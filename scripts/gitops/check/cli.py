@@ -71,7 +71,10 @@ def check(
         result = runs.run(
             checkout, found, progress, offline=offline, everything=everything, lab=lab, today=datetime.now(UTC).date()
         )
-        baseline = {known.fingerprint for known in reports.read_baseline(found.head.root / reports.BASELINE).findings}
+        baseline = {
+            known.fingerprint
+            for known in reports.read_baseline(found.head, found.head.root / reports.BASELINE).findings
+        }
     if write_baseline:
         reports.write_baseline(checkout.root / reports.BASELINE, result.findings)
         click.echo(f"{reports.BASELINE}: {len(result.findings)} findings are known from now on", err=True)

@@ -66,15 +66,15 @@ def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[li
     found: list[Finding] = []
     folder = checkout.root / FOLDER
     files = sorted(folder.glob("*")) if folder.is_dir() else []
-    teams = set(yamlfile.read(checkout.teams_file)) if files else set()
+    teams = set(yamlfile.read(checkout, checkout.teams_file)) if files else set()
     listed = _listed(checkout)
     for file in files:
         path = str(file.relative_to(checkout.root))
-        problems = list(_problems(file, path, policies, teams, listed))
+        problems = list(_problems(checkout, path, policies, teams, listed))
         found += problems
         if problems:
             continue
-        exception = yamlfile.read_model(file, Exception_)
+        exception = yamlfile.read_model(checkout, file, Exception_)
         rule, namespace, kind, name = file.name.split(".")[:4]
         line = _line(file, "until")
         if exception.until < today:
@@ -101,8 +101,9 @@ def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[li
 
 
 def _problems(
-    file: Path, path: str, policies: Collection[str], teams: Collection[str], listed: Collection[str]
+    checkout: Checkout, path: str, policies: Collection[str], teams: Collection[str], listed: Collection[str]
 ) -> Iterator[Finding]:
+    file = checkout.root / path
     parts = file.name.split(".")
     known = {*policies, *RULES}
     if len(parts) != 5 or parts[4] != "yaml":
@@ -119,12 +120,12 @@ def _problems(
         )
         return
     try:
-        exception = yamlfile.read_model(file, Exception_)
+        exception = yamlfile.read_model(checkout, file, Exception_)
     except InputError as error:
         yield Finding(
             "exception",
             Place(path, 1),
-            str(error).replace(f"{file.parent}/", ""),
+            "\n".join(f"{file.name}: {fault.sentence}" for fault in error.faults),
             "give it reason, owner (a team) and until (a date)",
         )
         return
@@ -146,7 +147,7 @@ def _problems(
 
 def _listed(checkout: Checkout) -> set[str]:
     try:
-        content = yamlfile.read(checkout.root / "policies/kustomization.yaml")
+        content = yamlfile.read(checkout, checkout.root / "policies/kustomization.yaml")
     except InputError:
         return set()
     entries = [entry for entry in content.get("configMapGenerator") or [] if entry.get("name") == "policy-exceptions"]

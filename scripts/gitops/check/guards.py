@@ -32,7 +32,7 @@ class Bases:
         """The guarded objects of an overlay's bases, by kind and name, before the overlay changes anything."""
         root = self._graph.checkout.root
         found = kustomization(root / unit)
-        content = yamlfile.read(found) if found else {}
+        content = yamlfile.read(Checkout(root), found) if found else {}
         chosen = tuple(
             tuple(path for entry in content.get(field) or [] if (path := self._base(unit, entry)))
             for field in ("resources", "components")

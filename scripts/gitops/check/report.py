@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import RULES, Finding
 
@@ -35,9 +36,9 @@ class Baseline(BaseModel):
     findings: list[_Known]
 
 
-def read_baseline(file: Path) -> Baseline:
+def read_baseline(checkout: Checkout, file: Path) -> Baseline:
     """The known findings; none where there is no file. Raises InputError."""
-    return yamlfile.read_model(file, Baseline) if file.exists() else Baseline(findings=[])
+    return yamlfile.read_model(checkout, file, Baseline) if file.exists() else Baseline(findings=[])
 
 
 def write_baseline(file: Path, findings: Iterable[Finding]) -> None:

@@ -155,7 +155,7 @@ def _platform(checkout: Checkout, scope: _Scope) -> Unit:
 def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int, int]:
     """The cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
     file = checkout.root / cluster / "cluster.yaml"
-    text = str(yamlfile.read(file)["data"].get("kubernetesVersion"))
+    text = str(yamlfile.read(checkout, file)["data"].get("kubernetesVersion"))
     major, dot, minor = text.partition(".")
     if not (dot and major.isdigit() and minor.isdigit()):
         raise InputError(f"{checkout.relative(file)}: kubernetesVersion: expected one such as 1.36, found {text}")
@@ -186,7 +186,7 @@ def _offline(checkout: Checkout, scope: _Scope, platform: Platform, schemas: sch
             if not rules.partial:
                 found += references.check(rules, services)
         else:
-            url = str(yamlfile.read(graph.checkout.root / unit / "cluster.yaml")["data"]["repoURL"])
+            url = str(yamlfile.read(graph.checkout, graph.checkout.root / unit / "cluster.yaml")["data"]["repoURL"])
             found += argo.cluster(Platform(rules), url)
     return found + _load_balancer(checkout, scope, platform)
 

@@ -59,9 +59,8 @@ def where(graph: Graph, unit: str, error: str) -> Place:
             continue
         try:
             yamlfile.compose_all(read_text(checkout.root / file), file)
-        except InputError as fault:
-            where = str(fault).split(": ")[0].rpartition(":")
-            return Place(file, int(where[2]) if where[2].isdigit() else 1)
+        except InputError as broken:
+            return Place(file, broken.fault.line or 1)
     for file in files:
         if file.endswith((".yaml", ".yml")) and (twice := _twice(read_text(checkout.root / file))):
             return Place(file, twice)

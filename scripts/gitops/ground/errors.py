@@ -1,17 +1,86 @@
 """What can go wrong, and the exit code that says so.
 
-Every message names what was found, what was expected and how to fix it; `gitops` prints it and exits with the code.
+An error carries its faults as fields; the sentences are made from them at the edge: `str()` for a terminal. Code asks
+for fields and types, never for words of a message.
+
+    GitopsError        1  the base of all
+      NotHealthyError  1  the command worked, and the answer is no
+      InputError       2  what was given, or what a file says, cannot be used
+      MachineError     3  this machine lacks something
+      ExternalError    4  a program or service that was called failed
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong.
+
+    `path` and `line`: where, as the repository has it (never a temporary folder's path; lines from 1). `found` and
+    `expected`: the two sides of a comparison, as text. `fix`: what to do, in the imperative.
+    """
+
+    what: str = ""
+    path: str | None = None
+    line: int | None = None
+    found: str | None = None
+    expected: str | None = None
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        place = [self.path if self.line is None else f"{self.path}:{self.line}"] if self.path else []
+        return ": ".join([*place, self.sentence])
+
+    @property
+    def sentence(self) -> str:
+        """The text without the place, for those who print the place themselves."""
+        sides = [f"expected {self.expected}"] if self.expected is not None else []
+        sides += [f"found {self.found}"] if self.found is not None else []
+        return "; ".join(part for part in (self.what, ", ".join(sides), self.fix) if part)
 
 
 class GitopsError(Exception):
-    """Base of every expected failure. Its text is for a person; `exit_code` is for a program."""
+    """Base of every expected failure. Its text is for a person; `exit_code` is for a program.
+
+    `faults` is never empty. The constructor makes one fault of its arguments, `several` takes faults that were made.
+    """
 
     exit_code = 1
+    faults: tuple[Fault, ...]
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        path: str | None = None,
+        line: int | None = None,
+        found: str | None = None,
+        expected: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.faults = (Fault(what, path, line, found, expected, fix),)
+        super().__init__(what)
+
+    @classmethod
+    def several(cls, faults: Iterable[Fault]) -> Self:
+        """One error of several faults (at least one), each kept once."""
+        error = cls.__new__(cls)
+        error.faults = tuple(dict.fromkeys(faults))
+        return error
+
+    @property
+    def fault(self) -> Fault:
+        """The first fault: where it is one that is asked about."""
+        return self.faults[0]
+
+    def __str__(self) -> str:
+        """One line for each fault."""
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 class NotHealthyError(GitopsError):
@@ -23,7 +92,7 @@ class NotHealthyError(GitopsError):
 class InputError(GitopsError):
     """What was given, or what a file of the repository says, cannot be used (exit 2).
 
-    Several findings are reported at once, one line each.
+    Several faults are reported at once, one line each.
     """
 
     exit_code = 2
@@ -41,8 +110,9 @@ class ExternalError(GitopsError):
     exit_code = 4
 
 
-def together(errors: Sequence[GitopsError]) -> GitopsError:
-    """All of them as one, each line once, with the exit code of the worst."""
-    found = GitopsError("\n".join(dict.fromkeys(str(error) for error in errors)))
-    found.exit_code = max(error.exit_code for error in errors)
-    return found
+def combined(errors: Iterable[GitopsError]) -> GitopsError:
+    """Several errors (at least one) as one, each fault once, with the exit code of the worst."""
+    errors = list(errors)
+    combination = GitopsError.several(fault for error in errors for fault in error.faults)
+    combination.exit_code = max(error.exit_code for error in errors)
+    return combination

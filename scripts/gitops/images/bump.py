@@ -21,7 +21,7 @@ from gitops.images.plan import Plan
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
 from gitops.repository.history import History
-from gitops.repository.mainline import as_in_repository, main_files
+from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
 
 T = TypeVar("T")
@@ -71,13 +71,13 @@ def run(
         pulls = hub.open_pulls() if hub else {}
         closed = cache(lambda branch: tuple(hold.declined(hub.closed_pulls(branch))) if hub else ())
         plans = [*broken, *plan.make(base, history, registry, wanted, now, closed)]
-        window = hold.frozen(hold.freezes(base.root), now)
+        window = hold.frozen(hold.freezes(base), now)
         with ThreadPoolExecutor(_RENDERS) as pool:
             edited = list(pool.map(lambda each: _guarded(partial(make_edit, base, each)), plans))
         reports = []
         for each, change in zip(plans, edited, strict=True):
             if failed := each.error or (change if isinstance(change, GitopsError) else None):
-                reports.append(Report(each, error=as_in_repository(failed, base.root)))
+                reports.append(Report(each, error=failed))
                 continue
             assert not isinstance(change, GitopsError)  # noqa: S101 - for the type checker
             if hub is None or dry_run:

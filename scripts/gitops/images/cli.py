@@ -13,7 +13,7 @@ import click
 from gitops.clients.ecr import Registry
 from gitops.clients.github import Hub, Settings
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError, together
+from gitops.ground.errors import InputError, NotHealthyError, combined
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, summarise
 from gitops.ground.progress import Progress
@@ -55,7 +55,7 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
         summarise(Path(summary), *_table(reports))
     errors = [report.error for report in reports if report.error]
     if errors:
-        raise together(errors)
+        raise combined(errors)
     if alerts := [f"{_name(report)}: {report.plan.alert}" for report in reports if report.plan.alert]:
         raise NotHealthyError("\n".join(alerts))
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from github.PullRequest import PullRequest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.images import edit
 from gitops.images.policy import Policy
@@ -85,10 +86,10 @@ class Freezes(BaseModel):
     freezes: list[Freeze]
 
 
-def freezes(root: Path) -> list[Freeze]:
+def freezes(checkout: Checkout) -> list[Freeze]:
     """Read .github/freezes.yaml (none where it is not there). Raises InputError."""
-    file = root / FREEZES
-    return yamlfile.read_model(file, Freezes).freezes if file.exists() else []
+    file = checkout.root / FREEZES
+    return yamlfile.read_model(checkout, file, Freezes).freezes if file.exists() else []
 
 
 def frozen(windows: Sequence[Freeze], now: datetime) -> Freeze | None:
@@ -96,10 +97,10 @@ def frozen(windows: Sequence[Freeze], now: datetime) -> Freeze | None:
     return max((window for window in windows if window.covers(now)), key=lambda window: window.end, default=None)
 
 
-def read(folder: Path) -> Hold | None:
+def read(checkout: Checkout, folder: Path) -> Hold | None:
     """The hold of an overlay. Raises InputError."""
     file = folder / FILE
-    return yamlfile.read_model(file, Hold) if file.exists() else None
+    return yamlfile.read_model(checkout, file, Hold) if file.exists() else None
 
 
 def write(hold: Hold) -> bytes:

@@ -77,7 +77,7 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[Target], list[Pl
             path = base.relative(file)
             try:
                 pin = edit.read(file.read_bytes(), path)
-                found.append(Target(name, environment, each, pin, path, hold.read(folder)))
+                found.append(Target(name, environment, each, pin, path, hold.read(base, folder)))
             except InputError as error:
                 broken.append(Plan(name, environment, error=error))
     return found, broken

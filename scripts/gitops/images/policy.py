@@ -165,7 +165,7 @@ def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
     file = service / FILE
     if not file.exists():
         return {}
-    found = yamlfile.read_model(file, Policies).root
+    found = yamlfile.read_model(checkout, file, Policies).root
     for environment, policy in found.items():
         if not (service / environment / "kustomization.yaml").is_file():
             raise InputError(f"{checkout.relative(file)}: {environment}: no such overlay beside it")

@@ -79,7 +79,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[int, str]:
     history = History(checkout.root)
     history.fetch(hub.settings.token)
     with main_files(checkout, history) as base:
-        window = hold.frozen(hold.freezes(base.root), now)
+        window = hold.frozen(hold.freezes(base), now)
     written = {}
     for pull in hub.open_heads():
         state, text = "success", "no freeze"

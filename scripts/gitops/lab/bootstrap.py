@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from gitops.clients.kubernetes import Cluster, apply
+from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab, Settings
 from gitops.lab.played import FOUND
 from gitops.lab.process import wait_until
@@ -38,7 +39,7 @@ def write_kwok_config(lab: Lab) -> None:
     delays = {"pod-create": 0, "pod-ready": START_UP_MS, "pod-delete": SHUT_DOWN_MS}
     documents = []
     for file in files:
-        document = yamlfile.read(file)
+        document = yamlfile.read(lab.checkout, file)
         name = document["metadata"]["name"]
         if name in delays:
             # A deletion's jitter is a deadline of its own (the grace period's end): it would hold the pod as long as
@@ -69,7 +70,7 @@ def apply_foundations(lab: Lab) -> None:
         *(share / "argocd/manifests/crds").glob("*-crd.yaml"),
         *(share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml"),
     ]
-    objects = [yamlfile.read(file) for file in definitions] + _foundations(lab, lab.settings())
+    objects = [yamlfile.read(lab.checkout, file) for file in definitions] + _foundations(lab, lab.settings())
     apply(kubectl, kubeconfig, objects)
     cluster = Cluster(kubeconfig)
     for item in objects:
@@ -174,7 +175,7 @@ def apply_root(lab: Lab, source: Path) -> None:
 
     `source`: a working copy of the origin, whose clusters/lab names the origin.
     """
-    rendered = kustomize.build(lab.checkout, source / "clusters/lab")
+    rendered = kustomize.build(Checkout(source), source / "clusters/lab", tools=lab.checkout)
     wanted = {("AppProject", "platform"), ("Application", "root")}
     first = [item for item in rendered if (item["kind"], item["metadata"]["name"]) in wanted]
     apply(lab.checkout.tool("kubectl"), lab.kubeconfig, first)

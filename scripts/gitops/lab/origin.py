@@ -106,7 +106,7 @@ def push(lab: Lab) -> str:
 def _name_origin(lab: Lab, work: Path) -> None:
     file = work / CLUSTER_FILE
     text = file.read_text()
-    url = yamlfile.read(file)["data"]["repoURL"]
+    url = yamlfile.read(Checkout(work), file)["data"]["repoURL"]
     file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
 
 
@@ -123,7 +123,7 @@ def _seal_all(lab: Lab, work: Path) -> None:
         text = file.read_text()
         if "kind: SealedSecret" not in text:
             continue
-        document = yamlfile.read(file)
+        document = yamlfile.read(Checkout(work), file)
         name = document["metadata"]["name"]
         namespace = "-".join(file.relative_to(work).parts[1:3])
         for entry, old in document["spec"]["encryptedData"].items():

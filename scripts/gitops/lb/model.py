@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import Object, name
@@ -206,7 +207,8 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
         return None, []
     file = platform.places.root / platform.name / "certificates.yaml"
     path = f"{platform.name}/certificates.yaml"
-    known = yamlfile.read_model(file, Certificates).certificates if file.exists() else []
+    checkout = Checkout(platform.places.root)
+    known = yamlfile.read_model(checkout, file, Certificates).certificates if file.exists() else []
     named = list((params[0].get("spec") or {}).get("certificateArn") or [])
     found = [
         platform.finding(

@@ -17,18 +17,33 @@ BUILD_SECONDS = float(os.environ.get("GITOPS_RENDER_TIMEOUT", "60"))
 _ENV = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 
 
-def text(checkout: Checkout, folder: Path) -> bytes:
-    """What `kustomize build folder` prints. Raises CommandError with kustomize's own complaint."""
-    return run([checkout.tool("kustomize"), "build", folder], timeout=BUILD_SECONDS, env=_ENV)
+class RenderError(InputError):
+    """A folder does not render. `complaint`: kustomize's own words, with paths as the repository has them."""
+
+    def __init__(self, folder: str, complaint: str, *, timed_out: bool) -> None:
+        super().__init__(f"does not render: {complaint}", path=folder)
+        self.complaint, self.timed_out = complaint, timed_out
 
 
-def build(checkout: Checkout, folder: Path) -> list[Object]:
-    """The objects of `kustomize build folder`, in its order.
+def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> bytes:
+    """What `kustomize build folder` prints. `tools`: whose kustomize runs (default: that of `checkout`).
 
-    Raises InputError with kustomize's own complaint where the folder does not render.
+    Raises RenderError.
     """
+    argv: list[str | Path] = [(tools or checkout).tool("kustomize"), "build", folder]
     try:
-        out = text(checkout, folder)
+        return run(argv, timeout=BUILD_SECONDS, env=_ENV)
     except CommandError as error:
-        raise InputError(f"{checkout.relative(folder)}: does not render: {error.stderr.strip() or error}") from None
-    return yamlfile.parse_all(out, f"kustomize build {checkout.relative(folder)}")
+        timed_out = error.returncode is None
+        complaint = error.stderr.strip() or f"kustomize exited with {error.returncode} and said nothing"
+        if timed_out:
+            complaint = f"kustomize gave no result within {BUILD_SECONDS:g} s"
+        # Another program's text, and the only one that knows the folder by its full path: put right where it comes in.
+        root = str(checkout.root)
+        complaint = complaint.replace(f"{root}/", "").replace(root, "the repository")
+        raise RenderError(checkout.relative(folder), complaint, timed_out=timed_out) from None
+
+
+def build(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> list[Object]:
+    """The objects of `kustomize build folder`, in its order. Raises RenderError, InputError."""
+    return yamlfile.parse_all(text(checkout, folder, tools=tools), f"kustomize build {checkout.relative(folder)}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.command import CommandError
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
 
@@ -42,12 +41,9 @@ class Rendered:
 def build(checkout: Checkout, tree: Path, unit: str) -> Rendered:
     """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception."""
     try:
-        out = kustomize.text(checkout, tree / unit)
-    except CommandError as error:
-        if error.returncode is None:
-            return Rendered(unit, error=f"kustomize gave no result within {kustomize.BUILD_SECONDS:g} s")
-        text = error.stderr.strip().removeprefix("Error: ")
-        return Rendered(unit, error=text.replace(f"{tree}/", "").replace(str(tree), "the repository") or str(error))
+        out = kustomize.text(Checkout(tree), tree / unit, tools=checkout)
+    except kustomize.RenderError as error:
+        return Rendered(unit, error=error.complaint.removeprefix("Error: "))
     return Rendered(unit, out)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile, yamltext
 
 KIND = "SealedSecret"
@@ -43,34 +43,36 @@ def read(content: bytes, path: str) -> Sealed:
     """A file with one SealedSecret. Raises InputError where it is none, or where its scope is not strict."""
     documents = yamlfile.parse_all(content, path)
     if len(documents) != 1 or documents[0].get("kind") != KIND:
-        raise InputError(f"{path}: expected one {KIND}")
+        raise InputError(path=path, expected=f"one {KIND}")
     document = documents[0]
     try:
         meta, encrypted = document["metadata"], document["spec"]["encryptedData"]
         name, annotations = meta["name"], meta.get("annotations") or {}
         template = document["spec"]["template"]["metadata"]["name"]
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a whole {KIND}: {error} is missing") from None
+        raise InputError(f"not a whole {KIND}: {error} is missing", path=path) from None
     if template != name:
-        raise InputError(f"{path}: spec.template.metadata.name is {template!r}, metadata.name {name!r}: expected equal")
+        what = f"spec.template.metadata.name is {template!r}, metadata.name {name!r}: expected equal"
+        raise InputError(what, path=path)
     if any(scope.startswith("sealedsecrets.bitnami.com/") for scope in annotations):
-        raise InputError(f"{path}: a wider scope than strict; seal it anew: gitops secrets seal")
+        raise InputError("a wider scope than strict", path=path, fix="seal it anew: gitops secrets seal")
     parts = Path(path).parts
     return Sealed(path, f"{parts[-3]}-{parts[-2]}", name, encrypted, annotations)
 
 
 def all_sealed(checkout: Checkout) -> list[Sealed]:
     """Every SealedSecret under overlays/. Raises InputError, all faults at once."""
-    found, faults = [], []
+    found: list[Sealed] = []
+    faults: list[Fault] = []
     for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")):
         content = file.read_bytes()
         if f"kind: {KIND}".encode() in content:
             try:
                 found.append(read(content, checkout.relative(file)))
             except InputError as error:
-                faults.append(str(error))
+                faults += error.faults
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError.several(faults)
     return found
 
 
@@ -101,7 +103,7 @@ def reseal(content: bytes, path: str, encrypted: Mapping[str, str], fingerprint:
     old = read(content, path)
     for key in encrypted:
         if key not in old.encrypted:
-            raise InputError(f"{path}: has no key {key!r}; it has: {', '.join(old.encrypted)}")
+            raise InputError(f"has no key {key!r}; it has: {', '.join(old.encrypted)}", path=path)
         text = yamltext.put(text, path, ("spec", "encryptedData", key), encrypted[key])
     if CERTIFICATE in old.annotations:
         text = yamltext.put(text, path, ("metadata", "annotations", CERTIFICATE), fingerprint)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gitops.ground.errors import InputError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import Fault, InputError
 
 Model = TypeVar("Model", bound=BaseModel)
 # The largest render of ours has some hundred values.
@@ -24,7 +25,7 @@ def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
         documents = [document for document in yaml.load_all(text, Loader=Loader) if document is not None]
     for document in documents:
         if not isinstance(document, dict):
-            raise InputError(f"{source}: expected a mapping, found {type(document).__name__}")
+            raise InputError(path=source, expected="a mapping", found=type(document).__name__)
     return documents
 
 
@@ -68,34 +69,40 @@ def _errors(source: str) -> Iterator[None]:
         yield
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a date or number that is none
         mark = getattr(error, "problem_mark", None)
-        where = f"{source}:{mark.line + 1}" if mark else source
         what = getattr(error, "problem", None) or str(error)
-        raise InputError(f"{where}: not valid YAML: {what}") from None
+        raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else None) from None
     except RecursionError:
-        raise InputError(f"{source}: not valid YAML: nested too deeply") from None
+        raise InputError("not valid YAML: nested too deeply", path=source) from None
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The one mapping of a file. Raises InputError where it cannot be read or is not one mapping."""
+def read(checkout: Checkout, file: Path) -> dict[str, Any]:
+    """The one mapping of a file of `checkout`. Raises InputError where it cannot be read or is not one mapping."""
+    source = checkout.relative(file)
     try:
-        documents = parse_all(path.read_bytes(), str(path))
+        documents = parse_all(file.read_bytes(), source)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"cannot be read: {error.strerror}", path=source) from None
     if len(documents) != 1:
-        raise InputError(f"{path}: expected one YAML document, found {len(documents)}")
+        raise InputError(path=source, expected="one YAML document", found=str(len(documents)))
     return documents[0]
 
 
-def read_model(path: Path, model: type[Model]) -> Model:
-    """A file checked against its model; all its faults at once, one line each (InputError)."""
+def read_model(checkout: Checkout, file: Path, model: type[Model]) -> Model:
+    """A file of `checkout` by its model; all its faults at once (InputError)."""
+    content = read(checkout, file)
     try:
-        return model.model_validate(read(path))
+        return model.model_validate(content)
     except ValidationError as error:
-        lines = [
-            f"{path}: {_where(fault['loc'])}: {fault['msg']}; found {fault['input']!r}" for fault in error.errors()
-        ]
-        raise InputError("\n".join(lines)) from None
+        raise InputError.several(faults(error, checkout.relative(file))) from None
 
 
-def _where(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the file"
+def faults(error: ValidationError, source: str, above: str = "") -> list[Fault]:
+    """What a model says against a file's content. `above`: the key that the checked part stands under."""
+    return [
+        Fault(f"{_key(above, fault['loc'])}: {fault['msg']}", path=source, found=repr(fault["input"]))
+        for fault in error.errors()
+    ]
+
+
+def _key(above: str, location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in (above, *location) if part != "") or "the file"

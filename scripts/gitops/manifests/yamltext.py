@@ -13,7 +13,9 @@ def decode(content: bytes, source: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{source}:{line}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+        raise InputError(
+            f"not UTF-8 (byte {error.start})", path=source, line=line, fix="save the file as UTF-8"
+        ) from None
 
 
 def compose(text: str, source: str) -> yaml.Node | None:
@@ -23,9 +25,8 @@ def compose(text: str, source: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            f"{source}:{mark.line + 1 if mark else 1}: not valid YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        what = getattr(error, "problem", error)
+        raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else 1) from None
 
 
 def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
@@ -51,10 +52,10 @@ def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:
         parent, node = node, child(node, key)
         if node is None:
             line = parent.start_mark.line + 1 if parent else 1
-            raise InputError(f"{source}:{line}: no {'.'.join(path)}; expected it here")
+            raise InputError(f"no {'.'.join(path)}", path=source, line=line, expected="it here")
     line = node.start_mark.line + 1 if node else 1
     if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">") or text[node.start_mark.index] in "&!*":
-        raise InputError(f"{source}:{line}: {'.'.join(path)}: expected plain text on one line")
+        raise InputError(f"{'.'.join(path)}: expected plain text on one line", path=source, line=line)
     quote = node.style or ""
     return f"{text[: node.start_mark.index]}{quote}{value}{quote}{text[node.end_mark.index :]}"
 
@@ -77,7 +78,7 @@ def remove_item(text: str, source: str, key: str, value: str) -> str:
     """Take the line of one plain item out of the block list `key`. Raises InputError where it is not there once."""
     found = [node for node in _list(text, source, key).value if node.value == value]
     if len(found) != 1:
-        raise InputError(f"{source}: {key} has {value} {len(found)} times; expected it once")
+        raise InputError(f"{key} has {value} {len(found)} times", path=source, expected="it once")
     _dash(text, source, found[0])
     start = text.rfind("\n", 0, found[0].start_mark.index) + 1
     end = text.find("\n", found[0].end_mark.index)
@@ -88,7 +89,7 @@ def _list(text: str, source: str, key: str) -> yaml.SequenceNode:
     found = child(compose(text, source), key)
     if not isinstance(found, yaml.SequenceNode) or found.flow_style or not found.value:
         line = found.start_mark.line + 1 if found else 1
-        raise InputError(f"{source}:{line}: expected {key} as a list with one item a line")
+        raise InputError(path=source, line=line, expected=f"{key} as a list with one item a line")
     return found
 
 
@@ -98,7 +99,7 @@ def _dash(text: str, source: str, item: yaml.Node) -> str:
     before = text[start : item.start_mark.index]
     indent, dash, rest = before.partition("-")
     if indent.strip() or not dash or rest.strip() or not isinstance(item, yaml.ScalarNode):
-        raise InputError(f"{source}:{item.start_mark.line + 1}: expected one plain item on this line")
+        raise InputError(path=source, line=item.start_mark.line + 1, expected="one plain item on this line")
     return indent
 
 
@@ -111,7 +112,7 @@ def add_key(text: str, source: str, path: tuple[str, ...], key: str, value: str)
     for name in path:
         node = child(node, name)
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
-        raise InputError(f"{source}: expected {'.'.join(path)} as a mapping with one key a line")
+        raise InputError(path=source, expected=f"{'.'.join(path)} as a mapping with one key a line")
     last_key, last = node.value[-1]
     at = text.find("\n", last.end_mark.index - (text[last.end_mark.index - 1] == "\n"))
     end = "\r\n" if "\r\n" in text else "\n"

@@ -15,7 +15,7 @@ from gitops.clients.intra42 import Api
 from gitops.clients.slack import Slack
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError, NotHealthyError, together
+from gitops.ground.errors import GitopsError, InputError, NotHealthyError, combined
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table, summarise
 from gitops.ground.progress import Progress
@@ -132,7 +132,7 @@ def _fail(reports: Sequence[Report]) -> None:
     """Raise what needs a person, one line for each application."""
     needs = [report for report in reports if report.needs_a_person]
     if needs:
-        raise together([_failure(report) for report in needs])
+        raise combined([_failure(report) for report in needs])
 
 
 def _failure(report: Report) -> GitopsError:

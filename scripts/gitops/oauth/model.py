@@ -161,7 +161,7 @@ def applications(base: Checkout, names: Sequence[str]) -> tuple[list[Application
 
 def _application(base: Checkout, file: Path) -> Application:
     service, environment, path = file.parent.parent.name, file.parent.name, base.relative(file)
-    data = _data(yamlfile.read(file), path)
+    data = _data(yamlfile.read(base, file), path)
     current = _number(data.secret, service, path)
     generations = []
     for each in sorted(file.parent.glob("sealedsecret-oauth-42-g*.yaml")):
@@ -179,8 +179,7 @@ def _data(document: dict[str, Any], path: str) -> _Data:
     try:
         return _Data.model_validate(document.get("data"))
     except ValidationError as error:
-        lines = [f"{path}: data.{fault['loc'][0] if fault['loc'] else ''}: {fault['msg']}" for fault in error.errors()]
-        raise InputError("\n".join(lines)) from None
+        raise InputError.several(yamlfile.faults(error, path, "data")) from None
 
 
 def _number(name: str, service: str, path: str) -> int:

@@ -24,7 +24,7 @@ from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
 from gitops.oauth.state import STEPS, Act, Reason, State, asked
 from gitops.repository.history import History
-from gitops.repository.mainline import as_in_repository, main_files
+from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
 from gitops.secrets import certificate
 from gitops.secrets.seal import seal
@@ -222,7 +222,7 @@ def run(
     history.fetch(token)
     with main_files(checkout, history) as base:
         applications, broken = model.applications(base, names)
-        reports = [Report(name, error=as_in_repository(error, base.root)) for name, error in broken]
+        reports = [Report(name, error=error) for name, error in broken]
         pulls = hub.open_pulls() if hub else {}
         bot = Bot(base, history, hub, pulls, source, api or Api(), _pinned(base, cluster, now), now)
         for application in applications:
@@ -231,7 +231,7 @@ def run(
             try:
                 reports.append(bot.work(application) if cluster else bot.look(application))
             except GitopsError as error:
-                reports.append(Report(name, error=as_in_repository(error, base.root)))
+                reports.append(Report(name, error=error))
     return sorted(reports, key=lambda report: report.name)
 
 
@@ -241,5 +241,4 @@ def _pinned(base: Checkout, cluster: str | None, now: datetime) -> certificate.C
     try:
         return certificate.pinned(base, cluster, now)
     except certificate.CertificateError as error:
-        error.args = (str(error).replace(f"{base.root}/", ""),)
         return error

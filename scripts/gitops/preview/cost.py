@@ -27,7 +27,7 @@ class Node:
 
 def node(checkout: Checkout, cluster: str) -> Node | None:
     """The cluster's node, None where its cluster.yaml names no price."""
-    data = yamlfile.read(checkout.root / cluster / "cluster.yaml").get("data") or {}
+    data = yamlfile.read(checkout, checkout.root / cluster / "cluster.yaml").get("data") or {}
     found = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
     return Node(*found) if all(found) else None
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError
 from gitops.repository.history import History
 
 
@@ -19,13 +18,4 @@ def main_files(checkout: Checkout, history: History) -> Iterator[Checkout]:
         base = Path(folder) / "main"
         history.export(history.main(), base)
         (base / ".tools").symlink_to(checkout.tools)
-        try:
-            yield Checkout(base)
-        except GitopsError as error:
-            raise as_in_repository(error, base) from None
-
-
-def as_in_repository(error: GitopsError, base: Path) -> GitopsError:
-    """The same error with paths as the repository has them, not the folder that main was written to."""
-    error.args = (str(error).replace(f"{base}/", ""),)
-    return error
+        yield Checkout(base)

@@ -14,10 +14,9 @@ from git.exc import BadName, GitError
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
-from gitops.ground.errors import ExternalError, GitopsError, InputError
+from gitops.ground.errors import ExternalError, InputError
 from gitops.manifests.graph import NAMES, RENDERER, TEXTS, Overview, stays_home, unit_of
 from gitops.manifests.render import in_parallel
-from gitops.repository.mainline import as_in_repository
 
 WORKING_COPY = "the working copy"
 # git does not add two worktrees at once.
@@ -133,11 +132,7 @@ def whole(checkout: Checkout, head: str | None) -> Iterator[Change]:
 @contextmanager
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gitops-", ignore_cleanup_errors=True) as folder:
-        try:
-            yield Path(folder).resolve()
-        except GitopsError as error:
-            # Paths as the repository has them.
-            raise as_in_repository(as_in_repository(error, Path(folder) / "head"), Path(folder) / "base") from None
+        yield Path(folder).resolve()
 
 
 @dataclass(frozen=True)

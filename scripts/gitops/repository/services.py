@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, check_service
 
@@ -60,31 +60,33 @@ class Service:
 
 def teams(checkout: Checkout) -> dict[str, Team]:
     """Every team that can own a service."""
-    return yamlfile.read_model(checkout.teams_file, Teams).root
+    return yamlfile.read_model(checkout, checkout.teams_file, Teams).root
 
 
 def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
     found: list[Service] = []
-    faults: list[str] = []
+    faults: list[Fault] = []
     # A hidden folder is a draft of a `service new` that was killed.
     for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
         try:
-            owner = yamlfile.read_model(folder / "owner.yaml", Owner)
+            owner = yamlfile.read_model(checkout, folder / "owner.yaml", Owner)
             overlays = sorted(path.parent for path in folder.glob("*/kustomization.yaml"))
-            found.append(Service(folder.name, folder, owner, tuple(_deployment(overlay) for overlay in overlays)))
+            deployments = tuple(_deployment(checkout, overlay) for overlay in overlays)
+            found.append(Service(folder.name, folder, owner, deployments))
         except InputError as error:
-            faults.append(str(error))
+            faults += error.faults
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError.several(faults)
     return found
 
 
-def _deployment(folder: Path) -> Deployment:
-    kustomization = yamlfile.read(folder / "kustomization.yaml")
+def _deployment(checkout: Checkout, folder: Path) -> Deployment:
+    kustomization = yamlfile.read(checkout, folder / "kustomization.yaml")
     images = [_image(entry) for entry in kustomization.get("images", [])]
     ingress = folder / "ingress.yaml"
-    rules: list[dict[str, Any]] = yamlfile.read(ingress).get("spec", {}).get("rules", []) if ingress.exists() else []
+    spec = yamlfile.read(checkout, ingress).get("spec", {}) if ingress.exists() else {}
+    rules: list[dict[str, Any]] = spec.get("rules", [])
     domains = tuple(rule["host"] for rule in rules if "host" in rule)
     return Deployment(folder.parent.name, folder.name, folder, ", ".join(images), domains)
 

@@ -63,7 +63,7 @@ def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> Cer
         known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/cluster.yaml")))
         raise InputError(f"cluster {cluster!r}: no folder clusters/{cluster}; there are: {known}")
     file, source = folder / FILE, checkout.relative(folder / FILE)
-    pin = yamlfile.read(folder / "cluster.yaml").get("data", {}).get(FIELD)
+    pin = yamlfile.read(checkout, folder / "cluster.yaml").get("data", {}).get(FIELD)
     if not file.exists() or pin is None:
         raise CertificateError(
             f"{source}: cluster {cluster!r} has no certificate, or no {FIELD} in cluster.yaml; "
@@ -83,7 +83,7 @@ def pin_files(checkout: Checkout, cluster: str, certificate: Certificate) -> dic
     folder = f"clusters/{cluster}"
     path = f"{folder}/cluster.yaml"
     text = yamltext.decode((checkout.root / path).read_bytes(), path)
-    if FIELD in yamlfile.read(checkout.root / path).get("data", {}):
+    if FIELD in yamlfile.read(checkout, checkout.root / path).get("data", {}):
         text = yamltext.put(text, path, ("data", FIELD), certificate.fingerprint)
     else:
         text = f"{text.rstrip()}\n  {FIELD}: {certificate.fingerprint}\n"

@@ -15,7 +15,7 @@ from pydantic import SecretBytes
 
 from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, GitopsError, InputError, together
+from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
 from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
 from gitops.manifests.sealedsecret import CERTIFICATE, Sealed
 from gitops.repository import contents
@@ -143,7 +143,7 @@ def _all_anew(
         except (ExternalError, InputError) as error:
             failed.append(error)
     if failed:
-        raise together(failed)
+        raise combined(failed)
     paths = [
         checkout.root / path for path, content in changed.items() if (checkout.root / path).read_bytes() != content
     ]

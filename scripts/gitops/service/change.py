@@ -16,7 +16,7 @@ from git.exc import GitError
 
 from gitops.clients.registry import resolve
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.image import Image, in_ecr
 from gitops.repository import services as model
@@ -70,14 +70,14 @@ def new(checkout: Checkout, wanted: Wanted) -> list[Path]:
         lambda: model.check_team(wanted.team, known),
         *(partial(model.check_domain, host, existing) for hosts in wanted.hosts.values() for host in hosts),
     ]
-    faults = []
+    faults: list[Fault] = []
     for check in checks:
         try:
             check()
         except InputError as error:
-            faults.append(str(error))
+            faults += error.faults
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError.several(faults)
     check_clean(checkout)
     pinned = resolve(wanted.image)
 
@@ -167,7 +167,7 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     wanted: dict[Path, str] = {}
     owner = service.folder / "owner.yaml"
     text = owner.read_text()
-    old_contact = yamlfile.read(owner)["contact"]
+    old_contact = yamlfile.read(checkout, owner)["contact"]
     text = text.replace(f"team: {service.owner.team}\n", f"team: {team}\n")
     wanted[owner] = text.replace(f'contact: "{old_contact}"', f'contact: "{known[team].contact}"')
     for deployment in service.deployments:
@@ -177,7 +177,7 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     for path, content in wanted.items():
         path.write_text(content)
     try:
-        after = yamlfile.read_model(owner, model.Owner)
+        after = yamlfile.read_model(checkout, owner, model.Owner)
         if (after.team, after.contact) != (team, known[team].contact):
             raise InputError(
                 f'{checkout.relative(owner)}: expected lines `team: NAME` and `contact: "..."`; edit it by hand'

@@ -55,7 +55,7 @@ def go_binary() -> Path:
 def load(checkout: Checkout) -> list[Tool]:
     """Every tool, in the order of tools.yaml. Raises InputError where a pin cannot be read."""
     tools = []
-    for name, raw in yamlfile.read(checkout.tool_pins / "tools.yaml").items():
+    for name, raw in yamlfile.read(checkout, checkout.tool_pins / "tools.yaml").items():
         entry = _Entry.model_validate(raw)
         folder = checkout.tool_pins / name
         text = (folder / "go.mod").read_text()
@@ -93,6 +93,6 @@ def _pin(go_mod: str, source: str) -> tuple[str, str]:
     pins = re.findall(r"^(?:require)?\s*(\S+/\S+) v(\S+)(?: // indirect)?$", go_mod, re.MULTILINE)
     mine = [pin for pin in pins if package and f"{package[1]}/".startswith(f"{pin[0]}/")]
     if not mine:
-        raise InputError(f"{source}: expected a `tool` line and a `require` line with its module's version")
+        raise InputError(path=source, expected="a `tool` line and a `require` line with its module's version")
     module, found = max(mine, key=lambda pin: len(pin[0]))
     return module, found

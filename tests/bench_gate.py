@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,58 +16,54 @@ from git import Repo
 from gitops.ground.checkout import Checkout
 from gitops.manifests.graph import Graph
 from tests import generated
+from tests.bench_report import Report
 from tests.conftest import GITOPS, commit_all
 
-SIZES = (10, 100, 500)
+# How many overlays each repository has.
+FULL, SMALLEST = (10, 100, 500), (2,)
 # What argocd-diff-preview publishes of itself for 500 Applications.
 PEER = 330.0
-FULL, ONE, FLOOR, FIRST_LINE = 60.0, 3.0, 1.3, 0.5
+# Seconds for a preview of all and of one, times the bare builds, seconds until the first line.
+FULL_LIMIT, ONE_LIMIT, BARE, FIRST_LINE = 60.0, 3.0, 1.3, 0.5
 
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds for one size of repository."""
+    """Seconds for one size of repository: previews of one overlay's and of a base's change, a full check, and bare
+    `kustomize build` of every overlay on both sides.
+    """
 
     overlays: int
     one: float
     base: float
     check: float
-    floor: float
+    bare: float
 
 
-def gate(line: Callable[[str, float, float, float, str], None]) -> None:
-    """Print a table and the ratios. `line`: name, what was measured, against what, bound, words."""
-    rows = [measure(size) for size in SIZES]
-    print("bench: overlays | preview of one | preview of a base | full check | bare kustomize build of both sides")
+def measure(sizes: tuple[int, ...], report: Report) -> None:
+    """A row for each size of repository, and the ratios of the largest."""
+    rows = [_row(size) for size in sizes]
     for row in rows:
-        print(
-            f"bench: {row.overlays:8} | {row.one:12.2f} s | {row.base:15.2f} s | {row.check:8.2f} s | {row.floor:.2f} s"
-        )
+        report.row("rows", **vars(row))
     small, large = rows[0], rows[-1]
     count = f"{large.overlays} overlays"
-    line(
-        "gate-preview",
-        large.base,
-        large.floor,
-        FLOOR,
-        f"s to preview a base's change in {count} / bare kustomize builds",
-    )
-    line("gate-preview-limit", large.base, FULL, 1.0, f"s to preview a base's change in {count} / its limit of 60 s")
-    line("gate-preview-peer", large.base, PEER, 1.0, f"s to preview {count} / argocd-diff-preview's own figure")
-    line("gate-one", large.one, ONE, 1.0, f"s to preview one overlay of {large.overlays} / its limit of 3 s")
+    what = f"s to preview a base's change in {count} / bare kustomize builds"
+    report.ratio("gate-preview", large.base, large.bare, BARE, what)
+    what = f"s to preview a base's change in {count} / its limit of {FULL_LIMIT:g} s"
+    report.ratio("gate-preview-limit", large.base, FULL_LIMIT, 1.0, what)
+    what = f"s to preview {count} / argocd-diff-preview's own figure"
+    report.ratio("gate-preview-peer", large.base, PEER, 1.0, what)
+    what = f"s to preview one overlay of {large.overlays} / its limit of {ONE_LIMIT:g} s"
+    report.ratio("gate-one", large.one, ONE_LIMIT, 1.0, what)
     what = f"s to preview one overlay of {large.overlays} / one of {small.overlays}, git's work included"
-    line("gate-one-growth", large.one, small.one, 2.0, what)
-    line(
-        "gate-check",
-        large.check,
-        large.floor / 2,
-        10.0,
-        f"s for a full check of {count} / bare kustomize builds of one side",
-    )
-    line("gate-first-line", first_line(), FIRST_LINE, 1.0, "s until the first line / its limit of 0.5 s")
+    report.ratio("gate-one-growth", large.one, small.one, 2.0, what)
+    what = f"s for a full check of {count} / bare kustomize builds of one side"
+    report.ratio("gate-check", large.check, large.bare / 2, 10.0, what)
+    what = f"s until the first line / its limit of {FIRST_LINE:g} s"
+    report.ratio("gate-first-line", first_line(), FIRST_LINE, 1.0, what)
 
 
-def measure(size: int) -> Row:
+def _row(size: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         checkout = generated.repository(Path(folder) / "repository", size)
         units = [unit for unit in Graph(checkout).units if unit.startswith("overlays/")]
@@ -81,10 +76,10 @@ def measure(size: int) -> Row:
         commit_all(checkout, "a base")
         rounds = 3 if size <= 100 else 1
         # In turns, as a machine's pace changes.
-        pairs = [(_floor(checkout, units), _timed(checkout, "preview")) for _ in range(rounds)]
-        floors, previews = (statistics.median(side) for side in zip(*pairs, strict=True))
+        pairs = [(_bare(checkout, units), _timed(checkout, "preview")) for _ in range(rounds)]
+        bare, previews = (statistics.median(side) for side in zip(*pairs, strict=True))
         checked = _timed(checkout, "check", "--all")
-        return Row(size, taken_one, previews, checked, floors)
+        return Row(size, taken_one, previews, checked, bare)
 
 
 def _timed(checkout: Checkout, *words: str) -> float:
@@ -101,15 +96,15 @@ def _timed(checkout: Checkout, *words: str) -> float:
     return taken
 
 
-def _floor(checkout: Checkout, units: list[str]) -> float:
+def _bare(checkout: Checkout, units: list[str]) -> float:
     """Bare `kustomize build` of every overlay on both sides, as many at once as the preview has."""
     with tempfile.TemporaryDirectory() as folder, Repo(checkout.root) as repo:
         repo.git.worktree("add", "--detach", f"{folder}/base", "HEAD~1")
         tool = checkout.tools / "bin/kustomize"
-        wanted = [root / unit for unit in units for root in (Path(folder) / "base", checkout.root)]
+        folders = [root / unit for unit in units for root in (Path(folder) / "base", checkout.root)]
         began = time.monotonic()
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            list(pool.map(lambda path: subprocess.run([tool, "build", path], check=True, capture_output=True), wanted))
+            list(pool.map(lambda path: subprocess.run([tool, "build", path], check=True, capture_output=True), folders))
         taken = time.monotonic() - began
         repo.git.worktree("remove", "--force", f"{folder}/base")
     return taken

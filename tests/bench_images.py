@@ -8,11 +8,12 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 from botocore.config import Config
@@ -27,25 +28,36 @@ from gitops.manifests import kustomize
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Proposal
+from tests.bench_report import Report
 from tests.conftest import TEST, clone
 from tests.fakes.aws import ACCOUNT, INDEX, REGION, Ecr
 
-SERVICES, TAGS, ROUNDS = 100, 1000, 3
 API_BOUND, EDIT_BOUND = 1.5, 1.3
 # What Argo CD Image Updater was reported to ask for one repository of 700 tags (its issue 313).
 UPDATER_CALLS = 5000
 
 
-def images(line: Callable[[str, float, float, float, str], None]) -> None:
-    """Print the two ratios; `line` is the bench's own printer."""
+@dataclass(frozen=True)
+class Size:
+    """How many services, tags of each, and rounds."""
+
+    services: int
+    tags: int
+    rounds: int
+
+
+FULL, SMALLEST = Size(100, 1000, 3), Size(2, 3, 1)
+
+
+def measure(size: Size, report: Report) -> None:
+    """The registry calls and the edits of one run, each against what nothing can avoid."""
     ecr = Ecr()
-    os.environ.update(ecr.environment)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            newest = _fill(ecr)
-            checkout = _repository(Path(folder))
+        with patch.dict(os.environ, ecr.environment), tempfile.TemporaryDirectory() as folder:
+            newest = _fill(ecr, size)
+            checkout = _repository(Path(folder), size)
             mine, bare, edits, builds, calls = [], [], [], [], 0
-            for _ in range(ROUNDS):
+            for _ in range(size.rounds):
                 bare.append(_bare(newest))
                 registry, began = Registry(), time.monotonic()
                 history = History(checkout.root)
@@ -55,29 +67,43 @@ def images(line: Callable[[str, float, float, float, str], None]) -> None:
                     plans = plan.make(base, history, registry, targets, datetime.now(UTC), lambda branch: ())
                     mine.append(time.monotonic() - began)
                     calls = registry.calls
-                    assert all(each.winner and each.winner.tag == f"1.0.{TAGS - 1}" for each in plans)
+                    assert all(each.winner and each.winner.tag == f"1.0.{size.tags - 1}" for each in plans)
                     builds.append(_builds(base))
                     edits.append(_edits(base, history, plans))
             took, floor = statistics.median(mine), statistics.median(bare)
-            what = f"s to find {SERVICES} newer images among {SERVICES * TAGS} / the same calls made bare, 8 at once"
-            line("images-detect", took, floor, API_BOUND, what)
-            line("images-calls", calls, 2 * SERVICES, 1.0, "registry calls / one page and one winner for each service")
-            line("images-calls-peer", calls / SERVICES, UPDATER_CALLS, 1.0, "calls a service / as reported of a peer")
-            what = "s to edit 100 overlays, check the renders and be ready to commit / bare kustomize builds"
-            line("images-edit", statistics.median(edits), statistics.median(builds), EDIT_BOUND, what)
+            total = size.services * size.tags
+            what = f"s to find {size.services} newer images among {total} / the same calls made bare, 8 at once"
+            report.ratio("images-detect", took, floor, API_BOUND, what)
+            report.ratio(
+                "images-calls",
+                calls,
+                2 * size.services,
+                1.0,
+                "registry calls / one page and one winner for each service",
+            )
+            report.ratio(
+                "images-calls-peer",
+                calls / size.services,
+                UPDATER_CALLS,
+                1.0,
+                "calls a service / as reported of a peer",
+            )
+            what = "s to edit every overlay, check the renders and be ready to commit / bare kustomize builds"
+            report.ratio("images-edit", statistics.median(edits), statistics.median(builds), EDIT_BOUND, what)
+            report.keep(services=size.services, tags=size.tags)
     finally:
         ecr.close()
 
 
-def _fill(ecr: Ecr) -> dict[str, str]:
+def _fill(ecr: Ecr, size: Size) -> dict[str, str]:
     """Put the images into moto's own store (a hundred thousand pushes over HTTP would take an hour)."""
     newest = {}
     backend = ecr_backends[ACCOUNT][REGION]
-    for number in range(SERVICES):
+    for number in range(size.services):
         name = f"bench-{number:03d}"
         ecr.client.create_repository(repositoryName=name)
         repository = backend.repositories[name]
-        for tag in range(TAGS):
+        for tag in range(size.tags):
             child = {"digest": _sha256(f"{name}{tag}"), "mediaType": "x"}
             platform = {"platform": {"os": "linux", "architecture": "amd64"}}
             manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**child, **platform}]})
@@ -91,13 +117,13 @@ def _sha256(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _repository(folder: Path) -> Checkout:
+def _repository(folder: Path, size: Size) -> Checkout:
     """A checkout with the services, each pinned to its first tag, and an origin that it was pushed to."""
     checkout = clone(folder / "checkout")
     with Repo(checkout.root) as repo:
         for service in [path for path in checkout.overlays.iterdir() if path.is_dir()]:
             repo.git.rm("-r", "--quiet", f"overlays/{service.name}")
-        for number in range(SERVICES):
+        for number in range(size.services):
             name = f"bench-{number:03d}"
             overlay = checkout.overlays / name / "staging"
             overlay.mkdir(parents=True)

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
@@ -15,15 +16,27 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.secrets.seal import seal
+from tests.bench_report import Report
 from tests.conftest import ROOT
 from tests.oauth_world import certificate_of
 
-SEALS, PROCESSES, ROUNDS = 2000, 50, 7
 VALUE = b"s-s4t2ud-" + b"x" * 64
 BARE_BOUND, KUBESEAL_BOUND = 1.2, 1.0
 
 
-def oauth(line: Callable[[str, float, float, float, str], None]) -> None:
+@dataclass(frozen=True)
+class Size:
+    """How many seals and kubeseal processes a round has, and how many rounds there are."""
+
+    seals: int
+    processes: int
+    rounds: int
+
+
+FULL, SMALLEST = Size(2000, 50, 7), Size(2, 1, 1)
+
+
+def measure(size: Size, report: Report) -> None:
     """The controller's key size, 42's value size; medians of rounds that take turns."""
     key = rsa.generate_private_key(65537, 4096)
     public = key.public_key()
@@ -46,13 +59,19 @@ def oauth(line: Callable[[str, float, float, float, str], None]) -> None:
         def process() -> None:
             subprocess.run(words, input=VALUE, capture_output=True, check=True)
 
-        rounds = [(_each(ours, SEALS), _each(bare, SEALS), _each(process, PROCESSES)) for _ in range(ROUNDS)]
-    sealed, floor, kubeseal = (statistics.median(each) for each in zip(*rounds, strict=True))
-    line("seal", sealed, floor, BARE_BOUND, "s for a seal / bare RSA-OAEP and AES-GCM")
-    line("seal-kubeseal", sealed, kubeseal, KUBESEAL_BOUND, "s for a seal / one kubeseal process for each value")
+        rounds = [
+            (_seconds(ours, size.seals), _seconds(bare, size.seals), _seconds(process, size.processes))
+            for _ in range(size.rounds)
+        ]
+    sealed, floor, kubeseal = (statistics.median(column) for column in zip(*rounds, strict=True))
+    report.ratio("seal", sealed, floor, BARE_BOUND, "s for a seal / bare RSA-OAEP and AES-GCM")
+    report.ratio(
+        "seal-kubeseal", sealed, kubeseal, KUBESEAL_BOUND, "s for a seal / one kubeseal process for each value"
+    )
 
 
-def _each(call: Callable[[], None], count: int) -> float:
+def _seconds(call: Callable[[], None], count: int) -> float:
+    """The seconds of one call, of `count` calls in a row."""
     began = time.perf_counter()
     for _ in range(count):
         call()

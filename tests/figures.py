@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from git import Repo
@@ -63,6 +65,22 @@ def render(template: str, figures: Figures) -> str:
         return template.format_map(figures)
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise FiguresError(f"{TEMPLATE}: {FIGURES} has no such figure, or none of that form: {error!r}") from None
+
+
+def missing(measurement: str, values: Mapping[str, Any]) -> list[str]:
+    """What the template asks of a measurement that it did not measure. A table's first row stands for its others."""
+    fields = [field or "" for _, field, _, _ in Formatter().parse((ROOT / TEMPLATE).read_text())]
+    names = sorted({re.sub(r"\[\d+\]", "[0]", field) for field in fields if field.startswith(f"{measurement}[")})
+    figures: Figures = {measurement: {"commit": "", "date": "", "cores": 0, **values}}
+    return [name for name in names if not _has(figures, name)]
+
+
+def _has(figures: Figures, name: str) -> bool:
+    try:
+        render(f"{{{name}}}", figures)
+    except FiguresError:
+        return False
+    return True
 
 
 def _readme(root: Path, figures: Figures) -> str:

@@ -17,17 +17,17 @@ from gitops.clients.kubernetes import Cluster, ClusterError, apply
 from gitops.ground.command import CommandError
 from gitops.lab import lab as labs
 from gitops.lab import process
-from gitops.lab.bootstrap import NODE_DOWN, START_UP_MS
+from gitops.lab.bootstrap import START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
 from gitops.manifests import kustomize
 from tests.conftest import GITOPS, ROOT, gitops
 from tests.lab.conftest import Running
+from tests.zones import TOLERATION_SECONDS, is_ready, living_pods, lose_zone
 
 pytestmark = pytest.mark.lab
 
 PUSH_SECONDS = 60.0  # far below the poll's 180 s, so the webhook did it; `make bench` holds it to 15 s
-TOLERATION_SECONDS = 30.0
 MEMORY = 3 * 2**30
 # These two have no flag for the address of their metrics: they listen on every interface.
 NO_METRICS_ADDRESS = {"application-controller", "notifications"}
@@ -38,13 +38,7 @@ def until(what: str, check: Any, seconds: float = 60) -> float:
 
 
 def pods(running: Running, namespace: str) -> list[dict[str, Any]]:
-    """Pods that are not on their way out."""
-    found = running.cluster.items(f"/api/v1/namespaces/{namespace}/pods")
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-
-def ready(pod: dict[str, Any]) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
+    return living_pods(running.cluster, namespace)
 
 
 def test_every_application_is_synced_and_healthy(running: Running) -> None:
@@ -130,7 +124,7 @@ def test_a_broken_overlay_breaks_no_other_service_is_named_and_reverts(running: 
     revision = running.push("break jobs-bot")
     running.wait("notice-bot-prod", revision=revision)
     until("jobs-bot named", lambda: "missing.yaml" in running.app("jobs-bot-prod").message)
-    assert len([pod for pod in pods(running, "jobs-bot-prod") if ready(pod)]) == 1, "what ran must go on running"
+    assert len([pod for pod in pods(running, "jobs-bot-prod") if is_ready(pod)]) == 1, "what ran must go on running"
     status = gitops(running.lab.checkout, "lab", "status", "--name", "test")
     assert status.code == 1
     assert "jobs-bot-prod: Unknown" in status.err
@@ -153,7 +147,7 @@ def test_a_pod_waits_for_a_secret_that_is_missing(running: Running) -> None:
         return 'secret "mogle-oauth-42-g9" not found' in found
 
     until("a pod names what it misses", waiting)
-    serving = [pod for pod in pods(running, "mogle-staging") if ready(pod)]
+    serving = [pod for pod in pods(running, "mogle-staging") if is_ready(pod)]
     assert len(serving) >= 2, "maxUnavailable 0: the old pods serve"
     running.edit("mogle-staging", "secret: mogle-oauth-42-g9", "secret: mogle-oauth-42-g1", file="oauth-42.yaml")
     running.wait("mogle-staging", revision=running.push("name the one that does"))
@@ -205,7 +199,7 @@ def test_a_service_in_demand_gets_more_pods(running: Running) -> None:
     for pod in pods(running, name):
         busy = {"metadata": {"annotations": {"kwok.x-k8s.io/usage-cpu": "500m"}}}
         running.cluster.patch(f"/api/v1/namespaces/{name}/pods/{pod['metadata']['name']}", busy)
-    took = until("more pods are ready", lambda: sum(map(ready, pods(running, name))) > least, seconds=90)
+    took = until("more pods are ready", lambda: sum(map(is_ready, pods(running, name))) > least, seconds=90)
     print(f"ten times the use to more ready pods: {took:.1f} s")
     # Argo CD does not fight over replicas: git has none.
     running.wait(name)
@@ -245,50 +239,26 @@ def test_a_drained_node_moves_its_pods_and_keeps_the_budgets(running: Running) -
     drain = subprocess.Popen([*kubectl, "drain", node, *flags], stderr=subprocess.PIPE)
     try:
         while drain.poll() is None:
-            least["ready"] = min(least["ready"], sum(ready(pod) for pod in pods(running, "benefit-prod")))
+            least["ready"] = min(least["ready"], sum(is_ready(pod) for pod in pods(running, "benefit-prod")))
             time.sleep(0.1)
         assert drain.returncode == 0, drain.stderr.read() if drain.stderr else ""
         assert least["ready"] >= 2, "the budget allows one of three to be away"
         on_node = running.cluster.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
         assert [pod for pod in on_node if "deletionTimestamp" not in pod["metadata"]] == []
-        until("moved", lambda: sum(ready(pod) for pod in pods(running, "benefit-prod")) >= 3)
+        until("moved", lambda: sum(is_ready(pod) for pod in pods(running, "benefit-prod")) >= 3)
     finally:
         running.cluster.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None}})
     running.wait(*overlays())
 
 
 def test_a_lost_zones_pods_run_elsewhere_within_the_tolerations(running: Running) -> None:
-    zone = "topology.kubernetes.io/zone=ap-northeast-2a"
-    lost = [node["metadata"]["name"] for node in running.cluster.items("/api/v1/nodes", labelSelector=zone)]
-    assert [pod for pod in pods(running, "mogle-prod") if pod["spec"]["nodeName"] in lost]
-
-    def tainted(node: str) -> bool:
-        taints = running.cluster.get(f"/api/v1/nodes/{node}")["spec"].get("taints", [])
-        return any(taint["effect"] == "NoExecute" for taint in taints)
-
-    def elsewhere() -> bool:
-        found = pods(running, "mogle-prod")
-        good = [pod for pod in found if ready(pod) and pod["spec"].get("nodeName") not in lost]
-        return len(good) >= 3
-
-    try:
-        for node in lost:
-            running.cluster.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {NODE_DOWN: "true"}}})
-        began = time.monotonic()
-        noticed = until("every lost node is tainted", lambda: all(map(tainted, lost)), seconds=30)
-        until("mogle-prod runs elsewhere", elsewhere, seconds=120)
-        took = time.monotonic() - began
-        print(
-            f"lost zone: noticed after {noticed:.1f} s, {took - noticed:.1f} s later as many pods were ready elsewhere"
-        )
+    with lose_zone(running.cluster, "mogle-prod") as lost:
+        print(f"lost zone: {lost.seconds:.1f} s after it was noticed as many pods were ready elsewhere")
         # The tolerations, a pod's start, and what eviction and scheduling take on 2 busy cores.
-        assert took - noticed < TOLERATION_SECONDS + START_UP_MS / 1000 + 10
-    finally:
-        for node in lost:
-            running.cluster.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {NODE_DOWN: None}}})
+        assert lost.seconds < TOLERATION_SECONDS + START_UP_MS / 1000 + 10
     running.wait(*overlays())
     # Without an address metrics-server would ask them no more, and their next pods would have no metrics.
-    for node in lost:
+    for node in lost.nodes:
         addresses = running.cluster.get(f"/api/v1/nodes/{node}")["status"]["addresses"]
         assert {"type": "InternalIP", "address": "127.0.0.1"} in addresses
 

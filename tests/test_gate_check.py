@@ -168,11 +168,10 @@ def test_a_secret_that_was_taken_out_again_is_in_the_history(scratch: Checkout) 
 
 
 def excepted(root: Path, until: date, *, name: str = "image-digest.mogle-prod.Deployment.web.yaml") -> None:
-    folder = root / exceptions.FOLDER
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"reason: the registry forgets digests\nowner: {TEAM}\nuntil: {until}\n")
-    file = root / "policies/kustomization.yaml"
-    file.write_text(file.read_text().replace("files: []", f"files: [exceptions/{name}]"))
+    content = f"reason: the registry forgets digests\nowner: {TEAM}\nuntil: {until}\n"
+    (root / exceptions.FOLDER / name).write_text(content)
+    file = root / exceptions.LIST
+    file.write_text(file.read_text().replace("files: []", f"files: [{name}]"))
 
 
 def test_an_exception_holds_for_its_object_until_its_day(world: catalogue.World) -> None:
@@ -231,9 +230,7 @@ def test_a_service_may_end_by_an_exception(world: catalogue.World) -> None:
     ],
 )
 def test_a_bad_exception_is_a_finding(scratch: Checkout, name: str, content: str, message: str) -> None:
-    folder = scratch.root / exceptions.FOLDER
-    folder.mkdir()
-    (folder / name).write_text(content)
+    (scratch.root / exceptions.FOLDER / name).write_text(content)
     allowed, found = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
     assert allowed == []
     assert any(message in finding.what for finding in found), found

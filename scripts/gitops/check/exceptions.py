@@ -1,6 +1,6 @@
 """policies/exceptions/<rule>.<namespace>.<Kind>.<name>.yaml: what is allowed for a while, why, and who answers for it.
 
-The file's name is what the cluster's policies look for (policies/kustomization.yaml lists it); what it says is for
+The file's name is what the cluster's policies look for (kustomization.yaml beside it lists it); what it says is for
 people and for this check, as a policy cannot know the date.
 """
 
@@ -20,6 +20,7 @@ from gitops.manifests.findings import RULES, Finding
 from gitops.manifests.places import Place
 
 FOLDER = "policies/exceptions"
+LIST = f"{FOLDER}/kustomization.yaml"
 SOON = timedelta(days=14)
 
 
@@ -65,7 +66,7 @@ def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[li
     allowed: list[Allowed] = []
     found: list[Finding] = []
     folder = checkout.root / FOLDER
-    files = sorted(folder.glob("*")) if folder.is_dir() else []
+    files = sorted(file for file in folder.glob("*") if file.name != "kustomization.yaml")
     teams = set(yamlfile.read(checkout, checkout.teams_file)) if files else set()
     listed = _listed(checkout)
     for file in files:
@@ -136,18 +137,18 @@ def _problems(
             f"owner {exception.owner} is no team",
             f"the teams are: {', '.join(sorted(teams))}",
         )
-    if parts[0] in policies and f"exceptions/{file.name}" not in listed:
+    if parts[0] in policies and file.name not in listed:
         yield Finding(
             "exception",
-            Place("policies/kustomization.yaml", 1),
+            Place(LIST, 1),
             f"{file.name} is not listed: the cluster does not know it",
-            f"add exceptions/{file.name} to the files of policy-exceptions",
+            f"add {file.name} to the files of policy-exceptions",
         )
 
 
 def _listed(checkout: Checkout) -> set[str]:
     try:
-        content = yamlfile.read(checkout, checkout.root / "policies/kustomization.yaml")
+        content = yamlfile.read(checkout, checkout.root / LIST)
     except InputError:
         return set()
     entries = [entry for entry in content.get("configMapGenerator") or [] if entry.get("name") == "policy-exceptions"]

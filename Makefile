@@ -6,7 +6,7 @@ GITOPS := $(VENV)/bin/gitops
 SCHEMA := .tools/github-schema
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: demo kustomize test test-unit matrix catalogue lint bench tools lock clean
+.PHONY: demo kustomize prune test test-change test-docs test-live test-unit matrix catalogue lint bench tools lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,6 +35,10 @@ tools: $(STAMP)
 kustomize: $(STAMP)
 	@$(GITOPS) tools kustomize
 
+# Before main's run saves its cache of tools.
+prune: $(STAMP)
+	@$(GITOPS) tools --prune
+
 demo: tools $(SCHEMA)/installed
 	@$(GITOPS) lab demo
 	@$(VENV)/bin/python -m tests.demo
@@ -55,6 +59,18 @@ $(SCHEMA)/installed: tests/fakes/github-schema/package-lock.json | $(STAMP)
 
 test-unit: tools
 	@$(VENV)/bin/pytest -n auto -m 'not lab and not bots and not matrix'
+
+# What CI runs for a change: the tests that it can break. BASE: what to compare with, such as origin/main.
+test-change: kustomize
+	@targets=$$($(GITOPS) scope $(if $(BASE),--base $(BASE))) && $(MAKE) $$targets
+
+# All that reads what people and bots write (overlays/ ...): enough for a change of nothing else.
+test-live: kustomize
+	@$(VENV)/bin/pytest -n auto -m live
+
+# All that reads the documentation: enough for a change of nothing else.
+test-docs: tools
+	@$(VENV)/bin/pytest -m docs
 
 test: lint $(SCHEMA)/installed
 	@$(VENV)/bin/pytest -n auto -m 'not lab and not bots and not matrix'

@@ -12,6 +12,8 @@ from git import Repo
 from tests import figures
 from tests.conftest import ROOT, TEST
 
+pytestmark = pytest.mark.docs
+
 # Names that are no measurements: a service, an answer, a signal.
 NAMES = re.compile(r"\b42's\b|\(429,|\bkill -9\b")
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")

@@ -85,6 +85,7 @@ def test_a_slack_that_does_not_take_it_fails_the_job(github: GitHub, slack: Slac
     assert (done.code, done.err) == (1, "Slack was not told: Slack: invalid_auth\n")
 
 
+@pytest.mark.docs
 def test_the_runbook_has_the_section_that_it_names() -> None:
     assert "\n## The schedule has stopped\n" in (ROOT / "docs/runbooks/oauth.md").read_text()
 

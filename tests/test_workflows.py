@@ -1,8 +1,10 @@
-"""The workflow files themselves, run by act (the one of images.yaml's bump runs in tests/lab/test_images.py)."""
+"""The workflow files and actions themselves, run by act (images.yaml's bump in tests/lab/test_images.py).
+
+What check.yaml runs for which change is tested in tests/test_checks.py.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tests import leaks
 from tests.conftest import ROOT
 from tests.fakes import act
 from tests.fakes.aws import Ecr
-from tests.fakes.github import TOKEN, GitHub
+from tests.fakes.github import GitHub
 from tests.fakes.intra42 import LOGIN, PASSWORD
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.oauth_world import BRANCH, ID, World
@@ -23,6 +25,7 @@ from tests.oauth_world import BRANCH, ID, World
 pytestmark = pytest.mark.bots
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yaml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 
 
 @pytest.fixture
@@ -32,14 +35,39 @@ def runner(github: GitHub, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_no_workflow_has_rights_that_it_does_not_name_or_an_action_that_can_move(file: Path) -> None:
-    text = file.read_text()
-    workflow: dict[str, Any] = yaml.safe_load(text)
+def test_no_workflow_has_rights_that_it_does_not_name(file: Path) -> None:
+    workflow: dict[str, Any] = yaml.safe_load(file.read_text())
     assert workflow["permissions"] == {}
     assert all("permissions" in job and "timeout-minutes" in job for job in workflow["jobs"].values())
-    for name, comment in re.findall(r"^ +(?:- )?uses: ([^\s#]+)(.*)", text, re.MULTILINE):
+
+
+@pytest.mark.parametrize("file", [*WORKFLOWS, *ACTIONS], ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_no_action_of_others_can_move_and_our_own_are_there(file: Path) -> None:
+    for name, comment in re.findall(r"^ +(?:- )?uses: ([^\s#]+)(.*)", file.read_text(), re.MULTILINE):
+        if name.startswith("./"):
+            assert ROOT / name / "action.yml" in ACTIONS
+            continue
         assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", name), name
         assert re.search(r"# v\d+\.\d+\.\d+", comment), f"{name}: its version stands beside its commit"
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_what_a_job_sets_up_is_set_up_in_one_place(file: Path) -> None:
+    for job in yaml.safe_load(file.read_text())["jobs"].values():
+        used = [step.get("uses", "").partition("@")[0] for step in job["steps"]]
+        assert not any(name.startswith("actions/cache") for name in used)
+        assert not any(step.get("run", "").startswith("make ") for step in job["steps"])
+        # Its files are the checkout's: nothing may write there in between.
+        if "./.github/actions/setup" in used:
+            assert used[:2] == ["actions/checkout", "./.github/actions/setup"]
+
+
+def test_the_bots_token_never_has_all_rights_of_the_app() -> None:
+    action = yaml.safe_load((ROOT / ".github/actions/bot-token/action.yml").read_text())
+    assert action["inputs"]["contents"]["required"] is True
+    [step] = action["runs"]["steps"]
+    asked = {name.removeprefix("permission-") for name in step["with"] if name.startswith("permission-")}
+    assert asked == set(action["inputs"]) - {"app-id", "private-key"}
 
 
 def test_the_freeze_job_sets_its_status(github: GitHub, ecr: Ecr, runner: Path) -> None:
@@ -95,59 +123,3 @@ def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_pa
         assert "::add-mask::" not in done.text or "***" in done.text
     finally:
         world.close()
-
-
-def test_a_pull_request_is_checked_and_told_of_without_any_secret(github: GitHub, runner: Path, tmp_path: Path) -> None:
-    path = "overlays/mogle/prod/ingress.yaml"
-    content = (runner / path).read_text().replace("www.mogle.example.com", "benefit.example.org")
-    head = github.commit("student/fix", {path: content.encode()}, "Fix", parent=github.head("main"))
-    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
-    with Repo(runner) as repo:  # act checks out what is there
-        repo.git.fetch("--quiet", "origin")
-        repo.git.checkout("--quiet", "--detach", head)
-    artifacts = tmp_path / "artifacts"
-    environment = {"STANDIN_ARTIFACTS": str(artifacts)}
-    pull_request = {"pull_request": {"head": {"sha": head}}}
-    checked = act.run(
-        runner,
-        "check.yaml",
-        "pull_request",
-        job="check",
-        github=github,
-        payload=pull_request,
-        environment=environment,
-    )
-    assert checked.code != 0, checked.text
-    expected = f"{path}:18: error: lb-duplicate: Ingress web: benefit.example.org/ belongs to benefit-prod/web"
-    assert expected in checked.text, checked.text
-    assert github.writes == []
-    with Repo(runner) as repo:
-        repo.git.checkout("--quiet", "origin/main")
-    told = act.run(
-        runner,
-        "comment.yaml",
-        "workflow_run",
-        job="comment",
-        github=github,
-        environment=environment,
-        payload={"workflow_run": {"event": "pull_request", "id": 7, "head_sha": head}},
-        secrets={"GITHUB_TOKEN": TOKEN},
-    )
-    assert told.code == 0, told.text
-    [comment] = github.pulls[1].comments
-    assert "### What this change does: 1 of 1 rendered Applications change: 1 changed" in comment
-    assert ":warning: **mogle-prod**: removes host www.mogle.example.com" in comment
-    assert f"SARIF for refs/pull/1/head at {head} (gitops)" in told.text
-    [result] = json.loads((artifacts / "uploaded.sarif").read_text())["runs"][0]["results"]
-    assert result["ruleId"] == "lb-duplicate"
-
-
-def test_what_runs_a_forks_code_has_no_secret_and_no_right_to_write() -> None:
-    for file in WORKFLOWS:
-        workflow: dict[str, Any] = yaml.safe_load(file.read_text())
-        events = {str(key): value for key, value in workflow.items()}["True"]  # YAML 1.1 reads `on` so
-        assert "pull_request_target" not in events
-        if "pull_request" in events:
-            assert "secrets." not in file.read_text()
-            assert "github.token" not in file.read_text()
-            assert {right for job in workflow["jobs"].values() for right in job["permissions"].values()} <= {"read"}

@@ -24,6 +24,7 @@ class _Lazy(click.Group):
         "lb": "gitops.lb.cli",
         "oauth": "gitops.oauth.cli",
         "preview": "gitops.preview.cli",
+        "scope": "gitops.scope.cli",
         "secrets": "gitops.secrets.cli",
         "service": "gitops.service.cli",
     }
@@ -49,10 +50,15 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("names", nargs=-1)
-def tools(names: tuple[str, ...]) -> None:
+@click.option("--prune", "pruning", is_flag=True, help="Build nothing; clear the cache of what no pin names.")
+def tools(names: tuple[str, ...], pruning: bool) -> None:
     """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/."""
-    from gitops.tools.build import ensure
+    from gitops.tools.build import ensure, prune
 
+    if pruning:
+        for name in prune(Checkout.find()):
+            click.echo(f"removed {name}", err=True)
+        return
     ensure(Checkout.find(), Progress(), names)
 
 

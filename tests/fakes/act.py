@@ -18,6 +18,8 @@ from tests.fakes.github import TOKEN, GitHub
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = Path(__file__).parent / "actions"
+# Programs of a hosted runner that must do nothing here.
+PROGRAMS = Path(__file__).parent / "bin"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Done:
 
     code: int
     text: str
+
+
+def third_party_actions(*files: Path) -> set[str]:
+    """What workflow and action files use of others, as `owner/name/path@commit`."""
+    return {
+        action
+        for file in files
+        for action in re.findall(r"uses: ([\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40})", file.read_text())
+    }
 
 
 def run(
@@ -47,7 +58,6 @@ def run(
     `origin`: what is checked out, the fake GitHub's repository otherwise.
     """
     file = folder / ".github/workflows" / workflow
-    uses = set(re.findall(r"uses: ([\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40})", file.read_text()))
     event_file = folder.parent / f"{folder.name}-event.json"
     event_file.write_text(json.dumps(payload or {}))
     known = {
@@ -70,12 +80,16 @@ def run(
     words += [word for name in hidden for word in ("--secret", name)]
     words += [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
     words += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
-    for each in sorted(uses):
+    for action in sorted(third_party_actions(file, *folder.glob(".github/actions/*/action.yml"))):
         # By repository: an action below its root (actions/cache/restore) is a folder of the same one.
-        owner, name = each.partition("@")[0].split("/")[:2]
-        words += ["--local-repository", f"{owner}/{name}@{each.partition('@')[2]}={ACTIONS / name}"]
+        path, _, commit = action.partition("@")
+        owner, name = path.split("/")[:2]
+        words += ["--local-repository", f"{owner}/{name}@{commit}={ACTIONS / name}"]
     home = folder.parent / f"{folder.name}-home"
     home.mkdir(exist_ok=True)
-    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}
+    # Not of the tests that run this: a workflow may run tests.
+    known_here = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**known_here, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}
+    env["PATH"] = f"{PROGRAMS}:{env['PATH']}"
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     return Done(done.returncode, done.stdout + done.stderr)

@@ -20,7 +20,7 @@ from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 from tests.lab.conftest import Running
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.docs]
 
 # `make test` is this very run, and `make demo` is `gitops lab demo` behind the tools' build: the lab of the other tests
 # is started by it.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
-from gitops.ground.errors import MachineError
+from gitops.ground.errors import InputError, MachineError
 from gitops.ground.progress import Progress
 from gitops.tools.pins import Tool, go_binary, load
 
@@ -49,6 +49,21 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
             verify(_folder(checkout, tool))
         _link(checkout, tools, sweep=not names)
     return tools
+
+
+def prune(checkout: Checkout) -> list[str]:
+    """Remove from the cache what no pin of this checkout names any more, and say what.
+
+    Raises InputError for a cache that other checkouts may share: their pins are not known here.
+    """
+    if checkout.tool_cache != checkout.tools / "cache" or checkout.tool_cache.is_symlink():
+        raise InputError(f"{checkout.tool_cache}: other checkouts may share it; only a checkout's own cache is pruned")
+    with _only_one(checkout.tool_cache / "lock"):
+        named = {_folder(checkout, tool) for tool in load(checkout)}
+        old = [file for file in checkout.tool_cache.iterdir() if file.is_dir() and file not in named]
+        for folder in old:
+            shutil.rmtree(folder)
+    return sorted(folder.name for folder in old)
 
 
 def verify(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a change can break, and so what CI runs for it."""

@@ -29,8 +29,8 @@ from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Proposal
 from tests.bench_report import Report
-from tests.conftest import TEST, clone
 from tests.fakes.aws import ACCOUNT, INDEX, REGION, Ecr
+from tests.frozen import TEST, clone
 
 API_BOUND, EDIT_BOUND = 1.5, 1.3
 # What Argo CD Image Updater was reported to ask for one repository of 700 tags (its issue 313).

@@ -21,7 +21,8 @@ from gitops.lab.bootstrap import START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.manifests import kustomize
 from tests.bench_report import Report
-from tests.conftest import TEST, clone, commit_all, gitops
+from tests.conftest import commit_all, gitops
+from tests.frozen import TEST, clone
 from tests.zones import TOLERATION_SECONDS, lose_zone
 
 # The registry must be one that policies/pods/image-registry.yaml allows.

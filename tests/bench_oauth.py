@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gitops.secrets.seal import seal
 from tests.bench_report import Report
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 from tests.oauth_world import certificate_of
 
 VALUE = b"s-s4t2ud-" + b"x" * 64

@@ -37,7 +37,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.render import build
 from gitops.repository import revision
 from tests import figures
-from tests.conftest import ROOT, clone
+from tests.frozen import ROOT, clone
 
 FOLDER = ROOT / "tests/mistakes"
 LAB = "catalogue"

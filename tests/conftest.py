@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from git import Actor, Repo
+from git import Repo
 
 from gitops.ground.checkout import Checkout
 from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
+from tests.frozen import ROOT, TEST, clone
 
-ROOT = Path(__file__).parent.parent
 GITOPS = Path(sys.prefix) / "bin/gitops"
-TEST = Actor("test", "test@example.com")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,32 +59,6 @@ def commit_all(checkout: Checkout, message: str = "change") -> str:
         return repo.index.commit(message, author=TEST, committer=TEST).hexsha
 
 
-def clone(folder: Path) -> Checkout:
-    """A scratch checkout with this working copy's files, all committed, and its tools."""
-    return live_clone(folder)
-
-
-def live_clone(folder: Path) -> Checkout:
-    """A scratch checkout of the live tree: this working copy's files, all committed, and its tools.
-
-    For tests that are marked `live`; every other test wants `clone`.
-    """
-    with Repo.clone_from(ROOT, folder) as repo, Repo(ROOT) as mine:
-        for line in mine.git.ls_files("--modified", "--others", "--exclude-standard").splitlines():
-            source, target = ROOT / line, folder / line
-            if source.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(source.read_bytes())
-                target.chmod(source.stat().st_mode)
-            else:
-                target.unlink(missing_ok=True)
-        (folder / ".tools").symlink_to(ROOT / ".tools")
-        repo.git.add("--all")
-        if repo.index.diff("HEAD"):
-            repo.index.commit("the working copy", author=TEST, committer=TEST)
-    return Checkout(folder)
-
-
 @pytest.fixture(scope="session")
 def checkout() -> Checkout:
     return Checkout(ROOT)
@@ -105,7 +78,7 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def bare_main(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare repository whose one branch, main, is this working copy."""
+    """A bare repository whose one branch, main, is the frozen platform."""
     folder = tmp_path_factory.mktemp("bare")
     source = clone(folder / "source")
     with Repo.init(folder / "origin.git", bare=True, initial_branch="main") as repo:
@@ -117,7 +90,7 @@ def bare_main(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def github(tmp_path: Path, bare_main: Path) -> Iterator[GitHub]:
-    """A GitHub whose main is this working copy."""
+    """A GitHub whose main is the frozen platform."""
     fake = GitHub(Path(shutil.copytree(bare_main, tmp_path / "origin.git")))
     yield fake
     fake.close()

@@ -22,7 +22,7 @@ from typing import Any
 
 from git import Repo
 
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 
 FIGURES, TEMPLATE, README = "docs/figures.json", "docs/measured.template.md", "README.md"
 BEGIN, END = "<!-- figures: written by python -m tests.figures -->\n", "<!-- figures: end -->\n"

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from gitops.ground.checkout import Checkout
-from tests.conftest import ROOT, commit_all
+from tests.conftest import commit_all
+from tests.frozen import platform
 
 # What a YAML writer or reader could take for something else.
 VALUES = (
@@ -54,12 +55,13 @@ VALUES = (
 
 
 def repository(folder: Path, count: int, *, seed: int = 42) -> Checkout:
-    """A committed checkout with `count` generated overlays in place of the real ones."""
+    """A committed checkout with `count` generated overlays in place of the frozen ones."""
+    frozen = platform()
     for name in ("apps", "base", "clusters", "policies", "scripts/tools", ".github"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copyfile(ROOT / ".gitleaks.toml", folder / ".gitleaks.toml")
+        shutil.copytree(frozen.root / name, folder / name)
+    shutil.copyfile(frozen.root / ".gitleaks.toml", folder / ".gitleaks.toml")
     (folder / ".gitignore").write_text(".tools\n.lab\n")
-    (folder / ".tools").symlink_to(ROOT / ".tools")
+    (folder / ".tools").symlink_to(frozen.tools.resolve())
     for number in range(count):
         overlay(folder, number, seed=seed)
     from git import Repo

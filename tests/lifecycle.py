@@ -15,7 +15,7 @@ import yaml
 
 from gitops.ground.command import run
 from gitops.tools.pins import go_binary
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 
 TABLE = ROOT / "scripts/gitops/check/apis.yaml"
 _METHOD = re.compile(r"func \(in \*(\w+)\) APILifecycle(Deprecated|Removed)\(\).*?return (\d+), (\d+)", re.DOTALL)

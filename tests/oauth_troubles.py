@@ -11,9 +11,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 from git import Repo
 
-from tests.conftest import ROOT
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.intra42 import Fault
+from tests.frozen import ROOT
 from tests.oauth_world import BRANCH, ID, World, certificate_of, private_key
 
 Hook = Callable[["Case"], None]

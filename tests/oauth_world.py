@@ -26,11 +26,12 @@ from gitops.oauth import model
 from gitops.oauth.model import KEY, Application
 from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
-from tests.conftest import GITOPS, ROOT, Ran, clone
+from tests.conftest import GITOPS, Ran
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import Intra42
 from tests.fakes.slack import Slack
+from tests.frozen import ROOT, clone, platform
 
 OVERLAY = "overlays/mogle/prod"
 BRANCH = "oauth/mogle/prod"
@@ -58,8 +59,8 @@ def certificate_of(key: rsa.RSAPrivateKey, *, days: int = 3650, begins: int = -1
 
 
 def application_ids() -> dict[str, str]:
-    """Every application of the repository: uid by id."""
-    found, broken = model.applications(Checkout(ROOT), [])
+    """Every application of the frozen platform: uid by id."""
+    found, broken = model.applications(platform(), [])
     assert not broken
     return {each.id: each.uid for each in found}
 
@@ -206,7 +207,7 @@ def template_secret() -> str:
 
 
 def make_template(folder: Path) -> Path:
-    """A bare repository whose main is this working copy, in which mogle/prod runs a secret that git knows."""
+    """A bare repository whose main is the frozen platform, in which mogle/prod runs a secret that git knows."""
     source = clone(folder / "source")
     bare = folder / "template.git"
     with Repo.init(bare, bare=True, initial_branch="main") as repo:

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from git import Repo
 
-from tests.conftest import ROOT
 from tests.fakes import act
 from tests.fakes.github import TOKEN, GitHub
+from tests.frozen import ROOT
 
 pytestmark = pytest.mark.bots
 

@@ -1,4 +1,7 @@
-"""The configuration itself. Each exception to a rule is a named constant with its reason."""
+"""What the bases, policies and Argo CD's settings promise, shown on the frozen platform, which has each of them.
+
+A rule that the live tree too must keep stands in tests/rules.py and is held of both.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from git import Repo
 from pydantic import BaseModel
 
 from gitops.check import exceptions, report
-from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
 from gitops.lab.played import references
 from gitops.lb import model as lb
 from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.graph import Graph
+from gitops.manifests.overlay import ENVIRONMENTS
 from gitops.repository import services as model
-from tests import catalogue
-from tests.conftest import ROOT
+from tests import catalogue, rules
+from tests.frozen import PLATFORM, ROOT, is_data, platform
 
-CHECKOUT = Checkout(ROOT)
+CHECKOUT = platform()
 OVERLAYS = sorted(path.parent for path in CHECKOUT.overlays.glob("*/*/kustomization.yaml"))
 IDS = [f"{path.parent.name}-{path.name}" for path in OVERLAYS]
-CLUSTERS = sorted(path.parent for path in (ROOT / "clusters").glob("*/kustomization.yaml"))
+CLUSTERS = sorted(path.parent for path in (CHECKOUT.root / "clusters").glob("*/kustomization.yaml"))
 PINNED = re.compile(r"[\w.:/-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 QUANTITY = {"m": 0.001, "": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -73,40 +78,16 @@ def test_every_image_is_pinned_by_digest(overlay: Path) -> None:
 @each_overlay
 def test_pods_are_hardened(overlay: Path) -> None:
     for template in templates(overlay):
-        pod = template["spec"]
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in pod["containers"]:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
-            if pod.get("restartPolicy") != "Never":  # nobody waits for a Job to be ready
-                assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
-            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
-            assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
+        rules.assert_hardened(template)
+        assert [container["securityContext"] for container in template["spec"]["containers"]] == [rules.HARDENED]
 
 
 @each_service
 def test_a_web_service_never_has_fewer_pods_and_a_bot_never_more(overlay: Path) -> None:
-    [deployment] = kind(overlay, "Deployment")
-    spec = deployment["spec"]
-    if deployment["metadata"]["name"] == "bot":
-        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert len(kind(overlay, "Deployment")) == 1
+    rules.assert_available(render(overlay))
+    if kind(overlay, "Deployment")[0]["metadata"]["name"] == "bot":
         assert {item["kind"] for item in render(overlay)}.isdisjoint({"Service", "Ingress", "HorizontalPodAutoscaler"})
-        return
-    assert "replicas" not in spec
-    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    pod = spec["template"]["spec"]
-    pre_stop = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert 0 < pre_stop < pod["terminationGracePeriodSeconds"]
-    zone = pod["topologySpreadConstraints"][0]
-    assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
-    assert "minDomains" not in zone
-    [budget] = kind(overlay, "PodDisruptionBudget")
-    assert budget["spec"]["maxUnavailable"] == 1
 
 
 @each_overlay
@@ -182,56 +163,60 @@ def test_the_quota_holds_the_largest_scale_and_a_surge(overlay: Path) -> None:
 
 @pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda path: path.name)
 def test_argocd_objects_follow_the_rules(cluster: Path) -> None:
-    [generator] = kind(cluster, "ApplicationSet")
-    template = generator["spec"]["template"]
-    assert template["spec"]["project"] == "services"
-    assert generator["spec"]["syncPolicy"]["preserveResourcesOnDeletion"] is True
-    assert generator["spec"]["goTemplateOptions"] == ["missingkey=error"]
-    assert template["metadata"]["annotations"]["argocd.argoproj.io/manifest-generate-paths"] == ".;/base"
-    policy = template["spec"]["syncPolicy"]
-    assert policy["automated"] == {"prune": True, "selfHeal": True}
-    assert policy["retry"]["refresh"] is True
-    assert {"ServerSideApply=true", "PruneLast=true", "CreateNamespace=true"} <= set(policy["syncOptions"])
-    assert policy["managedNamespaceMetadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    projects = {item["metadata"]["name"]: item["spec"] for item in kind(cluster, "AppProject")}
-    assert projects["services"]["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
-    assert [d["namespace"] for d in projects["services"]["destinations"]] == ["*-staging", "*-prod"]
-    assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform"}
     url = yamlfile.read(CHECKOUT, cluster / "cluster.yaml")["data"]["repoURL"]
-    assert all(spec["sourceRepos"] == [url] for spec in projects.values())
-    assert "set-in-clusters" not in str(render(cluster))
+    rules.assert_argocd_objects(render(cluster), url)
+    assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform"}
+    assert all(project["spec"]["sourceRepos"] == [url] for project in kind(cluster, "AppProject"))
 
 
 @each_overlay
 def test_the_services_project_allows_what_an_overlay_has(overlay: Path) -> None:
-    [project] = [item for item in kind(ROOT / "clusters/seoul", "AppProject") if item["metadata"]["name"] == "services"]
+    projects = kind(CHECKOUT.root / "clusters/seoul", "AppProject")
+    [project] = [item for item in projects if item["metadata"]["name"] == "services"]
     allowed = {(entry["group"], entry["kind"]) for entry in project["spec"]["namespaceResourceWhitelist"]}
     found = {(item["apiVersion"].rpartition("/")[0], item["kind"]) for item in render(overlay)}
     assert found <= allowed
 
 
 def test_repo_urls_are_set_in_clusters_alone() -> None:
-    for file in [
-        *(ROOT / "apps").rglob("*.yaml"),
-        *(ROOT / "base").rglob("*.yaml"),
-        *CHECKOUT.overlays.rglob("*.yaml"),
-    ]:
-        for value in re.findall(r"repoURL: (\S+)", file.read_text()):
-            assert value == "set-in-clusters", file
+    for folder in ("apps", "base", "overlays"):
+        for file in (CHECKOUT.root / folder).rglob("*.yaml"):
+            for value in re.findall(r"repoURL: (\S+)", file.read_text()):
+                assert value == "set-in-clusters", file
 
 
 def test_every_yaml_file_begins_with_its_schema() -> None:
     # kustomize and GitHub read the rest; these have no schema of their own.
-    without = {ROOT / "scripts/tools/tools.yaml", ROOT / "scripts/gitops/check/apis.yaml"}
-    folders = ("apps", "base", "clusters", "overlays", "policies", "scripts", ".github")
-    files = {file for folder in folders for file in (ROOT / folder).rglob("*.y*ml")} - without
-    templates = ROOT / "scripts/gitops/service/templates"
-    late = [
-        file
-        for file in files
-        if not file.read_text().startswith(f"# yaml-language-server: {'$' if file.parent == templates else ''}$schema=")
-    ]
-    assert late == []
+    without = {"scripts/tools/tools.yaml", "scripts/gitops/check/apis.yaml"}
+    folders = ("apps/", "base/", "clusters/", "overlays/", "policies/", "scripts/", ".github/")
+    with Repo(CHECKOUT.root) as repo:
+        files = {path for path in repo.git.ls_files().splitlines() if path.startswith(folders)}
+    for path in sorted(files - without):
+        # In a template a `$` is written twice.
+        escaped = "$" if path.startswith("scripts/gitops/service/templates/") else ""
+        if path.endswith((".yaml", ".yml")):
+            text = (CHECKOUT.root / path).read_text()
+            assert text.startswith(f"# yaml-language-server: {escaped}$schema="), path
+
+
+def test_the_frozen_platform_has_every_shape_and_every_feature() -> None:
+    graph = Graph(CHECKOUT)
+    used = {folder for unit in graph.units for folder in graph.reach(unit).folders}
+    bases = [*(CHECKOUT.root / "base").glob("*/kustomization.yaml"), *(CHECKOUT.root / "base/components").glob("*/*")]
+    assert {CHECKOUT.relative(file.parent) for file in bases if file.name == "kustomization.yaml"} <= used
+    services = model.services(CHECKOUT)
+    assert {overlay.name for overlay in OVERLAYS} == set(ENVIRONMENTS)
+    assert any(hold.read(CHECKOUT, overlay) for overlay in OVERLAYS)
+    assert hold.freezes(CHECKOUT)
+    ways = {type(entry.select) for service in services for entry in policy.read(CHECKOUT, service.folder).values()}
+    assert {policy.Semver, policy.Promote} <= ways
+    assert any(not policy.read(CHECKOUT, service.folder) for service in services), "one that nobody bumps"
+
+
+def test_the_frozen_platform_is_data_alone() -> None:
+    frozen = [str(file.relative_to(PLATFORM)) for file in PLATFORM.rglob("*") if file.is_file()]
+    assert frozen
+    assert [path for path in frozen if not is_data(path)] == []
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

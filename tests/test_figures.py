@@ -10,7 +10,7 @@ import pytest
 from git import Repo
 
 from tests import figures
-from tests.conftest import ROOT, TEST
+from tests.frozen import ROOT, TEST
 
 pytestmark = pytest.mark.docs
 

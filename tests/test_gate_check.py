@@ -26,7 +26,8 @@ from gitops.manifests.findings import RULES, Finding, Unit, in_order
 from gitops.manifests.graph import Reach
 from gitops.manifests.places import Place, Places
 from tests import catalogue, lifecycle
-from tests.conftest import ROOT, clone, commit_all, gitops
+from tests.conftest import commit_all, gitops
+from tests.frozen import clone, platform
 
 pytestmark = pytest.mark.bots
 
@@ -273,7 +274,7 @@ def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(world: catalogue.Wor
     ],
 )
 def test_an_api_is_told_of_one_version_before_it_goes(version: tuple[int, int], expected: list[str]) -> None:
-    checkout = Checkout(ROOT)
+    checkout = platform()
     item = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}}
     unit = Unit("overlays/a/prod", (item,), Places(checkout, "overlays/a/prod", Reach()))
     assert [finding.rule for finding in apis.check(unit, Schemas(checkout), version)] == expected

@@ -25,8 +25,9 @@ from gitops.preview import comment, diff, run, text
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from gitops.preview.notable import notable
 from gitops.repository import revision
-from tests.conftest import ROOT, commit_all, gitops
+from tests.conftest import commit_all, gitops
 from tests.fakes.github import TOKEN, GitHub
+from tests.frozen import platform
 
 QUIET = Progress(quiet=True)
 
@@ -124,10 +125,8 @@ def test_a_rotated_secret_is_seen_and_its_value_is_not(scratch: Checkout) -> Non
     sealed = next(item for item in app.objects if item.kind == "SealedSecret")
     assert (sealed.renamed, sealed.name) == ("mogle-oauth-42-g1", "mogle-oauth-42-g2")
     everything = found.model_dump_json() + text.markdown(found) + text.page(found) + _terminal(found)
-    for value in (
-        "AgCANARY",
-        *re.findall(r": (Ag\S{60})", (ROOT / "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml").read_text()),
-    ):
+    before = (platform().root / "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml").read_text()
+    for value in ("AgCANARY", *re.findall(r": (Ag\S{60})", before)):
         assert value not in everything
 
 

@@ -16,9 +16,10 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.places import Places
 from gitops.manifests.render import build
 from gitops.repository import revision
-from tests.conftest import ROOT, commit_all
+from tests.conftest import commit_all
+from tests.frozen import platform
 
-CHECKOUT = Checkout(ROOT)
+CHECKOUT = platform()
 UNITS = Graph(CHECKOUT).units
 
 
@@ -29,8 +30,8 @@ def test_an_overlay_is_made_of_its_reach_and_nothing_else(unit: str, tmp_path: P
     assert (reach.unsure, reach.remote, reach.outside) == ([], [], [])
     for file in reach.files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / file, tmp_path / file)
-    alone, whole = build(CHECKOUT, tmp_path, unit), build(CHECKOUT, ROOT, unit)
+        shutil.copyfile(CHECKOUT.root / file, tmp_path / file)
+    alone, whole = build(CHECKOUT, tmp_path, unit), build(CHECKOUT, CHECKOUT.root, unit)
     assert whole.error is None
     assert alone == whole
 
@@ -41,7 +42,7 @@ def test_every_file_of_an_overlays_reach_is_needed(unit: str, tmp_path: Path) ->
     files = Graph(CHECKOUT).reach(unit).files
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / file, tmp_path / file)
+        shutil.copyfile(CHECKOUT.root / file, tmp_path / file)
     for file in sorted(file for file in files if file.startswith(unit)):
         (tmp_path / file).rename(tmp_path / "away")
         assert build(CHECKOUT, tmp_path, unit).error, f"{unit} renders without {file}"
@@ -244,11 +245,11 @@ def test_a_shallow_clone_says_what_to_do(scratch: Checkout, tmp_path: Path) -> N
 
 
 def place(unit: str, kind: str, name: str, *path: str | int) -> str:
-    rendered = build(CHECKOUT, ROOT, unit)
+    rendered = build(CHECKOUT, CHECKOUT.root, unit)
     whole = Unit(unit, tuple(rendered.objects()), Places(CHECKOUT, unit, Graph(CHECKOUT).reach(unit)))
     item = next(item for item in whole.kind(kind) if item["metadata"]["name"] == name)
     found = whole.places.of(item, path)
-    line = (ROOT / found.file).read_text().splitlines()[found.line - 1].strip()
+    line = (CHECKOUT.root / found.file).read_text().splitlines()[found.line - 1].strip()
     return f"{found.file}: {line}"
 
 
@@ -339,7 +340,7 @@ def test_a_rendered_field_is_found_where_it_was_set_last(
 def test_a_secrets_name_is_found_where_it_is_written_once() -> None:
     """kustomize copies it into the Deployment (a replacement)."""
     unit = "overlays/mogle/prod"
-    rendered = build(CHECKOUT, ROOT, unit)
+    rendered = build(CHECKOUT, CHECKOUT.root, unit)
     [deployment] = [item for item in rendered.objects() if item["kind"] == "Deployment"]
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     number = next(n for n, each in enumerate(env) if each["name"] == "OAUTH_42_CLIENT_SECRET")

@@ -6,7 +6,7 @@ import pytest
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 
 FIXTURES = sorted((ROOT / "tests/fixtures/overlays").iterdir())
 

@@ -25,11 +25,12 @@ from gitops.cli import main
 from gitops.ground.checkout import Checkout
 from gitops.images import edit
 from gitops.manifests.image import Image
-from tests.conftest import GITOPS, ROOT, Ran
+from tests.conftest import GITOPS, Ran
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
+from tests.frozen import ROOT
 
 pytestmark = pytest.mark.bots
 

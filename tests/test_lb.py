@@ -14,9 +14,10 @@ from gitops.lb import check, model
 from gitops.manifests.findings import Unit
 from gitops.manifests.graph import Graph, Reach
 from gitops.manifests.places import Places
-from tests.conftest import ROOT, gitops
+from tests.conftest import gitops
+from tests.frozen import platform
 
-CHECKOUT = Checkout(ROOT)
+CHECKOUT = platform()
 CERTIFICATES = [model.Certificate(arn="a", names=["example.com", "*.example.com"])]
 
 

@@ -23,7 +23,7 @@ from gitops.oauth import model as oauth
 from gitops.repository import services
 from gitops.secrets import certificate
 from tests import rules
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 
 pytestmark = pytest.mark.live
 

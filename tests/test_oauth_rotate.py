@@ -25,11 +25,11 @@ from gitops.clients.intra42 import Api, RateLimit
 from gitops.oauth.browser import NAMES
 from gitops.oauth.state import KEEP
 from tests import leaks
-from tests.conftest import ROOT
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import PASSWORD, SEED, Fault, new_secret
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
+from tests.frozen import ROOT
 from tests.oauth_world import BRANCH, ID, OVERLAY, World, certificate_of
 
 pytestmark = pytest.mark.bots

@@ -26,7 +26,7 @@ from gitops.oauth.state import (
     crossed,
     decide,
 )
-from tests.conftest import ROOT
+from tests.frozen import ROOT
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 A, B, C = "a" * 64, "b" * 64, "c" * 64

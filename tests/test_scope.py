@@ -13,7 +13,8 @@ from gitops.ground.errors import InputError
 from gitops.scope import change, event
 from gitops.scope.event import Comparison
 from gitops.scope.targets import Target, targets
-from tests.conftest import ROOT, commit_all, gitops
+from tests.conftest import commit_all, gitops
+from tests.frozen import ROOT
 
 PULL = {"pull_request": {"base": {"ref": "main"}, "head": {"sha": "b" * 40}}}
 QUEUE = {"merge_group": {"base_sha": "a" * 40, "head_sha": "b" * 40}}

@@ -23,7 +23,8 @@ from gitops.manifests import sealedsecret, yamlfile, yamltext
 from gitops.oauth import model
 from gitops.secrets.seal import seal, unseal
 from tests import leaks
-from tests.conftest import GITOPS, ROOT, Ran, commit_all
+from tests.conftest import GITOPS, Ran, commit_all
+from tests.frozen import ROOT
 from tests.oauth_world import certificate_of, private_key
 
 CANARY = "canary-4f9a1c-" + "0123456789abcdef" * 2

@@ -24,7 +24,8 @@ from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.lab.played import references
 from gitops.tools import build, pins
-from tests.conftest import ROOT, gitops
+from tests.conftest import gitops
+from tests.frozen import ROOT
 
 
 def test_every_tool_has_a_pinned_version_and_a_key(checkout: Checkout) -> None:

@@ -14,12 +14,12 @@ import yaml
 from git import Repo
 
 from tests import leaks
-from tests.conftest import ROOT
 from tests.fakes import act
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import LOGIN, PASSWORD
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
+from tests.frozen import ROOT
 from tests.oauth_world import BRANCH, ID, World
 
 pytestmark = pytest.mark.bots

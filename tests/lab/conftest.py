@@ -14,7 +14,8 @@ from gitops.clients.kubernetes import Cluster
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
-from tests.conftest import TEST, clone, gitops
+from tests.conftest import gitops
+from tests.frozen import TEST, clone
 
 NAME = "test"
 

@@ -15,9 +15,10 @@ from gitops.images import edit
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from gitops.manifests.image import Image
-from tests.conftest import GITOPS, ROOT, clone, commit_all
+from tests.conftest import GITOPS, commit_all
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
+from tests.frozen import ROOT, clone
 from tests.lab.conftest import Running
 
 pytestmark = [pytest.mark.lab, pytest.mark.docs]

@@ -18,7 +18,7 @@ from gitops.ground.checkout import Checkout
 from gitops.manifests.graph import Graph
 from gitops.manifests.render import build
 from tests import generated
-from tests.conftest import TEST
+from tests.frozen import TEST
 from tests.lab.conftest import Running
 
 pytestmark = pytest.mark.lab

@@ -21,7 +21,8 @@ from gitops.lab.bootstrap import START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
 from gitops.manifests import kustomize
-from tests.conftest import GITOPS, ROOT, gitops
+from tests.conftest import GITOPS, gitops
+from tests.frozen import platform
 from tests.lab.conftest import Running
 from tests.zones import TOLERATION_SECONDS, is_ready, living_pods, lose_zone
 
@@ -154,8 +155,8 @@ def test_a_pod_waits_for_a_secret_that_is_missing(running: Running) -> None:
 
 
 def overlays() -> list[str]:
-    found = (ROOT / "overlays").glob("*/*/kustomization.yaml")
-    return sorted(f"{path.parent.parent.name}-{path.parent.name}" for path in found)
+    files = platform().overlays.glob("*/*/kustomization.yaml")
+    return sorted(f"{file.parent.parent.name}-{file.parent.name}" for file in files)
 
 
 @pytest.mark.parametrize("name", overlays())

@@ -96,7 +96,7 @@ def test_kustomize_complains_of_the_repository_not_of_the_folder(scratch: Checko
 
 
 def test_a_render_that_hangs_says_so_by_its_type(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kustomize, "BUILD_SECONDS", 0.001)
+    monkeypatch.setenv("GITOPS_RENDER_TIMEOUT", "0.001")
     with pytest.raises(kustomize.RenderError, match=r"^overlays/mogle/prod: does not render: .*no result") as caught:
         kustomize.build(scratch, scratch.overlays / "mogle/prod")
     assert caught.value.timed_out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,8 +86,7 @@ def check(
     else:
         for finding in new:
             click.echo("\n".join(reports.as_lines(finding)))
-    if os.environ.get("GITHUB_STEP_SUMMARY"):
-        _summarise(Path(os.environ["GITHUB_STEP_SUMMARY"]), new)
+    _summarise(new)
     errors = sum(finding.severity == "error" for finding in new)
     told = f"{len(result.units)} folders checked: {errors} errors, {len(new) - errors} warnings"
     told += f", {len(result.findings) - len(new)} known (baseline)" if len(result.findings) > len(new) else ""
@@ -98,7 +96,7 @@ def check(
     click.echo(told, err=True)
 
 
-def _summarise(path: Path, found: list[Finding]) -> None:
+def _summarise(found: list[Finding]) -> None:
     rows = [[f"{f.place.file}:{f.place.line}", f.rule, f.what, f.fix] for f in found]
     if rows:
-        summarise(path, ["where", "rule", "what", "fix"], rows)
+        summarise(["where", "rule", "what", "fix"], rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 import requests
 
 from gitops.clients.kubernetes import Cluster
+from gitops.ground import settings
 from gitops.ground.errors import ExternalError, NotHealthyError
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
@@ -119,7 +119,8 @@ def ask(application: str) -> Answer | None:
 
     Raises ExternalError.
     """
-    server, token = os.environ.get("ARGOCD_SERVER"), os.environ.get("ARGOCD_AUTH_TOKEN", "")
+    own = settings.read()
+    server, token = own.argocd_server, own.argocd_token.get_secret_value() if own.argocd_token else ""
     if not server:
         return None
     try:

@@ -8,7 +8,6 @@ forced update of a branch compares nothing. A pull request's branch never stands
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from github import Auth, Github, GithubException, GithubRetry, UnknownObjectExce
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
+from gitops.ground import settings as environment
 from gitops.ground.errors import ExternalError, GitopsError, InputError
 
 ZERO = "0" * 40
@@ -52,26 +52,30 @@ class Settings:
 
     @classmethod
     def from_environment(cls, token: SecretStr | None = None) -> Settings:
-        """Read GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
-        known = {**os.environ, "GITHUB_TOKEN": token.get_secret_value()} if token else dict(os.environ)
-        missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not known.get(name)]
-        if missing:
-            raise InputError(f"not set: {', '.join(missing)}; in Actions the workflow sets them (.github/workflows)")
-        repository = os.environ["GITHUB_REPOSITORY"]
-        if repository.count("/") != 1:
-            raise InputError(f"GITHUB_REPOSITORY={repository!r}: expected OWNER/NAME")
-        url = os.environ.get("GITHUB_API_URL") or cls.api_url
-        return cls(repository, known["GITHUB_TOKEN"], url)
+        """By GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
+        own = environment.read()
+        token = token or own.github_token
+        missing = [] if own.github_repository else ["GITHUB_REPOSITORY"]
+        missing += [] if token else ["GITHUB_TOKEN"]
+        if own.github_repository is None or token is None:
+            fix = "in Actions the workflow sets them (.github/workflows)"
+            raise InputError(f"not set: {', '.join(missing)}", fix=fix)
+        return cls(own.github_repository, token.get_secret_value(), own.github_api_url)
 
 
 class Hub:
     """One repository on GitHub. `writes` counts what was changed there."""
 
+    @classmethod
+    def from_environment(cls, token: SecretStr | None = None) -> Hub:
+        """The repository of the environment; `token`: one that was taken out of it. Raises InputError."""
+        return cls(Settings.from_environment(token), pause=environment.read().github_pause)
+
     def __init__(self, settings: Settings, *, pause: float = 1.0) -> None:
         """`pause`: seconds between two writes, as GitHub asks for of bots."""
         self.settings = settings
         self.writes = 0
-        retry = GithubRetry(total=5, secondary_rate_wait=float(os.environ.get("GITOPS_GITHUB_WAIT", "60")))
+        retry = GithubRetry(total=5, secondary_rate_wait=environment.read().github_wait)
         self._github = Github(
             auth=Auth.Token(settings.token),
             base_url=settings.api_url,

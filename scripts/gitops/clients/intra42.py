@@ -6,7 +6,6 @@ answer 401 in the same words, so a 401 is an answer and is never asked again.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,10 +17,10 @@ import requests
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from gitops.ground import settings
 from gitops.ground.credentials import mask
 from gitops.ground.errors import ExternalError
 
-API_URL = "https://api.intra.42.fr"
 # Of each application; kept over all of them together, which is always within.
 PER_SECOND, PER_HOUR = 2, 1200
 _SECONDS = 15.0
@@ -78,8 +77,8 @@ class Verdict:
 class Api:
     """42's API. `deadline`: seconds for one answer, all tries together."""
 
-    url: str = field(default_factory=lambda: os.environ.get("GITOPS_42_API_URL") or API_URL)
-    deadline: float = field(default_factory=lambda: float(os.environ.get("GITOPS_42_DEADLINE", "120")))
+    url: str = field(default_factory=lambda: settings.read().intra42_api_url)
+    deadline: float = field(default_factory=lambda: settings.read().intra42_deadline)
     limit: RateLimit = field(default_factory=RateLimit)
 
     def verify(self, uid: str, secret: SecretStr) -> Verdict:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import requests
 from pydantic import SecretStr
 
+from gitops.ground import settings
 from gitops.ground.errors import ExternalError
-
-API_URL = "https://slack.com/api/"
-CHANNEL = "platform-alerts"
 
 
 @dataclass(frozen=True)
@@ -20,8 +17,8 @@ class Slack:
     """A bot of Slack, by its token."""
 
     token: SecretStr
-    channel: str = CHANNEL
-    url: str = API_URL
+    channel: str
+    url: str
 
     @classmethod
     def of(cls, credentials: Mapping[str, SecretStr]) -> Slack | None:
@@ -29,8 +26,8 @@ class Slack:
         token = credentials.get("SLACK_TOKEN")
         if token is None:
             return None
-        channel, url = os.environ.get("SLACK_CHANNEL") or CHANNEL, os.environ.get("SLACK_API_URL") or API_URL
-        return cls(token, channel, url)
+        own = settings.read()
+        return cls(token, own.slack_channel, own.slack_api_url)
 
     def post(self, text: str) -> None:
         """Send `text`. Raises ExternalError: an alert that no one got is a failure."""

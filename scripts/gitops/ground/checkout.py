@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +53,9 @@ class Checkout:
     @property
     def tool_cache(self) -> Path:
         """Where tools are built. GITOPS_TOOL_CACHE lets several checkouts share one."""
-        return Path(os.environ.get("GITOPS_TOOL_CACHE") or self.tools / "cache")
+        from gitops.ground import settings
+
+        return settings.read().tool_cache or self.tools / "cache"
 
     @property
     def labs(self) -> Path:

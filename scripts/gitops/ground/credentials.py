@@ -19,14 +19,21 @@ def no_traces() -> None:
 
 def mask(value: SecretStr) -> SecretStr:
     """In Actions, and only there, ask the runner to hide the value in every log, before its first use."""
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    from gitops.ground import settings
+
+    if settings.read().actions:
         for line in value.get_secret_value().splitlines():
             print(f"::add-mask::{line}", flush=True)
     return value
 
 
 # What the workflow's one step is given. `gitops` takes them first of all: GitPython starts a git when it is imported.
-CREDENTIALS = ("INTRA42_LOGIN", "INTRA42_PASSWORD", "INTRA42_TOTP_SEED", "SLACK_TOKEN")
+CREDENTIALS = {
+    "INTRA42_LOGIN": "Who reads 42's pages of applications.",
+    "INTRA42_PASSWORD": "The password of that login.",
+    "INTRA42_TOTP_SEED": "The base32 seed of its one-time codes, where it has them.",
+    "SLACK_TOKEN": "The bot that tells who must act.",
+}
 
 
 def take_all() -> dict[str, SecretStr]:

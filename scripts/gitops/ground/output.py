@@ -27,8 +27,27 @@ def write(path: Path, text: str) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror}; name another file") from None
 
 
-def summarise(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Add the same as a Markdown table to the run summary of Actions (GITHUB_STEP_SUMMARY)."""
+def summarise(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Add the same as a Markdown table to the run's summary, in Actions."""
     lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in [head, ["---"] * len(head), *rows]]
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write("".join(f"| {line} |\n" for line in lines))
+    summarise_text("".join(f"| {line} |\n" for line in lines))
+
+
+def summarise_text(markdown: str) -> None:
+    """Add Markdown to the run's summary, in Actions; nothing elsewhere."""
+    from gitops.ground import settings
+
+    _append(settings.read().step_summary, markdown)
+
+
+def hand_on(name: str, value: str) -> None:
+    """Give an output of this step to the next one, in Actions; nothing elsewhere."""
+    from gitops.ground import settings
+
+    _append(settings.read().step_output, f"{name}={value}\n")
+
+
+def _append(file: Path | None, text: str) -> None:
+    if file:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(text)

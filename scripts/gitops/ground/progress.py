@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -10,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
-
-from rich.console import Console
 
 
 @dataclass
@@ -43,10 +40,14 @@ class Progress:
         step = Step(name)
         began = time.monotonic()
         done = threading.Event()
+        from rich.console import Console
+
+        from gitops.ground import settings
+
         console = Console(file=self.stream, highlight=False)
         # In CI plain lines, whatever its log calls itself: a live line would stand before a `::add-mask::`, which
         # counts at the beginning of a line alone.
-        live = console.is_terminal and not os.environ.get("CI")
+        live = console.is_terminal and not settings.read().ci
 
         def line() -> str:
             spent = time.monotonic() - began

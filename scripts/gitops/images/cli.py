@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gitops.clients.ecr import Registry
-from gitops.clients.github import Hub, Settings
+from gitops.clients.github import Hub
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError, combined
 from gitops.ground.options import output_option
@@ -41,9 +40,18 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     """
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    token = os.environ.get("GITHUB_TOKEN")
-    hub = None if dry_run and not token else _hub()
-    reports = bumps.run(checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run)
+    secret = settings.read().github_token
+    token = secret.get_secret_value() if secret else None
+    hub = None if dry_run and not token else Hub.from_environment()
+    reports = bumps.run(
+        checkout,
+        hub,
+        Registry(),
+        names=services,
+        now=datetime.now(UTC),
+        token=token,
+        dry_run=dry_run,
+    )
     if output == "json":
         click.echo(json.dumps([_as_dict(report) for report in reports], indent=2))
     elif dry_run:
@@ -51,8 +59,7 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
             _explain(report)
     else:
         print_table(*_table(reports))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        summarise(Path(summary), *_table(reports))
+    summarise(*_table(reports))
     errors = [report.error for report in reports if report.error]
     if errors:
         raise combined(errors)
@@ -75,7 +82,7 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
     except ValueError as error:
         raise InputError(f"--for {span!r}: {error}") from None
     outcome, image = rollbacks.rollback(
-        checkout, _hub(), service=service, environment=environment, to=to, reason=reason, until=until
+        checkout, Hub.from_environment(), service=service, environment=environment, to=to, reason=reason, until=until
     )
     click.echo(f"{outcome.action}: {service}/{environment} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
 
@@ -83,15 +90,11 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
 @images.command()
 def freeze() -> None:
     """Set the commit status `freeze` on every open pull request to what holds now."""
-    written = rollbacks.set_freeze(Checkout.find(), _hub(), datetime.now(UTC))
+    written = rollbacks.set_freeze(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
     for number, text in written.items():
         click.echo(f"#{number}: {text}")
     if not written:
         click.echo("nothing changed")
-
-
-def _hub() -> Hub:
-    return Hub(Settings.from_environment(), pause=float(os.environ.get("GITOPS_GITHUB_PAUSE", "1")))
 
 
 def _name(report: Report) -> str:

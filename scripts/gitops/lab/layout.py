@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import secrets
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, MachineError
 
@@ -164,4 +164,4 @@ def find_labs(checkout: Checkout) -> list[Lab]:
 
 def default_name() -> str:
     """GITOPS_LAB_NAME, or `default`."""
-    return os.environ.get("GITOPS_LAB_NAME") or "default"
+    return settings.read().lab_name

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.objects import Object
 
-# An overlay takes a tenth of a second. One that takes this long hangs: on a network, or in a loop.
-BUILD_SECONDS = float(os.environ.get("GITOPS_RENDER_TIMEOUT", "60"))
 # A build ends before Go's collector has paid for itself: half the time of one with it.
 _ENV = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 
@@ -30,14 +28,16 @@ def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> 
 
     Raises RenderError.
     """
+    # An overlay takes a tenth of a second. One that takes this long hangs: on a network, or in a loop.
+    timeout = settings.read().render_timeout
     argv: list[str | Path] = [(tools or checkout).tool("kustomize"), "build", folder]
     try:
-        return run(argv, timeout=BUILD_SECONDS, env=_ENV)
+        return run(argv, timeout=timeout, env=_ENV)
     except CommandError as error:
         timed_out = error.returncode is None
         complaint = error.stderr.strip() or f"kustomize exited with {error.returncode} and said nothing"
         if timed_out:
-            complaint = f"kustomize gave no result within {BUILD_SECONDS:g} s"
+            complaint = f"kustomize gave no result within {timeout:g} s"
         # Another program's text, and the only one that knows the folder by its full path: put right where it comes in.
         root = str(checkout.root)
         complaint = complaint.replace(f"{root}/", "").replace(root, "the repository")

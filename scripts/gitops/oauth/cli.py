@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gitops.clients.github import Hub, Settings
+from gitops.clients.github import Hub
 from gitops.clients.intra42 import Api
 from gitops.clients.slack import Slack
 from gitops.ground import credentials as hidden
@@ -72,8 +71,7 @@ def rotate(services: tuple[str, ...], cluster: str, metrics: Path | None, output
         click.echo(json.dumps([_as_dict(report) for report in reports], indent=2))
     else:
         print_table(*_table(reports))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        summarise(Path(summary), *_table(reports))
+    summarise(*_table(reports))
     if metrics:
         metrics.write_text(alerts.metrics(reports, utc_now()))
     tell()
@@ -111,8 +109,7 @@ def _run(services: Sequence[str], cluster: str | None = None) -> tuple[list[Repo
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    pause = float(os.environ.get("GITOPS_GITHUB_PAUSE", "1"))
-    hub = Hub(Settings.from_environment(token), pause=pause) if write or token else None
+    hub = Hub.from_environment(token) if write or token else None
     source: Source | None = IntraPage(Session(credentials)) if credentials else None
     progress = Progress()
     with progress.step("42's applications"):

@@ -6,7 +6,6 @@ The credentials go to 42's own hosts alone, over HTTPS: wherever else a form or 
 from __future__ import annotations
 
 import base64
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from pydantic import SecretStr
 
+from gitops.ground import settings
 from gitops.ground.errors import ExternalError, InputError
 
-PROFILE_URL = "https://profile.intra.42.fr"
 LOGIN_PATH = "/users/auth/keycloak_student"
 # What 42 sets once a person is signed in.
 COOKIE = "user.id"
@@ -85,7 +84,7 @@ class Session:
     """A session at 42, signed in by `sign_in` or by a browser's cookies."""
 
     credentials: Credentials
-    url: str = field(default_factory=lambda: os.environ.get("GITOPS_42_PROFILE_URL") or PROFILE_URL)
+    url: str = field(default_factory=lambda: settings.read().intra42_profile_url)
     http: requests.Session = field(default_factory=requests.Session)
     clock: Callable[[], float] = time.time
 

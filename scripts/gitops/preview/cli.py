@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ import click
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.options import base_option, head_option
+from gitops.ground.output import hand_on, summarise_text
 from gitops.ground.output import write as write_file
 from gitops.ground.progress import Progress
 
@@ -55,9 +55,7 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
         text.terminal(found, Console(highlight=False, soft_wrap=True))
     else:
         click.echo(forms[output])
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(forms["markdown"])
+    summarise_text(forms["markdown"])
     if broken := [app.name for app in found.applications if app.action == "broken"]:
         raise NotHealthyError(f"does not render: {', '.join(broken)}")
 
@@ -75,13 +73,10 @@ def comment(file: Path, pull: int | None, artifact: str) -> None:
 
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where.
     """
-    from gitops.clients.github import Hub, Settings
+    from gitops.clients.github import Hub
     from gitops.preview import comment as comments
 
     found = comments.read(file)
-    hub = Hub(Settings.from_environment(), pause=float(os.environ.get("GITOPS_GITHUB_PAUSE", "1")))
-    action, number = comments.post(hub, found, number=pull, artifact=artifact)
-    if output := os.environ.get("GITHUB_OUTPUT"):
-        with Path(output).open("a", encoding="utf-8") as stream:
-            stream.write(f"number={number}\n")
+    action, number = comments.post(Hub.from_environment(), found, number=pull, artifact=artifact)
+    hand_on("number", str(number))
     click.echo(f"#{number}: comment {action}" if action != "nothing" else f"#{number}: nothing changes, no comment")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 
 from gitops.clients.sealed_secrets import Controller
 from gitops.ground import credentials as hidden
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.options import cluster_option, output_option
@@ -24,7 +24,7 @@ from gitops.tools.build import ensure
 controller_option = click.option(
     "--controller",
     "url",
-    default=lambda: os.environ.get("GITOPS_SEALED_SECRETS_URL") or "http://127.0.0.1:8080",
+    default=lambda: settings.read().sealed_secrets_url,
     show_default="http://127.0.0.1:8080",
     help="The sealed-secrets controller, as kubectl port-forward shows it (GITOPS_SEALED_SECRETS_URL).",
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import InputError, MachineError
@@ -30,6 +30,7 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
 
     Raises MachineError when a cached file is not what was built, CommandError when a build fails.
     """
+    own = settings.read()
     tools = [tool for tool in load(checkout) if not names or tool.name in names]
     checkout.tool_cache.mkdir(parents=True, exist_ok=True)
     with _only_one(checkout.tool_cache / "lock"):
@@ -42,7 +43,7 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
                 _build(checkout, tool)
             left -= tool.seconds
             pace = max(0.2, min(5.0, step.seconds / tool.seconds))
-        if missing and not os.environ.get("GOCACHE"):
+        if missing and not own.go_cache:
             # Several GiB that only a change of pins would use again.
             shutil.rmtree(checkout.tool_cache / "go", ignore_errors=True)
         for tool in tools:
@@ -93,6 +94,7 @@ def _folder(checkout: Checkout, tool: Tool) -> Path:
 
 
 def _build(checkout: Checkout, tool: Tool) -> None:
+    own = settings.read()
     final = _folder(checkout, tool)
     work = final.with_name(f"{final.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
@@ -102,8 +104,8 @@ def _build(checkout: Checkout, tool: Tool) -> None:
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-modcacherw -mod=readonly -buildvcs=false",
-        "GOCACHE": os.environ.get("GOCACHE") or str(checkout.tool_cache / "go/build"),
-        "GOMODCACHE": os.environ.get("GOMODCACHE") or str(checkout.tool_cache / "go/mod"),
+        "GOCACHE": str(own.go_cache or checkout.tool_cache / "go/build"),
+        "GOMODCACHE": str(own.go_modules or checkout.tool_cache / "go/mod"),
     }
     go = go_binary()
     out = work / "built"

@@ -124,9 +124,8 @@ def test_every_variable_stands_in_the_document(request: pytest.FixtureRequest) -
 
 
 def _document() -> str:
-    rows = [
-        f"| `{field.alias}` | {_default(field)} | {field.description} |" for field in Settings.model_fields.values()
-    ]
+    fields = Settings.model_fields.values()
+    rows = [f"| `{field.alias}` | {_default(field)} | {field.description} |" for field in fields]
     secrets = [f"| `{name}` | {what} |" for name, what in CREDENTIALS.items()]
     return "\n".join(
         [

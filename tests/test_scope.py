@@ -70,11 +70,11 @@ def test_the_event_says_what_is_compared(
 ) -> None:
     file = tmp_path / "event.json"
     file.write_text(json.dumps(payload))
-    assert event.comparison({"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": str(file)}) == expected
+    assert event.comparison(name, file) == expected
 
 
 def test_outside_of_actions_there_is_no_event() -> None:
-    assert event.comparison({}) is None
+    assert event.comparison(None, None) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pull_request": null}', '{"pull_request": {"head": {}}}'])
@@ -82,7 +82,7 @@ def test_a_payload_that_is_none_is_said(tmp_path: Path, text: str) -> None:
     file = tmp_path / "event.json"
     file.write_text(text)
     with pytest.raises(InputError, match=r"event\.json: not the payload of a pull_request event"):
-        event.comparison({"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(file)})
+        event.comparison("pull_request", file)
 
 
 def test_what_is_not_committed_counts_and_what_main_gained_does_not(scratch: Checkout) -> None:
@@ -92,21 +92,22 @@ def test_what_is_not_committed_counts_and_what_main_gained_does_not(scratch: Che
         repo.create_head("gained", commit_all(scratch, "main goes on"))
         repo.head.reset(start, index=True, working_tree=True)
     (scratch.root / "overlays/mogle/prod/new.yaml").write_text("a: 1\n")
-    assert change.read(scratch, "gained", {}).targets == (Target.LIVE,)
+    assert change.read(scratch, "gained").targets == (Target.LIVE,)
     (scratch.root / "base/web/deployment.yaml").write_text("a: 1\n")
-    assert change.read(scratch, "gained", {}).targets == (Target.ALL,)
+    assert change.read(scratch, "gained").targets == (Target.ALL,)
 
 
 def test_without_a_change_to_look_at_everything_is_tested_and_the_last_commit_shown(
-    scratch: Checkout, tmp_path: Path
+    scratch: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Repo(scratch.root) as repo:
         before = repo.head.commit.hexsha
     (scratch.root / "overlays/mogle/prod/new.yaml").write_text("a: 1\n")
     commit_all(scratch)
     (tmp_path / "event.json").write_text("{}")
-    environment = {"GITHUB_EVENT_NAME": "schedule", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
-    scope = change.read(scratch, None, environment)
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
+    scope = change.read(scratch, None)
     assert (scope.base, scope.head, scope.targets) == (before, "HEAD", (Target.ALL,))
 
 

@@ -67,6 +67,10 @@ class Settings(BaseModel):
     )
     github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN", description="Who asks GitHub.")
     github_api_url: Url = Field("https://api.github.com", alias="GITHUB_API_URL", description="GitHub's API.")
+    event_name: str | None = Field(
+        None, alias="GITHUB_EVENT_NAME", description="The event that started the run: what `gitops scope` compares."
+    )
+    event_file: Path | None = Field(None, alias="GITHUB_EVENT_PATH", description="That event's payload.")
     step_summary: Path | None = Field(
         None, alias="GITHUB_STEP_SUMMARY", description="The file that Actions shows as the run's summary."
     )

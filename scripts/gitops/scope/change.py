@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.repository import revision
 from gitops.scope.event import Comparison, comparison
@@ -24,16 +24,19 @@ class Scope:
     reason: str
 
 
-def read(checkout: Checkout, base: str | None, environment: Mapping[str, str]) -> Scope:
-    """What the working copy changes since it left `base`, or the base of the event in `environment`, or origin/main.
+def read(checkout: Checkout, base: str | None) -> Scope:
+    """What the working copy changes since it left `base`, or the base of the event of Actions, or origin/main.
 
     Raises InputError (no repository, no such revision, an event that cannot be read) and CommandError as git does.
     """
+    actions = settings.read()
     with revision.open_repository(checkout) as repo:
         if base:
             compared = Comparison(base, "HEAD")
         else:
-            compared = comparison(environment) or Comparison(revision.default_base(repo), "HEAD")
+            compared = comparison(actions.event_name, actions.event_file) or Comparison(
+                revision.default_base(repo), "HEAD"
+            )
         if compared.base is None:
             parents = repo.head.commit.parents or (repo.head.commit,)
             reason = "no change to look at: everything is tested"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.options import base_option
+from gitops.ground.output import hand_on
 
 
 @click.command()
@@ -20,10 +18,9 @@ def scope(base: str | None) -> None:
     """
     from gitops.scope import change
 
-    found = change.read(Checkout.find(), base, os.environ)
+    found = change.read(Checkout.find(), base)
     click.echo(f"gitops scope: {found.reason}", err=True)
     words = " ".join(found.targets)
     click.echo(words)
-    if output := os.environ.get("GITHUB_OUTPUT"):
-        with Path(output).open("a", encoding="utf-8") as stream:
-            stream.write(f"base={found.base}\nhead={found.head}\ntests={words}\n")
+    for name, value in (("base", found.base), ("head", found.head), ("tests", words)):
+        hand_on(name, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,15 @@ class Comparison:
     head: str
 
 
-def comparison(environment: Mapping[str, str]) -> Comparison | None:
-    """What the run compares; None outside of Actions. Raises InputError where the event cannot be read."""
-    name = environment.get("GITHUB_EVENT_NAME")
+def comparison(name: str | None, file: Path | None) -> Comparison | None:
+    """What the event `name` with the payload in `file` compares; None outside of Actions, where there is no event.
+
+    Raises InputError where the payload cannot be read.
+    """
     if not name:
         return None
-    file = environment.get("GITHUB_EVENT_PATH", "")
     try:
-        payload: dict[str, Any] = json.loads(Path(file).read_text())
+        payload: dict[str, Any] = json.loads(file.read_text() if file else "")
         match name:
             case "pull_request":
                 pull = payload["pull_request"]

@@ -14,7 +14,8 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.credentials import CREDENTIALS
 from gitops.ground.errors import InputError
 from gitops.ground.settings import Settings
-from tests.conftest import ROOT, gitops
+from tests.conftest import gitops
+from tests.frozen import ROOT
 
 PACKAGE = ROOT / "scripts/gitops"
 DOCUMENT = ROOT / "docs/settings.md"

@@ -1,9 +1,9 @@
 """The product on a small platform of its own: the product's files of this working copy with tests/platform laid over.
 
-What people and bots write day by day (`DATA`) may take any legal state at any time, by pull requests that cannot run,
-and need not run, the tests of the product. So no such test reads it: tests/platform stands in its place. It began as a
-copy of the live data, has every shape and feature, and changes with the product alone. Tests of the live tree are
-marked `live` (tests/test_live.py); any other that reads it fails (tests/guard.py).
+What people and bots write day by day (`gitops.scope.targets.DATA`) may take any legal state at any time, by pull
+requests that do not run the tests of the product. So no such test reads it: tests/platform stands in its place. It
+began as a copy of the live data, has every shape and feature, and changes with the product alone. Tests of the live
+tree are marked `live` (tests/test_live.py); any other that reads it fails (tests/guard.py).
 """
 
 from __future__ import annotations
@@ -18,30 +18,11 @@ from pathlib import Path
 from git import Actor, Repo
 
 from gitops.ground.checkout import Checkout
+from gitops.scope.targets import is_data as is_data
 
 ROOT = Path(__file__).parent.parent
 PLATFORM = ROOT / "tests/platform"
 TEST = Actor("test", "test@example.com")
-
-# Data: files and folders that a bump, a rotation, a new service, a handover, an exception, a freeze or another cluster
-# changes. The rest is product, and a change of it runs every test: base/ and policies/ (what all services get), what
-# Argo CD is told (apps/*/, apps/root.yaml, apps/services.yaml: the lab runs the very files; only the list of what runs
-# is data), the command, the workflows, the documentation.
-DATA = (
-    "overlays",
-    "clusters",
-    "apps/kustomization.yaml",
-    "policies/exceptions",
-    "baseline.yaml",
-    ".github/CODEOWNERS",
-    ".github/freezes.yaml",
-    ".github/teams.yaml",
-)
-
-
-def is_data(path: str) -> bool:
-    """Whether a path of the repository is data."""
-    return path in DATA or any(path.startswith(f"{entry}/") for entry in DATA)
 
 
 def working_copy() -> list[str]:

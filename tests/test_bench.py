@@ -11,7 +11,7 @@ from tests.figures import missing
 pytestmark = pytest.mark.bots
 
 
-@pytest.mark.parametrize("part", ["oauth", "images", "gate"])
+@pytest.mark.parametrize("part", ["oauth", "images", "gate", "ci"])
 def test_the_smallest_bench_measures_what_readme_says(part: str, capfd: pytest.CaptureFixture[str]) -> None:
     report = Report()
     bench.SMALLEST[part](report)

@@ -54,6 +54,22 @@ def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path
         build.verify(cached)
 
 
+def test_a_cache_is_cleared_of_what_no_pin_names(
+    scratch: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITOPS_TOOL_CACHE", raising=False)
+    named = [f"{tool.name}-{tool.key}" for tool in pins.load(scratch)]
+    (scratch.root / ".tools").unlink()
+    for name in (*named, "kustomize-0123456789abcdef", "go"):
+        (scratch.tools / "cache" / name).mkdir(parents=True)
+    done = gitops(scratch, "tools", "--prune")
+    assert (done.code, done.err) == (0, "removed go\nremoved kustomize-0123456789abcdef\n")
+    assert sorted(file.name for file in scratch.tool_cache.iterdir()) == sorted([*named, "lock"])
+    shared = gitops(scratch, "tools", "--prune", GITOPS_TOOL_CACHE=str(tmp_path / "shared"))
+    assert shared.code == 2
+    assert "shared: other checkouts may share it" in shared.err
+
+
 def test_a_missing_system_program_is_said_before_anything_else(tmp_path: Path) -> None:
     for program in ("bash", "env", "git"):
         (tmp_path / program).symlink_to(shutil.which(program) or "")

@@ -51,11 +51,12 @@ def run(
     payload: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
     origin: str | None = None,
+    timeout: float = 300,
 ) -> Done:
     """Run one job of a workflow of `folder` (a clone) as GitHub would for `event`.
 
     `secrets` are the repository's, beside the App's key; `environment` is what the runner has besides;
-    `origin`: what is checked out, the fake GitHub's repository otherwise.
+    `origin`: what is checked out, the fake GitHub's repository otherwise; `timeout`: in seconds.
     """
     file = folder / ".github/workflows" / workflow
     event_file = folder.parent / f"{folder.name}-event.json"
@@ -91,5 +92,5 @@ def run(
     known_here = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     env = {**known_here, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}
     env["PATH"] = f"{PROGRAMS}:{env['PATH']}"
-    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
     return Done(done.returncode, done.stdout + done.stderr)

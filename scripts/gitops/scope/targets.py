@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-# What people and bots write for the services that run. The product's tests run on a platform of their own
-# (tests/platform) and read none of it; the tests with the marker `live` and the gate read all of it.
+# Files and folders that a bump, a rotation, a new service, a handover, an exception, a freeze or another cluster
+# changes. The product's tests read none of it: they run on a platform of their own (tests/platform). The tests with the
+# marker `live` and the gate read all of it. The rest is the product: also base/ and policies/ (what all services get)
+# and what Argo CD is told (apps/*/, apps/root.yaml, apps/services.yaml: the lab runs the very files; only the list of
+# what runs is data).
 DATA = (
-    "overlays/",
-    "policies/exceptions/",
+    "overlays",
+    "clusters",
+    "apps/kustomization.yaml",
+    "policies/exceptions",
+    "baseline.yaml",
     ".github/CODEOWNERS",
     ".github/freezes.yaml",
     ".github/teams.yaml",
-    "baseline.yaml",
 )
 # Prose. The tests with the marker `docs` run each command of it.
 _DOCS = ("docs/", ".github/")
@@ -37,8 +42,13 @@ def targets(files: Iterable[str]) -> tuple[Target, ...]:
     return (Target.ALL,) if Target.ALL in needed else tuple(sorted(needed, reverse=True))
 
 
+def is_data(path: str) -> bool:
+    """Whether a path of the repository is data, and not the product."""
+    return path in DATA or any(path.startswith(f"{entry}/") for entry in DATA)
+
+
 def _target(file: str) -> Target:
-    if any(file == path or (path.endswith("/") and file.startswith(path)) for path in DATA):
+    if is_data(file):
         return Target.LIVE
     if file.endswith(".md") and ("/" not in file or file.startswith(_DOCS)):
         return Target.DOCS

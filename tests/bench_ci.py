@@ -1,4 +1,4 @@
-"""How long a bot's pull request waits from opened to mergeable: check.yaml's jobs, by act, for a bump of the live tree.
+"""How long a bot's pull request waits from opened to mergeable: check.yaml's jobs, by act, for a bump in a clone.
 
 Each job has a runner of its own, so they are run one after another and the longer one counts. Cold: nothing is in the
 caches, so the packages are installed and the tools are built. What act cannot count: the wait for a runner and its
@@ -22,7 +22,7 @@ from gitops.manifests.image import Image
 from tests.bench_report import Report
 from tests.fakes import act
 from tests.fakes.github import GitHub
-from tests.frozen import TEST, live_clone
+from tests.frozen import TEST, clone
 
 # What a slow machine may take to build all tools.
 TIMEOUT = 3600.0
@@ -69,10 +69,10 @@ def measure(size: Size, report: Report) -> None:
 
 
 class _Runner:
-    """A clone of the live tree, in which a bump is proposed."""
+    """A clone of the frozen platform, in which a bump is proposed."""
 
     def __init__(self, folder: Path) -> None:
-        source = live_clone(folder / "source")
+        source = clone(folder / "source")
         with Repo.init(folder / "origin.git", bare=True, initial_branch="main") as repo:
             repo.git.fetch(str(source.root), "+HEAD:refs/heads/main")
         self.github, self.artifacts = GitHub(folder / "origin.git"), folder / "artifacts"

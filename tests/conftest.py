@@ -12,12 +12,22 @@ import pytest
 from git import Repo
 
 from gitops.ground.checkout import Checkout
+from tests import guard
 from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
 from tests.frozen import ROOT, TEST, clone
 
 GITOPS = Path(sys.prefix) / "bin/gitops"
+
+
+guard.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with guard.allowed(item.get_closest_marker("live") is not None):
+        return (yield)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

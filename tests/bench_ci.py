@@ -1,4 +1,4 @@
-"""How long a bot's pull request waits from opened to mergeable: check.yaml's jobs, by act, for a bump in a clone.
+"""How long a bot's pull request waits from opened to mergeable: check.yaml's jobs, by act, for a bump.
 
 Each job has a runner of its own, so they are run one after another and the longer one counts. Cold: nothing is in the
 caches, so the packages are installed and the tools are built. What act cannot count: the wait for a runner and its
@@ -11,6 +11,7 @@ import hashlib
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from gitops.manifests.image import Image
 from tests.bench_report import Report
 from tests.fakes import act
 from tests.fakes.github import GitHub
-from tests.frozen import TEST, clone
+from tests.frozen import TEST, clone, live_clone
 
 # What a slow machine may take to build all tools.
 TIMEOUT = 3600.0
@@ -32,15 +33,17 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000001}
 
 @dataclass(frozen=True)
 class Size:
-    """What the environment of the jobs has besides, with warm and with cold caches."""
+    """Which tree is cloned, and what the environment of the jobs has besides, with warm and with cold caches."""
 
+    clone: Callable[[Path], Checkout]
     warm: dict[str, str]
     cold: dict[str, str]
 
 
 _DRY = {"MAKEFLAGS": "n"}
-# The smallest runs no tests and builds nothing.
-FULL, SMALLEST = Size({}, {"STANDIN_CACHE": "cold"}), Size(_DRY, {"STANDIN_CACHE": "stale", **_DRY})
+FULL = Size(live_clone, {}, {"STANDIN_CACHE": "cold"})
+# No tests run and nothing is built.
+SMALLEST = Size(clone, _DRY, {"STANDIN_CACHE": "stale", **_DRY})
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Job:
 def measure(size: Size, report: Report) -> None:
     """Seconds of both jobs with warm caches, and of the gate with cold ones: the setup of both is the same."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        runner = _Runner(Path(folder))
+        runner = _Runner(size.clone, Path(folder))
         try:
             gate, tests = (runner.run(job, size.warm) for job in ("gate", "tests"))
             cold = runner.run("gate", size.cold)
@@ -66,13 +69,14 @@ def measure(size: Size, report: Report) -> None:
         (0, cold.setup, cold.whole, cold_tests),
     ):
         report.row("rows", cached=cached, setup=setup, gate=jobs[0], tests=jobs[1], wait=max(jobs))
+    report.figures["cold_tools"] = "built in the very run"
 
 
 class _Runner:
-    """A clone of the frozen platform, in which a bump is proposed."""
+    """A clone in which a bump is proposed."""
 
-    def __init__(self, folder: Path) -> None:
-        source = clone(folder / "source")
+    def __init__(self, clone_into: Callable[[Path], Checkout], folder: Path) -> None:
+        source = clone_into(folder / "source")
         with Repo.init(folder / "origin.git", bare=True, initial_branch="main") as repo:
             repo.git.fetch(str(source.root), "+HEAD:refs/heads/main")
         self.github, self.artifacts = GitHub(folder / "origin.git"), folder / "artifacts"

@@ -64,7 +64,9 @@ def measure(size: Size, report: Report) -> None:
                 history.fetch(None)
                 with main_files(checkout, history) as base:
                     targets, _ = plan.targets(base, ())
-                    plans = plan.make(base, history, registry, targets, datetime.now(UTC), lambda branch: ())
+                    plans = plan.make(
+                        plan.Sources(base, history, registry, datetime.now(UTC), lambda branch: ()), targets
+                    )
                     mine.append(time.monotonic() - began)
                     calls = registry.calls
                     assert all(each.winner and each.winner.tag == f"1.0.{size.tags - 1}" for each in plans)

@@ -23,6 +23,7 @@ from gitops.lab.layout import Lab
 from gitops.lab.outside import send_webhooks
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
+from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
 from gitops.oauth.model import KEY
 from tests.fakes import act
@@ -186,11 +187,11 @@ def oauth_loop(
     applications, broken = model.applications(Checkout(folder / "main"), [])
     assert not broken
     intra = Intra42({each.id: each.uid for each in applications})
-    [mine] = [each for each in applications if (each.service, each.environment) == (SERVICE, "prod")]
+    [mine] = [each for each in applications if each.overlay == Overlay(SERVICE, "prod")]
     try:
         for each in applications:  # 42's secret of now is what the lab sealed
             app = intra.apps[each.id]
-            value = secret_value(cluster, each.namespace, each.deployed.name)
+            value = secret_value(cluster, each.overlay.namespace, each.deployed.name)
             app.accepted, app.current = {value: (intra.now - timedelta(days=9), None)}, value
         with progress.step(f"42 shows {len(applications)} next secrets; the scheduled workflow proposes them, sealed"):
             app = intra.apps[mine.id]
@@ -215,10 +216,10 @@ def oauth_loop(
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
         [pull] = [each for each in github.pulls.values() if each.head == mine.branch]
         step = progress.step(f"merge #{pull.number} ({pull.title}): new pods, the old ones serve until then")
-        with step, _Sampler(cluster, mine.namespace, intra, mine.id) as sampler:
+        with step, _Sampler(cluster, mine.overlay.namespace, intra, mine.id) as sampler:
             _merged(lab, github, lambda: github.merge(pull.number))
-            _wait(lab, cluster, github, mine.namespace)
-        opened = secret_value(cluster, mine.namespace, mine.secret_name(mine.deployed.number + 1))
+            _wait(lab, cluster, github, mine.overlay.namespace)
+        opened = secret_value(cluster, mine.overlay.namespace, mine.secret_name(mine.deployed.number + 1))
         return Rotated(app.next, opened, sampler.samples, sampler.without, sampler.fewest, done.text)
     finally:
         for branch in github.branches():

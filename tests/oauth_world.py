@@ -23,7 +23,7 @@ from gitops.cli import main
 from gitops.ground.checkout import Checkout
 from gitops.manifests import sealedsecret
 from gitops.oauth import model
-from gitops.oauth.model import KEY, Application
+from gitops.oauth.model import KEY, OAuthApplication
 from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
 from tests.conftest import GITOPS, Ran
@@ -122,10 +122,10 @@ class World:
         subprocess.run(["tar", "-x", "-C", str(target)], input=archive, check=True)
         return Checkout(target)
 
-    def application(self, branch: str = "main") -> Application:
+    def application(self, branch: str = "main") -> OAuthApplication:
         found, broken = model.applications(self.export(branch), [self.only])
         assert not broken, broken
-        return next(each for each in found if each.environment == "prod")
+        return next(each for each in found if each.overlay.environment == "prod")
 
     def opened(self, branch: str, *, key: rsa.RSAPrivateKey | None = None) -> str:
         """The value that a branch deploys, opened as the controller does."""

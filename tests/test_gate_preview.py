@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gitops.clients.github import Hub, Settings
+from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
@@ -424,7 +424,7 @@ def pull(github: GitHub) -> GitHub:
 
 
 def hub(github: GitHub) -> Hub:
-    return Hub(Settings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
 
 
 def at(github: GitHub, count: int) -> Preview:

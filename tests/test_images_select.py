@@ -12,8 +12,10 @@ from gitops.clients import ecr
 from gitops.clients.ecr import Candidate
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
-from gitops.images import policy
-from gitops.images.select import Decision, decide
+from gitops.images import policy, wording
+from gitops.images.hold import Declined
+from gitops.images.reasons import EmptyListing, NoneNewer, RunningImageGone, TagMoved
+from gitops.images.select import Selection, select
 from tests.fakes.aws import ACCOUNT, CONFIG, HOST, MANIFEST, REGION, Fault, ecr_server
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,10 +30,11 @@ def candidates(*tags: str) -> list[Candidate]:
     return [Candidate(tag, digest(n + 1), START + timedelta(hours=n)) for n, tag in enumerate(tags)]
 
 
-def choose(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> Decision:
+def choose(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> Selection:
     found = candidates(*tags)
     running = next((each.digest for each in found if each.tag == runs), digest(999))
-    return decide(policy.Policy.model_validate(raw), found, tag=runs, digest=running, refused=refused)
+    declined = [Declined(tag, digest(0)) for tag in refused]
+    return select(policy.Policy.model_validate(raw), found, tag=runs, digest=running, declined=declined)
 
 
 def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> str | None:
@@ -39,8 +42,8 @@ def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[s
     return ranked[0].tag if ranked else None
 
 
-def why(decision: Decision, tag: str) -> str:
-    return next(verdict.why for verdict in decision.verdicts if verdict.candidate.tag == tag)
+def why(decision: Selection, tag: str) -> str:
+    return next(wording.rejection(each.rejection) for each in decision.assessments if each.candidate.tag == tag)
 
 
 SEMVER: dict[str, Any] = {"semver": {"range": "*"}}
@@ -94,39 +97,39 @@ def test_the_choice(case: str) -> None:
 
 def test_every_rejection_has_its_reason() -> None:
     decision = choose({**SEMVER, "ignore": ["1.4.*"]}, "1.2.3", "latest", "1.4.0", "1.3.0-rc.1", "x.sig", runs="1.2.3")
-    assert {verdict.candidate.tag: verdict.why for verdict in decision.verdicts} == {
+    assert {each.candidate.tag: wording.rejection(each.rejection) for each in decision.assessments} == {
         "1.2.3": "not newer than 1.2.3, which runs",
         "latest": "no whole semantic version (MAJOR.MINOR.PATCH)",
         "1.4.0": "ignored by '1.4.*'",
         "1.3.0-rc.1": "a pre-release, which the policy does not opt in to",
         "x.sig": "a signature, an attestation or an SBOM and no image",
     }
-    assert decision.note == "no candidate is newer than what runs"
+    assert decision.no_change == NoneNewer()
 
 
 def test_an_empty_listing_means_no_change() -> None:
     decision = choose(SEMVER)
-    assert (decision.ranked, decision.note, decision.alert) == ((), "the listing is empty: no change", "")
+    assert (decision.ranked, decision.no_change, decision.alert) == ((), EmptyListing(), None)
 
 
 def test_the_running_tags_disappearance_is_an_alert_and_no_way_back() -> None:
     decision = choose(SEMVER, "1.2.2", "1.2.4", runs="1.2.3")
-    assert "the running image 1.2.3@sha256:" in decision.alert
+    assert decision.alert == RunningImageGone("1.2.3", digest(999))
     assert [candidate.tag for candidate in decision.ranked] == ["1.2.4"]
     assert choose(SEMVER, "1.2.2", runs="1.2.3").ranked == ()
 
 
 def test_a_tag_that_was_moved_is_an_alert() -> None:
     found = [*candidates("1.2.3"), Candidate("", digest(7), START)]
-    moved = decide(policy.Policy.model_validate(SEMVER), found, tag="1.2.3", digest=digest(7))
-    assert moved.alert == "the tag 1.2.3 no longer names the running image"
+    moved = select(policy.Policy.model_validate(SEMVER), found, tag="1.2.3", digest=digest(7))
+    assert moved.alert == TagMoved("1.2.3")
     assert moved.ranked == ()
 
 
 def test_a_tag_moved_to_an_old_digest_does_not_look_new() -> None:
     old = Candidate("stable-now", digest(1), START)
     found = [Candidate("first", digest(1), START), old, Candidate("second", digest(2), START + timedelta(hours=1))]
-    chosen = decide(policy.Policy.model_validate({"newest": {}}), found, tag="second", digest=digest(2))
+    chosen = select(policy.Policy.model_validate({"newest": {}}), found, tag="second", digest=digest(2))
     assert chosen.ranked == ()
 
 
@@ -145,15 +148,17 @@ def test_a_version_that_a_person_took_back_is_not_proposed_again_but_a_newer_one
 def test_a_mutable_tag_is_followed_by_its_digest() -> None:
     tracked = policy.Policy.model_validate({"digest": {"tag": "stable"}})
     found = candidates("stable", "1.0.0")
-    assert decide(tracked, found, tag="stable", digest=digest(9)).ranked == (found[0],)
-    assert decide(tracked, found, tag="stable", digest=digest(1)).ranked == ()
-    assert decide(tracked, found, tag="stable", digest=digest(9), refused=(digest(1),)).ranked == ()
+    assert select(tracked, found, tag="stable", digest=digest(9)).ranked == (found[0],)
+    assert select(tracked, found, tag="stable", digest=digest(1)).ranked == ()
+    assert (
+        select(tracked, found, tag="stable", digest=digest(9), declined=(Declined("stable", digest(1)),)).ranked == ()
+    )
 
 
 def test_helm_charts_and_caches_are_recognised_by_their_type() -> None:
     chart = Candidate("2.0.0", digest(2), START, MANIFEST, "application/vnd.cncf.helm.config.v1+json")
     image = Candidate("1.0.0", digest(1), START, MANIFEST, CONFIG)
-    chosen = decide(policy.Policy.model_validate(SEMVER), [chart, image], tag="0.1.0", digest=digest(5))
+    chosen = select(policy.Policy.model_validate(SEMVER), [chart, image], tag="0.1.0", digest=digest(5))
     assert chosen.ranked == (image,)
     assert "no container image (application/vnd.cncf.helm" in why(chosen, "2.0.0")
 

@@ -17,11 +17,11 @@ from gitops.oauth.state import (
     STEPS,
     TABLE,
     Act,
-    Cluster,
     Facts,
     Reason,
     Shown,
     State,
+    SyncStatus,
     asked,
     crossed,
     decide,
@@ -58,17 +58,17 @@ CASES: dict[str, tuple[Facts, State, Act]] = {
     "its pull request is open": (facts(shown=shown(following=B), proposed=B), State.PR_OPEN, Act.ROTATE),
     "an older one is proposed": (facts(shown=shown(following=C), proposed=B), State.PR_OPEN, Act.ROTATE),
     "merged, Argo CD is behind": (
-        facts(deployed=B, shown=shown(following=B), cluster=Cluster.BEHIND),
+        facts(deployed=B, shown=shown(following=B), sync=SyncStatus.BEHIND),
         State.MERGED,
         Act.WITHDRAW,
     ),
     "synced, pods start": (
-        facts(deployed=B, shown=shown(following=B), cluster=Cluster.SYNCED),
+        facts(deployed=B, shown=shown(following=B), sync=SyncStatus.SYNCED),
         State.SYNCED,
         Act.WITHDRAW,
     ),
     "pods run, 42 has not switched": (
-        facts(deployed=B, older=True, shown=shown(following=B), cluster=Cluster.HEALTHY),
+        facts(deployed=B, older=True, shown=shown(following=B), sync=SyncStatus.HEALTHY),
         State.CONFIRMED,
         Act.WITHDRAW,
     ),
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Facts, State, Act]] = {
         Act.CLEAN_UP,
     ),
     "but the pods are not healthy": (
-        facts(deployed=B, older=True, recorded=days(-2), shown=shown(B), cluster=Cluster.SYNCED),
+        facts(deployed=B, older=True, recorded=days(-2), shown=shown(B), sync=SyncStatus.SYNCED),
         State.SYNCED,
         Act.WITHDRAW,
     ),
@@ -134,7 +134,7 @@ any_facts = st.builds(
     proposed=st.none() | ids,
     declined=st.frozensets(ids),
     refused=st.booleans(),
-    cluster=st.sampled_from(Cluster),
+    sync=st.sampled_from(SyncStatus),
 )
 
 
@@ -144,8 +144,8 @@ def test_the_bot_acts_on_what_it_sees_alone(found: Facts) -> None:
     if found.shown is None or found.blocked:
         assert decision.act is Act.NOTHING
     if decision.act is Act.ROTATE:
-        assert found.wanted != found.deployed
-        assert found.wanted not in found.declined
+        assert found.intended != found.deployed
+        assert found.intended not in found.declined
     if decision.act is Act.CLEAN_UP:
         assert found.shown
         assert found.deployed == found.shown.current, "only once 42 has switched"
@@ -175,7 +175,7 @@ def test_time_alone_never_makes_it_less_urgent(found: Facts, later: float) -> No
 @given(any_facts)
 def test_what_is_merged_is_settled(found: Facts) -> None:
     if found.shown and not found.blocked and decide(found).act is Act.ROTATE:
-        merged = replace(found, deployed=found.wanted, proposed=None)
+        merged = replace(found, deployed=found.intended, proposed=None)
         assert decide(merged).act in (Act.WITHDRAW, Act.CLEAN_UP)
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
-from gitops.oauth.cli import WORKFLOW
+from gitops.oauth.run import WORKFLOW
 from tests.conftest import Ran
 from tests.fakes.server import Server, answer
 from tests.fakes.slack import Slack

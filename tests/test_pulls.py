@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.clients.github import Hub, RaceError, Settings
+from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.ground.errors import ExternalError
 from gitops.repository.history import History
-from gitops.repository.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, propose, withdraw
+from gitops.repository.pulls import TRAILER, WITHDRAWN, Action, Outcome, Proposal, propose, withdraw
 from tests.fakes.github import BOT, GITHUB, TOKEN, Fault, GitHub
 
 pytestmark = pytest.mark.bots
@@ -32,7 +32,7 @@ def work(github: GitHub, tmp_path: Path) -> Path:
 
 
 def hub(github: GitHub) -> Hub:
-    return Hub(Settings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
 
 
 def bring(github: GitHub, work: Path, wanted: Proposal = WANTED) -> Outcome:
@@ -76,7 +76,7 @@ def test_a_second_run_writes_nothing(github: GitHub, work: Path) -> None:
 def test_new_content_updates_in_place(github: GitHub, work: Path) -> None:
     bring(github, work)
     newer = Proposal(WANTED.branch, "", "Bump mogle again", "other", {FILE: b"newer: true\n"}, ("images",))
-    assert bring(github, work, newer) == Outcome("updated", 1, f"{github.url}/platform/gitops/pull/1")
+    assert bring(github, work, newer) == Outcome(Action.UPDATED, 1, f"{github.url}/platform/gitops/pull/1")
     check_one(github, "newer: true")
     assert github.pulls[1].title == "Bump mogle again"
 
@@ -203,7 +203,7 @@ def test_a_kill_at_any_request_is_healed_by_the_next_run(github: GitHub, work: P
 
 
 def run_once(url: str, work: Path) -> None:
-    own, history = Hub(Settings.from_environment(), pause=0), History(work)
+    own, history = Hub(RepositorySettings.from_environment(), pause=0), History(work)
     history.fetch(TOKEN)
     propose(own, history, own.open_pulls().get(WANTED.branch), replace(WANTED, base=history.main()))
 

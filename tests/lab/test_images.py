@@ -10,10 +10,13 @@ from git import Repo
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.progress import Progress
 from gitops.images import edit
-from gitops.images.plan import Target, argo_objection
+from gitops.images.plan import Target
 from gitops.images.policy import Newest, Policy
+from gitops.images.promotion import argo_objection
+from gitops.images.reasons import NotRunning
 from gitops.lab import lab as labs
 from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 from tests.lab.conftest import Running
 from tests.loops import image_loop, running_images
@@ -32,13 +35,13 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
         # The same question that a promotion asks, of the real Argo CD.
         monkeypatch.setenv("ARGOCD_SERVER", running.lab.url("argocd"))
         monkeypatch.setenv("ARGOCD_AUTH_TOKEN", running.token())
-        path = "overlays/mogle/staging/kustomization.yaml"
-        source = Target("mogle", "staging", Policy(newest=Newest()), edit.Pin("app", image, 1), path, None)
+        overlay = Overlay("mogle", "staging")
+        source = Target(overlay, Policy(newest=Newest()), edit.Pin("app", image, 1), None)
         history = History(running.work)
         history.fetch(None)
-        assert argo_objection(history, source, image) == ""
+        assert argo_objection(history, source, image) is None
         other = Image(image.name, "9.9.9", "sha256:" + "0" * 64)
-        assert argo_objection(history, source, other) == "mogle-staging does not run 9.9.9@sha256:000000000000 yet"
+        assert argo_objection(history, source, other) == NotRunning(overlay, other)
     finally:
         with Repo(running.work) as repo:
             repo.git.pull("--quiet", "origin", "main")

@@ -13,7 +13,6 @@ from gitops.ground import settings
 from gitops.ground.errors import ExternalError, NotHealthyError
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
-SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
 
 
 @dataclass(frozen=True)

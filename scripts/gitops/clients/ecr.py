@@ -21,6 +21,7 @@ from gitops.ground.errors import ExternalError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageDetailTypeDef
 
 _NAME = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/(.+)")
 _INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -63,10 +64,10 @@ class Repository:
     @classmethod
     def parse(cls, name: str) -> Repository:
         """Raises InputError where `name` is no ECR repository."""
-        found = _NAME.fullmatch(name)
-        if not found:
+        match = _NAME.fullmatch(name)
+        if not match:
             raise InputError(f"{name}: not an ECR repository; expected <account>.dkr.ecr.<region>.amazonaws.com/<name>")
-        return cls(found[1], found[2], found[3])
+        return cls(match[1], match[2], match[3])
 
     def __str__(self) -> str:
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.path}"
@@ -115,7 +116,7 @@ class Registry:
         """Every tag of a repository; an untagged image has the tag "". Raises InputError for an unknown repository,
         CredentialsError, ExternalError.
         """
-        found = []
+        candidates: list[Candidate] = []
         with _errors(repository):
             pages = self._client(repository.region).get_paginator("describe_images")
             for page in pages.paginate(
@@ -125,17 +126,8 @@ class Registry:
             ):
                 self._count()
                 for image in page["imageDetails"]:
-                    for tag in image.get("imageTags") or [""]:
-                        found.append(
-                            Candidate(
-                                tag=tag,
-                                digest=image["imageDigest"],
-                                pushed=image["imagePushedAt"],
-                                media_type=image.get("imageManifestMediaType") or Candidate.media_type,
-                                artifact_type=image.get("artifactMediaType"),
-                            )
-                        )
-        return found
+                    candidates += _candidates(image)
+        return candidates
 
     def manifest(self, repository: Repository, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
         """One manifest, or None where the registry has it not. Raises CredentialsError, ExternalError."""
@@ -190,6 +182,20 @@ class Registry:
         if not children:
             platforms = frozenset({_platform(config)})
         return Details(platforms, {**own, **(manifest.get("annotations") or {}), **annotations})
+
+
+def _candidates(image: ImageDetailTypeDef) -> list[Candidate]:
+    """One for each tag of an image of the listing."""
+    return [
+        Candidate(
+            tag=tag,
+            digest=image["imageDigest"],
+            pushed=image["imagePushedAt"],
+            media_type=image.get("imageManifestMediaType") or Candidate.media_type,
+            artifact_type=image.get("artifactMediaType"),
+        )
+        for tag in image.get("imageTags") or [""]
+    ]
 
 
 def _attestation(child: dict[str, Any]) -> bool:

@@ -43,7 +43,7 @@ class RaceError(GitopsError):
 
 
 @dataclass(frozen=True)
-class Settings:
+class RepositorySettings:
     """Where the repository is and who asks. In Actions the environment says all of it."""
 
     repository: str
@@ -51,7 +51,7 @@ class Settings:
     api_url: str = "https://api.github.com"
 
     @classmethod
-    def from_environment(cls, token: SecretStr | None = None) -> Settings:
+    def from_environment(cls, token: SecretStr | None = None) -> RepositorySettings:
         """By GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
         own = environment.read()
         token = token or own.github_token
@@ -69,9 +69,9 @@ class Hub:
     @classmethod
     def from_environment(cls, token: SecretStr | None = None) -> Hub:
         """The repository of the environment; `token`: one that was taken out of it. Raises InputError."""
-        return cls(Settings.from_environment(token), pause=environment.read().github_pause)
+        return cls(RepositorySettings.from_environment(token), pause=environment.read().github_pause)
 
-    def __init__(self, settings: Settings, *, pause: float = 1.0) -> None:
+    def __init__(self, settings: RepositorySettings, *, pause: float = 1.0) -> None:
         """`pause`: seconds between two writes, as GitHub asks for of bots."""
         self.settings = settings
         self.writes = 0
@@ -96,10 +96,10 @@ class Hub:
     @cached_property
     def _id(self) -> str:
         owner, _, name = self.settings.repository.partition("/")
-        found = self._graphql(_REPOSITORY, {"owner": owner, "name": name})["repository"]
-        if not found:
+        repository = self._graphql(_REPOSITORY, {"owner": owner, "name": name})["repository"]
+        if not repository:
             raise InputError(f"{self.settings.repository}: no such repository, or this token may not see it")
-        return str(found["id"])
+        return str(repository["id"])
 
     def open_pulls(self) -> dict[str, PullRequest]:
         """Every open pull request of this repository's own branches, by branch."""
@@ -140,13 +140,13 @@ class Hub:
             ],
             "deletions": [{"path": path} for path, content in files.items() if content is None],
         }
-        wanted = {
+        commit = {
             "branch": {"repositoryNameWithOwner": self.settings.repository, "branchName": work},
             "expectedHeadOid": base,
             "message": {"headline": headline, "body": body},
             "fileChanges": changes,
         }
-        made = self._write(_COMMIT, wanted, f"commit on {work}")
+        made = self._write(_COMMIT, commit, f"commit on {work}")
         oid = str(made["createCommitOnBranch"]["commit"]["oid"])
         try:
             self._refs({branch: (expected, oid), work: (oid, None)})
@@ -165,15 +165,14 @@ class Hub:
             {"name": f"refs/heads/{name}", "beforeOid": before or ZERO, "afterOid": after or ZERO, "force": True}
             for name, (before, after) in moves.items()
         ]
-        wanted = {"repositoryId": self._id, "refUpdates": updates}
         try:
-            self._write(_REFS, wanted, f"move {', '.join(moves)}")
+            self._write(_REFS, {"repositoryId": self._id, "refUpdates": updates}, f"move {', '.join(moves)}")
         except ExternalError:
             # GitHub does not say in a fixed form that a branch was elsewhere. So look.
             for name, (before, after) in moves.items():
-                if (found := self.head(name)) not in (before, after):
+                if (head := self.head(name)) not in (before, after):
                     raise RaceError(
-                        f"GitHub: {name} is at {found or 'nothing'} and no longer at {before or 'nothing'}; "
+                        f"GitHub: {name} is at {head or 'nothing'} and no longer at {before or 'nothing'}; "
                         "the next run looks again"
                     ) from None
             if any(self.head(name) != after for name, (_, after) in moves.items()):
@@ -196,15 +195,15 @@ class Hub:
             except UnknownObjectException:
                 return None
 
-    def _write(self, query: str, wanted: dict[str, Any], what: str) -> dict[str, Any]:
+    def _write(self, query: str, content: dict[str, Any], what: str) -> dict[str, Any]:
         self.writes += 1
-        return self._graphql(query, {"input": wanted}, what)
+        return self._graphql(query, {"input": content}, what)
 
     def _graphql(self, query: str, variables: dict[str, Any], what: str = "read the repository") -> dict[str, Any]:
         with _errors(what):
             _, answer = self._github.requester.graphql_query(query, variables)
-        found: dict[str, Any] = answer["data"]
-        return found
+        data: dict[str, Any] = answer["data"]
+        return data
 
     def open_pull(self, branch: str, title: str, body: str, labels: list[str]) -> PullRequest:
         """Open a pull request; where there is one already (another run was faster), that one."""
@@ -213,10 +212,10 @@ class Hub:
                 self.writes += 1
                 pull = self._repo.create_pull(base="main", head=branch, title=title, body=body)
             except GithubException as error:
-                found = list(self._repo.get_pulls(state="open", head=f"{self.owner}:{branch}"))
-                if error.status != 422 or not found:
+                pulls = list(self._repo.get_pulls(state="open", head=f"{self.owner}:{branch}"))
+                if error.status != 422 or not pulls:
                     raise
-                pull = found[0]
+                pull = pulls[0]
             if labels:
                 self.writes += 1
                 pull.add_to_labels(*labels)
@@ -252,9 +251,9 @@ class Hub:
             # A person can write the marker too; only a bot's comment is ours.
             ours = [c for c in pull.get_issue_comments() if (c.body or "").startswith(marker) and c.user.type == "Bot"]
             if text is None:
-                for each in ours:
+                for comment in ours:
                     self.writes += 1
-                    each.delete()
+                    comment.delete()
                 return "removed" if ours else "nothing"
             if not ours:
                 self.writes += 1
@@ -276,15 +275,15 @@ class Hub:
     def auto_merge(self, pull: PullRequest) -> None:
         """Let GitHub merge it once its checks pass."""
         if not pull.raw_data.get("auto_merge"):
-            wanted = {"pullRequestId": pull.raw_data["node_id"], "mergeMethod": "SQUASH"}
-            self._write(_MERGE, wanted, f"auto-merge of #{pull.number}")
+            content = {"pullRequestId": pull.raw_data["node_id"], "mergeMethod": "SQUASH"}
+            self._write(_MERGE, content, f"auto-merge of #{pull.number}")
 
     def status(self, sha: str, context: str, state: str, description: str) -> bool:
         """Set a commit status where it is not so yet. Returns whether it was written."""
         with _errors(f"status of {sha[:12]}"):
             commit = self._repo.get_commit(sha)
-            for each in commit.get_combined_status().statuses:
-                if each.context == context and (each.state, each.description) == (state, description):
+            for status in commit.get_combined_status().statuses:
+                if status.context == context and (status.state, status.description) == (state, description):
                     return False
             self.writes += 1
             commit.create_status(state, description=description, context=context)
@@ -297,10 +296,11 @@ def _errors(what: str) -> Iterator[None]:
         yield
     except GithubException as error:
         data = error.data if isinstance(error.data, dict) else {}
-        messages = [each.get("message", "") for each in data.get("errors", []) if isinstance(each, dict)]
-        kinds = {each.get("type") for each in data.get("errors", []) if isinstance(each, dict)}
+        faults = [fault for fault in data.get("errors", []) if isinstance(fault, dict)]
+        messages = [fault.get("message", "") for fault in faults]
+        kinds = {fault.get("type") for fault in faults}
         text = "; ".join(filter(None, [str(data.get("message") or ""), *messages])) or type(error).__name__
-        if "STALE_DATA" in kinds or any("Expected branch to point to" in message for message in messages):
+        if "STALE_DATA" in kinds:
             raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
         if error.status == 401:
             raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None

@@ -19,7 +19,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from gitops.ground import settings
 from gitops.ground.credentials import mask
-from gitops.ground.errors import ExternalError
+from gitops.ground.errors import ExternalError, GitopsError
 
 # Of each application; kept over all of them together, which is always within.
 PER_SECOND, PER_HOUR = 2, 1200
@@ -62,14 +62,18 @@ class RateLimit:
         self._asked.append(self._clock())
 
 
+class SecretRefusedError(GitopsError):
+    """42 does not accept this secret: its answer, and no failure to ask (exit 1)."""
+
+
 @dataclass(frozen=True)
-class Verdict:
-    """What 42 says of a secret. `uid`: whose application its token is, None where 42 does not accept the secret.
+class AcceptedSecret:
+    """What 42 says of a secret that it accepts. `uid`: of the application that it opens, which need not be ours.
 
     `valid_until`: 42's `secret_valid_until`, where it says one.
     """
 
-    uid: str | None
+    uid: str
     valid_until: datetime | None
 
 
@@ -81,8 +85,8 @@ class Api:
     deadline: float = field(default_factory=lambda: settings.read().intra42_deadline)
     limit: RateLimit = field(default_factory=RateLimit)
 
-    def verify(self, uid: str, secret: SecretStr) -> Verdict:
-        """Ask for a token with `secret` and whose it is. Raises Intra42Error."""
+    def verify(self, uid: str, secret: SecretStr) -> AcceptedSecret:
+        """Ask for a token with `secret` and whose it is. Raises SecretRefusedError, Intra42Error."""
         form = {
             "grant_type": "client_credentials",
             "client_id": uid,
@@ -90,7 +94,7 @@ class Api:
         }
         status, token = self._ask("POST", "/oauth/token", data=form)
         if status == 401:
-            return Verdict(None, None)
+            raise SecretRefusedError(f"42 refuses the secret of {uid}")
         access = token.get("access_token")
         if not isinstance(access, str) or not access:
             raise Intra42Error("42: /oauth/token gives no access_token")
@@ -101,7 +105,7 @@ class Api:
         owner = application.get("uid") if isinstance(application, dict) else None
         if status == 401 or not isinstance(owner, str):
             raise Intra42Error("42: /oauth/token/info does not say whose token its own /oauth/token gave")
-        return Verdict(owner, _moment(token.get("secret_valid_until")))
+        return AcceptedSecret(owner, _moment(token.get("secret_valid_until")))
 
     def _ask(self, method: str, path: str, **content: Any) -> tuple[int, dict[str, Any]]:
         def once() -> tuple[int, dict[str, Any]]:

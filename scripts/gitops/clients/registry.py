@@ -27,12 +27,12 @@ def resolve(reference: str) -> Image:
     Raises InputError for a reference that is malformed, has no tag, or a mutable one; ExternalError where the registry
     cannot be reached or does not have it.
     """
-    found = REFERENCE.fullmatch(reference)
-    if not found:
+    match = REFERENCE.fullmatch(reference)
+    if not match:
         raise InputError(
             f"image {reference!r}: malformed; expected REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:<64 hex digits>"
         )
-    name, tag, digest = found["name"], found["tag"], found["digest"]
+    name, tag, digest = match["name"], match["tag"], match["digest"]
     if not tag:
         raise InputError(f"image {reference!r}: no tag; name the version, such as {name}:1.2.3")
     if tag.lower() in MUTABLE_TAGS:
@@ -45,25 +45,25 @@ def _digest(name: str, tag: str) -> str:
     if not path or not re.search(r"[.:]|^localhost$", host):
         host, path = "registry-1.docker.io", name if path else f"library/{name}"
     try:
-        found = (
-            _ecr_digest(ecr[1], ecr[2], path, tag)
-            if (ecr := ECR.fullmatch(host))
-            else _registry_digest(host, path, tag)
-        )
+        ecr = ECR.fullmatch(host)
+        digest = _ecr_digest(ecr[1], ecr[2], path, tag) if ecr else _registry_digest(host, path, tag)
+    except ExternalError:
+        raise
     except Exception as error:
-        if isinstance(error, ExternalError):
-            raise
         raise ExternalError(
             f"image {name}:{tag}: its registry {host} cannot be asked for the digest ({type(error).__name__})\n"
             f"fix: give the digest: --image {name}:{tag}@sha256:..."
         ) from None
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", found or ""):
+    if digest is None or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise ExternalError(f"image {name}:{tag}: its registry {host} has no such tag")
-    return found
+    return digest
 
 
-def _registry_digest(host: str, path: str, tag: str) -> str:
-    """The distribution API: HEAD of the manifest, with an anonymous token where one is asked for."""
+def _registry_digest(host: str, path: str, tag: str) -> str | None:
+    """The distribution API: HEAD of the manifest, with an anonymous token where one is asked for.
+
+    None where there is no such tag.
+    """
     # As docker does: a registry on this machine speaks plain HTTP.
     scheme = "http" if re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?", host) else "https"
     url, headers = f"{scheme}://{host}/v2/{path}/manifests/{tag}", {"Accept": _ACCEPT}
@@ -75,20 +75,21 @@ def _registry_digest(host: str, path: str, tag: str) -> str:
         headers["Authorization"] = f"Bearer {token.get('token') or token['access_token']}"
         answer = requests.head(url, headers=headers, timeout=SECONDS)
     if answer.status_code == 404:
-        return ""
+        return None
     answer.raise_for_status()
-    return answer.headers.get("Docker-Content-Digest", "")
+    return answer.headers.get("Docker-Content-Digest")
 
 
-def _ecr_digest(account: str, region: str, path: str, tag: str) -> str:
+def _ecr_digest(account: str, region: str, path: str, tag: str) -> str | None:
+    """None where there is no such tag."""
     import boto3
     from botocore.exceptions import ClientError
 
     client = boto3.client("ecr", region_name=region)
     try:
-        found = client.describe_images(registryId=account, repositoryName=path, imageIds=[{"imageTag": tag}])
+        answer = client.describe_images(registryId=account, repositoryName=path, imageIds=[{"imageTag": tag}])
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ImageNotFoundException", "RepositoryNotFoundException"):
-            return ""
+            return None
         raise
-    return str(found["imageDetails"][0]["imageDigest"])
+    return str(answer["imageDetails"][0]["imageDigest"])

@@ -42,9 +42,9 @@ class Controller:
         answer = self._ask("POST", "/v1/rotate", _document(sealed))
         try:
             if answer.status_code == 200:
-                found: dict[str, str] = answer.json()["spec"]["encryptedData"]
-                if found.keys() == dict(sealed.encrypted).keys():
-                    return found
+                encrypted: dict[str, str] = answer.json()["spec"]["encryptedData"]
+                if encrypted.keys() == dict(sealed.encrypted).keys():
+                    return encrypted
         except (ValueError, KeyError, TypeError):
             pass
         raise ExternalError(
@@ -62,13 +62,15 @@ class Controller:
         )
         data = json.dumps(document).encode() if document else None
         try:
-            found: requests.Response = again(requests.request, method, f"{self.url}{path}", data=data, timeout=_SECONDS)
+            answer: requests.Response = again(
+                requests.request, method, f"{self.url}{path}", data=data, timeout=_SECONDS
+            )
         except requests.RequestException as error:
             raise ExternalError(
                 f"the sealed-secrets controller at {self.url} cannot be reached ({type(error).__name__}); "
                 "kubectl -n kube-system port-forward svc/sealed-secrets-controller 8080, and --controller"
             ) from None
-        return found
+        return answer
 
 
 def _document(sealed: Sealed) -> dict[str, Any]:

@@ -35,10 +35,10 @@ class Slack:
         form = {"channel": self.channel, "text": text}
         try:
             answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
-            told = answer.json()
-            if answer.status_code != 200 or not told.get("ok"):
+            body = answer.json()
+            if answer.status_code != 200 or not body.get("ok"):
                 raise ExternalError(
-                    f"Slack: {told.get('error') or f'HTTP {answer.status_code}'}; the alert was not sent"
+                    f"Slack: {body.get('error') or f'HTTP {answer.status_code}'}; the alert was not sent"
                 )
         except (requests.RequestException, ValueError, AttributeError) as error:
             raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); the alert was not sent") from None

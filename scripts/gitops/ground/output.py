@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
 from gitops.ground.errors import InputError
+
+
+class Table(NamedTuple):
+    """A head and its rows."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def present(output: str, table: Table, documents: Sequence[Any]) -> None:
+    """Print what was asked for by `--output`: JSON documents, or a table for a person."""
+    if output == "json":
+        click.echo(json.dumps(documents, indent=2))
+    else:
+        print_table(*table)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -20,8 +20,8 @@ _MOST = 50_000
 def title(plan: Plan, image: Image, old: Image) -> str:
     """One line that also stands in main's history."""
     if image.tag == old.tag:
-        return f"{plan.service}/{plan.environment}: {image.tag} at {image.digest[7:19]}"
-    return f"{plan.service}/{plan.environment}: {image.tag}"
+        return f"{plan.overlay}: {image.tag} at {image.digest[7:19]}"
+    return f"{plan.overlay}: {image.tag}"
 
 
 def diff(before: list[Object], after: list[Object]) -> str:
@@ -33,17 +33,16 @@ def diff(before: list[Object], after: list[Object]) -> str:
     return "\n".join(difflib.unified_diff(old, new, "main", "proposed", lineterm="", n=3))
 
 
-def text(plan: Plan, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
+def text(plan: Plan, winner: Image, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
     """The body: both versions, where to compare them, what changes in the cluster. The same for the same facts."""
-    assert plan.winner is not None  # noqa: S101 - the caller looked
     rows = [
-        ("tag", old.tag, plan.winner.tag),
-        ("digest", old.digest, plan.winner.digest),
+        ("tag", old.tag, winner.tag),
+        ("digest", old.digest, winner.digest),
         ("built from", _revision(was), _revision(now)),
         ("pushed", "", _when(plan.pushed) if plan.pushed else ""),
         ("in the other environment since", "", _when(plan.runs_since) if plan.runs_since else ""),
     ]
-    lines = [f"`{plan.winner.name}`", "", "| | runs | proposed |", "|---|---|---|"]
+    lines = [f"`{winner.name}`", "", "| | runs | proposed |", "|---|---|---|"]
     lines += [f"| {name} | {_code(left)} | {_code(right)} |" for name, left, right in rows if left or right]
     if was and now and was.revision and now.revision and was.source == now.source and now.source:
         lines += ["", f"Compare: {now.source}/compare/{was.revision}...{now.revision}"]
@@ -63,9 +62,9 @@ def text(plan: Plan, old: Image, rendered: str, was: Details | None, now: Detail
     lines += [
         "",
         "Close this pull request to decline this version: a newer one will be proposed, this one not again. To keep "
-        f"what runs: `gitops images rollback {plan.service}`. A commit of yours on this branch stops the bot.",
+        f"what runs: `gitops images rollback {plan.overlay.service}`. A commit of yours on this branch stops the bot.",
         "",
-        hold.marker(plan.winner),
+        hold.marker(winner),
     ]
     return "\n".join(lines)
 

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
-from pathlib import Path
-from typing import TypeVar
-
-from github.PullRequest import PullRequest
 
 from gitops.clients.ecr import Details, Registry, Repository
 from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
-from gitops.images import body, edit, hold, plan
-from gitops.images.plan import Plan
+from gitops.images import body, edit, hold, plan, wording
+from gitops.images.plan import Plan, Target
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
-from gitops.repository.history import History
-from gitops.repository.mainline import main_files
-from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
+from gitops.repository import contents, reconcile
+from gitops.repository.pulls import Outcome, Proposal, leave, propose_or_retry, withdraw
 
-T = TypeVar("T")
 LABELS = ("images",)
 # Renders at once: kustomize is a process that computes, so not more than a small machine has cores.
 _RENDERS = 2
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found for one overlay and what was done about it. `diff` is of the render."""
-
-    plan: Plan
-    outcome: Outcome | None = None
-    diff: str = ""
-    error: GitopsError | None = None
-
-
-@dataclass(frozen=True)
 class Edited:
-    """The file that a plan wants, checked by its render."""
+    """The file that a plan asks for, checked by its render. `diff`: of the render."""
 
-    plan: Plan
     content: bytes
     diff: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BumpReport(reconcile.Report):
+    """What was found for one overlay and what was done about it."""
+
+    plan: Plan
+    edited: Edited | None = None
 
 
 def run(
@@ -58,102 +49,104 @@ def run(
     now: datetime,
     token: str | None,
     dry_run: bool = False,
-) -> list[Report]:
-    """Look at every overlay with a policy (or those of `names`), and bring its pull request to what it should be.
+) -> list[BumpReport]:
+    """Look at every overlay with a policy (or those of `names`), and make its pull request what it should be.
 
     Without a `hub` nothing is asked of GitHub, and with `dry_run` nothing is written there. What goes wrong for one
     overlay is in its report and stops no other. Raises CredentialsError, InputError, ExternalError for what stops all.
     """
-    history = History(checkout.root)
-    history.fetch(token)
-    with main_files(checkout, history) as base:
-        wanted, broken = plan.targets(base, names)
-        pulls = hub.open_pulls() if hub else {}
-        closed = cache(lambda branch: tuple(hold.declined(hub.closed_pulls(branch))) if hub else ())
-        plans = [*broken, *plan.make(base, history, registry, wanted, now, closed)]
-        window = hold.frozen(hold.freezes(base), now)
-        with ThreadPoolExecutor(_RENDERS) as pool:
-            edited = list(pool.map(lambda each: _guarded(partial(make_edit, base, each)), plans))
-        reports = []
-        for each, change in zip(plans, edited, strict=True):
-            if failed := each.error or (change if isinstance(change, GitopsError) else None):
-                reports.append(Report(each, error=failed))
-                continue
-            assert not isinstance(change, GitopsError)  # noqa: S101 - for the type checker
-            if hub is None or dry_run:
-                reports.append(Report(each, diff=change.diff if change else ""))
-            else:
-                done = _guarded(partial(_bring, hub, history, registry, pulls, each, change, window))
-                if isinstance(done, GitopsError):
-                    reports.append(Report(each, diff=change.diff if change else "", error=done))
-                else:
-                    reports.append(Report(each, done, change.diff if change else ""))
-    return reports
+    windows: list[hold.Freeze] = []
+
+    def look(main: reconcile.Main) -> list[BumpReport]:
+        windows.extend(hold.freezes(main.files))
+        return _look(main, registry, names, now)
+
+    def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
+        if main.hub is None or dry_run or report.plan.target is None:
+            return report
+        window = hold.frozen(windows, now)
+        outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window)
+        return replace(report, outcome=outcome)
+
+    return reconcile.run(checkout, hub, token, look, act)
 
 
-def _guarded(call: Callable[[], T]) -> T | GitopsError:
+def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: datetime) -> list[BumpReport]:
+    """A plan for each overlay, and its edit."""
+
+    @cache
+    def closed(branch: str) -> tuple[hold.Declined, ...]:
+        return tuple(hold.declined(main.hub.closed_pulls(branch))) if main.hub else ()
+
+    targets, broken = plan.targets(main.files, names)
+    sources = plan.Sources(main.files, main.history, registry, now, closed)
+    plans = [*broken, *plan.make(sources, targets)]
+    with ThreadPoolExecutor(_RENDERS) as pool:
+        return list(pool.map(partial(_report, main.files), plans))
+
+
+def _report(base: Checkout, own: Plan) -> BumpReport:
+    report = BumpReport(overlay=own.overlay, plan=own, error=own.error)
     try:
-        return call()
+        return report if own.error else replace(report, edited=make_edit(base, own))
     except GitopsError as error:
-        return error
+        return replace(report, error=error)
 
 
-def make_edit(base: Checkout, wanted: Plan, *, with_diff: bool = True) -> Edited | None:
-    """Edit the overlay's file in `base` and check its render; without a winner there is nothing to edit.
+def make_edit(base: Checkout, own: Plan, *, with_diff: bool = True) -> Edited | None:
+    """Edit the overlay's file and check its render; without a winner there is nothing to edit.
 
-    Raises InputError, and then the file is as it was.
+    `base` is afterwards as it was. Raises InputError.
     """
-    if wanted.winner is None or wanted.target is None:
+    if own.winner is None or own.target is None:
         return None
-    pin, path = wanted.target.pin, wanted.target.path
+    pin, path = own.target.pin, own.target.path
     file = base.root / path
-    old = file.read_bytes()
-    new = edit.replace(old, path, wanted.winner, pin.entry)
+    content = edit.replace(file.read_bytes(), path, own.winner, pin.entry)
     before = kustomize.build(base, file.parent) if with_diff else []
-    file.write_bytes(new)
-    try:
-        after = edit.check_render(base, file.parent, path, pin, wanted.winner)
-    except GitopsError:
-        file.write_bytes(old)
-        raise
-    return Edited(wanted, new, body.diff(before, after) if with_diff else "")
+    with contents.temporarily_written(base, {path: content}):
+        after = edit.check_render(base, file.parent, path, pin, own.winner)
+    return Edited(content, body.diff(before, after) if with_diff else "")
 
 
-def _bring(
+def _act(
+    main: reconcile.Main,
     hub: Hub,
-    history: History,
     registry: Registry,
-    pulls: dict[str, PullRequest],
-    wanted: Plan,
-    change: Edited | None,
+    own: Plan,
+    target: Target,
+    edited: Edited | None,
     window: hold.Freeze | None,
 ) -> Outcome:
-    target = wanted.target
-    if target is None:
-        return Outcome("nothing")
-    pull = pulls.get(target.branch)
-    if change is None or wanted.winner is None:
-        if not wanted.sure:
-            return Outcome("unchanged" if pull else "nothing", pull.number if pull else None, why=wanted.note)
-        return withdraw(hub, history, pull, target.branch, wanted.note)
+    pull = main.pulls.get(target.branch)
+    if edited is None or own.winner is None:
+        why = wording.no_change(own.no_change)
+        if own.no_change is None or not own.no_change.certain:
+            return leave(pull, why)
+        return withdraw(hub, main.history, pull, target.branch, why)
     if window:
-        why = f"frozen: {window.name} until {window.end} {window.zone}"
-        return Outcome("unchanged" if pull else "nothing", pull.number if pull else None, why=why)
-    old = target.pin.image
-    files: dict[str, bytes | None] = {target.path: change.content}
+        return leave(pull, f"frozen: {window.name} until {window.end} {window.zone}")
+    proposal = _proposal(main, registry, own, target, own.winner, edited)
+    return propose_or_retry(hub, main.history, pull, lambda: proposal)
+
+
+def _proposal(
+    main: reconcile.Main, registry: Registry, own: Plan, target: Target, winner: Image, edited: Edited
+) -> Proposal:
+    running = target.pin.image
+    files: dict[str, bytes | None] = {target.path: edited.content}
     if target.hold:
-        files[str(Path(target.path).with_name(hold.FILE))] = None
-    was, now = (_details(registry, image) for image in (old, wanted.winner))
-    proposal = Proposal(
+        files[target.overlay.file(hold.FILE)] = None
+    was, now = _details(registry, running), _details(registry, winner)
+    return Proposal(
         branch=target.branch,
-        base=history.main(),
-        title=body.title(wanted, wanted.winner, old),
-        body=body.text(wanted, old, change.diff, was, now),
+        base=main.history.main(),
+        title=body.title(own, winner, running),
+        body=body.text(own, winner, running, edited.diff, was, now),
         files=files,
-        labels=(*LABELS, target.environment),
+        labels=(*LABELS, target.overlay.environment),
         auto_merge=target.policy.auto_merge,
     )
-    return bring(hub, history, pull, lambda: proposal)
 
 
 def _details(registry: Registry, image: Image) -> Details | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +12,19 @@ from gitops.clients.ecr import Registry
 from gitops.clients.github import Hub
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError, combined
-from gitops.ground.options import output_option
-from gitops.ground.output import print_table, summarise
+from gitops.ground.errors import GitopsError, InputError, NotHealthyError
+from gitops.ground.options import environment_option, output_option
+from gitops.ground.output import Table, present, summarise
 from gitops.ground.progress import Progress
 from gitops.images import bump as bumps
-from gitops.images import policy
+from gitops.images import policy, wording
 from gitops.images import rollback as rollbacks
-from gitops.images.bump import Report
+from gitops.images.bump import BumpReport
+from gitops.images.plan import Plan
+from gitops.images.select import Assessment
+from gitops.manifests.overlay import Overlay
+from gitops.repository import reconcile
+from gitops.repository.pulls import Action
 from gitops.tools.build import ensure
 
 
@@ -43,33 +48,19 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     secret = settings.read().github_token
     token = secret.get_secret_value() if secret else None
     hub = None if dry_run and not token else Hub.from_environment()
-    reports = bumps.run(
-        checkout,
-        hub,
-        Registry(),
-        names=services,
-        now=datetime.now(UTC),
-        token=token,
-        dry_run=dry_run,
-    )
-    if output == "json":
-        click.echo(json.dumps([_as_dict(report) for report in reports], indent=2))
-    elif dry_run:
+    reports = bumps.run(checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run)
+    if dry_run and output == "text":
         for report in reports:
             _explain(report)
     else:
-        print_table(*_table(reports))
+        present(output, _table(reports), [_as_dict(report) for report in reports])
     summarise(*_table(reports))
-    errors = [report.error for report in reports if report.error]
-    if errors:
-        raise combined(errors)
-    if alerts := [f"{_name(report)}: {report.plan.alert}" for report in reports if report.plan.alert]:
-        raise NotHealthyError("\n".join(alerts))
+    reconcile.check(reports, _failure)
 
 
 @images.command()
 @click.argument("service")
-@click.option("--environment", default="prod", show_default=True)
+@environment_option
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
 @click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
 @click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
@@ -81,10 +72,9 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
         until = datetime.now(UTC).replace(microsecond=0) + policy.duration(span)
     except ValueError as error:
         raise InputError(f"--for {span!r}: {error}") from None
-    outcome, image = rollbacks.rollback(
-        checkout, Hub.from_environment(), service=service, environment=environment, to=to, reason=reason, until=until
-    )
-    click.echo(f"{outcome.action}: {service}/{environment} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
+    overlay = Overlay(service, environment)
+    outcome, image = rollbacks.rollback(checkout, Hub.from_environment(), overlay, to=to, reason=reason, until=until)
+    click.echo(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
 
 
 @images.command()
@@ -97,74 +87,90 @@ def freeze() -> None:
         click.echo("nothing changed")
 
 
-def _name(report: Report) -> str:
-    return f"{report.plan.service}/{report.plan.environment}"
+def _failure(report: BumpReport) -> GitopsError | None:
+    if report.error or not report.plan.alert:
+        return report.error
+    return NotHealthyError(f"{report.overlay}: {wording.alert(report.plan.alert)}")
 
 
-def _said(report: Report) -> str:
+def _note(plan: Plan) -> str:
+    """Why nothing is to change or, for a promotion, since when the other environment runs it."""
+    if plan.winner and plan.runs_since and plan.target and plan.target.policy.promote:
+        return f"ran in {plan.target.policy.promote.from_} since {plan.runs_since.isoformat()}"
+    return wording.no_change(plan.no_change)
+
+
+def _action(report: BumpReport) -> str:
+    outcome = report.outcome
     if report.error:
         return "failed"
-    if report.outcome and report.outcome.number:
-        return f"{report.outcome.action} #{report.outcome.number}"
-    return report.outcome.action if report.outcome and report.outcome.action != "nothing" else "-"
+    if outcome is None or (outcome.action is Action.NOTHING and outcome.number is None):
+        return "-"
+    return f"{outcome.action} #{outcome.number}" if outcome.number else outcome.action
 
 
-def _why(report: Report) -> str:
+def _why(report: BumpReport) -> str:
     failed = str(report.error).splitlines()[0] if report.error else ""
-    texts = [failed, report.plan.alert, report.outcome.why if report.outcome else "", report.plan.note]
+    outcome = report.outcome.why if report.outcome else ""
+    texts = [failed, wording.alert(report.plan.alert), outcome, _note(report.plan)]
     return "; ".join(dict.fromkeys(filter(None, texts))) or "-"
 
 
-def _table(reports: list[Report]) -> tuple[list[str], list[list[str]]]:
+def _table(reports: Sequence[BumpReport]) -> Table:
     rows = []
     for report in reports:
         plan = report.plan
         runs = plan.target.pin.image.tag if plan.target else "?"
-        rows.append([_name(report), runs, plan.winner.tag if plan.winner else "-", _said(report), _why(report)])
-    return ["overlay", "runs", "proposed", "pull request", "why"], rows
+        winner = plan.winner.tag if plan.winner else "-"
+        rows.append([str(report.overlay), runs, winner, _action(report), _why(report)])
+    return Table(["overlay", "runs", "proposed", "pull request", "why"], rows)
 
 
-def _explain(report: Report) -> None:
+def _explain(report: BumpReport) -> None:
     plan = report.plan
     runs = f" runs {plan.target.pin.image.tag}" if plan.target else ""
-    click.echo(f"{_name(report)}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
-    for what, text in (("error", str(report.error or "")), ("alert", plan.alert), ("note", plan.note)):
+    click.echo(f"{report.overlay}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
+    texts = {"error": str(report.error or ""), "alert": wording.alert(plan.alert), "note": _note(plan)}
+    for name, text in texts.items():
         if text:
-            click.echo(f"  {what}: {text}")
-    for verdict in plan.verdicts:
-        tag = verdict.candidate.tag
-        if tag:
-            won = plan.winner and (tag, verdict.candidate.digest) == (plan.winner.tag, plan.winner.digest)
-            why = "winner" if won else verdict.why or "older than the winner"
-            click.echo(f"  {tag}  {verdict.candidate.digest[:19]}  {why}")
-    if untagged := sum(not verdict.candidate.tag for verdict in plan.verdicts):
+            click.echo(f"  {name}: {text}")
+    for assessment in plan.assessments:
+        candidate = assessment.candidate
+        if candidate.tag:
+            won = plan.winner and (candidate.tag, candidate.digest) == (plan.winner.tag, plan.winner.digest)
+            why = "winner" if won else wording.rejection(assessment.rejection) or "older than the winner"
+            click.echo(f"  {candidate.tag}  {candidate.digest[:19]}  {why}")
+    if untagged := sum(not assessment.candidate.tag for assessment in plan.assessments):
         click.echo(f"  ({untagged} untagged)")
-    if report.diff:
-        click.echo("\n".join(f"  {line}" for line in report.diff.splitlines()))
+    if report.edited and report.edited.diff:
+        click.echo("\n".join(f"  {line}" for line in report.edited.diff.splitlines()))
 
 
-def _as_dict(report: Report) -> dict[str, Any]:
+def _as_dict(report: BumpReport) -> dict[str, Any]:
     plan, outcome = report.plan, report.outcome
     return {
-        "service": plan.service,
-        "environment": plan.environment,
+        "service": report.overlay.service,
+        "environment": report.overlay.environment,
         "runs": str(plan.target.pin.image) if plan.target else None,
         "winner": str(plan.winner) if plan.winner else None,
-        "note": plan.note,
-        "alert": plan.alert,
+        "note": _note(plan),
+        "alert": wording.alert(plan.alert),
         "error": str(report.error) if report.error else None,
-        "candidates": [
-            {
-                "tag": verdict.candidate.tag,
-                "digest": verdict.candidate.digest,
-                "pushed": verdict.candidate.pushed.isoformat(),
-                "why_not": verdict.why,
-            }
-            for verdict in plan.verdicts
-        ],
-        "diff": report.diff,
+        "candidates": [_candidate(assessment) for assessment in plan.assessments],
+        "diff": report.edited.diff if report.edited else "",
         "action": outcome.action if outcome else None,
         "pull_request": outcome.number if outcome else None,
         "url": outcome.url if outcome else None,
         "why": outcome.why if outcome else None,
+    }
+
+
+def _candidate(assessment: Assessment) -> dict[str, Any]:
+    candidate, rejection = assessment.candidate, assessment.rejection
+    return {
+        "tag": candidate.tag,
+        "digest": candidate.digest,
+        "pushed": candidate.pushed.isoformat(),
+        "reason": rejection.reason if rejection else None,
+        "why_not": wording.rejection(rejection),
     }

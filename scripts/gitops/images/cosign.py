@@ -7,18 +7,18 @@ are the signed payloads, each with its signature as an annotation. cosign 3: `co
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from gitops.clients.ecr import Registry, Repository
-from gitops.ground.errors import ExternalError, InputError
+from gitops.clients.ecr import CredentialsError, Registry, Repository
+from gitops.ground.errors import ExternalError, GitopsError, InputError
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
@@ -37,39 +37,55 @@ def load_key(file: Path, source: str) -> Key:
     return key
 
 
-def why_not(registry: Registry, repository: Repository, digest: str, key: Key) -> str:
-    """Why the digest does not count as signed by this key; empty where it does.
+class SignatureError(GitopsError):
+    """An image does not count as signed by the named key (exit 1)."""
 
-    Raises CredentialsError, ExternalError.
+
+class UnsignedError(SignatureError):
+    """It has no signature at all."""
+
+
+class InvalidSignatureError(SignatureError):
+    """It has signatures, and none is of this key for this digest."""
+
+
+def verify(registry: Registry, repository: Repository, digest: str, key: Key) -> None:
+    """Return where the digest is signed by this key, and only then.
+
+    Raises SignatureError where it is not, CredentialsError, ExternalError.
     """
     manifest = registry.manifest(repository, tag=f"{digest.replace(':', '-')}.sig")
     if manifest is None:
-        return "not signed"
+        raise UnsignedError(f"{repository}@{digest}: not signed")
     for layer in manifest.get("layers") or []:
         try:
-            if layer.get("mediaType") != _PAYLOAD:
-                continue
-            signature = base64.b64decode(layer["annotations"][_ANNOTATION], validate=True)
-            payload = registry.blob(repository, layer["digest"])
-            if f"sha256:{hashlib.sha256(payload).hexdigest()}" != layer["digest"] or not _valid(
-                key, signature, payload
-            ):
-                continue
-            if json.loads(payload)["critical"]["image"]["docker-manifest-digest"] == digest:
-                return ""
-        except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, ExternalError):
+            _verify_layer(registry, repository, layer, digest, key)
+        except CredentialsError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidSignature, ExternalError):
             continue
-    return "no signature of the named key is valid for this digest"
+        return
+    raise InvalidSignatureError(f"{repository}@{digest}: no signature of the named key is valid for this digest")
 
 
-def _valid(key: Key, signature: bytes, payload: bytes) -> bool:
-    try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
-        elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, payload, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            key.verify(signature, payload)
-    except InvalidSignature:
-        return False
-    return True
+def _verify_layer(registry: Registry, repository: Repository, layer: dict[str, Any], digest: str, key: Key) -> None:
+    """Return where this layer is this key's signature of this digest; raise whatever is not as it must be."""
+    if layer["mediaType"] != _PAYLOAD:
+        raise ValueError("not a signed payload")
+    signature = base64.b64decode(layer["annotations"][_ANNOTATION], validate=True)
+    payload = registry.blob(repository, layer["digest"])
+    if f"sha256:{hashlib.sha256(payload).hexdigest()}" != layer["digest"]:
+        raise ValueError("not the payload that the manifest names")
+    _verify_bytes(key, signature, payload)
+    if json.loads(payload)["critical"]["image"]["docker-manifest-digest"] != digest:
+        raise ValueError("a signature of another image")
+
+
+def _verify_bytes(key: Key, signature: bytes, payload: bytes) -> None:
+    """Raises InvalidSignature."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, payload, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        key.verify(signature, payload)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -16,18 +16,25 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.images import edit
+from gitops.images import edit, order
 from gitops.images.policy import Policy
-from gitops.images.select import order
 from gitops.manifests import yamlfile
 from gitops.manifests.image import Image
 from gitops.repository.history import History, Version
-from gitops.repository.pulls import WITHDRAWN
+from gitops.repository.pulls import Marker
 
 FILE = "hold.yaml"
 FREEZES = ".github/freezes.yaml"
-# How a pull request says which image it proposes: read back when a person declined it.
-_MARKER = re.compile(r"<!-- gitops-image: (\{.*?\}) -->")
+# How a pull request says which image it proposes.
+MARKER = Marker("gitops-image")
+
+
+@dataclass(frozen=True)
+class Declined:
+    """An image that a person took back on main, or whose pull request a person closed."""
+
+    tag: str
+    digest: str
 
 
 class Hold(BaseModel):
@@ -110,9 +117,17 @@ def write(hold: Hold) -> bytes:
     return (head + "\n".join([*lines, f"until: {hold.until.isoformat(timespec='seconds')}", ""])).encode()
 
 
-def pins(history: History, path: str, entry: str) -> list[tuple[Version, Image]]:
+@dataclass(frozen=True)
+class Run:
+    """An image that an overlay ran on main, and the version that brought it."""
+
+    version: Version
+    image: Image
+
+
+def runs(history: History, path: str, entry: str) -> list[Run]:
     """What an overlay ran on main, newest first; versions that changed another line are left out."""
-    found: list[tuple[Version, Image]] = []
+    ran: list[Run] = []
     with history.lock:  # one git process answers all threads
         versions = list(history.versions(path))
     for version in versions:
@@ -120,39 +135,32 @@ def pins(history: History, path: str, entry: str) -> list[tuple[Version, Image]]
             image = edit.read(version.content, path, entry).image
         except InputError:  # an old version may have been broken
             continue
-        if found and found[-1][1] == image:
-            found[-1] = (version, image)  # the oldest commit that had it is the one that brought it
+        if ran and ran[-1].image == image:
+            ran[-1] = Run(version, image)  # the oldest commit that had it is the one that brought it
         else:
-            found.append((version, image))
-    return found
+            ran.append(Run(version, image))
+    return ran
 
 
-def taken_back(policy: Policy, ran: Sequence[tuple[Version, Image]]) -> list[str]:
-    """Tags that a person replaced on main by an older one: a downgrade is a hold."""
-    found: list[str] = []
-    for at, ((_, new), (_, old)) in enumerate(pairwise(ran)):
-        now, then = order(policy, new.tag), order(policy, old.tag)
+def downgraded(policy: Policy, ran: Sequence[Run]) -> list[Declined]:
+    """What a person replaced on main by an older one: a downgrade is a hold."""
+    declined: list[Declined] = []
+    for index, (newer, older) in enumerate(pairwise(ran)):
+        now, then = order.key(policy, newer.image.tag), order.key(policy, older.image.tag)
         if now is not None and then is not None:
             back = now < then
         else:  # no order by name: what ran before that one already runs again
-            back = any(image.digest == new.digest for _, image in ran[at + 2 :])
+            back = any(run.image.digest == newer.image.digest for run in ran[index + 2 :])
         if back:
-            found += [old.tag, old.digest]
-    return found
+            declined.append(Declined(older.image.tag, older.image.digest))
+    return declined
 
 
-def declined(closed: Sequence[PullRequest]) -> list[str]:
-    """Tags and digests of pull requests that a person closed without a merge."""
-    found: list[str] = []
-    for pull in closed:
-        if any(label.name == WITHDRAWN for label in pull.labels):
-            continue
-        if marker := _MARKER.search(pull.body or ""):
-            proposed = json.loads(marker[1])
-            found += [str(proposed.get("tag", "")), str(proposed.get("digest", ""))]
-    return found
+def declined(closed: Sequence[PullRequest]) -> list[Declined]:
+    """The images of pull requests that a person closed without a merge."""
+    return [Declined(proposal.get("tag", ""), proposal.get("digest", "")) for proposal in MARKER.declined(closed)]
 
 
 def marker(image: Image) -> str:
     """The line of a pull request's body that `declined` reads."""
-    return f"<!-- gitops-image: {json.dumps({'tag': image.tag, 'digest': image.digest})} -->"
+    return MARKER.line({"tag": image.tag, "digest": image.digest})

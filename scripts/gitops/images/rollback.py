@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
+from gitops.repository import contents, reconcile
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, propose
@@ -20,50 +21,41 @@ CONTEXT = "freeze"
 
 
 def rollback(
-    checkout: Checkout,
-    hub: Hub,
-    *,
-    service: str,
-    environment: str,
-    to: str | None,
-    reason: str,
-    until: datetime,
+    checkout: Checkout, hub: Hub, overlay: Overlay, *, to: str | None, reason: str, until: datetime
 ) -> tuple[Outcome, Image]:
     """Open the pull request that pins what an overlay ran before (or the tag `to`, which it must have run).
 
     It records a hold too. Returns the image as well. Raises InputError, RaceError, ExternalError.
     """
-    history = History(checkout.root)
-    history.fetch(hub.settings.token)
-    with main_files(checkout, history) as base:
-        folder = base.overlays / service / environment
-        file = folder / "kustomization.yaml"
-        path = base.relative(file)
+    path = overlay.kustomization
+    with reconcile.main_of(checkout, hub, hub.settings.token) as main:
+        file = main.files.root / path
         if not file.is_file():
             raise InputError(f"{path}: no such overlay on main; gitops service list shows those that there are")
         pin = edit.read(file.read_bytes(), path)
-        wanted = _choose(path, hold.pins(history, path, pin.entry), to, pin.image)
-        content = edit.replace(file.read_bytes(), path, wanted)
-        file.write_bytes(content)
-        edit.check_render(base, folder, path, pin, wanted)
-    kept = hold.Hold(tag=wanted.tag, reason=reason, until=until)
-    proposal = Proposal(
-        branch=f"rollback/{service}/{environment}",
-        base=history.main(),
-        title=f"{service}/{environment}: back to {wanted.tag}",
-        body=(
-            f"`{pin.image.tag}` -> `{wanted.tag}` (`{wanted.digest}`)\n\n{reason}\n\n"
-            f"`{hold.FILE}` keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
-            "delete it to let the bot go on."
-        ),
-        files={path: content, str(Path(path).with_name(hold.FILE)): hold.write(kept)},
-        labels=(*bump.LABELS, LABEL),
-    )
-    return propose(hub, history, hub.open_pulls().get(proposal.branch), proposal), wanted
+        image = _choose(path, hold.runs(main.history, path, pin.entry), to, pin.image)
+        content = edit.replace(file.read_bytes(), path, image)
+        with contents.temporarily_written(main.files, {path: content}):
+            edit.check_render(main.files, file.parent, path, pin, image)
+        kept = hold.Hold(tag=image.tag, reason=reason, until=until)
+        proposal = Proposal(
+            branch=overlay.branch("rollback"),
+            base=main.history.main(),
+            title=f"{overlay}: back to {image.tag}",
+            body=(
+                f"`{pin.image.tag}` -> `{image.tag}` (`{image.digest}`)\n\n{reason}\n\n"
+                f"`{hold.FILE}` keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
+                "delete it to let the bot go on."
+            ),
+            files={path: content, overlay.file(hold.FILE): hold.write(kept)},
+            labels=(*bump.LABELS, LABEL),
+        )
+        return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image
 
 
-def _choose(path: str, ran: Sequence[tuple[object, Image]], to: str | None, current: Image) -> Image:
-    before = [image for _, image in ran if image.digest != current.digest and image.name == current.name]
+def _choose(path: str, ran: Sequence[hold.Run], to: str | None, current: Image) -> Image:
+    images = [run.image for run in ran]
+    before = [image for image in images if image.digest != current.digest and image.name == current.name]
     fitting = [image for image in before if to in (None, image.tag)]
     if not fitting:
         known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile, yamltext
+from gitops.manifests.overlay import Overlay
 
 KIND = "SealedSecret"
 # On each SealedSecret that `gitops` writes: the fingerprint of the certificate that it was sealed against.
@@ -24,10 +24,15 @@ class Sealed:
     """One SealedSecret of an overlay. `path`: of its file in the repository."""
 
     path: str
-    namespace: str
+    overlay: Overlay
     name: str
     encrypted: Mapping[str, str]
     annotations: Mapping[str, str]
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it is sealed for."""
+        return self.overlay.namespace
 
 
 def check_names(name: str, keys: list[str]) -> None:
@@ -56,24 +61,26 @@ def read(content: bytes, path: str) -> Sealed:
         raise InputError(what, path=path)
     if any(scope.startswith("sealedsecrets.bitnami.com/") for scope in annotations):
         raise InputError("a wider scope than strict", path=path, fix="seal it anew: gitops secrets seal")
-    parts = Path(path).parts
-    return Sealed(path, f"{parts[-3]}-{parts[-2]}", name, encrypted, annotations)
+    overlay = Overlay.of_path(path)
+    if overlay is None:
+        raise InputError(f"a {KIND} outside of an overlay", path=path, fix="move it into the overlay that it is for")
+    return Sealed(path, overlay, name, encrypted, annotations)
 
 
 def all_sealed(checkout: Checkout) -> list[Sealed]:
     """Every SealedSecret under overlays/. Raises InputError, all faults at once."""
-    found: list[Sealed] = []
+    sealed: list[Sealed] = []
     faults: list[Fault] = []
     for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")):
         content = file.read_bytes()
         if f"kind: {KIND}".encode() in content:
             try:
-                found.append(read(content, checkout.relative(file)))
+                sealed.append(read(content, checkout.relative(file)))
             except InputError as error:
                 faults += error.faults
     if faults:
         raise InputError.several(faults)
-    return found
+    return sealed
 
 
 def write(name: str, encrypted: Mapping[str, str], annotations: Mapping[str, str]) -> bytes:

@@ -8,38 +8,47 @@ from datetime import datetime, timedelta
 from prometheus_client import CollectorRegistry, Enum, Gauge
 from prometheus_client.openmetrics.exposition import generate_latest
 
-from gitops.oauth.rotate import Report
+from gitops.ground.errors import GitopsError, NotHealthyError
+from gitops.oauth.rotate import RotationReport
 from gitops.oauth.state import TABLE, State, crossed
 
 RUNBOOK = "docs/runbooks/oauth.md"
 
 
-def message(reports: Sequence[Report], since: datetime | None) -> str:
+def message(reports: Sequence[RotationReport], since: datetime | None) -> str:
     """What Slack is told: what needs a person, and what went below 7, 3 or 1 days since the last run; or nothing."""
     lines = []
     for report in reports:
-        found = report.observation
-        span = crossed(found.facts, since) if found else None
+        observation = report.observation
+        span = crossed(observation.facts, since) if observation else None
         if report.needs_a_person or span:
             what = f"less than {span.days} days left. " if span else ""
-            lines.append(f"{_sign(report)} {report.name}: {report.state} {what}{explain(report)}")
+            lines.append(f"{_sign(report)} {report.overlay}: {report.state} {what}{explain(report)}")
     return "\n".join([*lines, f"Runbook: {RUNBOOK}"]) if lines else ""
 
 
-def explain(report: Report) -> str:
+def explain(report: RotationReport) -> str:
     """Why it is so and what comes next, in one line."""
     if report.error:
         return str(report.error).splitlines()[0]
     if report.observation is None:
         return ""
-    found, pull = report.observation, report.outcome
-    reason = f"({found.facts.blocked}) {found.why}" if found.facts.blocked else found.why
-    where = f"#{pull.number} {pull.action}" if pull and pull.number else ""
+    observation, outcome = report.observation, report.outcome
+    blocked = observation.facts.blocked
+    reason = f"({blocked}) {observation.why}" if blocked else observation.why
+    where = f"#{outcome.number} {outcome.action}" if outcome and outcome.number else ""
     then = next(row.then for row in TABLE if row.state is report.state) if report.known else ""
     return "; ".join(filter(None, [reason, where, then]))
 
 
-def _sign(report: Report) -> str:
+def failure(report: RotationReport) -> GitopsError | None:
+    """What the run fails for: an error, or an application that needs a person."""
+    if report.error or not report.needs_a_person:
+        return report.error
+    return NotHealthyError(f"{report.overlay}: {report.state}: {explain(report)}")
+
+
+def _sign(report: RotationReport) -> str:
     return {State.EXPIRED: ":rotating_light:", State.AT_RISK: ":rotating_light:"}.get(report.state, ":warning:")
 
 
@@ -48,7 +57,7 @@ def days(left: timedelta | None) -> str:
     return "?" if left is None else f"{left / timedelta(days=1):.1f}"
 
 
-def metrics(reports: Sequence[Report], now: datetime) -> str:
+def metrics(reports: Sequence[RotationReport], now: datetime) -> str:
     """OpenMetrics text (1.0.0): each application's end, generation and state, and when this was looked at."""
     registry = CollectorRegistry()
     labels = ["service", "environment"]
@@ -60,12 +69,16 @@ def metrics(reports: Sequence[Report], now: datetime) -> str:
     )
     generation = Gauge("gitops_oauth_generation", "The generation that main deploys.", labels, registry=registry)
     state = Enum(
-        "gitops_oauth_state", "Where the rotation is.", labels, states=[each.value for each in State], registry=registry
+        "gitops_oauth_state",
+        "Where the rotation is.",
+        labels,
+        states=[state.value for state in State],
+        registry=registry,
     )
     looked = Gauge("gitops_oauth_last_look_timestamp_seconds", "When this was looked at.", registry=registry)
     looked.set(now.timestamp())
     for report in reports:
-        names = report.name.split("/")
+        names = (report.overlay.service, report.overlay.environment)
         if report.known:
             state.labels(*names).state(report.state.value)
         if report.observation:

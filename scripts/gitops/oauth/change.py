@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -12,17 +10,17 @@ from github.PullRequest import PullRequest
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, sealedsecret, yamltext
-from gitops.oauth.model import FILE, KEY, Application, Generation, Record, sealed_file
+from gitops.manifests.objects import Object
+from gitops.oauth.model import KEY, Generation, OAuthApplication, Record, sealed_file
 from gitops.repository import contents
-from gitops.repository.pulls import WITHDRAWN
+from gitops.repository.pulls import Marker
 
-KUSTOMIZATION = "kustomization.yaml"
-# How a pull request says which rotation it proposes: read back when a person declined it.
-_MARKER = re.compile(r"<!-- gitops-oauth: (\{.*?\}) -->")
+# How a pull request says which rotation it proposes.
+MARKER = Marker("gitops-oauth")
 
 
 def rotation(
-    base: Checkout, application: Application, generation: int, sealed: bytes, retired: Sequence[Generation]
+    base: Checkout, application: OAuthApplication, generation: int, sealed: bytes, retired: Sequence[Generation]
 ) -> contents.Contents:
     """The new SealedSecret, the reference to it and its line in the kustomization; `retired` generations go.
 
@@ -30,7 +28,7 @@ def rotation(
     InputError, and nothing is left changed in `base`.
     """
     changed = _without(base, application, retired)
-    reference, listing = f"{application.folder}/{FILE}", f"{application.folder}/{KUSTOMIZATION}"
+    reference, listing = application.reference, application.overlay.kustomization
     name = application.secret_name(generation)
     text = yamltext.decode((base.root / reference).read_bytes(), reference)
     changed[reference] = yamltext.put(text, reference, ("data", "secret"), name).encode()
@@ -41,20 +39,20 @@ def rotation(
     return changed
 
 
-def clean_up(base: Checkout, application: Application) -> contents.Contents:
+def clean_up(base: Checkout, application: OAuthApplication) -> contents.Contents:
     """Without every generation but the one that runs. Raises InputError."""
     changed = _without(base, application, application.older)
     _check(base, application, changed, application.deployed.name)
     return changed
 
 
-def _without(base: Checkout, application: Application, retired: Sequence[Generation]) -> contents.Contents:
+def _without(base: Checkout, application: OAuthApplication, retired: Sequence[Generation]) -> contents.Contents:
     changed: contents.Contents = {}
-    listing = f"{application.folder}/{KUSTOMIZATION}"
-    for each in retired:
+    listing = application.overlay.kustomization
+    for generation in retired:
         text = _listing(base, changed, listing)
-        changed[listing] = yamltext.remove_item(text, listing, "resources", sealed_file(each.number)).encode()
-        changed[application.sealed_path(each.number)] = None
+        changed[listing] = yamltext.remove_item(text, listing, "resources", sealed_file(generation.number)).encode()
+        changed[application.sealed_path(generation.number)] = None
     return changed
 
 
@@ -62,32 +60,44 @@ def _listing(base: Checkout, changed: contents.Contents, path: str) -> str:
     return yamltext.decode(changed.get(path) or (base.root / path).read_bytes(), path)
 
 
-def _check(base: Checkout, application: Application, changed: contents.Contents, name: str) -> None:
-    with contents.laid(base, changed):
-        rendered = kustomize.build(base, base.root / application.folder)
-    references = {
-        variable["valueFrom"]["secretKeyRef"]["name"]
-        for item in rendered
-        if item["kind"] == "Deployment"
-        for container in item["spec"]["template"]["spec"]["containers"]
-        for variable in container.get("env", [])
-        if variable["name"] == "OAUTH_42_CLIENT_SECRET"
-    }
+def _check(base: Checkout, application: OAuthApplication, changed: contents.Contents, name: str) -> None:
+    with contents.temporarily_written(base, changed):
+        rendered = kustomize.build(base, base.root / application.overlay.path)
+    references = _secret_references(rendered)
     sealed = [item for item in rendered if item["kind"] == sealedsecret.KIND and item["metadata"]["name"] == name]
     if references != {name} or len(sealed) != 1 or set(sealed[0]["spec"]["encryptedData"]) != {KEY}:
         raise InputError(
-            f"{application.folder}: expected the render to read OAUTH_42_CLIENT_SECRET from {name} alone and to have "
-            f"its SealedSecret with the key {KEY} once; found {', '.join(sorted(references)) or 'no reference'} and "
-            f"{len(sealed)} of it; nothing was written"
+            f"{application.overlay.path}: expected the render to read OAUTH_42_CLIENT_SECRET from {name} alone and to "
+            f"have its SealedSecret with the key {KEY} once; found {', '.join(sorted(references)) or 'no reference'} "
+            f"and {len(sealed)} of it; nothing was written"
         )
 
 
-def title(application: Application, generation: int) -> str:
+def _secret_references(rendered: Sequence[Object]) -> set[str]:
+    """The Secrets that the Deployments read the client secret from."""
+    names: set[str] = set()
+    for item in rendered:
+        containers = item["spec"]["template"]["spec"]["containers"] if item["kind"] == "Deployment" else []
+        for container in containers:
+            names |= {
+                variable["valueFrom"]["secretKeyRef"]["name"]
+                for variable in container.get("env", [])
+                if variable["name"] == "OAUTH_42_CLIENT_SECRET"
+            }
+    return names
+
+
+def clean_up_title(application: OAuthApplication) -> str:
+    """The clean-up's."""
+    return f"{application.overlay}: remove 42 secrets before generation {application.deployed.number}"
+
+
+def title(application: OAuthApplication, generation: int) -> str:
     """One line that also stands in main's history."""
-    return f"{application.service}/{application.environment}: 42 secret, generation {generation}"
+    return f"{application.overlay}: 42 secret, generation {generation}"
 
 
-def rotation_body(application: Application, record: Record) -> str:
+def rotation_body(application: OAuthApplication, record: Record) -> str:
     """What the pull request says. The same for the same facts; nothing secret."""
     rows = [
         ("application", record.application),
@@ -116,7 +126,7 @@ def rotation_body(application: Application, record: Record) -> str:
     return "\n".join(lines)
 
 
-def clean_up_body(application: Application) -> str:
+def clean_up_body(application: OAuthApplication) -> str:
     """What the clean-up's pull request says."""
     names = ", ".join(f"`{each.name}`" for each in application.older)
     number = application.deployed.number
@@ -126,25 +136,24 @@ def clean_up_body(application: Application) -> str:
             "",
             "After this, `git revert` of the rotation brings back a secret that 42 refuses.",
             "",
-            marker(f"clean-up-{number}"),
+            marker(clean_up_id(application)),
         ]
     )
 
 
 def marker(rotation: str) -> str:
     """The line of a pull request's body that `declined` reads."""
-    return f"<!-- gitops-oauth: {json.dumps({'rotation': rotation})} -->"
+    return MARKER.line({"rotation": rotation})
 
 
 def declined(closed: Sequence[PullRequest]) -> set[str]:
     """The rotations of pull requests that a person closed without a merge."""
-    found = set()
-    for pull in closed:
-        if any(label.name == WITHDRAWN for label in pull.labels):
-            continue
-        if mark := _MARKER.search(pull.body or ""):
-            found.add(str(json.loads(mark[1]).get("rotation", "")))
-    return found
+    return {proposal["rotation"] for proposal in MARKER.declined(closed) if "rotation" in proposal}
+
+
+def clean_up_id(application: OAuthApplication) -> str:
+    """What stands for a rotation in the clean-up's marker."""
+    return f"clean-up-{application.deployed.number}"
 
 
 def _when(moment: datetime | None) -> str:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile
+from gitops.manifests.overlay import Overlay
 from gitops.oauth.page import UID
 from gitops.repository import services
 from gitops.repository.history import History
@@ -64,17 +64,17 @@ class Record:
     @classmethod
     def of(cls, sealed: sealedsecret.Sealed) -> Record | None:
         """The record that a SealedSecret carries, or None: sealed by hand. Raises InputError where it is damaged."""
-        found = {name.removeprefix(_PREFIX): text for name, text in sealed.annotations.items()}
-        if "rotation" not in found:
+        values = {name.removeprefix(_PREFIX): text for name, text in sealed.annotations.items()}
+        if "rotation" not in values:
             return None
         try:
-            until = found.get("valid-until")
+            until = values.get("valid-until")
             return cls(
-                found["application"],
-                found["uid"],
-                int(found["generation"]),
-                found["rotation"],
-                found["certificate"],
+                values["application"],
+                values["uid"],
+                int(values["generation"]),
+                values["rotation"],
+                values["certificate"],
                 datetime.fromisoformat(until).astimezone(UTC) if until else None,
             )
         except (KeyError, ValueError) as error:
@@ -91,11 +91,10 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Application:
+class OAuthApplication:
     """An application of 42 and the overlay that uses it, as main has them."""
 
-    service: str
-    environment: str
+    overlay: Overlay
     id: str
     uid: str
     deployed: Generation
@@ -104,25 +103,20 @@ class Application:
     @property
     def branch(self) -> str:
         """The one branch of its pull request."""
-        return f"oauth/{self.service}/{self.environment}"
+        return self.overlay.branch("oauth")
 
     @property
-    def folder(self) -> str:
-        """The overlay's folder in the repository."""
-        return f"overlays/{self.service}/{self.environment}"
-
-    @property
-    def namespace(self) -> str:
-        """Where its Secret goes."""
-        return f"{self.service}-{self.environment}"
+    def reference(self) -> str:
+        """The file that names its current Secret."""
+        return self.overlay.file(FILE)
 
     def secret_name(self, generation: int) -> str:
         """The name of a generation's Secret."""
-        return f"{self.service}-oauth-42-g{generation}"
+        return f"{self.overlay.service}-oauth-42-g{generation}"
 
     def sealed_path(self, generation: int) -> str:
         """The file of a generation's SealedSecret."""
-        return f"{self.folder}/{sealed_file(generation)}"
+        return self.overlay.file(sealed_file(generation))
 
 
 def sealed_file(generation: int) -> str:
@@ -135,7 +129,9 @@ def rotation_id(application: str, secret: SecretStr) -> str:
     return hashlib.sha256(_TAG + f"{application}\n{secret.get_secret_value()}".encode()).hexdigest()
 
 
-def applications(base: Checkout, names: Sequence[str]) -> tuple[list[Application], list[tuple[str, InputError]]]:
+def applications(
+    base: Checkout, names: Sequence[str]
+) -> tuple[list[OAuthApplication], list[tuple[Overlay, InputError]]]:
     """Every overlay with an application of 42 (or those of the services `names`), and those that cannot be read.
 
     Raises InputError for a service that does not exist, or that has no application.
@@ -143,36 +139,46 @@ def applications(base: Checkout, names: Sequence[str]) -> tuple[list[Application
     known = services.services(base)
     if unknown := [name for name in names if name not in {service.name for service in known}]:
         raise InputError(f"service {unknown[0]!r}: does not exist; gitops service list shows those that do")
-    found: list[Application] = []
-    broken: list[tuple[str, InputError]] = []
+    readable: list[OAuthApplication] = []
+    broken: list[tuple[Overlay, InputError]] = []
     for service in known:
         if names and service.name not in names:
             continue
-        files_of = [each.folder / FILE for each in service.deployments if (each.folder / FILE).exists()]
-        if names and not files_of:
+        overlays = [summary.overlay for summary in service.overlays]
+        overlays = [overlay for overlay in overlays if (base.root / overlay.file(FILE)).exists()]
+        if names and not overlays:
             raise InputError(f"service {service.name!r}: has no {FILE}, so no application of 42")
-        for file in files_of:
+        for overlay in overlays:
             try:
-                found.append(_application(base, file))
+                readable.append(_application(base, overlay))
             except InputError as error:
-                broken.append((f"{service.name}/{file.parent.name}", error))
-    return found, broken
+                broken.append((overlay, error))
+    return readable, broken
 
 
-def _application(base: Checkout, file: Path) -> Application:
-    service, environment, path = file.parent.parent.name, file.parent.name, base.relative(file)
-    data = _data(yamlfile.read(base, file), path)
-    current = _number(data.secret, service, path)
+def _application(base: Checkout, overlay: Overlay) -> OAuthApplication:
+    path = overlay.file(FILE)
+    data = _data(yamlfile.read(base, base.root / path), path)
+    current = _number(data.secret, overlay.service, path)
     generations = []
-    for each in sorted(file.parent.glob("sealedsecret-oauth-42-g*.yaml")):
-        sealed = sealedsecret.read(each.read_bytes(), base.relative(each))
-        number = _number(sealed.name, service, sealed.path)
+    for file in sorted((base.root / overlay.path).glob("sealedsecret-oauth-42-g*.yaml")):
+        sealed = sealedsecret.read(file.read_bytes(), base.relative(file))
+        number = _number(sealed.name, overlay.service, sealed.path)
         generations.append(Generation(number, sealed.name, Record.of(sealed)))
-    deployed = next((each for each in generations if each.number == current), None)
+    deployed = next((generation for generation in generations if generation.number == current), None)
     if deployed is None:
         raise InputError(f"{path}: names {data.secret}, but there is no {sealed_file(current)} beside it")
-    older = tuple(sorted((g for g in generations if g is not deployed), key=lambda g: g.number))
-    return Application(service, environment, data.id, data.uid, deployed, older)
+    older = [generation for generation in generations if generation is not deployed]
+    older.sort(key=lambda generation: generation.number)
+    return OAuthApplication(overlay, data.id, data.uid, deployed, tuple(older))
+
+
+def deployed_secret(content: bytes, path: str) -> str:
+    """The name of the Secret that a version of oauth-42.yaml deploys. Raises InputError."""
+    documents = yamlfile.parse_all(content, path)
+    if len(documents) != 1:
+        raise InputError(f"{path}: expected one document, found {len(documents)}")
+    return _data(documents[0], path).secret
 
 
 def _data(document: dict[str, Any], path: str) -> _Data:
@@ -183,10 +189,10 @@ def _data(document: dict[str, Any], path: str) -> _Data:
 
 
 def _number(name: str, service: str, path: str) -> int:
-    found = re.fullmatch(rf"{re.escape(service)}-oauth-42-g([1-9]\d*)", name)
-    if not found:
+    match = re.fullmatch(rf"{re.escape(service)}-oauth-42-g([1-9]\d*)", name)
+    if not match:
         raise InputError(f"{path}: Secret {name!r}: expected {service}-oauth-42-g<number>")
-    return int(found[1])
+    return int(match[1])
 
 
 @dataclass(frozen=True)
@@ -194,18 +200,17 @@ class Past:
     """What main's history says: the highest generation ever, and the rotations that a person took back."""
 
     highest: int
-    taken_back: frozenset[str]
+    declined: frozenset[str]
 
 
-def past(history: History, application: Application) -> Past:
+def past(history: History, application: OAuthApplication) -> Past:
     """Read main's history of an overlay's oauth-42.yaml: a generation later than what runs was taken back."""
-    path = f"{application.folder}/{FILE}"
-    highest, taken_back = application.deployed.number, set()
+    path = application.reference
+    highest, declined = application.deployed.number, set()
     for version in history.versions(path):
         try:
-            name = _data(yamlfile.parse_all(version.content, path)[0], path).secret
-            number = _number(name, application.service, path)
-        except (InputError, IndexError):  # an old version may have been broken
+            number = _number(deployed_secret(version.content, path), application.overlay.service, path)
+        except InputError:  # an old version may have been broken
             continue
         highest = max(highest, number)
         if number > application.deployed.number:
@@ -213,6 +218,6 @@ def past(history: History, application: Application) -> Past:
             content = history.content(version.sha, sealed)
             record = Record.of(sealedsecret.read(content, sealed)) if content else None
             if record:
-                taken_back.add(record.rotation)
-    highest = max([highest, *(each.number for each in application.older)])
-    return Past(highest, frozenset(taken_back))
+                declined.add(record.rotation)
+    highest = max([highest, *(generation.number for generation in application.older)])
+    return Past(highest, frozenset(declined))

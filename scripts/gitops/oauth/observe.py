@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,17 +9,17 @@ from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients import argocd
-from gitops.clients.github import Hub
-from gitops.clients.intra42 import Api, Intra42Error
+from gitops.clients.intra42 import Api, Intra42Error, SecretRefusedError
 from gitops.ground.errors import GitopsError, InputError
-from gitops.manifests import sealedsecret, yamlfile
+from gitops.manifests import sealedsecret
 from gitops.oauth import change, model
 from gitops.oauth.login import LoginError, OtpError, UnreachableError
-from gitops.oauth.model import Application, Past, Record, rotation_id
+from gitops.oauth.model import OAuthApplication, Past, Record, rotation_id
 from gitops.oauth.page import LayoutError, Reading
 from gitops.oauth.sources import Source
-from gitops.oauth.state import Cluster, Decision, Facts, Reason, Shown, decide
+from gitops.oauth.state import Decision, Facts, Reason, Shown, SyncStatus, decide
 from gitops.repository.history import History
+from gitops.repository.reconcile import Main
 
 # The first that fits; every other failure of a source is UNREACHABLE.
 _REASONS: tuple[tuple[type[GitopsError], Reason], ...] = (
@@ -50,7 +49,7 @@ class BlockedError(GitopsError):
 class Observation:
     """Facts, and what belongs to them: the values that 42 shows, what the branch carries, and why it is blocked."""
 
-    application: Application
+    application: OAuthApplication
     facts: Facts
     past: Past
     reading: Reading | None = None
@@ -68,7 +67,7 @@ class Observation:
         return self.past.highest + 1
 
     def candidate(self) -> SecretStr | None:
-        """The value of the wanted rotation."""
+        """The value of the intended rotation."""
         if self.reading is None:
             return None
         return self.reading.next or self.reading.current
@@ -78,7 +77,7 @@ class Observation:
         return replace(self, facts=replace(self.facts, blocked=error.reason), why=str(error))
 
 
-def branch_record(history: History, application: Application, generation: int) -> tuple[bytes, Record] | None:
+def branch_record(history: History, application: OAuthApplication, generation: int) -> tuple[bytes, Record] | None:
     """The sealed file of a generation on the pull request's branch, and its record."""
     head, path = history.branch(application.branch), application.sealed_path(generation)
     content = history.content(head, path) if head else None
@@ -91,50 +90,71 @@ def branch_record(history: History, application: Application, generation: int) -
     return (content, record) if record else None
 
 
-def observe(
-    application: Application,
-    history: History,
-    hub: Hub | None,
-    pulls: Mapping[str, PullRequest],
-    source: Source | None,
-    api: Api,
-    now: datetime,
-) -> Observation:
+def observe(application: OAuthApplication, main: Main, source: Source | None, api: Api, now: datetime) -> Observation:
     """Everything that is known of an application now. Without a `source` 42 is not asked. Raises ExternalError."""
-    past = model.past(history, application)
+    observation = _from_git(application, main, now)
+    if source is None:
+        return replace(observation, why="42 was not asked")
+    try:
+        observation = _ask(observation, source, api)
+    except BlockedError as error:
+        return observation.blocked(error)
+    facts = observation.facts
+    if facts.settled:
+        return replace(observation, facts=replace(facts, sync=_sync_status(main.history, application)))
+    if main.hub:
+        # Asked of GitHub only where there is something to propose.
+        closed = change.declined(main.hub.closed_pulls(application.branch))
+        facts = replace(facts, declined=facts.declined | closed)
+        observation = replace(observation, facts=facts)
+    if main.hub and facts.held:
+        why = "a person declined this secret (closed its pull request, or reverted it)"
+        observation = replace(observation, why=why)
+    return observation
+
+
+def _from_git(application: OAuthApplication, main: Main, now: datetime) -> Observation:
+    past = model.past(main.history, application)
     record = application.deployed.record
-    pull = pulls.get(application.branch)
-    carried = branch_record(history, application, past.highest + 1) if pull else None
+    pull = main.pulls.get(application.branch)
+    carried = branch_record(main.history, application, past.highest + 1) if pull else None
     facts = Facts(
         now=now,
         deployed=record.rotation if record else None,
         recorded=record.valid_until if record else None,
         older=bool(application.older),
         proposed=carried[1].rotation if carried else None,
-        declined=past.taken_back,
+        declined=past.declined,
     )
-    found = Observation(application, facts, past, pull=pull)
-    if source is None:
-        return replace(found, why="42 was not asked")
-    try:
-        found = _ask(found, source, api)
-    except BlockedError as error:
-        return found.blocked(error)
-    facts = found.facts
-    if facts.settled:
-        return replace(found, facts=replace(facts, cluster=_cluster(history, application)))
-    if hub:
-        # Asked of GitHub only where there is something to propose.
-        facts = replace(facts, declined=facts.declined | change.declined(hub.closed_pulls(application.branch)))
-        found = replace(found, facts=facts)
-        if facts.held:
-            found = replace(found, why="a person declined this secret (closed its pull request, or reverted it)")
-    return found
+    return Observation(application, facts, past, pull=pull)
 
 
-def _ask(found: Observation, source: Source, api: Api) -> Observation:
+def _ask(observation: Observation, source: Source, api: Api) -> Observation:
     """Read the page, and try what is deployed where it is shown. Raises BlockedError."""
-    application, facts = found.application, found.facts
+    application, facts = observation.application, observation.facts
+    reading = _read(application, source)
+    shown, values = _shown(application, reading)
+    deployed = values.get(facts.deployed) if facts.deployed else None
+    refused = False
+    if deployed is not None:
+        try:
+            valid_until = api.verify(application.uid, deployed).valid_until
+        except SecretRefusedError:
+            refused = True
+        except Intra42Error as error:
+            raise BlockedError.of(error) from None
+        else:
+            # Whose end it tells is not known (facts of 42's API): the more careful date counts.
+            shown = replace(shown, valid_until=min(shown.valid_until, valid_until or shown.valid_until))
+    # The later of both clocks is the more careful one.
+    now = max(facts.now, reading.date or facts.now)
+    facts = replace(facts, now=now, shown=shown, refused=refused)
+    why = "42 refuses the secret that is deployed" if refused else ""
+    return replace(observation, facts=facts, reading=reading, why=why)
+
+
+def _read(application: OAuthApplication, source: Source) -> Reading:
+    """What is shown of this very application. Raises BlockedError."""
     try:
         reading = source.read(application)
     except _SOURCE_ERRORS as error:
@@ -142,44 +162,35 @@ def _ask(found: Observation, source: Source, api: Api) -> Observation:
     if reading.uid != application.uid:
         raise BlockedError(
             Reason.MISMATCH,
-            f"42's application {application.id} has the uid {reading.uid}, but {application.folder}/{model.FILE} says "
+            f"42's application {application.id} has the uid {reading.uid}, but {application.reference} says "
             f"{application.uid}; correct its application-id or client-id",
         )
+    return reading
+
+
+def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict[str, SecretStr]]:
+    """What is shown by rotation ids, and each one's value. Raises BlockedError."""
     if reading.current is None or reading.valid_until is None:
         raise BlockedError(Reason.LAYOUT, "the page shows no current secret")
     current = rotation_id(application.id, reading.current)
-    following = rotation_id(application.id, reading.next) if reading.next else None
-    shown = Shown(current, following, reading.valid_until)
-    deployed = {current: reading.current, following: reading.next}.get(facts.deployed)
-    refused = False
-    if deployed is not None:
-        try:
-            verdict = api.verify(application.uid, deployed)
-        except Intra42Error as error:
-            raise BlockedError.of(error) from None
-        if verdict.uid is None:
-            refused = True
-        elif verdict.valid_until:
-            # Whose end it tells is not known (facts of 42's API): the more careful date counts.
-            shown = replace(shown, valid_until=min(shown.valid_until, verdict.valid_until))
-    # The later of both clocks is the more careful one.
-    now = max(facts.now, reading.date or facts.now)
-    facts = replace(facts, now=now, shown=shown, refused=refused)
-    why = "42 refuses the secret that is deployed" if refused else ""
-    return replace(found, facts=facts, reading=reading, why=why)
+    values = {current: reading.current}
+    following = None
+    if reading.next:
+        following = rotation_id(application.id, reading.next)
+        values[following] = reading.next
+    return Shown(current, following, reading.valid_until), values
 
 
-def _cluster(history: History, application: Application) -> Cluster:
-    """What Argo CD says, where one is to be asked. Raises ExternalError."""
-    answer = argocd.ask(application.namespace)
+def _sync_status(history: History, application: OAuthApplication) -> SyncStatus:
+    """What Argo CD says, where one is to be asked. Raises ExternalError, InputError."""
+    answer = argocd.ask(application.overlay.application)
     if answer is None:
-        return Cluster.UNKNOWN
-    path = f"{application.folder}/{model.FILE}"
-    content = history.content(answer.revision, path)
-    names = yamlfile.parse_all(content, path)[0]["data"]["secret"] if content else None
-    if answer.sync != "Synced" or names != application.deployed.name:
-        return Cluster.BEHIND
-    return Cluster.HEALTHY if answer.health == "Healthy" else Cluster.SYNCED
+        return SyncStatus.UNKNOWN
+    content = history.content(answer.revision, application.reference)
+    secret = model.deployed_secret(content, application.reference) if content else None
+    if answer.sync != "Synced" or secret != application.deployed.name:
+        return SyncStatus.BEHIND
+    return SyncStatus.HEALTHY if answer.health == "Healthy" else SyncStatus.SYNCED
 
 
 def utc_now() -> datetime:

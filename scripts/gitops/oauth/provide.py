@@ -7,8 +7,9 @@ from pathlib import Path
 from gitops.clients.intra42 import Api
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.manifests.overlay import Overlay
 from gitops.oauth import change, model, rotate
-from gitops.oauth.model import Record, rotation_id
+from gitops.oauth.model import OAuthApplication, rotation_id
 from gitops.oauth.sources import Source
 from gitops.repository import contents
 from gitops.repository.history import History
@@ -16,35 +17,37 @@ from gitops.secrets import certificate
 from gitops.service.change import check_clean
 
 
-def provide(
-    checkout: Checkout, source: Source, api: Api, *, service: str, environment: str, cluster: str
-) -> list[Path]:
+def provide(checkout: Checkout, source: Source, api: Api, overlay: Overlay, *, cluster: str) -> list[Path]:
     """Verify what `source` gives, seal it as the next generation and write its files into the working copy.
 
     Returns the files that changed. Raises InputError, BlockedError (42 refuses it), Intra42Error, and then nothing is
     written.
     """
-    found, broken = model.applications(checkout, [service])
-    for name, error in broken:
-        if name == f"{service}/{environment}":
-            raise error
-    application = next((each for each in found if each.environment == environment), None)
-    if application is None:
-        known = ", ".join(each.environment for each in found) or "none"
-        raise InputError(f"{service}/{environment}: has no application of 42; environments with one: {known}")
+    application = _application(checkout, overlay)
     check_clean(checkout)
     against = certificate.pinned(checkout, cluster)
     candidate = source.read(application).next
     if candidate is None:
         raise InputError("no secret was given")
-    rotation = rotation_id(application.id, candidate)
-    if application.deployed.record and application.deployed.record.rotation == rotation:
-        raise InputError(f"{application.deployed.name} holds this very secret already; nothing to do")
-    verdict = api.verify(application.uid, candidate)
-    rotate.check(application, verdict.uid)
+    deployed = application.deployed
+    if deployed.record and deployed.record.rotation == rotation_id(application.id, candidate):
+        raise InputError(f"{deployed.name} holds this very secret already; nothing to do")
+    accepted = rotate.prove(api, application, candidate)
     generation = model.past(History(checkout.root), application).highest + 1
-    record = Record(application.id, application.uid, generation, rotation, against.fingerprint, verdict.valid_until)
+    record = rotate.new_record(application, generation, candidate, against, accepted.valid_until)
     sealed = rotate.sealed_file(against, application, record, candidate)
     changed = change.rotation(checkout, application, generation, sealed, ())
-    contents.lay(checkout, changed)
+    contents.write(checkout, changed)
     return [checkout.root / path for path in changed]
+
+
+def _application(checkout: Checkout, overlay: Overlay) -> OAuthApplication:
+    applications, broken = model.applications(checkout, [overlay.service])
+    for unreadable, error in broken:
+        if unreadable == overlay:
+            raise error
+    application = next((application for application in applications if application.overlay == overlay), None)
+    if application is None:
+        known = ", ".join(application.overlay.environment for application in applications) or "none"
+        raise InputError(f"{overlay}: has no application of 42; environments with one: {known}")
+    return application

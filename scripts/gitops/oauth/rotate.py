@@ -1,4 +1,4 @@
-"""`gitops oauth rotate`: look at every application, and bring its pull request to what it should be.
+"""`gitops oauth rotate`: look at every application, and make its pull request what it should be.
 
 Values live in this process's memory alone, from the page to the seal. A run that is killed anywhere is taken up by the
 next one: what the branch carries is known by its rotation id, so nothing is sealed or proposed twice.
@@ -6,40 +6,37 @@ next one: what the branch carries is known by its rotation id, so nothing is sea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients.github import Hub
-from gitops.clients.intra42 import Api
+from gitops.clients.intra42 import AcceptedSecret, Api, SecretRefusedError
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError
+from gitops.ground.errors import GitopsError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, model, observe
-from gitops.oauth.model import KEY, Application, Record, rotation_id
+from gitops.oauth.model import KEY, OAuthApplication, Record, rotation_id
 from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
 from gitops.oauth.state import STEPS, Act, Reason, State, asked
-from gitops.repository.history import History
-from gitops.repository.mainline import main_files
-from gitops.repository.pulls import Outcome, Proposal, bring, withdraw
+from gitops.repository import reconcile
+from gitops.repository.pulls import Action, Outcome, Proposal, propose_or_retry, withdraw
 from gitops.secrets import certificate
+from gitops.secrets.certificate import CertificateError, SealingCertificate
 from gitops.secrets.seal import seal
 
 LABELS = ("oauth",)
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, kw_only=True)
+class RotationReport(reconcile.Report):
     """What was found for one application and what was done. `trace`: the states that this run passed."""
 
-    name: str
+    application: OAuthApplication | None = None
     observation: Observation | None = None
-    outcome: Outcome | None = None
-    error: GitopsError | None = None
     trace: tuple[State, ...] = ()
 
     @property
@@ -62,36 +59,27 @@ class Report:
 
 
 @dataclass
-class Bot:
-    """One run. `certificate`: what is sealed against, or why nothing can be."""
+class _Rotation:
+    """One application's turn. `certificate`: what is sealed against, or why nothing can be."""
 
-    base: Checkout
-    history: History
-    hub: Hub | None
-    pulls: Mapping[str, PullRequest]
+    main: reconcile.Main
+    hub: Hub
     source: Source | None
     api: Api
-    certificate: certificate.Certificate | InputError
-    now: datetime
+    certificate: SealingCertificate | CertificateError
+    observation: Observation
     trace: list[State] = field(default_factory=list)
 
-    def look(self, application: Application) -> Report:
-        """Only look: nothing is written."""
-        found = observe.observe(application, self.history, self.hub, self.pulls, self.source, self.api, self.now)
-        return Report(f"{application.service}/{application.environment}", found)
+    @property
+    def application(self) -> OAuthApplication:
+        return self.observation.application
 
-    def work(self, application: Application) -> Report:
-        """Look and act."""
-        report = self.look(application)
-        found, hub = report.observation, self.hub
-        if found is None or hub is None:
-            return report
-        self.trace = [found.decision.state]
-        try:
-            outcome = self._act(hub, found)
-        except BlockedError as error:
-            found, outcome = found.blocked(error), None
-        return replace(report, observation=found, outcome=outcome, trace=tuple(self.trace))
+    def act(self) -> Outcome | None:
+        """What the decision asks for. Raises BlockedError."""
+        self.trace = [self.observation.decision.state]
+        acts = {Act.ROTATE: self._rotate, Act.CLEAN_UP: self._clean_up, Act.WITHDRAW: self._withdraw}
+        act = acts.get(self.observation.decision.act)
+        return act() if act else None
 
     def _reach(self, state: State) -> None:
         """Go on to a state, as `state.STEPS` allows and in no other order: nothing is sealed that was not verified."""
@@ -99,106 +87,141 @@ class Bot:
             raise RuntimeError(f"{self.trace[-1]} does not lead to {state}")
         self.trace.append(state)
 
-    def _act(self, hub: Hub, found: Observation) -> Outcome | None:
-        application, act = found.application, found.decision.act
-        if act is Act.ROTATE:
-            self._reach(State.FETCHED)
-            outcome = bring(hub, self.history, found.pull, lambda: self._rotation(found))
-            if outcome.action == "stopped":
-                raise BlockedError(Reason.PERSON, outcome.why)
-            self._reach(State.PR_OPEN)
-            return outcome
-        if act is Act.CLEAN_UP:
-            if f"clean-up-{application.deployed.number}" in change.declined(hub.closed_pulls(application.branch)):
-                return Outcome("nothing", why="a person keeps the previous generation")
-            return bring(hub, self.history, found.pull, lambda: self._clean_up(application))
-        if act is Act.WITHDRAW:
-            return withdraw(hub, self.history, found.pull, application.branch, "main has what 42 shows")
-        return None
+    def _rotate(self) -> Outcome:
+        self._reach(State.FETCHED)
+        outcome = propose_or_retry(self.hub, self.main.history, self.observation.pull, self._rotation_proposal)
+        if outcome.action is Action.STOPPED:
+            raise BlockedError(Reason.PERSON, outcome.why)
+        self._reach(State.PR_OPEN)
+        return outcome
 
-    def _rotation(self, found: Observation) -> Proposal:
-        application, generation = found.application, found.generation
-        if isinstance(self.certificate, InputError):
+    def _clean_up(self) -> Outcome:
+        declined = change.declined(self.hub.closed_pulls(self.application.branch))
+        if change.clean_up_id(self.application) in declined:
+            return Outcome(Action.NOTHING, why="a person keeps the previous generation")
+        return propose_or_retry(self.hub, self.main.history, self.observation.pull, self._clean_up_proposal)
+
+    def _withdraw(self) -> Outcome:
+        branch = self.application.branch
+        return withdraw(self.hub, self.main.history, self.observation.pull, branch, "main has what 42 shows")
+
+    def _rotation_proposal(self) -> Proposal:
+        application, generation, facts = self.application, self.observation.generation, self.observation.facts
+        if isinstance(self.certificate, CertificateError):
             raise BlockedError(Reason.CERTIFICATE, str(self.certificate))
-        carried = observe.branch_record(self.history, application, generation)
-        known = (found.facts.wanted, self.certificate.fingerprint)
-        if carried and (carried[1].rotation, carried[1].certificate) == known:
-            sealed, record = carried
-        else:
-            candidate = self._verified(found)
-            record = Record(
-                application=application.id,
-                uid=application.uid,
-                generation=generation,
-                rotation=rotation_id(application.id, candidate),
-                certificate=self.certificate.fingerprint,
-                valid_until=found.facts.until,
-            )
-            sealed = sealed_file(self.certificate, application, record, candidate)
-            self._reach(State.SEALED)
-        retired = application.older if found.facts.over else ()
+        sealed, record = self._carried(self.certificate) or self._sealed(self.certificate)
+        retired = application.older if facts.over else ()
         return Proposal(
             branch=application.branch,
-            base=self.history.main(),
+            base=self.main.history.main(),
             title=change.title(application, generation),
             body=change.rotation_body(application, record),
-            files=change.rotation(self.base, application, generation, sealed, retired),
-            labels=(*LABELS, application.environment),
+            files=change.rotation(self.main.files, application, generation, sealed, retired),
+            labels=(*LABELS, application.overlay.environment),
         )
 
-    def _verified(self, found: Observation) -> SecretStr:
+    def _carried(self, against: SealingCertificate) -> tuple[bytes, Record] | None:
+        """What the branch carries, where it is this very rotation sealed against this very certificate."""
+        carried = observe.branch_record(self.main.history, self.application, self.observation.generation)
+        intended = (self.observation.facts.intended, against.fingerprint)
+        return carried if carried and (carried[1].rotation, carried[1].certificate) == intended else None
+
+    def _sealed(self, against: SealingCertificate) -> tuple[bytes, Record]:
+        """The candidate, proved and sealed. Raises BlockedError."""
+        candidate, facts = self._verified(), self.observation.facts
+        record = new_record(self.application, self.observation.generation, candidate, against, facts.until)
+        sealed = sealed_file(against, self.application, record, candidate)
+        self._reach(State.SEALED)
+        return sealed, record
+
+    def _verified(self) -> SecretStr:
         """The candidate, once 42 took it for this very application. Raises BlockedError.
 
         A refusal is asked again only where the page shows another secret meanwhile.
         """
-        candidate = found.candidate()
+        candidate = self.observation.candidate()
         if candidate is None or self.source is None:
             raise BlockedError(Reason.LAYOUT, "no candidate is shown")
         try:
-            verdict = self.api.verify(found.application.uid, candidate)
-            if verdict.uid is None:
-                reading = self.source.read(found.application)
-                again = reading.next or reading.current
-                if again is not None and again != candidate:
-                    self._reach(State.FETCHED)
-                    candidate, verdict = again, self.api.verify(found.application.uid, again)
+            candidate = self._proved(self.source, candidate)
+        except BlockedError:
+            raise
         except GitopsError as error:
             raise BlockedError.of(error) from None
-        check(found.application, verdict.uid)
         self._reach(State.VERIFIED)
         return candidate
 
-    def _clean_up(self, application: Application) -> Proposal:
+    def _proved(self, source: Source, candidate: SecretStr) -> SecretStr:
+        try:
+            prove(self.api, self.application, candidate)
+        except BlockedError as error:
+            if error.reason is not Reason.REFUSED:
+                raise
+            reading = source.read(self.application)
+            shown = reading.next or reading.current
+            if shown is None or shown == candidate:
+                raise
+            self._reach(State.FETCHED)
+            prove(self.api, self.application, shown)
+            return shown
+        return candidate
+
+    def _clean_up_proposal(self) -> Proposal:
+        application = self.application
         return Proposal(
             branch=application.branch,
-            base=self.history.main(),
-            title=f"{application.service}/{application.environment}: remove 42 secrets before generation "
-            f"{application.deployed.number}",
+            base=self.main.history.main(),
+            title=change.clean_up_title(application),
             body=change.clean_up_body(application),
-            files=change.clean_up(self.base, application),
-            labels=(*LABELS, application.environment),
+            files=change.clean_up(self.main.files, application),
+            labels=(*LABELS, application.overlay.environment),
         )
 
 
-def check(application: Application, uid: str | None) -> None:
-    """Raise BlockedError unless 42 says that a secret opens this very application."""
-    if uid is None:
-        raise BlockedError(Reason.REFUSED, f"42 refuses the secret that it shows for application {application.id}")
-    if uid != application.uid:
+def prove(api: Api, application: OAuthApplication, secret: SecretStr) -> AcceptedSecret:
+    """Have 42 say that it accepts a secret, and that it opens this very application.
+
+    Raises BlockedError where it does not, Intra42Error where it could not be asked.
+    """
+    try:
+        accepted = api.verify(application.uid, secret)
+    except SecretRefusedError:
+        why = f"42 refuses the secret that it shows for application {application.id}"
+        raise BlockedError(Reason.REFUSED, why) from None
+    if accepted.uid != application.uid:
         raise BlockedError(
             Reason.MISMATCH,
-            f"the secret that 42 shows for application {application.id} opens another one, {uid}; expected "
+            f"the secret that 42 shows for application {application.id} opens another one, {accepted.uid}; expected "
             f"{application.uid}",
         )
+    return accepted
+
+
+def new_record(
+    application: OAuthApplication,
+    generation: int,
+    candidate: SecretStr,
+    against: SealingCertificate,
+    valid_until: datetime | None,
+) -> Record:
+    """What git is to remember of a generation."""
+    return Record(
+        application=application.id,
+        uid=application.uid,
+        generation=generation,
+        rotation=rotation_id(application.id, candidate),
+        certificate=against.fingerprint,
+        valid_until=valid_until,
+    )
 
 
 def sealed_file(
-    against: certificate.Certificate, application: Application, record: Record, candidate: SecretStr
+    against: SealingCertificate, application: OAuthApplication, record: Record, candidate: SecretStr
 ) -> bytes:
     """The SealedSecret of a generation."""
     name = application.secret_name(record.generation)
     value = candidate.get_secret_value().encode()
-    encrypted = {KEY: seal(against.key, application.namespace, name, value)}
+    encrypted = {KEY: seal(against.key, application.overlay.namespace, name, value)}
     return sealedsecret.write(name, encrypted, record.annotations())
 
 
@@ -212,33 +235,45 @@ def run(
     now: datetime,
     token: str | None,
     api: Api | None = None,
-    tell: Callable[[str], None] = lambda name: None,
-) -> list[Report]:
+) -> list[RotationReport]:
     """Every application (or those of the services `names`): looked at and, with a `cluster` to seal for, acted on.
 
     What goes wrong for one is in its report and stops no other. Raises InputError, ExternalError for what stops all.
     """
-    history = History(checkout.root)
-    history.fetch(token)
-    with main_files(checkout, history) as base:
-        applications, broken = model.applications(base, names)
-        reports = [Report(name, error=error) for name, error in broken]
-        pulls = hub.open_pulls() if hub else {}
-        bot = Bot(base, history, hub, pulls, source, api or Api(), _pinned(base, cluster, now), now)
-        for application in applications:
-            name = f"{application.service}/{application.environment}"
-            tell(name)
-            try:
-                reports.append(bot.work(application) if cluster else bot.look(application))
-            except GitopsError as error:
-                reports.append(Report(name, error=error))
-    return sorted(reports, key=lambda report: report.name)
+    api = api or Api()
+    sealing: list[SealingCertificate | CertificateError] = []
+
+    def look(main: reconcile.Main) -> list[RotationReport]:
+        if cluster is not None:
+            sealing.append(_pinned(main.files, cluster, now))
+        return _targets(main.files, names)
+
+    def act(main: reconcile.Main, report: RotationReport) -> RotationReport:
+        assert report.application is not None  # noqa: S101 - those without have an error
+        observation = observe.observe(report.application, main, source, api, now)
+        report = replace(report, observation=observation)
+        if not sealing or main.hub is None:
+            return report
+        rotation = _Rotation(main, main.hub, source, api, sealing[0], observation)
+        try:
+            outcome = rotation.act()
+        except BlockedError as error:
+            return replace(report, observation=observation.blocked(error), trace=tuple(rotation.trace))
+        return replace(report, outcome=outcome, trace=tuple(rotation.trace))
+
+    return reconcile.run(checkout, hub, token, look, act)
 
 
-def _pinned(base: Checkout, cluster: str | None, now: datetime) -> certificate.Certificate | InputError:
-    if cluster is None:
-        return InputError("nothing is sealed")
+def _targets(base: Checkout, names: Sequence[str]) -> list[RotationReport]:
+    """A report for each application, by overlay; with the error of those that cannot be read."""
+    applications, broken = model.applications(base, names)
+    reports = [RotationReport(overlay=application.overlay, application=application) for application in applications]
+    reports += [RotationReport(overlay=overlay, error=error) for overlay, error in broken]
+    return sorted(reports, key=lambda report: report.overlay)
+
+
+def _pinned(base: Checkout, cluster: str, now: datetime) -> SealingCertificate | CertificateError:
     try:
         return certificate.pinned(base, cluster, now)
-    except certificate.CertificateError as error:
+    except CertificateError as error:
         return error

@@ -14,14 +14,14 @@ from bs4 import BeautifulSoup
 from gitops.ground.credentials import ask
 from gitops.oauth import browser, page
 from gitops.oauth.login import FORM, LoginError, ScriptsNeededError, Session, UnreachableError, server_time
-from gitops.oauth.model import Application
+from gitops.oauth.model import OAuthApplication
 from gitops.oauth.page import Reading
 
 
 class Source(Protocol):
     """Reads what is shown of an application. Raises LayoutError, LoginError, UnreachableError, InputError."""
 
-    def read(self, application: Application) -> Reading:
+    def read(self, application: OAuthApplication) -> Reading:
         """What is shown now. Never changes anything."""
 
 
@@ -32,7 +32,7 @@ class IntraPage:
         self._session = session
         self._failed: LoginError | UnreachableError | None = None
 
-    def read(self, application: Application) -> Reading:
+    def read(self, application: OAuthApplication) -> Reading:
         """One GET: nothing on the page is ever pressed."""
         self._sign_in()
         answer = self._session.fetch("GET", self._address(application))
@@ -49,7 +49,7 @@ class IntraPage:
         date = datetime.fromtimestamp(server_time(answer, time.time()), UTC)
         return replace(page.read(text, application.id), date=date)
 
-    def _address(self, application: Application) -> str:
+    def _address(self, application: OAuthApplication) -> str:
         return urljoin(self._session.url, f"/oauth/applications/{application.id}")
 
     def _sign_in(self) -> None:
@@ -78,8 +78,8 @@ def _text(answer: requests.Response) -> str:
 class Person:
     """A person at a prompt, for when 42's page cannot be read: the break-glass."""
 
-    def read(self, application: Application) -> Reading:
+    def read(self, application: OAuthApplication) -> Reading:
         """Ask for the secret, without echo."""
-        what = f"secret of 42's application {application.id} ({application.service}/{application.environment})"
+        what = f"secret of 42's application {application.id} ({application.overlay})"
         value = ask(what).get_secret_value().decode("utf-8", errors="replace").strip()
         return page.entered(application.uid, value)

@@ -60,11 +60,10 @@ class Reason(StrEnum):
     MISMATCH = "mismatch"
     REFUSED = "refused"
     CERTIFICATE = "certificate"
-    DECLINED = "declined"
     PERSON = "person"
 
 
-class Cluster(StrEnum):
+class SyncStatus(StrEnum):
     """What Argo CD says of the overlay, as far as this secret goes."""
 
     UNKNOWN = "not asked"
@@ -100,17 +99,17 @@ class Facts:
     proposed: str | None = None
     declined: frozenset[str] = frozenset()
     refused: bool = False
-    cluster: Cluster = Cluster.UNKNOWN
+    sync: SyncStatus = SyncStatus.UNKNOWN
 
     @property
-    def wanted(self) -> str | None:
+    def intended(self) -> str | None:
         """The rotation that should run: 42's next secret works as soon as it shows, and lasts longest."""
         return (self.shown.next or self.shown.current) if self.shown else None
 
     @property
     def settled(self) -> bool:
-        """Main runs what is wanted."""
-        return self.wanted is not None and self.deployed == self.wanted
+        """Main runs what is intended."""
+        return self.intended is not None and self.deployed == self.intended
 
     @property
     def ahead(self) -> bool:
@@ -142,8 +141,8 @@ class Facts:
 
     @property
     def held(self) -> bool:
-        """A person declined what is wanted."""
-        return not self.settled and self.wanted in self.declined
+        """A person declined what is intended."""
+        return not self.settled and self.intended in self.declined
 
     @property
     def over(self) -> bool:
@@ -168,8 +167,8 @@ TABLE = (
     Row(State.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
     Row(State.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
     Row(State.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
-    Row(State.MERGED, lambda f: f.cluster is Cluster.BEHIND, "Argo CD syncs it"),
-    Row(State.SYNCED, lambda f: f.cluster is Cluster.SYNCED, "its pods start"),
+    Row(State.MERGED, lambda f: f.sync is SyncStatus.BEHIND, "Argo CD syncs it"),
+    Row(State.SYNCED, lambda f: f.sync is SyncStatus.SYNCED, "its pods start"),
     Row(State.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
     Row(State.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
     Row(State.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
@@ -215,7 +214,7 @@ def _act(facts: Facts) -> Act:
         return Act.NOTHING
     if not facts.settled:
         return Act.ROTATE
-    runs = facts.cluster in (Cluster.UNKNOWN, Cluster.HEALTHY)
+    runs = facts.sync in (SyncStatus.UNKNOWN, SyncStatus.HEALTHY)
     return Act.CLEAN_UP if facts.older and facts.over and runs else Act.WITHDRAW
 
 

@@ -1,8 +1,8 @@
-"""Files that a change is made of, before they are anywhere: laid into a checkout to be rendered, or for good."""
+"""Files that a change is made of, before any commit has them: written into a checkout to be rendered, or for good."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from gitops.ground.checkout import Checkout
@@ -11,8 +11,8 @@ from gitops.ground.checkout import Checkout
 Contents = dict[str, bytes | None]
 
 
-def lay(checkout: Checkout, contents: Contents) -> None:
-    """Write files into a checkout."""
+def write(checkout: Checkout, contents: Contents) -> None:
+    """Write files into a checkout, and remove those that go."""
     for path, content in contents.items():
         if content is None:
             (checkout.root / path).unlink(missing_ok=True)
@@ -20,12 +20,30 @@ def lay(checkout: Checkout, contents: Contents) -> None:
             (checkout.root / path).write_bytes(content)
 
 
+def read(checkout: Checkout, paths: Iterable[str]) -> Contents:
+    """What stands at these paths now; None where there is no file."""
+    files = {path: checkout.root / path for path in paths}
+    return {path: file.read_bytes() if file.exists() else None for path, file in files.items()}
+
+
 @contextmanager
-def laid(checkout: Checkout, contents: Contents) -> Iterator[None]:
+def temporarily_written(checkout: Checkout, contents: Contents) -> Iterator[None]:
     """Have the files there for as long as the block runs, to render them; then everything is as it was."""
-    before = {path: file.read_bytes() if (file := checkout.root / path).exists() else None for path in contents}
+    before = read(checkout, contents)
     try:
-        lay(checkout, contents)
+        write(checkout, contents)
         yield
     finally:
-        lay(checkout, before)
+        write(checkout, before)
+
+
+@contextmanager
+def written_if_it_holds(checkout: Checkout, contents: Contents) -> Iterator[None]:
+    """Write the files, and undo it where the block, which checks the result, raises."""
+    before = read(checkout, contents)
+    try:
+        write(checkout, contents)
+        yield
+    except BaseException:
+        write(checkout, before)
+        raise

@@ -5,9 +5,12 @@ A person's commit on the branch stops the bot, and the bot says so once. A secon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 
 from git import Commit
 from github.PullRequest import PullRequest
@@ -21,7 +24,16 @@ TRAILER = "Made-By: gitops"
 WITHDRAWN = "withdrawn"
 _STOPPED = "<!-- gitops: stopped -->"
 
-Action = Literal["opened", "updated", "unchanged", "stopped", "withdrawn", "nothing"]
+
+class Action(StrEnum):
+    """What was done about a branch and its pull request."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    STOPPED = "stopped"
+    WITHDRAWN = "withdrawn"
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -42,79 +54,107 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done about a branch, and its pull request where there is one."""
+    """What was done about a branch, and its pull request where there is one. `why`: for a person."""
 
     action: Action
     number: int | None = None
     url: str = ""
-    why: str = field(default="")
+    why: str = ""
 
 
-def propose(hub: Hub, history: History, pull: PullRequest | None, wanted: Proposal) -> Outcome:
-    """Bring the branch and its pull request to `wanted`. `pull`: the open one, if there is one.
+@dataclass(frozen=True)
+class Marker:
+    """A line of a pull request's body that says, to the bot, what it proposes: read back when a person declined it."""
+
+    name: str
+
+    def line(self, proposed: Mapping[str, str]) -> str:
+        """The line; no person sees it."""
+        return f"<!-- {self.name}: {json.dumps(dict(proposed))} -->"
+
+    def declined(self, closed: Sequence[PullRequest]) -> list[dict[str, str]]:
+        """What the pull requests proposed that a person closed without a merge."""
+        proposals = []
+        for pull in closed:
+            match = re.search(rf"<!-- {re.escape(self.name)}: (\{{.*?\}}) -->", pull.body or "")
+            if match is None or any(label.name == WITHDRAWN for label in pull.labels):
+                continue
+            with suppress(ValueError):  # a person may have edited it
+                proposals.append({str(key): str(value) for key, value in json.loads(match[1]).items()})
+        return proposals
+
+
+def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Proposal) -> Outcome:
+    """Make the branch and its pull request what `proposal` says. `pull`: the open one, if there is one.
 
     Raises RaceError where someone else moved the branch in between, ExternalError.
     """
-    head = history.branch(wanted.branch)
-    if head and (people := history.by_people(head, TRAILER, set(wanted.files))):
-        return _stop(hub, pull, wanted.branch, people[0])
-    fresh = head is not None and _carries(history, head, wanted)
+    head = history.branch(proposal.branch)
+    if head and (people := history.by_people(head, TRAILER, set(proposal.files))):
+        return _stop(hub, pull, proposal.branch, people[0])
+    fresh = head is not None and _carries(history, head, proposal)
     if fresh:
-        _sweep(hub, history, wanted.branch)
+        _delete_work_branch(hub, history, proposal.branch)
     else:
-        message = f"{wanted.title}\n\n{TRAILER}"
-        hub.commit(wanted.branch, base=wanted.base, expected=head, files=wanted.files, message=message)
+        message = f"{proposal.title}\n\n{TRAILER}"
+        hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
-        pull = hub.open_pull(wanted.branch, wanted.title, wanted.body, list(wanted.labels))
-        action: Action = "opened"
+        pull = hub.open_pull(proposal.branch, proposal.title, proposal.body, list(proposal.labels))
+        action = Action.OPENED
     else:
-        edited = hub.edit_pull(pull, wanted.title, wanted.body, list(wanted.labels))
-        action = "unchanged" if fresh and not edited else "updated"
-    if wanted.auto_merge:
+        edited = hub.edit_pull(pull, proposal.title, proposal.body, list(proposal.labels))
+        action = Action.UNCHANGED if fresh and not edited else Action.UPDATED
+    if proposal.auto_merge:
         hub.auto_merge(pull)
     return Outcome(action, pull.number, pull.html_url)
 
 
-def bring(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
+def propose_or_retry(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
     """`propose` what `make` gives; where another run was faster, look at what it left and do so once more."""
     try:
         return propose(hub, history, pull, make())
     except RaceError:
         history.fetch(hub.settings.token)
-        wanted = make()
-        return propose(hub, history, hub.open_pulls().get(wanted.branch), wanted)
+        proposal = make()
+        return propose(hub, history, hub.open_pulls().get(proposal.branch), proposal)
 
 
-def _sweep(hub: Hub, history: History, branch: str) -> None:
-    """Take away the work branch of a run that was killed."""
-    if left := history.branch(WORK + branch):
-        hub.delete_branch(WORK + branch, left)
+def _delete_work_branch(hub: Hub, history: History, branch: str) -> None:
+    """Delete what a run that was killed left."""
+    if head := history.branch(WORK + branch):
+        hub.delete_branch(WORK + branch, head)
 
 
-def _carries(history: History, head: str, wanted: Proposal) -> bool:
+def _carries(history: History, head: str, proposal: Proposal) -> bool:
     """Whether the branch adds exactly these files to main, and main did not change them since."""
     commits = history.ahead(head)
-    if not commits or any(history.content(head, path) != content for path, content in wanted.files.items()):
+    if not commits or any(history.content(head, path) != content for path, content in proposal.files.items()):
         return False
     base = commits[0].parents[0].hexsha
-    return all(history.content(base, path) == history.content(wanted.base, path) for path in wanted.files)
+    return all(history.content(base, path) == history.content(proposal.base, path) for path in proposal.files)
+
+
+def leave(pull: PullRequest | None, why: str) -> Outcome:
+    """Write nothing, for a reason; `pull` stays as it is."""
+    return Outcome(Action.UNCHANGED, pull.number, why=why) if pull else Outcome(Action.NOTHING, why=why)
 
 
 def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Outcome:
     who = f"{commit.hexsha[:12]} by {commit.author.name}"
     if pull is None:
-        return Outcome("stopped", why=f"branch {branch} holds a person's commit ({who}); merge it or delete the branch")
+        why = f"branch {branch} holds a person's commit ({who}); merge it or delete the branch"
+        return Outcome(Action.STOPPED, why=why)
     text = f"There is a commit that the bot did not make ({who}), so it leaves this pull request to you."
     hub.comment_once(pull, _STOPPED, text + " Merge or close it, and the bot goes on.")
-    return Outcome("stopped", pull.number, pull.html_url, f"a person's commit: {who}")
+    return Outcome(Action.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
 
 
 def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, why: str) -> Outcome:
     """Close the pull request of a branch and delete it, as its reason is gone. A person's commits keep it open."""
     head = history.branch(branch)
-    _sweep(hub, history, branch)
+    _delete_work_branch(hub, history, branch)
     if head and (people := history.by_people(head, TRAILER, set())):
-        return _stop(hub, pull, branch, people[0]) if pull else Outcome("nothing", why=why)
+        return _stop(hub, pull, branch, people[0]) if pull else Outcome(Action.NOTHING, why=why)
     if pull:
         hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {why}.")
         hub.close_pull(pull, WITHDRAWN)
@@ -122,5 +162,5 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
         # Also what a run that was killed between commit and pull request left behind, and merged branches.
         hub.delete_branch(branch, head)
     if not pull:
-        return Outcome("withdrawn" if head else "nothing", why=why)
-    return Outcome("withdrawn", pull.number, pull.html_url, why)
+        return Outcome(Action.WITHDRAWN if head else Action.NOTHING, why=why)
+    return Outcome(Action.WITHDRAWN, pull.number, pull.html_url, why)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile
-from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, check_service
+from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, Overlay, check_service
 
 
 class Team(BaseModel):
@@ -38,13 +38,28 @@ class Owner(BaseModel):
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """One overlay: a service in an environment."""
+class ImageEntry:
+    """An entry of `images:` as it stands; `tag` and `digest` are empty where it names none."""
 
-    service: str
-    environment: str
-    folder: Path
-    image: str
+    name: str
+    tag: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.tag and f':{self.tag}'}{self.digest and f'@{self.digest}'}"
+
+    @property
+    def short(self) -> str:
+        """Without registry and digest, such as mogle:2.14.0."""
+        return f"{self.name.rpartition('/')[2]}{self.tag and f':{self.tag}'}"
+
+
+@dataclass(frozen=True)
+class OverlaySummary:
+    """What an overlay says that others ask for: its images and its domains."""
+
+    overlay: Overlay
+    images: tuple[ImageEntry, ...]
     domains: tuple[str, ...]
 
 
@@ -55,7 +70,7 @@ class Service:
     name: str
     folder: Path
     owner: Owner
-    deployments: tuple[Deployment, ...]
+    overlays: tuple[OverlaySummary, ...]
 
 
 def teams(checkout: Checkout) -> dict[str, Team]:
@@ -65,36 +80,35 @@ def teams(checkout: Checkout) -> dict[str, Team]:
 
 def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
-    found: list[Service] = []
+    known: list[Service] = []
     faults: list[Fault] = []
     # A hidden folder is a draft of a `service new` that was killed.
     for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
         try:
             owner = yamlfile.read_model(checkout, folder / "owner.yaml", Owner)
-            overlays = sorted(path.parent for path in folder.glob("*/kustomization.yaml"))
-            deployments = tuple(_deployment(checkout, overlay) for overlay in overlays)
-            found.append(Service(folder.name, folder, owner, deployments))
+            kustomizations = sorted(folder.glob("*/kustomization.yaml"))
+            summaries = tuple(_summary(checkout, file.parent) for file in kustomizations)
+            known.append(Service(folder.name, folder, owner, summaries))
         except InputError as error:
             faults += error.faults
     if faults:
         raise InputError.several(faults)
-    return found
+    return known
 
 
-def _deployment(checkout: Checkout, folder: Path) -> Deployment:
+def _summary(checkout: Checkout, folder: Path) -> OverlaySummary:
     kustomization = yamlfile.read(checkout, folder / "kustomization.yaml")
-    images = [_image(entry) for entry in kustomization.get("images", [])]
+    images = tuple(_image(entry) for entry in kustomization.get("images", []))
     ingress = folder / "ingress.yaml"
     spec = yamlfile.read(checkout, ingress).get("spec", {}) if ingress.exists() else {}
     rules: list[dict[str, Any]] = spec.get("rules", [])
     domains = tuple(rule["host"] for rule in rules if "host" in rule)
-    return Deployment(folder.parent.name, folder.name, folder, ", ".join(images), domains)
+    return OverlaySummary(Overlay(folder.parent.name, folder.name), images, domains)
 
 
-def _image(entry: dict[str, Any]) -> str:
-    tag = f":{entry['newTag']}" if "newTag" in entry else ""
-    digest = f"@{entry['digest']}" if "digest" in entry else ""
-    return f"{entry.get('newName', entry.get('name'))}{tag}{digest}"
+def _image(entry: dict[str, Any]) -> ImageEntry:
+    name = str(entry.get("newName", entry.get("name")))
+    return ImageEntry(name, str(entry.get("newTag", "")), str(entry.get("digest", "")))
 
 
 def check_name(name: str, existing: list[Service]) -> None:
@@ -104,6 +118,15 @@ def check_name(name: str, existing: list[Service]) -> None:
         raise InputError(
             f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder"
         )
+
+
+def check_exists(checkout: Checkout, overlay: Overlay) -> None:
+    """Raise InputError unless there is such an overlay."""
+    known: list[Overlay] = []
+    for service in services(checkout):
+        known += [summary.overlay for summary in service.overlays]
+    if overlay not in known:
+        raise InputError(f"{overlay}: no such overlay; there are: {', '.join(map(str, known))}")
 
 
 def check_domain(domain: str, existing: list[Service]) -> None:
@@ -122,11 +145,11 @@ def check_domain(domain: str, existing: list[Service]) -> None:
     ):
         raise InputError(f"domain {domain!r}: not a host name; expected one such as shop.example.com, in lower case")
     for service in existing:
-        for deployment in service.deployments:
-            if domain in deployment.domains:
+        for summary in service.overlays:
+            if domain in summary.domains:
                 raise InputError(
                     f"domain {domain!r}: belongs to {service.name} "
-                    f"({deployment.environment}; contact {service.owner.contact})"
+                    f"({summary.overlay.environment}; contact {service.owner.contact})"
                 )
 
 

@@ -28,7 +28,7 @@ class CertificateError(InputError):
 
 
 @dataclass(frozen=True)
-class Certificate:
+class SealingCertificate:
     """A certificate that passed every check. `fingerprint`: SHA-256 of its DER form, in hex."""
 
     pem: bytes
@@ -37,26 +37,26 @@ class Certificate:
     ends: datetime
 
 
-def load(pem: bytes, source: str, now: datetime) -> Certificate:
+def load(pem: bytes, source: str, now: datetime) -> SealingCertificate:
     """Read a PEM certificate that may be sealed against. `source` names it in errors (CertificateError)."""
     try:
-        found = x509.load_pem_x509_certificate(pem)
+        parsed = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise CertificateError(f"{source}: not a PEM certificate: {error}; fetch it from /v1/cert.pem") from None
-    key = found.public_key()
+    key = parsed.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise CertificateError(f"{source}: carries {type(key).__name__}; sealed-secrets needs an RSA key")
     if key.key_size < LEAST_BITS:
         raise CertificateError(f"{source}: its RSA key has {key.key_size} bits; expected {LEAST_BITS} or more")
-    ends = found.not_valid_after_utc
+    ends = parsed.not_valid_after_utc
     if now >= ends:
         raise CertificateError(
             f"{source}: expired on {ends:%Y-%m-%d}; the controller has a newer one: gitops secrets reseal"
         )
-    return Certificate(pem, key, found.fingerprint(hashes.SHA256()).hex(), ends)
+    return SealingCertificate(pem, key, parsed.fingerprint(hashes.SHA256()).hex(), ends)
 
 
-def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> Certificate:
+def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> SealingCertificate:
     """The certificate of clusters/<cluster>, checked against its pin. Raises CertificateError, InputError."""
     folder = checkout.root / "clusters" / cluster
     if not re.fullmatch(r"[a-z0-9-]+", cluster) or not folder.is_dir():
@@ -69,16 +69,16 @@ def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> Cer
             f"{source}: cluster {cluster!r} has no certificate, or no {FIELD} in cluster.yaml; "
             "GITOPS_CLUSTER names another cluster"
         )
-    found = load(file.read_bytes(), source, now or datetime.now(UTC))
-    if found.fingerprint != pin:
+    certificate = load(file.read_bytes(), source, now or datetime.now(UTC))
+    if certificate.fingerprint != pin:
         raise CertificateError(
-            f"{source}: its SHA-256 fingerprint is {found.fingerprint}, but cluster.yaml pins {pin}; "
+            f"{source}: its SHA-256 fingerprint is {certificate.fingerprint}, but cluster.yaml pins {pin}; "
             "compare both with the controller's own before you change either"
         )
-    return found
+    return certificate
 
 
-def pin_files(checkout: Checkout, cluster: str, certificate: Certificate) -> dict[str, bytes]:
+def pin_files(checkout: Checkout, cluster: str, certificate: SealingCertificate) -> dict[str, bytes]:
     """The two files that pin `certificate` for a cluster, by their paths in the repository."""
     folder = f"clusters/{cluster}"
     path = f"{folder}/cluster.yaml"

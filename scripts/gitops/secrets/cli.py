@@ -17,6 +17,7 @@ from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
 from gitops.manifests import sealedsecret
+from gitops.manifests.overlay import Overlay
 from gitops.secrets import manage
 from gitops.service.change import check_clean
 from gitops.tools.build import ensure
@@ -46,12 +47,12 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
     hidden.no_traces()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    place = manage.Place(service, environment, name)
-    manage.check_place(checkout, place, list(keys))
+    target = manage.SecretTarget(Overlay(service, environment), name)
+    manage.check_target(checkout, target, list(keys))
     if len(keys) > 1 and not sys.stdin.isatty():
         raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
     values = {key: hidden.ask(f"{name} {key}") for key in keys}
-    for path in manage.put(checkout, place, values, cluster):
+    for path in manage.put(checkout, target, values, cluster):
         click.echo(f"wrote {checkout.relative(path)}")
     click.echo(f"\nnext: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
 
@@ -60,17 +61,17 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
 @output_option
 def list_sealed(output: str) -> None:
     """Every SealedSecret: where, its keys, and the certificate that it was sealed against."""
-    found = sealedsecret.all_sealed(Checkout.find())
+    sealed = sealedsecret.all_sealed(Checkout.find())
     if output == "json":
         rows = [
             {
-                "path": each.path,
-                "namespace": each.namespace,
-                "name": each.name,
-                "keys": sorted(each.encrypted),
-                "certificate": each.annotations.get(sealedsecret.CERTIFICATE),
+                "path": secret.path,
+                "namespace": secret.namespace,
+                "name": secret.name,
+                "keys": sorted(secret.encrypted),
+                "certificate": secret.annotations.get(sealedsecret.CERTIFICATE),
             }
-            for each in found
+            for secret in sealed
         ]
         click.echo(json.dumps(rows, indent=2))
         return
@@ -78,12 +79,12 @@ def list_sealed(output: str) -> None:
         ["namespace", "name", "keys", "certificate"],
         [
             [
-                each.namespace,
-                each.name,
-                " ".join(sorted(each.encrypted)),
-                each.annotations.get(sealedsecret.CERTIFICATE, "?")[:12],
+                secret.namespace,
+                secret.name,
+                " ".join(sorted(secret.encrypted)),
+                secret.annotations.get(sealedsecret.CERTIFICATE, "?")[:12],
             ]
-            for each in found
+            for secret in sealed
         ],
     )
 
@@ -95,13 +96,13 @@ def verify(url: str, output: str) -> None:
     """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all."""
     progress = Progress()
     with progress.step("the controller tries every seal"):
-        found = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
+        verified = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
     if output == "json":
-        rows = [{"path": each.path, "opens": opens} for each, opens in found]
+        rows = [{"path": secret.path, "opens": opens} for secret, opens in verified]
         click.echo(json.dumps(rows, indent=2))
     else:
-        print_table(["file", "opens"], [[each.path, "yes" if opens else "NO"] for each, opens in found])
-    if bad := [each.path for each, opens in found if not opens]:
+        print_table(["file", "opens"], [[secret.path, "yes" if opens else "NO"] for secret, opens in verified])
+    if bad := [secret.path for secret, opens in verified if not opens]:
         raise NotHealthyError(
             "\n".join(f"{path}: sealed for another cluster, namespace or name; seal it anew" for path in bad)
         )

@@ -17,90 +17,88 @@ from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
 from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
+from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import CERTIFICATE, Sealed
 from gitops.repository import contents
 from gitops.repository import services as model
 from gitops.secrets import certificate
+from gitops.secrets.certificate import SealingCertificate
 from gitops.secrets.seal import seal, unseal
 
-KUSTOMIZATION = "kustomization.yaml"
 GENERATION = "-oauth-42-g"
 
 
 @dataclass(frozen=True)
-class Place:
+class SecretTarget:
     """A SealedSecret that is to be written: in which overlay, under which name."""
 
-    service: str
-    environment: str
+    overlay: Overlay
     name: str
-
-    @property
-    def folder(self) -> str:
-        """The overlay's folder in the repository."""
-        return f"overlays/{self.service}/{self.environment}"
 
     @property
     def path(self) -> str:
         """Its file in the repository. A generation of 42's secret leaves the service's name out, as the bot does."""
-        name = self.name.removeprefix(f"{self.service}-") if GENERATION in self.name else self.name
-        return f"{self.folder}/sealedsecret-{name}.yaml"
+        name = self.name.removeprefix(f"{self.overlay.service}-") if self.is_generation else self.name
+        return self.overlay.file(f"sealedsecret-{name}.yaml")
+
+    @property
+    def is_generation(self) -> bool:
+        """Whether it is a generation of 42's secret, which the bot writes."""
+        return GENERATION in self.name
 
 
-def check_place(checkout: Checkout, place: Place, keys: list[str]) -> None:
+def check_target(checkout: Checkout, target: SecretTarget, keys: list[str]) -> None:
     """Raise InputError unless there is such an overlay, and Kubernetes takes the names. Asked before any value is."""
-    sealedsecret.check_names(place.name, keys)
-    known = [f"{each.service}/{each.environment}" for s in model.services(checkout) for each in s.deployments]
-    if f"{place.service}/{place.environment}" not in known:
-        raise InputError(f"{place.service}/{place.environment}: no such overlay; there are: {', '.join(known)}")
-    if GENERATION in place.name and (checkout.root / place.path).exists():
+    sealedsecret.check_names(target.name, keys)
+    model.check_exists(checkout, target.overlay)
+    if target.is_generation and (checkout.root / target.path).exists():
         raise InputError(
-            f"{place.path}: a generation is never changed, as its pods would not notice; the next one comes by: "
-            f"gitops oauth provide {place.service}"
+            f"{target.path}: a generation is never changed, as its pods would not notice; the next one comes by: "
+            f"gitops oauth provide {target.overlay.service}"
         )
 
 
-def put(checkout: Checkout, place: Place, values: Mapping[str, SecretBytes], cluster: str) -> list[Path]:
+def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretBytes], cluster: str) -> list[Path]:
     """Seal `values` as keys of the Secret; other keys of it stay as they are. Returns the files that changed.
 
     The overlay is rendered first: where it does not, nothing is written (InputError).
     """
     against = certificate.pinned(checkout, cluster)
-    namespace = f"{place.service}-{place.environment}"
+    namespace = target.overlay.namespace
     encrypted = {
-        key: seal(against.key, namespace, place.name, value.get_secret_value()) for key, value in values.items()
+        key: seal(against.key, namespace, target.name, value.get_secret_value()) for key, value in values.items()
     }
-    file, listing = checkout.root / place.path, f"{place.folder}/{KUSTOMIZATION}"
+    file, listing = checkout.root / target.path, target.overlay.kustomization
     if file.exists():
-        after: contents.Contents = {place.path: _merge(file.read_bytes(), place, encrypted)}
+        after: contents.Contents = {target.path: _merge(file.read_bytes(), target, encrypted)}
     else:
-        after = {place.path: sealedsecret.write(place.name, encrypted, {CERTIFICATE: against.fingerprint})}
+        after = {target.path: sealedsecret.write(target.name, encrypted, {CERTIFICATE: against.fingerprint})}
         text = yamltext.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
-    with contents.laid(checkout, after):
-        kustomize.build(checkout, checkout.root / place.folder)
-    contents.lay(checkout, after)
+    with contents.temporarily_written(checkout, after):
+        kustomize.build(checkout, checkout.root / target.overlay.path)
+    contents.write(checkout, after)
     return [checkout.root / path for path in after]
 
 
-def _merge(old: bytes, place: Place, encrypted: Mapping[str, str]) -> bytes:
-    found = sealedsecret.read(old, place.path)
-    text = yamltext.decode(old, place.path)
+def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str]) -> bytes:
+    sealed = sealedsecret.read(old, target.path)
+    text = yamltext.decode(old, target.path)
     for key, value in encrypted.items():
         path = ("spec", "encryptedData")
-        if key in found.encrypted:
-            text = yamltext.put(text, place.path, (*path, key), value)
+        if key in sealed.encrypted:
+            text = yamltext.put(text, target.path, (*path, key), value)
         else:
-            text = yamltext.add_key(text, place.path, path, key, value)
+            text = yamltext.add_key(text, target.path, path, key, value)
     return text.encode()
 
 
 def verify(sealed: Sequence[Sealed], controller: Controller) -> list[tuple[Sealed, bool]]:
     """Which seals the controller opens. Raises ExternalError."""
-    return [(each, controller.opens(each)) for each in sealed]
+    return [(secret, controller.opens(secret)) for secret in sealed]
 
 
-def reseal(checkout: Checkout, controller: Controller, cluster: str) -> tuple[certificate.Certificate, list[Path]]:
+def reseal(checkout: Checkout, controller: Controller, cluster: str) -> tuple[SealingCertificate, list[Path]]:
     """Seal every value anew with the controller's newest key, inside of the controller, and pin its certificate.
 
     Returns that certificate and the files that changed (none where it is the pinned one already). All or nothing:
@@ -122,24 +120,22 @@ def recover(checkout: Checkout, keys: Sequence[rsa.RSAPrivateKey], cluster: str)
     """
     against = certificate.pinned(checkout, cluster)
 
-    def anew(each: Sealed) -> dict[str, str]:
-        return {
-            key: seal(against.key, each.namespace, each.name, unseal(keys, each.namespace, each.name, value))
-            for key, value in each.encrypted.items()
-        }
+    def anew(sealed: Sealed) -> dict[str, str]:
+        where = (sealed.namespace, sealed.name)
+        return {key: seal(against.key, *where, unseal(keys, *where, value)) for key, value in sealed.encrypted.items()}
 
     return _all_anew(checkout, cluster, against, anew)
 
 
 def _all_anew(
-    checkout: Checkout, cluster: str, against: certificate.Certificate, anew: Callable[[Sealed], dict[str, str]]
+    checkout: Checkout, cluster: str, against: SealingCertificate, anew: Callable[[Sealed], dict[str, str]]
 ) -> list[Path]:
     changed = dict(certificate.pin_files(checkout, cluster, against))
     failed: list[GitopsError] = []
-    for each in sealedsecret.all_sealed(checkout):
+    for sealed in sealedsecret.all_sealed(checkout):
         try:
-            content = (checkout.root / each.path).read_bytes()
-            changed[each.path] = sealedsecret.reseal(content, each.path, anew(each), against.fingerprint)
+            content = (checkout.root / sealed.path).read_bytes()
+            changed[sealed.path] = sealedsecret.reseal(content, sealed.path, anew(sealed), against.fingerprint)
         except (ExternalError, InputError) as error:
             failed.append(error)
     if failed:
@@ -176,12 +172,12 @@ def backup_keys(file: Path) -> list[rsa.RSAPrivateKey]:
 
 
 def _of_secrets(content: bytes, source: str) -> list[bytes]:
-    found = []
+    keys = []
     for document in yamlfile.parse_all(content, source):
         for item in document.get("items") or [document]:
             encoded = (item.get("data") or {}).get("tls.key")
             try:
-                found += [base64.b64decode(encoded, validate=True)] if encoded else []
+                keys += [base64.b64decode(encoded, validate=True)] if encoded else []
             except (binascii.Error, TypeError):
                 raise InputError(f"{source}: data.tls.key is not base64") from None
-    return found
+    return keys

@@ -19,15 +19,18 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.image import Image, in_ecr
+from gitops.manifests.overlay import ENVIRONMENTS, Overlay
+from gitops.repository import contents
 from gitops.repository import services as model
 
 TEMPLATES = Path(__file__).parent / "templates"
-ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
+# The environments that a new service of each shape begins with.
+FIRST_ENVIRONMENTS = {"web": ENVIRONMENTS, "bot": ("prod",)}
 HEALTH_ANNOTATION = "alb.ingress.kubernetes.io/healthcheck-path"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NewService:
     """What a new service is to be. `domains` are prod's hosts; staging gets shop.staging.example.com for
     shop.example.com, so that one certificate covers all that are not yet open.
 
@@ -44,12 +47,14 @@ class Wanted:
     health: str | None = None
 
     @property
-    def hosts(self) -> dict[str, list[str]]:
-        """The hosts of each environment."""
-        return {
-            env: [host if env == "prod" else _in_staging(host) for host in dict.fromkeys(self.domains)]
-            for env in ENVIRONMENTS[self.shape]
-        }
+    def overlays(self) -> list[Overlay]:
+        """Those that it begins with."""
+        return [Overlay(self.name, environment) for environment in FIRST_ENVIRONMENTS[self.shape]]
+
+    def hosts(self, overlay: Overlay) -> list[str]:
+        """The hosts of one of them."""
+        hosts = list(dict.fromkeys(self.domains))
+        return hosts if overlay.environment == "prod" else [_in_staging(host) for host in hosts]
 
 
 def _in_staging(host: str) -> str:
@@ -57,38 +62,25 @@ def _in_staging(host: str) -> str:
     return f"{first}.staging.{rest}" if "." in rest else f"staging.{host}"
 
 
-def new(checkout: Checkout, wanted: Wanted) -> list[Path]:
+def new(checkout: Checkout, request: NewService) -> list[Path]:
     """Write overlays/<name> and CODEOWNERS; every overlay is rendered before anything is kept.
 
     Returns the files that changed. Raises InputError (all faults at once) or ExternalError (the registry), and then
     nothing is written.
     """
-    existing, known, name = model.services(checkout), model.teams(checkout), wanted.name
-    checks: list[Callable[[], None]] = [
-        lambda: _check_shape(wanted),
-        lambda: model.check_name(name, existing),
-        lambda: model.check_team(wanted.team, known),
-        *(partial(model.check_domain, host, existing) for hosts in wanted.hosts.values() for host in hosts),
-    ]
-    faults: list[Fault] = []
-    for check in checks:
-        try:
-            check()
-        except InputError as error:
-            faults += error.faults
-    if faults:
-        raise InputError.several(faults)
+    teams = model.teams(checkout)
+    _check_request(checkout, request, teams)
     check_clean(checkout)
-    pinned = resolve(wanted.image)
+    image = resolve(request.image)
 
-    folder = checkout.overlays / name
-    for killed in checkout.overlays.glob(f".{name}.*"):
+    folder = checkout.overlays / request.name
+    for killed in checkout.overlays.glob(f".{request.name}.*"):
         shutil.rmtree(killed)
-    draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{name}."))
+    draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{request.name}."))
     try:
-        _write(draft, wanted, known[wanted.team].contact, pinned)
-        for env in ENVIRONMENTS[wanted.shape]:
-            kustomize.build(checkout, draft / env)
+        _write(draft, request, teams[request.team].contact, image)
+        for overlay in request.overlays:
+            kustomize.build(checkout, draft / overlay.environment)
         draft.chmod(0o755)
         draft.rename(folder)
     finally:
@@ -97,55 +89,83 @@ def new(checkout: Checkout, wanted: Wanted) -> list[Path]:
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
 
 
-def _check_shape(wanted: Wanted) -> None:
-    if wanted.shape == "web" and not wanted.domains:
+def _check_request(checkout: Checkout, request: NewService, teams: dict[str, model.Team]) -> None:
+    existing = model.services(checkout)
+    checks: list[Callable[[], None]] = [
+        partial(_check_shape, request),
+        partial(model.check_name, request.name, existing),
+        partial(model.check_team, request.team, teams),
+    ]
+    for overlay in request.overlays:
+        checks += [partial(model.check_domain, host, existing) for host in request.hosts(overlay)]
+    faults: list[Fault] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError.several(faults)
+
+
+def _check_shape(request: NewService) -> None:
+    if request.shape == "web" and not request.domains:
         raise InputError("a web service needs at least one --domain")
-    if wanted.shape == "bot" and wanted.domains:
+    if request.shape == "bot" and request.domains:
         raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
-    if wanted.port is not None and not 1024 <= wanted.port <= 65535:
-        raise InputError(f"port {wanted.port}: expected 1024 to 65535; an image that is not root has no lower ones")
-    if wanted.health is not None and not re.fullmatch(r"/[\w./~%-]*", wanted.health):
-        raise InputError(f"health {wanted.health!r}: expected a path such as /status")
+    if request.port is not None and not 1024 <= request.port <= 65535:
+        raise InputError(f"port {request.port}: expected 1024 to 65535; an image that is not root has no lower ones")
+    if request.health is not None and not re.fullmatch(r"/[\w./~%-]*", request.health):
+        raise InputError(f"health {request.health!r}: expected a path such as /status")
 
 
-def _write(folder: Path, wanted: Wanted, contact: str, image: Image) -> None:
-    values = {"name": wanted.name, "shape": wanted.shape, "team": wanted.team, "contact": contact}
+def _write(folder: Path, request: NewService, contact: str, image: Image) -> None:
+    values = {"name": request.name, "shape": request.shape, "team": request.team, "contact": contact}
     values |= {"image": image.name, "tag": image.tag, "digest": image.digest}
     (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
     if in_ecr(image.name):  # the registry that the bot reads
-        (folder / "images.yaml").write_text(_fill(f"images-{wanted.shape}.yaml", {}))
-    contract = _contract(wanted)
-    for env, domains in wanted.hosts.items():
-        overlay = folder / env
-        overlay.mkdir()
-        patches = ""
-        if domains:
-            health = f"\n  annotations:\n    {HEALTH_ANNOTATION}: {wanted.health}" if wanted.health else ""
-            rest = "".join(f"    - host: {host}\n      http: *web\n" for host in domains[1:])
-            more = {"first": domains[0], "rest": rest, "health": health}
-            (overlay / "ingress.yaml").write_text(_fill("ingress.yaml", more))
-            patches += "  - path: ingress.yaml\n"
-        if contract:
-            (overlay / "contract.yaml").write_text(contract)
-            patches += "  - path: contract.yaml\n"
-        staging = "components:\n  - ../../../base/components/staging\n" if env == "staging" else ""
-        more = {"namespace": f"{wanted.name}-{env}", "components": staging}
-        more["patches"] = f"patches:\n{patches}" if patches else ""
-        (overlay / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))
+        (folder / "images.yaml").write_text(_fill(f"images-{request.shape}.yaml", {}))
+    for overlay in request.overlays:
+        (folder / overlay.environment).mkdir()
+        _write_overlay(folder / overlay.environment, request, overlay, values)
 
 
-def _contract(wanted: Wanted) -> str:
+def _write_overlay(folder: Path, request: NewService, overlay: Overlay, values: dict[str, str]) -> None:
+    patches = {"ingress.yaml": _ingress(request, request.hosts(overlay)), "contract.yaml": _contract(request)}
+    patches = {name: text for name, text in patches.items() if text}
+    for name, text in patches.items():
+        (folder / name).write_text(text)
+    listing = "".join(f"  - path: {name}\n" for name in patches)
+    staging = "components:\n  - ../../../base/components/staging\n" if overlay.environment == "staging" else ""
+    more = {
+        "namespace": overlay.namespace,
+        "components": staging,
+        "patches": f"patches:\n{listing}" if listing else "",
+    }
+    (folder / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))
+
+
+def _ingress(request: NewService, hosts: Sequence[str]) -> str:
+    """A patch of the base's Ingress; empty where the service has no host."""
+    if not hosts:
+        return ""
+    health = f"\n  annotations:\n    {HEALTH_ANNOTATION}: {request.health}" if request.health else ""
+    rest = "".join(f"    - host: {host}\n      http: *web\n" for host in hosts[1:])
+    return _fill("ingress.yaml", {"first": hosts[0], "rest": rest, "health": health})
+
+
+def _contract(request: NewService) -> str:
     """A patch of the base's port and probes; empty where the image follows the base."""
-    if not (wanted.port or wanted.health):
+    if not (request.port or request.health):
         return ""
     lines = []
-    if wanted.port:
-        lines += ["env:", f'  - {{name: PORT, value: "{wanted.port}"}}', "ports:", "  - $patch: replace"]
-        lines += [f"  - {{name: http, containerPort: {wanted.port}}}"]
-    if wanted.health:
+    if request.port:
+        lines += ["env:", f'  - {{name: PORT, value: "{request.port}"}}', "ports:", "  - $patch: replace"]
+        lines += [f"  - {{name: http, containerPort: {request.port}}}"]
+    if request.health:
         probes = ("startupProbe", "readinessProbe", "livenessProbe")
-        lines += [f"{probe}: {{httpGet: {{path: {wanted.health}}}}}" for probe in probes]
-    values = {"shape": wanted.shape, "lines": "".join(f"          {line}\n" for line in lines)}
+        lines += [f"{probe}: {{httpGet: {{path: {request.health}}}}}" for probe in probes]
+    values = {"shape": request.shape, "lines": "".join(f"          {line}\n" for line in lines)}
     return _fill("contract.yaml", values)
 
 
@@ -156,40 +176,42 @@ def _fill(name: str, values: dict[str, str]) -> str:
 def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     """Give a service to another team: owner.yaml, the `team` label of each overlay, CODEOWNERS.
 
-    Returns the files that changed (none where it already belongs to that team). Raises InputError.
+    Returns the files that changed (none where it already belongs to that team). Raises InputError, and then nothing is
+    written.
     """
-    known = model.teams(checkout)
-    service = next((each for each in model.services(checkout) if each.name == name), None)
+    teams = model.teams(checkout)
+    service = next((service for service in model.services(checkout) if service.name == name), None)
     if service is None:
         raise InputError(f"service {name!r}: does not exist; gitops service list shows those that do")
-    model.check_team(team, known)
+    model.check_team(team, teams)
     check_clean(checkout)
-    wanted: dict[Path, str] = {}
-    owner = service.folder / "owner.yaml"
-    text = owner.read_text()
-    old_contact = yamlfile.read(checkout, owner)["contact"]
-    text = text.replace(f"team: {service.owner.team}\n", f"team: {team}\n")
-    wanted[owner] = text.replace(f'contact: "{old_contact}"', f'contact: "{known[team].contact}"')
-    for deployment in service.deployments:
-        file = deployment.folder / "kustomization.yaml"
-        wanted[file] = file.read_text().replace(f"      team: {service.owner.team}\n", f"      team: {team}\n")
-    before = {path: path.read_text() for path in wanted}
-    for path, content in wanted.items():
-        path.write_text(content)
-    try:
+    owner, contact = service.folder / "owner.yaml", teams[team].contact
+    codeowners = checkout.relative(checkout.codeowners_file)
+    changed = _new_owner(checkout, service, team, contact)
+    before = contents.read(checkout, [*changed, codeowners])
+    with contents.written_if_it_holds(checkout, changed):
         after = yamlfile.read_model(checkout, owner, model.Owner)
-        if (after.team, after.contact) != (team, known[team].contact):
+        if (after.team, after.contact) != (team, contact):
             raise InputError(
                 f'{checkout.relative(owner)}: expected lines `team: NAME` and `contact: "..."`; edit it by hand'
             )
-        wanted[checkout.codeowners_file] = model.codeowners(checkout)
-        before[checkout.codeowners_file] = checkout.codeowners_file.read_text()
-        checkout.codeowners_file.write_text(wanted[checkout.codeowners_file])
-    except InputError:
-        for path, content in before.items():
-            path.write_text(content)
-        raise
-    return [path for path in wanted if wanted[path] != before[path]]
+        # Read from the files that were just written.
+        changed[codeowners] = model.codeowners(checkout).encode()
+    contents.write(checkout, changed)
+    return [checkout.root / path for path, content in changed.items() if content != before[path]]
+
+
+def _new_owner(checkout: Checkout, service: model.Service, team: str, contact: str) -> contents.Contents:
+    """owner.yaml and each overlay's kustomization with another team."""
+    owner, old = service.folder / "owner.yaml", service.owner
+    text = owner.read_text().replace(f"team: {old.team}\n", f"team: {team}\n")
+    text = text.replace(f'contact: "{old.contact}"', f'contact: "{contact}"')
+    changed: contents.Contents = {checkout.relative(owner): text.encode()}
+    for summary in service.overlays:
+        path = summary.overlay.kustomization
+        text = (checkout.root / path).read_text()
+        changed[path] = text.replace(f"      team: {old.team}\n", f"      team: {team}\n").encode()
+    return changed
 
 
 def check_clean(checkout: Checkout) -> None:

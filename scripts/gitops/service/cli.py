@@ -31,8 +31,8 @@ def new(
 ) -> None:
     """Write the files of a new service, ready to merge."""
     checkout = Checkout.find()
-    wanted = change.Wanted(name, image, domains, shape, owner, port, health)
-    for path in change.new(checkout, wanted):
+    request = change.NewService(name, image, domains, shape, owner, port, health)
+    for path in change.new(checkout, request):
         click.echo(f"wrote {checkout.relative(path)}")
     click.echo(
         f"\nnext: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'\n"
@@ -46,33 +46,35 @@ def new(
 @output_option
 def list_services(output: str) -> None:
     """Every service: environment, image, domains, owner."""
-    found = [(each, deployment) for each in model.services(Checkout.find()) for deployment in each.deployments]
+    rows: list[tuple[model.Service, model.OverlaySummary]] = []
+    for service in model.services(Checkout.find()):
+        rows += [(service, summary) for summary in service.overlays]
     if output == "json":
-        rows = [
+        documents = [
             {
-                "service": each.name,
-                "environment": deployment.environment,
-                "image": deployment.image,
-                "domains": list(deployment.domains),
-                "owner": each.owner.team,
-                "contact": each.owner.contact,
+                "service": service.name,
+                "environment": summary.overlay.environment,
+                "image": ", ".join(map(str, summary.images)),
+                "domains": list(summary.domains),
+                "owner": service.owner.team,
+                "contact": service.owner.contact,
             }
-            for each, deployment in found
+            for service, summary in rows
         ]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(documents, indent=2))
         return
     print_table(
         ["service", "environment", "image", "owner", "contact", "domains"],
         [
             [
-                each.name,
-                deployment.environment,
-                deployment.image.partition("@")[0].rpartition("/")[2],
-                each.owner.team,
-                each.owner.contact,
-                " ".join(deployment.domains) or "-",
+                service.name,
+                summary.overlay.environment,
+                ", ".join(image.short for image in summary.images),
+                service.owner.team,
+                service.owner.contact,
+                " ".join(summary.domains) or "-",
             ]
-            for each, deployment in found
+            for service, summary in rows
         ],
     )
 

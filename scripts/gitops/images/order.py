@@ -1,0 +1,61 @@
+"""Where a tag stands among others by its name alone."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from semantic_version import NpmSpec, Version
+
+from gitops.images.policy import Pattern, Policy, Semver
+
+_SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
+_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+# Keys of one policy compare with each other.
+Key = tuple[Any, ...]
+
+_spec = cache(NpmSpec)
+
+
+def version(tag: str) -> Version | None:
+    """The whole semantic version that a tag is, or None."""
+    match = _SEMVER.fullmatch(tag)
+    try:
+        return Version(match[1]) if match else None
+    except ValueError:  # leading zeros
+        return None
+
+
+def in_range(way: Semver, number: Version) -> bool:
+    """Whether a version is in the range. A pre-release counts as its release: 2.0.0-rc.1 is not in <2.0.0."""
+    return bool(_spec(way.range).match(number.truncate()))
+
+
+def key(policy: Policy, tag: str) -> Key | None:
+    """Where a tag stands; None where the policy gives it no place."""
+    way = policy.select
+    if isinstance(way, Semver):
+        return _semver_key(way, tag)
+    return _pattern_key(way, tag) if isinstance(way, Pattern) else None
+
+
+def _semver_key(way: Semver, tag: str) -> Key | None:
+    number = version(tag)
+    if number is None or (number.prerelease and not way.prereleases):
+        return None
+    return (number,) if in_range(way, number) else None
+
+
+def _pattern_key(way: Pattern, tag: str) -> Key | None:
+    match = re.fullmatch(way.match, tag)
+    text = match[way.group] if match else None
+    if text is None:
+        return None
+    if way.order == "alphabetical":
+        return (text,)
+    if way.order == "numerical":
+        return (tuple(int(part) for part in text.split(".")),) if _NUMBERS.fullmatch(text) else None
+    number = version(text)
+    return None if number is None else (number,)

@@ -1,0 +1,183 @@
+"""Why an image is not taken, and why nothing is to change: facts, on which code decides. `wording` makes sentences.
+
+Rejection   of one candidate
+NoChange    of a whole overlay: why its image stays. `certain`: an open pull request has lost its reason
+Alert       something that a person must hear, even when nothing changes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from gitops.images.hold import Hold
+from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
+
+
+class Reason(StrEnum):
+    """Why a candidate is not taken. The comment says what a rejection's `value` is."""
+
+    UNTAGGED = "untagged"
+    ATTACHMENT = "attachment"
+    BUILD_CACHE = "build-cache"
+    NO_IMAGE = "no-image"  # its media type
+    NOT_ALLOWED = "not-allowed"
+    IGNORED = "ignored"  # the pattern
+    OTHER_TAG = "other-tag"  # the tag that is followed
+    NO_VERSION = "no-version"
+    PRERELEASE = "prerelease"
+    OUT_OF_RANGE = "out-of-range"  # the range
+    NO_MATCH = "no-match"  # the pattern
+    NO_ORDER = "no-order"  # group and order of the pattern
+    NOT_NEWER = "not-newer"  # the tag that runs
+    RUNS_ALREADY = "runs-already"
+    DECLINED = "declined"  # the tag that a person took back or declined
+    DECLINED_DIGEST = "declined-digest"
+    NO_MANIFEST = "no-manifest"
+    PLATFORM = "platform"  # the platforms that it lacks
+    UNSIGNED = "unsigned"
+    BAD_SIGNATURE = "bad-signature"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a candidate is not taken."""
+
+    reason: Reason
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class NoChange:
+    """Why an overlay's image stays. `certain`: an answer, so that an open pull request has lost its reason."""
+
+    certain: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class EmptyListing(NoChange):
+    """The registry shows nothing at all, which is more likely a fault than a fact."""
+
+    certain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class NoneFits(NoChange):
+    """No candidate fits the policy, not even what runs."""
+
+    certain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class NoneNewer(NoChange):
+    """What fits is not newer than what runs, or was declined."""
+
+
+@dataclass(frozen=True)
+class NonePasses(NoChange):
+    """There are newer ones, and none is built and signed as it must be."""
+
+
+@dataclass(frozen=True)
+class OnHold(NoChange):
+    """A person holds the overlay on a tag."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True)
+class NotSoaked(NoChange):
+    """What the other environment runs has not run there for long enough. `tag`: None where nothing ever has."""
+
+    environment: str
+    soak: timedelta
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class TakenBack(NoChange):
+    """A person took back what the other environment ran."""
+
+    environment: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class PromotedAlready(NoChange):
+    """It runs what was promoted last, or even a newer one. `waits`: why the newest is not promoted yet."""
+
+    newer: bool
+    waits: NoChange | None = None
+
+
+@dataclass(frozen=True)
+class DeclinedPromotion(NoChange):
+    """A person declined the pull request with this tag."""
+
+    tag: str
+
+
+@dataclass(frozen=True)
+class NotHealthy(NoChange):
+    """Argo CD does not vouch for the overlay that is promoted from."""
+
+    overlay: Overlay
+    sync: str
+    health: str
+
+
+@dataclass(frozen=True)
+class NotRunning(NoChange):
+    """Argo CD has not brought the image to the overlay that is promoted from."""
+
+    overlay: Overlay
+    image: Image
+
+
+@dataclass(frozen=True)
+class PromotionRejected(NoChange):
+    """What would be promoted must not run. Not certain: the registry may be mended."""
+
+    tag: str
+    rejection: Rejection
+    certain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a person must hear."""
+
+
+@dataclass(frozen=True)
+class RunningImageGone(Alert):
+    """The registry does not have the digest that runs."""
+
+    tag: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class TagMoved(Alert):
+    """The tag that runs names another digest now."""
+
+    tag: str
+
+
+@dataclass(frozen=True)
+class HoldIgnored(Alert):
+    """Another tag than the held one runs."""
+
+    held: str
+    running: str
+
+
+@dataclass(frozen=True)
+class RunsUnfit(Alert):
+    """The other environment ran what must not run."""
+
+    environment: str
+    tag: str
+    rejection: Rejection

@@ -1,0 +1,92 @@
+"""The sentences of `reasons`, for a person. Nothing is decided on them."""
+
+from __future__ import annotations
+
+from gitops.images import reasons
+from gitops.images.policy import spell
+from gitops.images.reasons import Alert, NoChange, Reason, Rejection
+
+_REJECTIONS = {
+    Reason.UNTAGGED: "untagged",
+    Reason.ATTACHMENT: "a signature, an attestation or an SBOM and no image",
+    Reason.BUILD_CACHE: "a build cache and no image",
+    Reason.NO_IMAGE: "no container image ({})",
+    Reason.NOT_ALLOWED: "in no allow list",
+    Reason.IGNORED: "ignored by {!r}",
+    Reason.OTHER_TAG: "not the tag {!r}",
+    Reason.NO_VERSION: "no whole semantic version (MAJOR.MINOR.PATCH)",
+    Reason.PRERELEASE: "a pre-release, which the policy does not opt in to",
+    Reason.OUT_OF_RANGE: "outside of {!r}",
+    Reason.NO_MATCH: "does not match {!r}",
+    Reason.NO_ORDER: "{}",
+    Reason.NOT_NEWER: "not newer than {}, which runs",
+    Reason.RUNS_ALREADY: "runs already",
+    Reason.DECLINED: "held: a person took {} back",
+    Reason.DECLINED_DIGEST: "held: a person took this digest back",
+    Reason.NO_MANIFEST: "the registry has no manifest for it",
+    Reason.PLATFORM: "not built for {}",
+    Reason.UNSIGNED: "not signed",
+    Reason.BAD_SIGNATURE: "no signature of the named key is valid for this digest",
+}
+
+
+def rejection(rejected: Rejection | None) -> str:
+    """Why a candidate is not taken; nothing where it may be."""
+    return _REJECTIONS[rejected.reason].format(rejected.value) if rejected else ""
+
+
+def no_change(reason: NoChange | None) -> str:
+    """Why an overlay's image stays; nothing where it does not."""
+    match reason:
+        case None:
+            return ""
+        case reasons.EmptyListing():
+            return "the listing is empty: no change"
+        case reasons.NoneFits():
+            return "no candidate fits the policy: no change"
+        case reasons.NoneNewer():
+            return "no candidate is newer than what runs"
+        case reasons.NonePasses():
+            return "no newer candidate passes its checks"
+        case reasons.OnHold(hold):
+            return f"held on {hold.tag} until {hold.until.isoformat(timespec='minutes')}: {hold.reason}"
+        case _:
+            return _no_promotion(reason)
+
+
+def _no_promotion(reason: NoChange) -> str:
+    match reason:
+        case reasons.NotSoaked(environment, soak, None):
+            return f"{environment} has not run any for {spell(soak)}"
+        case reasons.NotSoaked(environment, soak, tag):
+            return f"{tag} has not run in {environment} for {spell(soak)}"
+        case reasons.TakenBack(environment, tag):
+            return f"{tag} was taken back in {environment}"
+        case reasons.PromotedAlready(newer, waits):
+            runs = "runs a newer one than has soaked" if newer else "runs what was promoted last"
+            return f"{runs}; {no_change(waits)}" if waits else runs
+        case reasons.DeclinedPromotion(tag):
+            return f"held: a person declined {tag}"
+        case reasons.NotHealthy(overlay, sync, health):
+            return f"{overlay.application} is {sync} and {health}, not Synced and Healthy"
+        case reasons.NotRunning(overlay, image):
+            return f"{overlay.application} does not run {image.tag}@{image.digest[:19]} yet"
+        case reasons.PromotionRejected(tag, rejected):
+            return f"{tag}: {rejection(rejected)}"
+    raise TypeError(f"no sentence for {type(reason).__name__}")
+
+
+def alert(told: Alert | None) -> str:
+    """What a person must hear; nothing where there is nothing."""
+    match told:
+        case None:
+            return ""
+        case reasons.RunningImageGone(tag, digest):
+            return f"the running image {tag}@{digest[:19]} is gone from the registry"
+        case reasons.TagMoved(tag):
+            return f"the tag {tag} no longer names the running image"
+        case reasons.HoldIgnored(held, running):
+            return f"held on {held}, but {running} runs"
+        case reasons.RunsUnfit(environment, tag, rejected):
+            return f"{tag} ran in {environment}: {rejection(rejected)}"
+    raise TypeError(f"no sentence for {type(told).__name__}")

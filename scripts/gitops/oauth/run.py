@@ -1,0 +1,85 @@
+"""One run of `gitops oauth`: who is asked and told, by the credentials that the environment gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from gitops.clients.github import Hub
+from gitops.clients.slack import Slack
+from gitops.ground import credentials as hidden
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.progress import Progress
+from gitops.oauth import alerts
+from gitops.oauth import rotate as rotations
+from gitops.oauth.login import Credentials, Session
+from gitops.oauth.observe import utc_now
+from gitops.oauth.rotate import RotationReport
+from gitops.oauth.sources import IntraPage
+from gitops.tools.build import ensure
+
+# The workflow whose runs are watched: .github/workflows/oauth.yaml.
+WORKFLOW = "oauth.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was found and done, and who is told of it."""
+
+    reports: list[RotationReport]
+    hub: Hub | None
+    slack: Slack | None
+
+    def tell(self) -> None:
+        """Send what a person must know to Slack, where there is one. Raises ExternalError."""
+        if self.slack and self.hub and (text := alerts.message(self.reports, self.hub.last_success(WORKFLOW))):
+            self.slack.post(text)
+
+
+def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Run:
+    """Look at every application (or those of `services`). 42 and GitHub are asked where their credentials are set.
+
+    `taken`: the credentials of the environment, by their names. Raises InputError, ExternalError.
+    """
+    token = hidden.take("GITHUB_TOKEN")
+    hub = Hub.from_environment(token) if token else None
+    return Run(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None)
+
+
+def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> Run:
+    """Look, and act for `cluster`. Raises InputError where a credential is not set, ExternalError."""
+    token = hidden.take("GITHUB_TOKEN")
+    credentials, slack = Credentials.of(taken), Slack.of(taken)
+    if credentials is None:
+        raise InputError("not set: INTRA42_LOGIN, INTRA42_PASSWORD; in Actions the workflow sets them, see the runbook")
+    if slack is None:
+        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
+    hub = Hub.from_environment(token)
+    return Run(_reports(hub, credentials, token, services, cluster=cluster), hub, slack)
+
+
+def _reports(
+    hub: Hub | None,
+    credentials: Credentials | None,
+    token: SecretStr | None,
+    services: Sequence[str],
+    *,
+    cluster: str | None,
+) -> list[RotationReport]:
+    source = IntraPage(Session(credentials)) if credentials else None
+    # Only now: what is started here inherits no credential.
+    checkout, progress = Checkout.find(), Progress()
+    ensure(checkout, progress, ["kustomize"])
+    with progress.step("42's applications"):
+        return rotations.run(
+            checkout,
+            hub,
+            source,
+            cluster=cluster,
+            names=services,
+            now=utc_now(),
+            token=token.get_secret_value() if token else None,
+        )

@@ -1,0 +1,85 @@
+"""The loop of every bot: look at main, and bring each overlay's pull request to what it should be.
+
+A bot says what its targets are (`look`) and what is done about one (`act`). What goes wrong for one overlay is in its
+report and stops no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from github.PullRequest import PullRequest
+
+from gitops.clients.github import Hub
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError, combined
+from gitops.manifests.overlay import Overlay
+from gitops.repository.history import History
+from gitops.repository.mainline import main_files
+from gitops.repository.pulls import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was done about one overlay's pull request, or why nothing could be. Bots add what they saw."""
+
+    overlay: Overlay
+    outcome: Outcome | None = None
+    error: GitopsError | None = None
+
+
+@dataclass(frozen=True)
+class Main:
+    """What one run works on: the files of main, its history, and GitHub with the open pull requests by branch.
+
+    Without a `hub` nothing is asked of GitHub.
+    """
+
+    files: Checkout
+    history: History
+    hub: Hub | None
+    pulls: Mapping[str, PullRequest]
+
+
+R = TypeVar("R", bound=Report)
+
+
+@contextmanager
+def main_of(checkout: Checkout, hub: Hub | None, token: str | None) -> Iterator[Main]:
+    """Fetch, and have main's files in a folder of their own. Raises InputError, ExternalError."""
+    history = History(checkout.root)
+    history.fetch(token)
+    with main_files(checkout, history) as files:
+        yield Main(files, history, hub, hub.open_pulls() if hub else {})
+
+
+def run(
+    checkout: Checkout,
+    hub: Hub | None,
+    token: str | None,
+    look: Callable[[Main], Sequence[R]],
+    act: Callable[[Main, R], R],
+) -> list[R]:
+    """Look once, then act on each report that has no error yet.
+
+    Raises InputError, ExternalError for what stops all.
+    """
+    with main_of(checkout, hub, token) as main:
+        return [_guarded(main, act, report) for report in look(main)]
+
+
+def _guarded(main: Main, act: Callable[[Main, R], R], report: R) -> R:
+    try:
+        return report if report.error else act(main, report)
+    except GitopsError as error:
+        return replace(report, error=error)
+
+
+def check(reports: Sequence[R], failure: Callable[[R], GitopsError | None]) -> None:
+    """Raise what a person must see, one line each, with the exit code of the worst."""
+    failures = [error for error in map(failure, reports) if error]
+    if failures:
+        raise combined(failures)

@@ -173,6 +173,18 @@ def test_it_is_withdrawn_when_a_person_was_faster(world: World) -> None:
     assert world.open() == []
 
 
+def test_rewording_every_reason_changes_nothing_that_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("rejection", "no_change", "alert"):
+        monkeypatch.setattr(f"gitops.images.wording.{name}", lambda reason: "reworded" if reason else "")
+    new = world.ecr.push("mogle", "3.1.0")
+    assert world.bump()["staging"]["action"] == "opened"
+    world.pin(STAGING, "3.1.0", new)
+    row = world.bump()["staging"]
+    assert (row["action"], row["note"]) == ("withdrawn", "reworded")
+    assert {candidate["reason"] for candidate in row["candidates"]} - {"untagged"} == {"not-newer"}
+    assert world.open() == []
+
+
 def test_an_empty_or_failed_listing_changes_nothing(world: World) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()

@@ -112,7 +112,7 @@ def test_a_whole_rotation_from_idle_to_idle(known: World) -> None:
     row = known.rotate()
     assert (row["state"], row["action"]) == ("RETIRED", "opened")
     known.merge()
-    assert [path for path in known.tree("main") if "mogle/prod/sealed" in path] == [
+    assert [path for path in known.tree("main") if path.startswith(f"{OVERLAY}/sealed")] == [
         f"{OVERLAY}/sealedsecret-oauth-42-g3.yaml"
     ]
     assert known.rotate()["state"] == "IDLE"

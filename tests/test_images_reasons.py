@@ -1,0 +1,71 @@
+"""Reasons are facts: what is decided does not depend on how they are worded."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gitops.clients.ecr import Candidate
+from gitops.images import reasons, wording
+from gitops.images.hold import Declined, Hold
+from gitops.images.policy import Policy
+from gitops.images.reasons import Alert, NoChange, NoneNewer, Reason, Rejection
+from gitops.images.select import select
+from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+FIELDS = {
+    "hold": Hold(tag="1.0.0", reason="it fails", until=NOW),
+    "soak": timedelta(days=1),
+    "overlay": Overlay("mogle", "staging"),
+    "image": Image("shop", "1.0.0", "sha256:" + "0" * 64),
+    "rejection": Rejection(Reason.UNSIGNED),
+    "newer": False,
+    "waits": None,
+}
+
+
+def every(base: type) -> list[object]:
+    """One of each kind."""
+    kinds = [kind for _, kind in inspect.getmembers(reasons, inspect.isclass) if issubclass(kind, base)]
+    names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in kinds if kind is not base}  # type: ignore[arg-type]
+    return [kind(**{name: FIELDS.get(name, "x") for name in fields}) for kind, fields in names.items()]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_rejection_has_a_sentence(reason: Reason) -> None:
+    assert wording.rejection(Rejection(reason, "x"))
+
+
+def test_every_other_reason_has_a_sentence() -> None:
+    for reason in every(NoChange):
+        assert isinstance(reason, NoChange)
+        assert wording.no_change(reason)
+    for alert in every(Alert):
+        assert isinstance(alert, Alert)
+        assert wording.alert(alert)
+
+
+def digest(number: int) -> str:
+    return f"sha256:{number:064x}"
+
+
+def test_a_followed_tag_that_runs_already_is_a_certain_answer() -> None:
+    """So the pull request of a person who was slower is withdrawn."""
+    policy = Policy.model_validate({"digest": {"tag": "stable"}})
+    selection = select(policy, [Candidate("stable", digest(1), NOW)], tag="stable", digest=digest(1))
+    assert selection.no_change == NoneNewer()
+    assert NoneNewer.certain
+
+
+def test_a_declined_digest_is_not_read_as_a_tag() -> None:
+    """sha256:... stands behind every date in the alphabet: read as a tag it would hold the overlay for ever."""
+    policy = Policy.model_validate({"pattern": {"match": ".*", "order": "alphabetical"}})
+    candidates = [Candidate(tag, digest(n), NOW) for n, tag in enumerate(["2026-01", "2026-02", "2026-03"])]
+    declined = [Declined("2026-02", digest(1))]
+    selection = select(policy, candidates, tag="2026-01", digest=digest(0), declined=declined)
+    assert [candidate.tag for candidate in selection.ranked] == ["2026-03"]

@@ -193,9 +193,8 @@ def test_a_kill_at_any_request_is_healed_by_the_next_run(github: GitHub, work: P
     code = "from tests.test_pulls import *; import sys; run_once(sys.argv[1], Path(sys.argv[2]))"
     victim: list[subprocess.Popen[bytes]] = []
     github.faults = [Fault(".*", ".*", lambda: victim[0].send_signal(signal.SIGKILL), skip=number, after=after)]
-    env = {**os.environ, **github.environment}
-    root = Path(__file__).parent.parent
-    victim.append(subprocess.Popen([sys.executable, "-c", code, github.url, str(work)], env=env, cwd=root))
+    env = {**os.environ, **github.environment, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    victim.append(subprocess.Popen([sys.executable, "-c", code, github.url, str(work)], env=env, cwd=work))
     assert victim[0].wait(timeout=60) == -signal.SIGKILL
     assert bring(github, work).action in ("opened", "updated", "unchanged")
     check_one(github)
@@ -211,12 +210,11 @@ def run_once(url: str, work: Path) -> None:
 def test_two_runs_at_once_leave_one_branch_and_one_pull_request(github: GitHub, work: Path, tmp_path: Path) -> None:
     code = "from tests.test_pulls import *; import sys; run_once(sys.argv[1], Path(sys.argv[2]))"
     Repo.clone_from(github.clone_url, tmp_path / "second").close()
-    env = {**os.environ, **github.environment}
-    root = Path(__file__).parent.parent
+    env = {**os.environ, **github.environment, "PYTHONPATH": str(Path(__file__).parent.parent)}
     for _ in range(3):
         runs = [
             subprocess.Popen(
-                [sys.executable, "-c", code, github.url, str(folder)], env=env, cwd=root, stderr=subprocess.PIPE
+                [sys.executable, "-c", code, github.url, str(folder)], env=env, cwd=folder, stderr=subprocess.PIPE
             )
             for folder in (work, tmp_path / "second")
         ]

@@ -110,42 +110,43 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
             f"{source}: image {entry!r} is pinned more than once (lines {lines}); kustomize takes the last one "
             "silently: keep one"
         )
-    [found] = named
-    target = yamltext.scalar(found, "newName")
-    chained = next((node for node in entries if node is not found and yamltext.scalar(node, "name") == target), None)
+    [node] = named
+    target = yamltext.scalar(node, "newName")
+    chained = next((other for other in entries if other is not node and yamltext.scalar(other, "name") == target), None)
     if chained:
         raise InputError(
             f"{source}:{chained.start_mark.line + 1}: changes {target!r} once more, which image {entry!r} is renamed "
             "to; pin it in one entry"
         )
-    return found
+    return node
 
 
-def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, wanted: Image) -> list[Object]:
-    """Render an overlay and make sure that it runs exactly `wanted`. Returns the objects. Raises InputError."""
+def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, expected: Image) -> list[Object]:
+    """Render an overlay and make sure that it runs exactly `expected`. Returns the objects. Raises InputError."""
     rendered = kustomize.build(checkout, folder)
-    found = {image for image in images(rendered) if image.startswith((f"{wanted.name}:", f"{wanted.name}@"))}
-    if found != {str(wanted)}:
+    prefixes = (f"{expected.name}:", f"{expected.name}@")
+    running = {image for image in images(rendered) if image.startswith(prefixes)}
+    if running != {str(expected)}:
         raise InputError(
-            f"{source}:{pin.line}: image {pin.entry!r}: expected the render to run {wanted} alone, "
-            f"found {', '.join(sorted(found)) or 'no such image'}; nothing was written"
+            f"{source}:{pin.line}: image {pin.entry!r}: expected the render to run {expected} alone, "
+            f"found {', '.join(sorted(running)) or 'no such image'}; nothing was written"
         )
     return rendered
 
 
 def images(objects: Sequence[Object]) -> list[str]:
     """Every container's image in a render."""
-    found: list[str] = []
+    running: list[str] = []
 
     def walk(value: object) -> None:
         if isinstance(value, dict):
-            for key, each in value.items():
-                if key in ("containers", "initContainers") and isinstance(each, list):
-                    found.extend(str(item.get("image")) for item in each if isinstance(item, dict))
-                walk(each)
+            for key, child in value.items():
+                if key in ("containers", "initContainers") and isinstance(child, list):
+                    running.extend(str(item.get("image")) for item in child if isinstance(item, dict))
+                walk(child)
         elif isinstance(value, list):
-            for each in value:
-                walk(each)
+            for child in value:
+                walk(child)
 
     walk(list(objects))
-    return found
+    return running

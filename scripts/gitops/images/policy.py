@@ -44,10 +44,10 @@ def _range(text: str) -> str:
 
 def duration(value: object) -> timedelta:
     """A span such as 90m, 24h or 3d. Raises ValueError."""
-    found = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
-    if not found:
+    match = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
+    if not match:
         raise ValueError("not a duration; expected minutes, hours or days, such as 90m, 24h or 3d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def spell(span: timedelta) -> str:
@@ -165,12 +165,12 @@ def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
     file = service / FILE
     if not file.exists():
         return {}
-    found = yamlfile.read_model(checkout, file, Policies).root
-    for environment, policy in found.items():
+    policies = yamlfile.read_model(checkout, file, Policies).root
+    for environment, policy in policies.items():
         if not (service / environment / "kustomization.yaml").is_file():
             raise InputError(f"{checkout.relative(file)}: {environment}: no such overlay beside it")
         if policy.cosign_key and not (service / policy.cosign_key).is_file():
             raise InputError(
                 f"{checkout.relative(file)}: {environment}: cosign-key {policy.cosign_key!r}: no such file beside it"
             )
-    return found
+    return policies

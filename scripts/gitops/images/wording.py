@@ -76,9 +76,9 @@ def _no_promotion(reason: NoChange) -> str:
     raise TypeError(f"no sentence for {type(reason).__name__}")
 
 
-def alert(told: Alert | None) -> str:
+def alert(heard: Alert | None) -> str:
     """What a person must hear; nothing where there is nothing."""
-    match told:
+    match heard:
         case None:
             return ""
         case reasons.RunningImageGone(tag, digest):
@@ -89,4 +89,4 @@ def alert(told: Alert | None) -> str:
             return f"held on {held}, but {running} runs"
         case reasons.RunsUnfit(environment, tag, rejected):
             return f"{tag} ran in {environment}: {rejection(rejected)}"
-    raise TypeError(f"no sentence for {type(told).__name__}")
+    raise TypeError(f"no sentence for {type(heard).__name__}")

@@ -128,7 +128,7 @@ def rotation_body(application: OAuthApplication, record: Record) -> str:
 
 def clean_up_body(application: OAuthApplication) -> str:
     """What the clean-up's pull request says."""
-    names = ", ".join(f"`{each.name}`" for each in application.older)
+    names = ", ".join(f"`{generation.name}`" for generation in application.older)
     number = application.deployed.number
     return "\n".join(
         [

@@ -167,4 +167,4 @@ def otp_asked(soup: BeautifulSoup) -> bool:
 
 
 def _fields(form: Tag) -> dict[str, str]:
-    return {str(each["name"]): str(each.get("value", "")) for each in form.select("input[name]")}
+    return {str(field["name"]): str(field.get("value", "")) for field in form.select("input[name]")}

@@ -86,10 +86,10 @@ def entered(uid: str, value: str) -> Reading:
 
 
 def _value(soup: BeautifulSoup, application: str, field: str, seen: list[Any]) -> str:
-    found = soup.select(f'div.copy[data-copy="[data-app-{field}-{application}]"]')
-    if len(found) != 1:
-        raise _unlike(f"one element for {field} of application {application}", str(len(found)), seen)
-    return str(found[0].get("data-clipboard-text", ""))
+    elements = soup.select(f'div.copy[data-copy="[data-app-{field}-{application}]"]')
+    if len(elements) != 1:
+        raise _unlike(f"one element for {field} of application {application}", str(len(elements)), seen)
+    return str(elements[0].get("data-clipboard-text", ""))
 
 
 def _valid_until(soup: BeautifulSoup, seen: list[Any]) -> datetime:
@@ -102,16 +102,16 @@ def _valid_until(soup: BeautifulSoup, seen: list[Any]) -> datetime:
 
 def _layout(soup: BeautifulSoup, application: str) -> list[Any]:
     """What is there of the things that are read, without any of their values."""
-    found: list[Any] = []
+    layout: list[Any] = []
     for element in soup.select("[data-copy]"):
         target = str(element.get("data-copy"))
         if "data-app-" in target:
             name = re.sub(rf"-{re.escape(application)}\]$", "-ID]", target)[:60]
-            found.append([element.name, sorted(_classes(element)), name, sorted(element.attrs)])
+            layout.append([element.name, sorted(_classes(element)), name, sorted(element.attrs)])
     blocks = soup.select(".rotation-actions")
-    dates = [_UNTIL.findall(_text(block)) for block in blocks]
-    found.append(["rotation-actions", len(blocks), "; ".join("Valid until D" for each in dates for _ in each)])
-    return found
+    dates = sum(len(_UNTIL.findall(_text(block))) for block in blocks)
+    layout.append(["rotation-actions", len(blocks), "; ".join(["Valid until D"] * dates)])
+    return layout
 
 
 def _classes(element: Tag) -> list[str]:

@@ -123,7 +123,7 @@ def line_of(root: Path, mistake: Mistake) -> int:
     return numbers[-1]
 
 
-class World:
+class Gate:
     """A clean clone, its control plane, and the peers' schemas."""
 
     def __init__(self, folder: Path) -> None:
@@ -221,9 +221,9 @@ def _tool(argv: Sequence[str | Path], stdin: bytes, ok: tuple[int, ...]) -> byte
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def gate() -> Iterator[Gate]:
     with tempfile.TemporaryDirectory(prefix="catalogue-") as folder:
-        made = World(Path(folder))
+        made = Gate(Path(folder))
         try:
             yield made
         finally:
@@ -234,7 +234,7 @@ def main(names: list[str]) -> int:
     wanted = names or mistakes()
     caught = 0
     peers = {"kubeconform": 0, "kube-score": 0}
-    with world() as made:
+    with gate() as made:
         false = made.check(everything=True)
         for finding in false:
             print(f"FALSE {finding.place.file}:{finding.place.line} {finding.rule}: {finding.what}", flush=True)

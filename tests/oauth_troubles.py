@@ -1,4 +1,4 @@
-"""What can go wrong with a rotation, and how a person mends it: the columns of tests/oauth_matrix.py."""
+"""What can go wrong with a rotation, and how a person mends it: the rows and columns of tests/oauth_matrix.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from git import Repo
 
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.intra42 import Fault
-from tests.frozen import ROOT
-from tests.oauth_world import BRANCH, ID, World, certificate_of, private_key
+from tests.oauth_world import BRANCH, ID, RotationWorld, certificate_of, private_key
 
 Hook = Callable[["Case"], None]
 
@@ -34,7 +32,7 @@ class Kill:
 class Case:
     """One rotation. `told`: whether the run with the fault spoke up; None where nobody need know."""
 
-    world: World
+    world: RotationWorld
     folder: Path
     secrets: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -64,7 +62,7 @@ class Case:
         else:
             other = GitHubFault(".*", kill.path, shoot, skip=kill.skip, after=kill.after)
             self.world.github.faults.insert(0, other)
-        victim.append(self.world.start(GITOPS_42_DEADLINE="20"))
+        victim.append(self.world.start("oauth", "rotate", "mogle", GITOPS_42_DEADLINE="20"))
         out, err = victim[0].communicate(timeout=90)
         self.texts += [out, err]
         assert victim[0].returncode == -9, f"{kill}: the run ended with {victim[0].returncode}: {err}"
@@ -204,9 +202,9 @@ def _push_race(case: Case) -> None:
 
 def _two_at_once(case: Case) -> None:
     second = case.folder / "second"
-    Repo.clone_from(case.world.github.clone_url, second).close()
-    (second / ".tools").symlink_to(ROOT / ".tools")
-    runs = [case.world.start(folder, GITOPS_42_DEADLINE="20") for folder in (case.world.checkout.root, second)]
+    words = ("oauth", "rotate", "mogle")
+    clones = (case.world.checkout, case.world.clone(second))
+    runs = [case.world.start(*words, folder=checkout.root, GITOPS_42_DEADLINE="20") for checkout in clones]
     for run in runs:
         case.texts += run.communicate(timeout=90)
         case._count()
@@ -240,3 +238,20 @@ TROUBLES: dict[str, Trouble] = {
 }
 # A PR that already carries the secret needs neither 42's token nor the certificate: then there is nothing to be told.
 ONLY_WHEN_VERIFYING = {"wrong secret", "another application's secret"}
+
+
+# The first token is for what is deployed, the second for the candidate.
+KILLS: dict[str, Kill | None] = {
+    "none": None,
+    "DUE": Kill("due", "42", f"GET /oauth/applications/{ID}"),
+    "FETCHED": Kill("due", "42", "POST /oauth/token", skip=1),
+    "VERIFIED": Kill("due", "42", "GET /oauth/token/info", skip=1, after=True),
+    "SEALED": Kill("due", "github", "mutation Refs"),
+    "committed": Kill("due", "github", "mutation Commit", after=True),
+    "branch moved": Kill("due", "github", "mutation Refs", skip=1, after=True),
+    "PR_OPEN": Kill("due", "github", "POST .*/pulls$", after=True),
+    "MERGED": Kill("MERGED", "42", f"GET /oauth/applications/{ID}", after=True),
+    "SYNCED": Kill("SYNCED", "42", "GET /oauth/token/info", after=True),
+    "CONFIRMED": Kill("CONFIRMED", "42", "POST /oauth/token"),
+    "RETIRED": Kill("RETIRED", "github", "mutation Commit", after=True),
+}

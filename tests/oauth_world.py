@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from git import Repo
 
-from gitops.cli import main
 from gitops.ground.checkout import Checkout
 from gitops.manifests import sealedsecret
 from gitops.oauth import model
 from gitops.oauth.model import KEY, OAuthApplication
 from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
-from tests.conftest import GITOPS, Ran
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import Intra42
 from tests.fakes.slack import Slack
-from tests.frozen import ROOT, clone, platform
+from tests.frozen import clone, platform
+from tests.world import World
 
 OVERLAY = "overlays/mogle/prod"
 BRANCH = "oauth/mogle/prod"
@@ -65,19 +59,16 @@ def application_ids() -> dict[str, str]:
     return {each.id: each.uid for each in found}
 
 
-class World:
-    """Only mogle's application is looked at, so that a run is short; `pem` is what its cluster pins."""
+class RotationWorld(World):
+    """With a 42 and a Slack. Only mogle's application is looked at, so that a run is short."""
 
     def __init__(self, github: GitHub, folder: Path, *, only: str = "mogle", known: bool = False) -> None:
         """`known`: main is what `make_template` made, whose deployed secret is 42's of now."""
-        self.github, self.slack, self.only = github, Slack(), only
+        super().__init__(github, folder)
+        self.slack, self.only = Slack(), only
         self.intra = Intra42(application_ids())
         self.key = private_key()
         self.argo: ArgoCD | None = None
-        with Repo.clone_from(github.git_dir, folder) as repo:  # faster than by HTTP
-            repo.remotes.origin.set_url(github.clone_url)
-        (folder / ".tools").symlink_to(ROOT / ".tools")
-        self.checkout = Checkout(folder)
         if known:
             app = self.intra.apps[ID]
             app.accepted, app.current = (
@@ -85,7 +76,9 @@ class World:
                 template_secret(),
             )
             return
-        others = [path for path in self.tree("main") if path.endswith("/oauth-42.yaml")]
+        others = [
+            path for path in self.tree("main") if path.startswith("overlays/") and path.endswith("/oauth-42.yaml")
+        ]
         gone = {path: None for path in others if path != f"{OVERLAY}/oauth-42.yaml"}
         github.commit("main", {**gone}, "Only mogle/prod has an application")
         self.pin(certificate_of(self.key))
@@ -97,12 +90,6 @@ class World:
             self.argo.close()
 
     # -- git
-
-    def tree(self, branch: str) -> list[str]:
-        return self.github.git("ls-tree", "-r", "--name-only", branch).splitlines()
-
-    def file(self, path: str, branch: str = "main") -> bytes:
-        return subprocess.check_output(["git", "--git-dir", str(self.github.git_dir), "show", f"{branch}:{path}"])
 
     def pin(self, pem: bytes, *, fingerprint: str | None = None) -> None:
         """Pin a certificate on main."""
@@ -151,28 +138,11 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            **self.github.environment,
+            **super().environment,
             **self.intra.environment,
             **self.slack.environment,
             **(self.argo.environment if self.argo else {}),
-            "GITOPS_GITHUB_PAUSE": "0",
         }
-
-    def run(self, *words: str, stdin: str | None = None, **env: str) -> Ran:
-        """The command as its user gives it, in this process."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.checkout.root)
-            patch.setattr(sys, "argv", ["gitops", *words])
-            patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
-            if stdin is not None:
-                patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-            for name, value in {**self.environment, **env}.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as done:
-                main()
-        assert "Traceback" not in err.getvalue(), err.getvalue()
-        return Ran(int(done.value.code or 0), out.getvalue(), err.getvalue())
 
     def rotate(self, *, code: int = 0, **env: str) -> dict[str, Any]:
         """One run over mogle/prod. Returns its row."""
@@ -189,17 +159,6 @@ class World:
         assert isinstance(row, dict)
         return row
 
-    def start(self, folder: Path | None = None, **env: str) -> subprocess.Popen[str]:
-        """The real command as a process of its own."""
-        return subprocess.Popen(
-            [str(GITOPS), "oauth", "rotate", self.only],
-            cwd=folder or self.checkout.root,
-            env={**os.environ, **self.environment, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
 
 def template_secret() -> str:
     """What is deployed when a case begins: the same in every process, and nowhere in the source."""
@@ -215,7 +174,7 @@ def make_template(folder: Path) -> Path:
         with repo.config_writer() as writer:
             writer.set_value("http", "receivepack", "true")
     github = GitHub(bare)
-    world = World(github, folder / "first")
+    world = RotationWorld(github, folder / "first")
     try:
         app = world.intra.apps[ID]
         app.current = template_secret()

@@ -37,8 +37,8 @@ ELSEWHERE = {"render-hangs", "submodule", "exception-ends", "lb-forecast"}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[catalogue.World]:
-    made = catalogue.World(tmp_path_factory.mktemp("world"))
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[catalogue.Gate]:
+    made = catalogue.Gate(tmp_path_factory.mktemp("gate"))
     yield made
     labs.reset(Lab(made.checkout, catalogue.LAB))
 
@@ -56,20 +56,26 @@ def test_the_catalogue_has_a_mistake_for_every_rule() -> None:
 
 
 @pytest.mark.parametrize("name", catalogue.SAMPLE)
-def test_a_mistake_is_found_on_its_line(world: catalogue.World, name: str) -> None:
-    outcome = world.outcome(name)
+def test_a_mistake_is_found_on_its_line(gate: catalogue.Gate, name: str) -> None:
+    outcome = gate.outcome(name)
     assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
 
 
-def test_the_clean_tree_has_no_finding(world: catalogue.World) -> None:
-    assert world.check(everything=True) == []
+def test_the_clean_tree_has_no_finding(gate: catalogue.Gate) -> None:
+    assert gate.check(everything=True) == []
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", [name for name in catalogue.mistakes() if name not in catalogue.SAMPLE])
-def test_every_other_mistake_is_found_on_its_line(world: catalogue.World, name: str) -> None:
-    outcome = world.outcome(name)
+def test_every_other_mistake_is_found_on_its_line(gate: catalogue.Gate, name: str) -> None:
+    outcome = gate.outcome(name)
     assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
+
+
+def test_the_smallest_catalogue_runs_to_its_closing_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """What `make catalogue` runs, of one mistake."""
+    assert catalogue.main(["quota-removed"]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "catalogue: seeded=1 caught=1 false=0"
 
 
 # -- the command
@@ -175,7 +181,7 @@ def excepted(root: Path, until: date, *, name: str = "image-digest.mogle-prod.De
     file.write_text(file.read_text().replace("files: []", f"files: [{name}]"))
 
 
-def test_an_exception_holds_for_its_object_until_its_day(world: catalogue.World) -> None:
+def test_an_exception_holds_for_its_object_until_its_day(gate: catalogue.Gate) -> None:
     """In the policies themselves: the API server is asked with the exceptions that the change has."""
     today = datetime.now(UTC).date()
     for until, expected in (
@@ -184,22 +190,22 @@ def test_an_exception_holds_for_its_object_until_its_day(world: catalogue.World)
         (today, ["exception-ends"]),
         (today - timedelta(days=1), ["exception"]),
     ):
-        with world.with_mistake("image-without-a-digest"):
-            excepted(world.checkout.root, until)
-            assert [finding.rule for finding in world.check()] == expected
-    with world.with_mistake("image-without-a-digest"):
-        excepted(world.checkout.root, today + timedelta(days=100), name="image-digest.mogle-prod.Deployment.other.yaml")
-        assert [finding.rule for finding in world.check()] == ["policy"]
+        with gate.with_mistake("image-without-a-digest"):
+            excepted(gate.checkout.root, until)
+            assert [finding.rule for finding in gate.check()] == expected
+    with gate.with_mistake("image-without-a-digest"):
+        excepted(gate.checkout.root, today + timedelta(days=100), name="image-digest.mogle-prod.Deployment.other.yaml")
+        assert [finding.rule for finding in gate.check()] == ["policy"]
 
 
-def test_a_service_may_end_by_an_exception(world: catalogue.World) -> None:
-    with world.with_mistake("environment-removed"):
+def test_a_service_may_end_by_an_exception(gate: catalogue.Gate) -> None:
+    with gate.with_mistake("environment-removed"):
         excepted(
-            world.checkout.root,
+            gate.checkout.root,
             date(2999, 1, 1),
             name="removed-folder.benefit-staging.Application.benefit-staging.yaml",
         )
-        assert world.check() == []
+        assert gate.check() == []
 
 
 @pytest.mark.parametrize(
@@ -241,12 +247,12 @@ def test_a_bad_exception_is_a_finding(scratch: Checkout, name: str, content: str
 # -- tables
 
 
-def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(world: catalogue.World) -> None:
+def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(gate: catalogue.Gate) -> None:
     text = lifecycle.TABLE.read_text()
     assert f"version: {lifecycle.api_version()}\n" in text
     # And the API server of that version agrees: it serves nothing that the table calls removed.
-    world.check(everything=True)
-    cluster = Cluster(Lab(world.checkout, catalogue.LAB).kubeconfig)
+    gate.check(everything=True)
+    cluster = Cluster(Lab(gate.checkout, catalogue.LAB).kubeconfig)
     served = {
         f"{version['groupVersion']} {resource['kind']}"
         for group in cluster.get("/apis")["groups"]

@@ -71,8 +71,8 @@ WORDS = (
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[catalogue.World]:
-    made = catalogue.World(tmp_path_factory.mktemp("random"))
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[catalogue.Gate]:
+    made = catalogue.Gate(tmp_path_factory.mktemp("random"))
     assert made.check(everything=True) == []
     yield made
     labs.reset(Lab(made.checkout, catalogue.LAB))
@@ -112,7 +112,7 @@ def edited(text: str, how: str, at: int, word: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def rejected(made: catalogue.World) -> str | None:
+def rejected(made: catalogue.Gate) -> str | None:
     """What the API server itself has against the overlay, asked by none of the check's own code but its addresses."""
     rendered = build(made.checkout, made.checkout.root, UNIT)
     if rendered.error:
@@ -132,7 +132,7 @@ def rejected(made: catalogue.World) -> str | None:
     return None
 
 
-def hold(made: catalogue.World, changes: list[tuple[str, str, int, str]]) -> None:
+def hold(made: catalogue.Gate, changes: list[tuple[str, str, int, str]]) -> None:
     folder = made.checkout.root / UNIT
     try:
         for file, how, at, word in changes:
@@ -156,14 +156,14 @@ QUIET = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=QUIET)
 @given(many)
 def test_a_random_edit_is_found_or_taken_by_the_api_server(
-    world: catalogue.World, changes: list[tuple[str, str, int, str]]
+    gate: catalogue.Gate, changes: list[tuple[str, str, int, str]]
 ) -> None:
-    hold(world, changes)
+    hold(gate, changes)
 
 
 @pytest.mark.matrix
 @pytest.mark.timeout(3000)
 @settings(max_examples=400, deadline=None, suppress_health_check=QUIET)
 @given(many)
-def test_many_random_edits(world: catalogue.World, changes: list[tuple[str, str, int, str]]) -> None:
-    hold(world, changes)
+def test_many_random_edits(gate: catalogue.Gate, changes: list[tuple[str, str, int, str]]) -> None:
+    hold(gate, changes)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,18 +15,16 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from git import Repo
 
-from gitops.cli import main
 from gitops.ground.checkout import Checkout
 from gitops.images import edit
 from gitops.manifests.image import Image
-from tests.conftest import GITOPS, Ran
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Ecr, Fault
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
 from tests.frozen import ROOT
+from tests.world import World
 
 pytestmark = pytest.mark.bots
 
@@ -39,8 +33,8 @@ STAGING, PROD = "overlays/mogle/staging/kustomization.yaml", "overlays/mogle/pro
 NOW = datetime.now(UTC)
 
 
-class World:
-    """A registry, a GitHub, and a clone in which the command runs. It begins with mogle 3.0.0 in both environments."""
+class ImageWorld(World):
+    """With a registry. It begins with mogle 3.0.0 in both environments."""
 
     def __init__(self, ecr: Ecr, github: GitHub, folder: Path) -> None:
         self.ecr, self.github = ecr, github
@@ -48,12 +42,7 @@ class World:
         github.commit("main", {f"overlays/{name}/images.yaml": None for name in OTHERS}, "Only mogle is bumped")
         self.pin(STAGING, "3.0.0", first, NOW - timedelta(days=20))
         self.pin(PROD, "3.0.0", first, NOW - timedelta(days=20))
-        Repo.clone_from(github.clone_url, folder).close()
-        (folder / ".tools").symlink_to(ROOT / ".tools")
-        self.checkout = Checkout(folder)
-
-    def file(self, path: str, branch: str = "main") -> bytes:
-        return subprocess.check_output(["git", "--git-dir", str(self.github.git_dir), "show", f"{branch}:{path}"])
+        super().__init__(github, folder)
 
     def pin(self, path: str, tag: str, digest: str, when: datetime = NOW, *, by: str = "student") -> None:
         """A person pins an image on main."""
@@ -67,21 +56,12 @@ class World:
     def policy(self, **environments: Any) -> None:
         self.write("overlays/mogle/images.yaml", yaml.safe_dump(environments))
 
-    def run(self, *words: str, **env: str) -> Ran:
-        """The command as its user gives it, in this process: a hundred interpreters would take a minute to start."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.checkout.root)
-            patch.setattr(sys, "argv", ["gitops", "images", *words])
-            known = {**self.ecr.environment, **self.github.environment, "GITOPS_GITHUB_PAUSE": "0", **env}
-            for name, value in known.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as done:
-                main()
-        return Ran(int(done.value.code or 0), out.getvalue(), err.getvalue())
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **self.ecr.environment}
 
     def bump(self, **env: str) -> dict[str, dict[str, Any]]:
-        done = self.run("bump", "--output", "json", **env)
+        done = self.run("images", "bump", "--output", "json", **env)
         assert done.code == 0, done.err
         return {row["environment"]: row for row in json.loads(done.out)}
 
@@ -110,14 +90,14 @@ def argocd() -> Iterator[ArgoCD]:
 
 
 @pytest.fixture
-def world(github: GitHub, ecr: Ecr, tmp_path: Path) -> World:
-    return World(ecr, github, tmp_path / "checkout")
+def world(github: GitHub, ecr: Ecr, tmp_path: Path) -> ImageWorld:
+    return ImageWorld(ecr, github, tmp_path / "checkout")
 
 
 LABELS = {"org.opencontainers.image.source": "https://github.com/42/mogle"}
 
 
-def test_a_newer_image_is_one_pull_request_that_says_everything(world: World) -> None:
+def test_a_newer_image_is_one_pull_request_that_says_everything(world: ImageWorld) -> None:
     old = world.ecr.push("mogle", "3.0.1", labels={**LABELS, "org.opencontainers.image.revision": "a" * 40})
     world.pin(STAGING, "3.0.1", old)
     pushed = NOW - timedelta(hours=2)
@@ -143,7 +123,7 @@ def test_a_newer_image_is_one_pull_request_that_says_everything(world: World) ->
     assert world.github.git("diff", "--name-only", f"main...{pull.head}") == STAGING
 
 
-def test_a_second_run_makes_no_write_and_one_listing(world: World) -> None:
+def test_a_second_run_makes_no_write_and_one_listing(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()
     writes, listings = len(world.github.writes), world.ecr.calls["DescribeImages"]
@@ -152,7 +132,7 @@ def test_a_second_run_makes_no_write_and_one_listing(world: World) -> None:
     assert world.ecr.calls["DescribeImages"] == listings + 1
 
 
-def test_a_newer_one_updates_in_place_and_a_merge_closes_the_matter(world: World) -> None:
+def test_a_newer_one_updates_in_place_and_a_merge_closes_the_matter(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()
     world.ecr.push("mogle", "3.2.0")
@@ -165,7 +145,7 @@ def test_a_newer_one_updates_in_place_and_a_merge_closes_the_matter(world: World
     assert world.github.branches() == ["main"], "the merged branch is swept"
 
 
-def test_it_is_withdrawn_when_a_person_was_faster(world: World) -> None:
+def test_it_is_withdrawn_when_a_person_was_faster(world: ImageWorld) -> None:
     new = world.ecr.push("mogle", "3.1.0")
     world.bump()
     world.pin(STAGING, "3.1.0", new)
@@ -173,7 +153,9 @@ def test_it_is_withdrawn_when_a_person_was_faster(world: World) -> None:
     assert world.open() == []
 
 
-def test_rewording_every_reason_changes_nothing_that_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rewording_every_reason_changes_nothing_that_is_done(
+    world: ImageWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("rejection", "no_change", "alert"):
         monkeypatch.setattr(f"gitops.images.wording.{name}", lambda reason: "reworded" if reason else "")
     new = world.ecr.push("mogle", "3.1.0")
@@ -185,35 +167,35 @@ def test_rewording_every_reason_changes_nothing_that_is_done(world: World, monke
     assert world.open() == []
 
 
-def test_an_empty_or_failed_listing_changes_nothing(world: World) -> None:
+def test_an_empty_or_failed_listing_changes_nothing(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()
     world.ecr.faults = [Fault("DescribeImages", "ServerException", times=9)]
-    done = world.run("bump")
+    done = world.run("images", "bump")
     assert done.code == 4
     assert f"{REPOSITORY}: ECR answered ServerException" in done.err
     assert world.open() == ["bump/mogle/staging"]
 
 
-def test_expired_credentials_end_the_run_with_one_message(world: World) -> None:
+def test_expired_credentials_end_the_run_with_one_message(world: ImageWorld) -> None:
     world.ecr.faults = [Fault("DescribeImages", "ExpiredTokenException", times=9)]
-    done = world.run("bump")
+    done = world.run("images", "bump")
     assert done.code == 4
     assert done.err == "gitops: AWS refuses these credentials (ExpiredTokenException); sign in again\n"
     assert world.github.writes == []
 
 
-def test_the_running_tags_disappearance_is_an_alert(world: World) -> None:
+def test_the_running_tags_disappearance_is_an_alert(world: ImageWorld) -> None:
     client = world.ecr.client
     client.batch_delete_image(repositoryName="mogle", imageIds=[{"imageTag": "3.0.0"}])
     world.ecr.push("mogle", "0.9.0")
-    done = world.run("bump")
+    done = world.run("images", "bump")
     assert done.code == 1
     assert "mogle/staging: the running image 3.0.0@sha256:" in done.err
     assert world.open() == []
 
 
-def test_a_platform_that_is_missing_is_no_winner(world: World) -> None:
+def test_a_platform_that_is_missing_is_no_winner(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.2.0", platforms=("linux/arm64",))
     world.ecr.push("mogle", "3.1.0")
     row = world.bump()["staging"]
@@ -221,7 +203,7 @@ def test_a_platform_that_is_missing_is_no_winner(world: World) -> None:
     assert why(row)["3.2.0"] == "not built for linux/amd64"
 
 
-def test_prod_takes_what_staging_ran_for_the_soak_time_and_selects_nothing_itself(world: World) -> None:
+def test_prod_takes_what_staging_ran_for_the_soak_time_and_selects_nothing_itself(world: ImageWorld) -> None:
     soaked = world.ecr.push("mogle", "3.1.0")
     fresh = world.ecr.push("mogle", "3.2.0")
     world.ecr.push("mogle", "3.3.0")
@@ -237,7 +219,7 @@ def test_prod_takes_what_staging_ran_for_the_soak_time_and_selects_nothing_itsel
     assert "3.2.0 has not run in staging for 1d" in world.bump()["prod"]["note"]
 
 
-def test_what_staging_ran_too_short_or_took_back_is_not_promoted(world: World) -> None:
+def test_what_staging_ran_too_short_or_took_back_is_not_promoted(world: ImageWorld) -> None:
     first = edit.read(world.file(STAGING), STAGING).image.digest
     bad = world.ecr.push("mogle", "3.1.0")
     world.pin(STAGING, "3.1.0", bad, NOW - timedelta(days=5))
@@ -250,7 +232,7 @@ def test_what_staging_ran_too_short_or_took_back_is_not_promoted(world: World) -
     assert world.bump()["staging"]["winner"] == f"{REPOSITORY}:3.1.1@{fixed}"
 
 
-def test_argo_cd_must_vouch_for_what_is_promoted(world: World, argocd: ArgoCD) -> None:
+def test_argo_cd_must_vouch_for_what_is_promoted(world: ImageWorld, argocd: ArgoCD) -> None:
     soaked = world.ecr.push("mogle", "3.1.0")
     world.pin(STAGING, "3.1.0", soaked, NOW - timedelta(days=2))
     before = world.github.git("rev-parse", "main~1")
@@ -263,7 +245,7 @@ def test_argo_cd_must_vouch_for_what_is_promoted(world: World, argocd: ArgoCD) -
     assert world.bump(**env)["prod"]["action"] == "opened"
 
 
-def test_a_declined_pull_request_is_a_hold_until_something_newer_comes(world: World) -> None:
+def test_a_declined_pull_request_is_a_hold_until_something_newer_comes(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()
     world.github.pulls[1].state = "closed"
@@ -276,10 +258,10 @@ def test_a_declined_pull_request_is_a_hold_until_something_newer_comes(world: Wo
     assert world.bump()["staging"]["pull_request"] == 2
 
 
-def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(world: World) -> None:
+def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(world: ImageWorld) -> None:
     newer = world.ecr.push("mogle", "3.1.0")
     world.pin(PROD, "3.1.0", newer, NOW - timedelta(hours=1))
-    done = world.run("rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d")
+    done = world.run("images", "rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d")
     assert done.code == 0, done.err
     assert "opened: mogle/prod back to 3.0.0" in done.out
     pull = world.github.pulls[1]
@@ -288,7 +270,7 @@ def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(world:
         "mogle/prod: back to 3.0.0",
         ["images", "rollback"],
     )
-    assert world.run("rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d").code == 0
+    assert world.run("images", "rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d").code == 0
     assert len(world.github.pulls) == 1
     world.github.merge(1)
     world.pin(STAGING, "3.1.0", newer, NOW - timedelta(days=9))
@@ -308,12 +290,15 @@ def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(world:
     ]  # fmt: skip
 
 
-def test_rollback_says_what_it_cannot_do(world: World) -> None:
-    done = world.run("rollback", "mogle", "--reason", "x", "--to", "0.1.0")
+def test_rollback_says_what_it_cannot_do(world: ImageWorld) -> None:
+    done = world.run("images", "rollback", "mogle", "--reason", "x", "--to", "0.1.0")
     assert (done.code, "0.1.0 never ran here; main's history has: 2.14.0" in done.err) == (2, True), done.err
-    done = world.run("rollback", "nothing", "--reason", "x")
+    done = world.run("images", "rollback", "nothing", "--reason", "x")
     assert "overlays/nothing/prod/kustomization.yaml: no such overlay on main" in done.err
-    assert "--for '1 day': not a duration" in world.run("rollback", "mogle", "--reason", "x", "--for", "1 day").err
+    assert (
+        "--for '1 day': not a duration"
+        in world.run("images", "rollback", "mogle", "--reason", "x", "--for", "1 day").err
+    )
     assert world.github.writes == []
 
 
@@ -322,19 +307,19 @@ def window(start: datetime, end: datetime) -> str:
     return f"freezes:\n  - {{name: evaluation day, from: {seoul[0]}, to: {seoul[1]}, time-zone: Asia/Seoul}}\n"
 
 
-def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_status(world: World) -> None:
+def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_status(world: ImageWorld) -> None:
     world.ecr.push("mogle", "3.1.0")
     world.bump()
     world.github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=world.github.head("main"))
     world.github._open({"head": "student/fix", "base": "main", "title": "Fix"})
     newer = world.ecr.push("mogle", "3.2.0")
     world.pin(PROD, "3.2.0", newer)
-    world.run("rollback", "mogle", "--reason", "x")
+    world.run("images", "rollback", "mogle", "--reason", "x")
     world.write(".github/freezes.yaml", window(NOW - timedelta(hours=1), NOW + timedelta(hours=2)))
     row = world.bump()["staging"]
     assert (row["action"], row["why"].startswith("frozen: evaluation day until")) == ("unchanged", True)
     assert world.proposed(1).tag == "3.1.0"
-    assert "#1: failure: evaluation day" in world.run("freeze").out
+    assert "#1: failure: evaluation day" in world.run("images", "freeze").out
 
     def states() -> dict[str, str]:
         heads = {pull.head: pull.last_head for pull in world.github.pulls.values()}
@@ -343,10 +328,10 @@ def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_sta
     expected = {"bump/mogle/staging": "failure", "student/fix": "failure", "rollback/mogle/prod": "success"}
     assert states() == expected
     writes = len(world.github.writes)
-    assert world.run("freeze").out == "nothing changed\n"
+    assert world.run("images", "freeze").out == "nothing changed\n"
     assert len(world.github.writes) == writes
     world.write(".github/freezes.yaml", window(NOW - timedelta(hours=3), NOW - timedelta(hours=1)))
-    assert world.run("freeze").code == 0
+    assert world.run("images", "freeze").code == 0
     assert set(states().values()) == {"success"}
     assert world.bump()["staging"]["action"] == "updated"
 
@@ -365,19 +350,19 @@ BAD_FREEZES = {
 
 
 @pytest.mark.parametrize("fault", BAD_FREEZES)
-def test_a_freeze_that_cannot_be_read_stops_the_run(world: World, fault: str) -> None:
+def test_a_freeze_that_cannot_be_read_stops_the_run(world: ImageWorld, fault: str) -> None:
     line, message = BAD_FREEZES[fault]
     world.write(".github/freezes.yaml", f"freezes:\n  - {line}\n")
     world.ecr.push("mogle", "3.1.0")
     for verb in ("bump", "freeze"):
-        done = world.run(verb)
+        done = world.run("images", verb)
         assert done.code == 2
         assert done.err.startswith("gitops: .github/freezes.yaml: freezes.0")
         assert message in done.err
     assert world.github.writes == []
 
 
-def sign(world: World, digest: str, key: ec.EllipticCurvePrivateKey, *, of: str | None = None) -> None:
+def sign(world: ImageWorld, digest: str, key: ec.EllipticCurvePrivateKey, *, of: str | None = None) -> None:
     """As `cosign sign --key` does; `of`: the digest that the payload names."""
     body = {"critical": {"identity": {}, "image": {"docker-manifest-digest": of or digest}, "type": "cosign"}}
     payload = json.dumps(body).encode()
@@ -389,7 +374,7 @@ def sign(world: World, digest: str, key: ec.EllipticCurvePrivateKey, *, of: str 
     world.ecr.put("mogle", json.dumps(manifest), f"{digest.replace(':', '-')}.sig")
 
 
-def test_an_image_without_a_valid_signature_is_never_proposed(world: World) -> None:
+def test_an_image_without_a_valid_signature_is_never_proposed(world: ImageWorld) -> None:
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     world.write("overlays/mogle/cosign.pub", pem.decode())
@@ -411,10 +396,10 @@ def test_an_image_without_a_valid_signature_is_never_proposed(world: World) -> N
     assert unsigned not in world.github.pulls[1].body
 
 
-def test_a_dry_run_explains_and_writes_nothing_and_needs_no_github(world: World) -> None:
+def test_a_dry_run_explains_and_writes_nothing_and_needs_no_github(world: ImageWorld) -> None:
     new = world.ecr.push("mogle", "3.1.0")
     world.ecr.push("mogle", "latest", content="l")
-    done = world.run("bump", "--dry-run", GITHUB_TOKEN="")
+    done = world.run("images", "bump", "--dry-run", GITHUB_TOKEN="")
     assert done.code == 0, done.err
     for line in (
         "mogle/staging runs 3.0.0: 3.1.0",
@@ -426,54 +411,54 @@ def test_a_dry_run_explains_and_writes_nothing_and_needs_no_github(world: World)
     ):
         assert line in done.out
     assert world.github.writes == []
-    assert world.run("bump", GITHUB_TOKEN="").err == (
+    assert world.run("images", "bump", GITHUB_TOKEN="").err == (
         "gitops: not set: GITHUB_TOKEN; in Actions the workflow sets them (.github/workflows)\n"
     )
 
 
-def test_one_services_fault_is_said_and_stops_no_other(world: World) -> None:
+def test_one_services_fault_is_said_and_stops_no_other(world: ImageWorld) -> None:
     world.write("overlays/umbrella/images.yaml", "staging: {semver: {range: nonsense}}")
     world.write("overlays/benefit/images.yaml", "staging: {semver: {}}")
     world.ecr.push("mogle", "3.1.0")
-    done = world.run("bump")
+    done = world.run("images", "bump")
     assert done.code == 2
     assert "gitops: overlays/umbrella/images.yaml: staging.semver.range: Value error, not a semver range" in done.err
     assert "/benefit: no such repository in ECR; create it, or correct newName" in done.err
     assert world.open() == ["bump/mogle/staging"]
-    assert "service 'nothing': does not exist" in world.run("bump", "nothing").err
+    assert "service 'nothing': does not exist" in world.run("images", "bump", "nothing").err
 
 
-def test_an_overlay_that_would_not_run_the_image_is_named_and_not_proposed(world: World) -> None:
+def test_an_overlay_that_would_not_run_the_image_is_named_and_not_proposed(world: ImageWorld) -> None:
     text = world.file("base/workload/deployment.yaml").decode().replace("image: app", "image: elsewhere")
     world.write("base/workload/deployment.yaml", text)
     web = world.file("base/web/deployment.yaml").decode().replace("image: app", "image: elsewhere")
     world.write("base/web/deployment.yaml", web)
     world.ecr.push("mogle", "3.1.0")
-    done = world.run("bump")
+    done = world.run("images", "bump")
     assert done.code == 2
     assert f"{STAGING}:" in done.err
     assert "expected the render to run" in done.err
     assert world.open() == []
 
 
-def test_a_shallow_clone_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_refused(world: ImageWorld, tmp_path: Path) -> None:
     folder = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth=1", world.github.clone_url, str(folder)], check=True)
     (folder / ".tools").symlink_to(ROOT / ".tools")
     world.checkout = Checkout(folder)
-    assert "a shallow clone has no history; fetch-depth: 0" in world.run("bump").err
+    assert "a shallow clone has no history; fetch-depth: 0" in world.run("images", "bump").err
 
 
-def test_the_run_summary_is_a_table(world: World, tmp_path: Path) -> None:
+def test_the_run_summary_is_a_table(world: ImageWorld, tmp_path: Path) -> None:
     world.ecr.push("mogle", "3.1.0")
-    done = world.run("bump", GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
+    done = world.run("images", "bump", GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
     assert "mogle/staging  3.0.0  3.1.0     opened #1" in done.out
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[:2] == ["| overlay | runs | proposed | pull request | why |", "| --- | --- | --- | --- | --- |"]
     assert lines[2].startswith("| mogle/staging | 3.0.0 | 3.1.0 | opened #1 |")
 
 
-def test_two_overlays_of_one_repository_share_its_listing(world: World) -> None:
+def test_two_overlays_of_one_repository_share_its_listing(world: ImageWorld) -> None:
     world.policy(staging={"semver": {"range": "*"}}, prod={"semver": {"range": "<3.1.0"}})
     world.ecr.push("mogle", "3.1.0")
     world.ecr.push("mogle", "3.0.1")
@@ -485,21 +470,14 @@ def test_two_overlays_of_one_repository_share_its_listing(world: World) -> None:
     assert world.ecr.calls["DescribeImages"] == 1
 
 
-def start(world: World, folder: Path) -> subprocess.Popen[str]:
-    """The real command as a process of its own."""
-    env = {**os.environ, **world.ecr.environment, **world.github.environment, "GITOPS_GITHUB_PAUSE": "0"}
-    words = [str(GITOPS), "images", "bump"]
-    return subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.parametrize(
     "number", [pytest.param(n, marks=[] if n in (2, 4, 6) else pytest.mark.matrix) for n in range(9)]
 )
-def test_a_kill_at_any_request_of_the_command_is_healed_by_the_next_run(world: World, number: int) -> None:
+def test_a_kill_at_any_request_of_the_command_is_healed_by_the_next_run(world: ImageWorld, number: int) -> None:
     new = world.ecr.push("mogle", "3.1.0")
     victim: list[subprocess.Popen[str]] = []
     world.github.faults = [GitHubFault(".*", ".*", lambda: victim[0].kill(), skip=number, after=True)]
-    victim.append(start(world, world.checkout.root))
+    victim.append(world.start("images", "bump"))
     assert victim[0].wait(timeout=60) == -signal.SIGKILL
     world.bump()
     assert world.open() == ["bump/mogle/staging"]
@@ -511,11 +489,10 @@ def test_a_kill_at_any_request_of_the_command_is_healed_by_the_next_run(world: W
     assert sorted(world.github.branches()) == ["bump/mogle/staging", "main"]
 
 
-def test_two_runs_at_once_leave_one_branch_and_one_pull_request(world: World, tmp_path: Path) -> None:
+def test_two_runs_at_once_leave_one_branch_and_one_pull_request(world: ImageWorld, tmp_path: Path) -> None:
     new = world.ecr.push("mogle", "3.1.0")
-    Repo.clone_from(world.github.clone_url, tmp_path / "second").close()
-    (tmp_path / "second/.tools").symlink_to(ROOT / ".tools")
-    for run in [start(world, folder) for folder in (world.checkout.root, tmp_path / "second")]:
+    second = world.clone(tmp_path / "second")
+    for run in [world.start("images", "bump", folder=checkout.root) for checkout in (world.checkout, second)]:
         _, err = run.communicate(timeout=60)
         assert "Traceback" not in err
         assert run.returncode == 0 or "GitHub: " in err, err

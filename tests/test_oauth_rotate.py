@@ -29,8 +29,7 @@ from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import PASSWORD, SEED, Fault, new_secret
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
-from tests.frozen import ROOT
-from tests.oauth_world import BRANCH, ID, OVERLAY, World, certificate_of
+from tests.oauth_world import BRANCH, ID, OVERLAY, RotationWorld, certificate_of
 
 pytestmark = pytest.mark.bots
 
@@ -39,23 +38,23 @@ REFERENCE = f"{OVERLAY}/oauth-42.yaml"
 
 
 @pytest.fixture
-def world(github: GitHub, tmp_path: Path) -> Iterator[World]:
-    found = World(github, tmp_path / "checkout")
+def world(github: GitHub, tmp_path: Path) -> Iterator[RotationWorld]:
+    found = RotationWorld(github, tmp_path / "checkout")
     yield found
     found.close()
 
 
 @pytest.fixture
-def known(oauth_template: Path, tmp_path: Path) -> Iterator[World]:
+def known(oauth_template: Path, tmp_path: Path) -> Iterator[RotationWorld]:
     """The current secret runs as generation 2, and 42 shows no next one yet."""
     github = GitHub(Path(shutil.copytree(oauth_template, tmp_path / "origin.git")))
-    found = World(github, tmp_path / "checkout", known=True)
+    found = RotationWorld(github, tmp_path / "checkout", known=True)
     yield found
     found.close()
     github.close()
 
 
-def next_shows(world: World) -> str:
+def next_shows(world: RotationWorld) -> str:
     """Time passes until 42 shows the next secret."""
     app = world.intra.apps[ID]
     world.intra.advance(app.switch - world.intra.shows_before - world.intra.now + timedelta(hours=1))
@@ -63,11 +62,11 @@ def next_shows(world: World) -> str:
     return app.next
 
 
-def switch(world: World, after: timedelta = timedelta(hours=1)) -> None:
+def switch(world: RotationWorld, after: timedelta = timedelta(hours=1)) -> None:
     world.intra.advance(world.intra.apps[ID].switch - world.intra.now + after)
 
 
-def test_a_secret_that_git_does_not_know_is_adopted(world: World) -> None:
+def test_a_secret_that_git_does_not_know_is_adopted(world: RotationWorld) -> None:
     row = world.rotate()
     assert (row["state"], row["action"], row["generation"]) == ("PR_OPEN", "opened", 1)
     assert row["trace"] == ["DUE", "FETCHED", "VERIFIED", "SEALED", "PR_OPEN"]
@@ -85,7 +84,7 @@ def test_a_secret_that_git_does_not_know_is_adopted(world: World) -> None:
         assert expected in pull.body
 
 
-def test_a_second_run_writes_nothing_and_asks_no_token_for_the_same_again(world: World) -> None:
+def test_a_second_run_writes_nothing_and_asks_no_token_for_the_same_again(world: RotationWorld) -> None:
     world.rotate()
     writes, asked = len(world.github.writes), world.intra.log.count("POST /oauth/token")
     row = world.rotate()
@@ -94,7 +93,7 @@ def test_a_second_run_writes_nothing_and_asks_no_token_for_the_same_again(world:
     assert world.intra.log.count("POST /oauth/token") == asked
 
 
-def test_a_whole_rotation_from_idle_to_idle(known: World) -> None:
+def test_a_whole_rotation_from_idle_to_idle(known: RotationWorld) -> None:
     old = known.intra.apps[ID].current
     new = next_shows(known)
     assert known.rotate()["state"] == "PR_OPEN"
@@ -123,7 +122,7 @@ def test_a_whole_rotation_from_idle_to_idle(known: World) -> None:
     assert all("less than 7 days left" in message for message in known.slack.messages), "it shows 5 days before"
 
 
-def test_argo_cd_tells_merged_from_synced_from_running(known: World) -> None:
+def test_argo_cd_tells_merged_from_synced_from_running(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()
     before = known.github.head("main")
@@ -147,7 +146,7 @@ def test_argo_cd_tells_merged_from_synced_from_running(known: World) -> None:
     assert "mogle-prod cannot be read" in done.err
 
 
-def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_the_bot(known: World) -> None:
+def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_the_bot(known: RotationWorld) -> None:
     new = next_shows(known)
     known.rotate()
     before = {path: known.file(path) for path in (REFERENCE, f"{OVERLAY}/kustomization.yaml")}
@@ -165,7 +164,7 @@ def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_
     assert known.application(BRANCH).deployed.number == 4
 
 
-def test_a_declined_pull_request_is_not_opened_again_until_it_is_reopened(known: World) -> None:
+def test_a_declined_pull_request_is_not_opened_again_until_it_is_reopened(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()
     [number] = known.open()
@@ -180,7 +179,7 @@ def test_a_declined_pull_request_is_not_opened_again_until_it_is_reopened(known:
     assert known.rotate()["state"] == "PR_OPEN"
 
 
-def test_a_persons_commit_stops_the_bot_and_is_told(known: World) -> None:
+def test_a_persons_commit_stops_the_bot_and_is_told(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()
     mine = known.github.commit(BRANCH, {"README.md": b"x"}, "By hand")
@@ -192,7 +191,7 @@ def test_a_persons_commit_stops_the_bot_and_is_told(known: World) -> None:
     assert "(person)" in known.slack.messages[-1]
 
 
-def test_a_newer_next_secret_replaces_the_proposed_one_in_place(known: World) -> None:
+def test_a_newer_next_secret_replaces_the_proposed_one_in_place(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()
     known.intra.apps[ID].next = None
@@ -202,7 +201,7 @@ def test_a_newer_next_secret_replaces_the_proposed_one_in_place(known: World) ->
     assert len(known.open()) == 1
 
 
-def test_no_next_secret_is_waited_for_then_a_risk_then_expired(known: World) -> None:
+def test_no_next_secret_is_waited_for_then_a_risk_then_expired(known: RotationWorld) -> None:
     known.intra.shows_before = timedelta(0)
     known.github.workflow_runs["oauth.yaml"] = [(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "success")]
     app = known.intra.apps[ID]
@@ -223,7 +222,7 @@ def test_no_next_secret_is_waited_for_then_a_risk_then_expired(known: World) -> 
     assert known.slack.messages[-1].endswith("Runbook: docs/runbooks/oauth.md")
 
 
-def test_a_merge_after_the_switch_still_ends_right_and_was_told(known: World) -> None:
+def test_a_merge_after_the_switch_still_ends_right_and_was_told(known: RotationWorld) -> None:
     new = next_shows(known)
     known.rotate()
     switch(known, known.intra.overlap + timedelta(hours=1))
@@ -236,28 +235,28 @@ def test_a_merge_after_the_switch_still_ends_right_and_was_told(known: World) ->
     assert known.rotate()["state"] in ("CONFIRMED", "RETIRED")
 
 
-def test_after_a_missed_switch_the_secret_of_now_is_taken(known: World) -> None:
+def test_after_a_missed_switch_the_secret_of_now_is_taken(known: RotationWorld) -> None:
     next_shows(known)
     switch(known)
     assert known.rotate(code=1)["state"] == "EXPIRED"
     assert known.opened(BRANCH) == known.intra.apps[ID].current
 
 
-def layout(world: World) -> None:
+def layout(world: RotationWorld) -> None:
     world.intra.layout = lambda text: text.replace('class="copy"', 'class="copy-box"')
 
 
-def one_date_gone(world: World) -> None:
+def one_date_gone(world: RotationWorld) -> None:
     world.intra.layout = lambda text: text.replace("Valid until", "Valid to")
 
 
-def wrong_secret(world: World) -> None:
+def wrong_secret(world: RotationWorld) -> None:
     app = world.intra.apps[ID]
     assert app.next
     del app.accepted[app.next]
 
 
-def anothers_secret(world: World) -> None:
+def anothers_secret(world: RotationWorld) -> None:
     app = world.intra.apps[ID]
     other = next(each for each in world.intra.apps.values() if each.id != ID)
     assert app.next
@@ -265,48 +264,48 @@ def anothers_secret(world: World) -> None:
     app.next = other.current
 
 
-def other_uid(world: World) -> None:
+def other_uid(world: RotationWorld) -> None:
     shown = next(each.uid for each in world.intra.apps.values() if each.id != ID)
     world.intra.layout = lambda text: text.replace(world.intra.apps[ID].uid, shown)
 
 
-def no_owner(world: World) -> None:
+def no_owner(world: RotationWorld) -> None:
     world.intra.faults = [Fault(f"GET /oauth/applications/{ID}", 403)]
 
 
-def down(world: World) -> None:
+def down(world: RotationWorld) -> None:
     world.intra.faults = [Fault("POST /oauth/token", 500, times=99)]
 
 
-def slow(world: World) -> None:
+def slow(world: RotationWorld) -> None:
     world.intra.faults = [Fault("POST /oauth/token", "slow", times=99)]
 
 
-def page_down(world: World) -> None:
+def page_down(world: RotationWorld) -> None:
     world.intra.faults = [Fault("GET /oauth/applications", 502)]
 
 
-def otp(world: World) -> None:
+def otp(world: RotationWorld) -> None:
     world.intra.otp = True
 
 
-def foreign_certificate(world: World) -> None:
+def foreign_certificate(world: RotationWorld) -> None:
     world.pin(certificate_of(world.key), fingerprint="ab" * 32)
 
 
-def expired_certificate(world: World) -> None:
+def expired_certificate(world: RotationWorld) -> None:
     world.pin(certificate_of(world.key, days=-1, begins=-9))
 
 
-def small_certificate(world: World) -> None:
+def small_certificate(world: RotationWorld) -> None:
     world.pin(certificate_of(rsa.generate_private_key(65537, 1024)))
 
 
-def ecdsa_certificate(world: World) -> None:
+def ecdsa_certificate(world: RotationWorld) -> None:
     world.pin(certificate_of(ec.generate_private_key(ec.SECP256R1())))  # type: ignore[arg-type]
 
 
-BLOCKED: dict[Callable[[World], None], tuple[str, str]] = {
+BLOCKED: dict[Callable[[RotationWorld], None], tuple[str, str]] = {
     layout: ("layout", "42's page is not as it is known (layout"),
     one_date_gone: ("layout", "saw"),
     wrong_secret: ("refused", f"42 refuses the secret that it shows for application {ID}"),
@@ -325,7 +324,9 @@ BLOCKED: dict[Callable[[World], None], tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("fault", BLOCKED, ids=lambda fault: fault.__name__)
-def test_what_cannot_be_right_is_blocked_told_and_never_proposed(known: World, fault: Callable[[World], None]) -> None:
+def test_what_cannot_be_right_is_blocked_told_and_never_proposed(
+    known: RotationWorld, fault: Callable[[RotationWorld], None]
+) -> None:
     next_shows(known)
     fault(known)
     writes = len(known.github.writes)
@@ -342,7 +343,7 @@ def test_what_cannot_be_right_is_blocked_told_and_never_proposed(known: World, f
     assert leaks.search("slack", known.slack.messages[-1].encode(), wanted) == []
 
 
-def test_a_secret_that_changes_between_fetch_and_verify_is_read_again(known: World) -> None:
+def test_a_secret_that_changes_between_fetch_and_verify_is_read_again(known: RotationWorld) -> None:
     next_shows(known)
 
     def change() -> None:
@@ -358,14 +359,14 @@ def test_a_secret_that_changes_between_fetch_and_verify_is_read_again(known: Wor
 
 
 @pytest.mark.parametrize("kind", [429, 500, "reset", "cut"])
-def test_a_hiccup_of_42_is_retried(known: World, kind: int | str) -> None:
+def test_a_hiccup_of_42_is_retried(known: RotationWorld, kind: int | str) -> None:
     new = next_shows(known)
     known.intra.faults = [Fault(path, kind) for path in ("POST /oauth/token", "GET /oauth/token/info")]
     assert known.rotate(GITOPS_42_DEADLINE="20")["state"] == "PR_OPEN"
     assert known.opened(BRANCH) == new
 
 
-def test_a_401_is_never_asked_again(known: World) -> None:
+def test_a_401_is_never_asked_again(known: RotationWorld) -> None:
     next_shows(known)
     wrong_secret(known)
     before = known.intra.log.count("POST /oauth/token")
@@ -373,7 +374,7 @@ def test_a_401_is_never_asked_again(known: World) -> None:
     assert known.intra.log.count("POST /oauth/token") == before + 2, "what is deployed, and the candidate, once each"
 
 
-def test_42s_limits_are_kept_over_all_requests(known: World) -> None:
+def test_42s_limits_are_kept_over_all_requests(known: RotationWorld) -> None:
     known.intra.limited = True
     api = Api(url=known.intra.url, deadline=10, limit=RateLimit())
     app = known.intra.apps[ID]
@@ -400,7 +401,7 @@ def test_the_hourly_limit_waits_for_the_oldest_request() -> None:
     assert max(slept) > 2900
 
 
-def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: World) -> None:
+def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: RotationWorld) -> None:
     next_shows(known)
     known.intra.otp = True
     known.intra.skew = timedelta(minutes=7)
@@ -413,7 +414,7 @@ def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: World) -> Non
 
 
 def test_a_wrong_password_is_tried_once(github: GitHub, tmp_path: Path) -> None:
-    world = World(github, tmp_path / "checkout")
+    world = RotationWorld(github, tmp_path / "checkout")
     try:
         for number in range(3):
             world.rotate(code=1, INTRA42_PASSWORD="wrong")
@@ -423,7 +424,7 @@ def test_a_wrong_password_is_tried_once(github: GitHub, tmp_path: Path) -> None:
         world.close()
 
 
-def test_a_login_that_needs_scripts_is_done_by_a_browser(known: World) -> None:
+def test_a_login_that_needs_scripts_is_done_by_a_browser(known: RotationWorld) -> None:
     if not any(map(which, NAMES)):
         pytest.skip("no Chromium on this machine (apt: chromium)")
     new = next_shows(known)
@@ -434,13 +435,13 @@ def test_a_login_that_needs_scripts_is_done_by_a_browser(known: World) -> None:
     assert known.rotate(code=1, INTRA42_PASSWORD="wrong")["blocked"] == "login"
 
 
-def test_without_a_browser_the_login_says_what_it_needs(known: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_browser_the_login_says_what_it_needs(known: RotationWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     known.intra.scripts_needed = True
     monkeypatch.setattr("gitops.oauth.browser.NAMES", ("no-such-browser",))
     assert "no browser is installed (apt: chromium)" in known.rotate(code=1)["next"]
 
 
-def test_credentials_go_to_no_other_host(known: World) -> None:
+def test_credentials_go_to_no_other_host(known: RotationWorld) -> None:
     known.intra.faults = []
     page = known.intra._login_page
     known.intra._login_page = lambda message="": page(message).replace(known.intra.url, "http://localhost:1")  # type: ignore[method-assign]
@@ -448,7 +449,7 @@ def test_credentials_go_to_no_other_host(known: World) -> None:
     assert "42 points to http://localhost, which is no host of 42 over HTTPS: nothing was sent there" in row["next"]
 
 
-def test_a_certificate_pinned_anew_seals_the_open_pull_request_anew_in_place(known: World) -> None:
+def test_a_certificate_pinned_anew_seals_the_open_pull_request_anew_in_place(known: RotationWorld) -> None:
     new = next_shows(known)
     known.rotate()
     key = rsa.generate_private_key(65537, 2048)
@@ -459,13 +460,13 @@ def test_a_certificate_pinned_anew_seals_the_open_pull_request_anew_in_place(kno
     assert known.opened(BRANCH, key=key) == new
 
 
-def test_a_clock_of_ours_that_is_behind_does_not_hide_an_end(known: World) -> None:
+def test_a_clock_of_ours_that_is_behind_does_not_hide_an_end(known: RotationWorld) -> None:
     known.intra.shows_before = timedelta(0)
     known.intra.skew = known.intra.apps[ID].switch - known.intra.now - DAY
     assert known.rotate(code=1)["state"] == "AT_RISK"
 
 
-def test_a_branch_that_moves_meanwhile_is_looked_at_again(known: World) -> None:
+def test_a_branch_that_moves_meanwhile_is_looked_at_again(known: RotationWorld) -> None:
     new = next_shows(known)
     known.rotate()
     known.intra.apps[ID].next = None
@@ -491,11 +492,10 @@ def test_a_branch_that_moves_meanwhile_is_looked_at_again(known: World) -> None:
     assert len(known.open()) == 1
 
 
-def test_two_runs_at_once_leave_one_branch_and_one_pull_request(known: World, tmp_path: Path) -> None:
+def test_two_runs_at_once_leave_one_branch_and_one_pull_request(known: RotationWorld, tmp_path: Path) -> None:
     new = next_shows(known)
-    Repo.clone_from(known.github.clone_url, tmp_path / "second").close()
-    (tmp_path / "second/.tools").symlink_to(ROOT / ".tools")
-    for run in [known.start(folder) for folder in (known.checkout.root, tmp_path / "second")]:
+    clones = (known.checkout, known.clone(tmp_path / "second"))
+    for run in [known.start("oauth", "rotate", "mogle", folder=checkout.root) for checkout in clones]:
         _, err = run.communicate(timeout=60)
         assert "Traceback" not in err
         assert run.returncode == 0 or "GitHub: " in err, err
@@ -505,7 +505,7 @@ def test_two_runs_at_once_leave_one_branch_and_one_pull_request(known: World, tm
     assert known.github.branches() == ["main", BRANCH]
 
 
-def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: World, tmp_path: Path) -> None:
+def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: RotationWorld, tmp_path: Path) -> None:
     next_shows(known)
     shim, log = tmp_path / "shim", tmp_path / "log"
     shim.mkdir()
@@ -513,7 +513,7 @@ def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: World, tm
     (shim / "git").write_text(f'#!/bin/sh\n{{ echo "git $*"; env; }} >> {log}\nexec {git} "$@"\n')
     (shim / "git").chmod(0o755)
     with leaks.Watch() as watch:
-        run = known.start(PATH=f"{shim}:{os.environ['PATH']}")
+        run = known.start("oauth", "rotate", "mogle", PATH=f"{shim}:{os.environ['PATH']}")
         assert run.wait(timeout=60) == 0, run.stderr
     assert "git version" in log.read_text(), "GitPython starts it when it is imported"
     for secret in (PASSWORD, SLACK_TOKEN):
@@ -525,14 +525,14 @@ def test_credentials_are_inherited_by_nothing_that_a_run_starts(known: World, tm
     assert holders
 
 
-def test_a_crash_leaves_no_core(known: World, tmp_path: Path) -> None:
+def test_a_crash_leaves_no_core(known: RotationWorld, tmp_path: Path) -> None:
     next_shows(known)
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     victim: list[subprocess.Popen[str]] = []
     known.intra.faults = [Fault("POST /oauth/token", lambda: victim[0].send_signal(signal.SIGABRT))]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
-        victim.append(known.start())
+        victim.append(known.start("oauth", "rotate", "mogle"))
         assert victim[0].wait(timeout=60) == -signal.SIGABRT
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
@@ -541,7 +541,7 @@ def test_a_crash_leaves_no_core(known: World, tmp_path: Path) -> None:
     assert not list(known.checkout.root.glob("core*"))
 
 
-def test_status_says_the_same_and_writes_nothing(known: World) -> None:
+def test_status_says_the_same_and_writes_nothing(known: RotationWorld) -> None:
     next_shows(known)
     writes = len(known.github.writes)
     row = known.status()
@@ -568,7 +568,7 @@ def test_status_says_the_same_and_writes_nothing(known: World) -> None:
     assert known.slack.messages == []
 
 
-def test_the_more_careful_date_counts(known: World) -> None:
+def test_the_more_careful_date_counts(known: RotationWorld) -> None:
     app = known.intra.apps[ID]
     page = known.status()["valid_until"]
     app.switch -= 3 * DAY
@@ -581,7 +581,7 @@ def test_the_more_careful_date_counts(known: World) -> None:
     assert known.status()["valid_until"].startswith("2030-12-29")
 
 
-def test_status_without_credentials_shows_what_git_remembers(known: World) -> None:
+def test_status_without_credentials_shows_what_git_remembers(known: RotationWorld) -> None:
     nobody = {"INTRA42_LOGIN": "", "INTRA42_PASSWORD": "", "GITHUB_TOKEN": ""}
 
     def status() -> dict[str, Any]:
@@ -599,7 +599,7 @@ def test_status_without_credentials_shows_what_git_remembers(known: World) -> No
     assert status()["state"] == "CONFIRMED", "two generations: git alone tells"
 
 
-def test_the_metrics_are_openmetrics(known: World, tmp_path: Path) -> None:
+def test_the_metrics_are_openmetrics(known: RotationWorld, tmp_path: Path) -> None:
     known.run("oauth", "rotate", "mogle", "--metrics", str(tmp_path / "oauth.prom"))
     for text in ((tmp_path / "oauth.prom").read_text(), known.run("oauth", "status", "--output", "openmetrics").out):
         families = {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
@@ -611,7 +611,7 @@ def test_the_metrics_are_openmetrics(known: World, tmp_path: Path) -> None:
         assert sample.value > known.intra.now.timestamp()
 
 
-def test_the_run_summary_is_a_table(known: World, tmp_path: Path) -> None:
+def test_the_run_summary_is_a_table(known: RotationWorld, tmp_path: Path) -> None:
     next_shows(known)
     known.rotate(GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
     lines = (tmp_path / "summary.md").read_text().splitlines()
@@ -619,7 +619,7 @@ def test_the_run_summary_is_a_table(known: World, tmp_path: Path) -> None:
     assert "PR_OPEN | #1 opened; a person merges it |" in lines[2]
 
 
-def test_an_alert_that_slack_does_not_take_is_a_failure(known: World) -> None:
+def test_an_alert_that_slack_does_not_take_is_a_failure(known: RotationWorld) -> None:
     layout(known)
     known.slack.error = "channel_not_found"
     done = known.run("oauth", "rotate", "mogle")
@@ -634,12 +634,12 @@ MISSING = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_what_is_not_set_is_said(world: World, name: str) -> None:
+def test_what_is_not_set_is_said(world: RotationWorld, name: str) -> None:
     done = world.run("oauth", "rotate", **{name: ""})
     assert (done.code, done.err.splitlines()[-1]) == (2, f"gitops: {MISSING[name]}")
 
 
-def test_bad_files_are_named_and_stop_no_other(world: World) -> None:
+def test_bad_files_are_named_and_stop_no_other(world: RotationWorld) -> None:
     text = world.file(REFERENCE).decode()
     for old, new, message in (
         ("41002", "x", f"{REFERENCE}: data.application-id: String should match pattern"),
@@ -658,12 +658,12 @@ def test_bad_files_are_named_and_stop_no_other(world: World) -> None:
     assert "has no oauth-42.yaml, so no application of 42" in world.run("oauth", "status", "benefit").err
 
 
-def provide(world: World, value: str, *words: str) -> tuple[int, str, str]:
+def provide(world: RotationWorld, value: str, *words: str) -> tuple[int, str, str]:
     done = world.run("oauth", "provide", "mogle", *words, stdin=f"{value}\n")
     return done.code, done.out, done.err
 
 
-def test_a_person_provides_what_the_page_cannot(known: World) -> None:
+def test_a_person_provides_what_the_page_cannot(known: RotationWorld) -> None:
     value = next_shows(known)
     layout(known)
     with Repo(known.checkout.root) as repo:
@@ -682,7 +682,7 @@ def test_a_person_provides_what_the_page_cannot(known: World) -> None:
     assert known.rotate()["state"] == "CONFIRMED"
 
 
-def test_what_a_person_provides_is_proved_too(known: World) -> None:
+def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
     with Repo(known.checkout.root) as repo:
         repo.git.fetch("origin")
         repo.git.reset("--hard", "origin/main")

@@ -20,7 +20,7 @@ from tests.fakes.github import GitHub
 from tests.fakes.intra42 import LOGIN, PASSWORD
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.frozen import ROOT
-from tests.oauth_world import BRANCH, ID, World
+from tests.oauth_world import BRANCH, ID, RotationWorld
 
 pytestmark = pytest.mark.bots
 
@@ -106,7 +106,7 @@ def test_a_service_builds_labels_pushes_and_tells_the_platform(
 
 
 def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_path: Path) -> None:
-    world = World(github, tmp_path / "checkout")
+    world = RotationWorld(github, tmp_path / "checkout")
     try:
         Repo.clone_from(github.clone_url, tmp_path / "oauth").close()
         hidden = {"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN}

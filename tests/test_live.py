@@ -22,7 +22,7 @@ from gitops.manifests import kustomize, yamlfile
 from gitops.oauth import model as oauth
 from gitops.repository import services
 from gitops.secrets import certificate
-from tests import rules
+from tests import lifecycle, rules
 from tests.frozen import ROOT
 
 pytestmark = pytest.mark.live
@@ -77,6 +77,14 @@ def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
 def test_every_application_of_42_names_a_generation_that_is_there() -> None:
     _, broken = oauth.applications(CHECKOUT, [])
     assert broken == []
+
+
+def test_every_schema_line_names_the_version_that_the_cluster_runs() -> None:
+    version = lifecycle.kubernetes_version()
+    cluster = yamlfile.read(CHECKOUT, CHECKOUT.root / "clusters/seoul/cluster.yaml")
+    assert cluster["data"]["kubernetesVersion"] == version.rpartition(".")[0]
+    wrong = {file: named for file, named in lifecycle.schema_versions().items() if named != {version}}
+    assert wrong == {}, "run: .venv/bin/python -m tests.lifecycle"
 
 
 def test_every_yaml_file_begins_with_its_schema() -> None:

@@ -11,11 +11,14 @@ from gitops.ground.errors import ExternalError
 from gitops.images import policy
 from gitops.manifests import kustomize
 from gitops.repository import services as model
+from gitops.service import registries
 from tests.conftest import Run, commit_all
 from tests.fakes.aws import HOST, ecr_server
 from tests.fakes.registry import Registry
 
 DIGEST = "sha256:" + "a" * 64
+# The one that the policies allow.
+ECR = "111122223333.dkr.ecr.ap-northeast-2.amazonaws.com"
 IMAGE = f"ghcr.io/team/shop:1.2.3@{DIGEST}"
 
 
@@ -50,7 +53,7 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
 def test_a_new_service_with_an_image_in_ecr_is_bumped_from_its_first_day(
     scratch: Checkout, run: Run, shape: str, environments: set[str]
 ) -> None:
-    words = ["--image", f"{HOST}/shop:1.2.3@{DIGEST}", "--shape", shape, *(OK if shape == "web" else [])]
+    words = ["--image", f"{ECR}/shop:1.2.3@{DIGEST}", "--shape", shape, *(OK if shape == "web" else [])]
     assert run("service", "new", "shop", *words).code == 0
     assert set(policy.read(scratch, scratch.overlays / "shop")) == environments
 
@@ -83,6 +86,14 @@ def test_an_image_with_its_own_port_and_health_check(scratch: Checkout, run: Run
     assert run("service", "list").code == 0
 
 
+def test_a_host_that_no_certificate_covers_is_noted_and_written(scratch: Checkout, run: Run) -> None:
+    words = ["--domain", "shop.example.com", "--domain", "shop.deep.down.example.com"]
+    done = run("service", "new", "shop", "--image", IMAGE, *words)
+    assert done.code == 0
+    assert "note: no certificate covers shop.staging.deep.down.example.com, shop.deep.down.example.com, so" in done.err
+    assert (scratch.overlays / "shop").is_dir()
+
+
 def test_a_draft_that_a_kill_left_behind_is_no_service_and_goes(scratch: Checkout, run: Run) -> None:
     draft = scratch.overlays / ".shop.abc/prod"
     draft.mkdir(parents=True)
@@ -104,6 +115,7 @@ def test_a_tag_is_resolved_to_its_digest_in_ecr(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_tag_is_resolved_to_its_digest_in_its_registry(scratch: Checkout, run: Run, registry: Registry) -> None:
+    allow(scratch, registry)
     registry.images["team/shop:1.10"] = DIGEST
     done = run("service", "new", "shop", "--image", f"{registry.host}/team/shop:1.10", "--domain", "shop.example.com")
     assert done.code == 0, done.err
@@ -143,6 +155,15 @@ def test_handover_changes_owner_labels_and_codeowners(scratch: Checkout, run: Ru
     assert "belongs to benefit already" in again.out
 
 
+def test_codeowners_is_written_anew_for_what_changed_by_hand(scratch: Checkout, run: Run) -> None:
+    assert "already" in run("service", "codeowners").out
+    assert status(scratch) == ""
+    scratch.teams_file.write_text(scratch.teams_file.read_text().replace("@ft-platform/community", "@ft-platform/new"))
+    done = run("service", "codeowners")
+    assert (done.code, done.out) == (0, "wrote .github/CODEOWNERS\n")
+    assert "/overlays/mogle/ @ft-platform/new\n" in scratch.codeowners_file.read_text()
+
+
 OK = ["--domain", "shop.example.com"]
 BAD = {
     "name is no DNS label": (["Shop_1", "--image", IMAGE, *OK], 2, "service name 'Shop_1': not a DNS label"),
@@ -166,11 +187,12 @@ BAD = {
     "web without a domain": (["shop", "--image", IMAGE], 2, "a web service needs at least one --domain"),
     "port of root": (["shop", "--image", IMAGE, *OK, "--port", "80"], 2, "port 80: expected 1024 to 65535"),
     "health is no path": (["shop", "--image", IMAGE, *OK, "--health", "a b"], 2, "health 'a b': expected a path such"),
-    "registry out of reach": (
-        ["shop", "--image", "127.0.0.1:9/a/b:1.0", *OK],
-        4,
-        "fix: give the digest: --image 127.0.0.1:9/a/b:1.0@sha256:",
+    "registry that the policies refuse": (
+        ["shop", "--image", f"quay.io/a/b:1.0@{DIGEST}", *OK],
+        2,
+        f"the policy image-registry refuses it ({registries.FILE}); allowed are ",
     ),
+    "docker's short name": (["shop", "--image", "nginx:1.29", *OK], 2, "the policy image-registry refuses it"),
 }
 
 
@@ -183,7 +205,29 @@ def test_bad_input_is_one_clear_message_and_nothing_is_written(scratch: Checkout
     assert status(scratch) == ""
 
 
+def test_a_registry_out_of_reach_is_an_error_that_says_how_to_do_without() -> None:
+    with pytest.raises(ExternalError, match=r"fix: give the digest: --image 127\.0\.0\.1:9/a/b:1\.0@sha256:"):
+        resolve("127.0.0.1:9/a/b:1.0")
+
+
+def test_a_policy_without_a_plain_list_is_said_and_nothing_is_written(scratch: Checkout, run: Run) -> None:
+    file = scratch.root / registries.FILE
+    file.write_text(file.read_text().replace("name: registries", "name: others"))
+    commit_all(scratch)
+    done = run("service", "new", "shop", "--image", IMAGE, *OK)
+    assert (done.code, status(scratch)) == (2, "")
+    assert f"{registries.FILE}: expected a variable registries" in done.err
+
+
+def allow(checkout: Checkout, registry: Registry) -> None:
+    """Let the policies take images of a registry of this machine."""
+    file = checkout.root / registries.FILE
+    file.write_text(file.read_text().replace("'ghcr.io/'", f"'ghcr.io/', '{registry.host}/'"))
+    commit_all(checkout)
+
+
 def test_a_tag_that_the_registry_has_not_is_an_error(scratch: Checkout, run: Run, registry: Registry) -> None:
+    allow(scratch, registry)
     done = run("service", "new", "shop", "--image", f"{registry.host}/a/b:9.9", *OK)
     assert done.code == 4
     assert "has no such tag" in done.err

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from gitops.ground.checkout import Checkout
-from gitops.manifests import yamlfile
+from gitops.manifests import certificates
+from gitops.manifests.certificates import Certificate as Certificate
+from gitops.manifests.certificates import Certificates as Certificates
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import Object, name
 from gitops.manifests.places import Path, Place
@@ -27,23 +27,6 @@ ORDER = f"{PREFIX}group.order"
 # Quotas of an Application Load Balancer: rules and certificates can be raised, the others not.
 QUOTAS = {"rules": 100, "certificates": 25, "target groups": 100}
 VALUES_PER_RULE = 5
-
-
-class Certificate(BaseModel):
-    """A certificate of the load balancer and the names that it covers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    arn: str
-    names: list[str]
-
-
-class Certificates(BaseModel):
-    """A cluster's certificates.yaml."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    certificates: list[Certificate]
 
 
 @dataclass(frozen=True)
@@ -121,11 +104,7 @@ class LoadBalancer:
 
     def covers(self, host: str) -> bool:
         """Whether a certificate covers a host: a wildcard stands for one label."""
-        return any(
-            host == n or (n.startswith("*.") and host.partition(".")[2] == n[2:])
-            for c in self.certificates or []
-            for n in c.names
-        )
+        return certificates.covers(self.certificates or [], host)
 
 
 def ours(item: Object) -> bool:
@@ -133,9 +112,9 @@ def ours(item: Object) -> bool:
     return bool((item.get("spec") or {}).get("ingressClassName") == CLASS)
 
 
-def merge(units: Iterable[Unit], certificates: list[Certificate] | None) -> LoadBalancer:
+def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalancer:
     """The load balancer of all overlays. Ingresses of other classes are not its own."""
-    found = LoadBalancer(certificates=certificates)
+    found = LoadBalancer(certificates=known)
     ingresses = [(unit, item) for unit in units for item in unit.kind("Ingress") if ours(item)]
     ingresses.sort(key=lambda at: (order(at[1]), at[0].namespace, name(at[1])))
     found.services = len({unit.name.split("/")[1] for unit, _ in ingresses if unit.is_overlay})
@@ -205,10 +184,9 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
     params = platform.kind("IngressClassParams")
     if not params:
         return None, []
-    file = platform.places.root / platform.name / "certificates.yaml"
-    path = f"{platform.name}/certificates.yaml"
-    checkout = Checkout(platform.places.root)
-    known = yamlfile.read_model(checkout, file, Certificates).certificates if file.exists() else []
+    file = platform.places.root / platform.name / certificates.FILE
+    path = f"{platform.name}/{certificates.FILE}"
+    known = certificates.read(Checkout(platform.places.root), file.parent)
     named = list((params[0].get("spec") or {}).get("certificateArn") or [])
     found = [
         platform.finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -17,11 +18,12 @@ from git.exc import GitError
 from gitops.clients.registry import resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
-from gitops.manifests import kustomize, yamlfile
+from gitops.manifests import certificates, kustomize, yamlfile
 from gitops.manifests.image import Image, in_ecr
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.repository import contents
 from gitops.repository import services as model
+from gitops.service.registries import check_registry
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The environments that a new service of each shape begins with.
@@ -85,8 +87,19 @@ def new(checkout: Checkout, request: NewService) -> list[Path]:
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    checkout.codeowners_file.write_text(model.codeowners(checkout))
+    write_codeowners(checkout)
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
+
+
+def uncovered(checkout: Checkout, request: NewService) -> list[str]:
+    """The hosts of a new service that no certificate covers: the gate would refuse them (lb-certificate).
+
+    None where no cluster declares certificates. Raises InputError.
+    """
+    clusters = sorted(file.parent for file in (checkout.root / "clusters").glob(f"*/{certificates.FILE}"))
+    known = [certificate for cluster in clusters for certificate in certificates.read(checkout, cluster)]
+    hosts = itertools.chain.from_iterable(request.hosts(overlay) for overlay in request.overlays)
+    return [host for host in hosts if not certificates.covers(known, host)] if clusters else []
 
 
 def _check_request(checkout: Checkout, request: NewService, teams: dict[str, model.Team]) -> None:
@@ -95,6 +108,7 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
         partial(_check_shape, request),
         partial(model.check_name, request.name, existing),
         partial(model.check_team, request.team, teams),
+        partial(check_registry, checkout, request.image),
     ]
     for overlay in request.overlays:
         checks += [partial(model.check_domain, host, existing) for host in request.hosts(overlay)]
@@ -212,6 +226,15 @@ def _new_owner(checkout: Checkout, service: model.Service, team: str, contact: s
         text = (checkout.root / path).read_text()
         changed[path] = text.replace(f"      team: {old.team}\n", f"      team: {team}\n").encode()
     return changed
+
+
+def write_codeowners(checkout: Checkout) -> bool:
+    """Write CODEOWNERS from teams.yaml and each owner.yaml. Returns whether it changed. Raises InputError."""
+    text, file = model.codeowners(checkout), checkout.codeowners_file
+    if file.exists() and file.read_text() == text:
+        return False
+    file.write_text(text)
+    return True
 
 
 def check_clean(checkout: Checkout) -> None:

@@ -40,6 +40,12 @@ def new(
         f"the image must listen on {port or '$PORT (8080)'}, answer GET {health or '/healthz and /readyz'}, "
         "run as any user and write to /tmp alone"
     )
+    if hosts := change.uncovered(checkout, request):
+        click.echo(
+            f"note: no certificate covers {', '.join(hosts)}, so gitops check will refuse it (lb-certificate); "
+            "see docs/runbooks/gate.md",
+            err=True,
+        )
 
 
 @service.command("list")
@@ -94,3 +100,13 @@ def handover(name: str, team: str) -> None:
         )
     else:
         click.echo(f"{name} belongs to {team} already")
+
+
+@service.command()
+def codeowners() -> None:
+    """Write CODEOWNERS anew, after a service was removed or a team or an owner changed by hand."""
+    checkout = Checkout.find()
+    if change.write_codeowners(checkout):
+        click.echo(f"wrote {checkout.relative(checkout.codeowners_file)}")
+    else:
+        click.echo(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")

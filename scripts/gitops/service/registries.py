@@ -1,0 +1,44 @@
+"""The registries that the policies let images come from: read from the policy itself, so that they stand once."""
+
+from __future__ import annotations
+
+import yaml
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
+from gitops.manifests.image import REFERENCE
+
+FILE = "policies/pods/image-registry.yaml"
+_VARIABLE = "registries"
+
+
+def allowed_registries(checkout: Checkout) -> list[str]:
+    """What the name of an image may begin with, as the cluster's policy lists it.
+
+    Raises InputError where the policy has no such list.
+    """
+    file = checkout.root / FILE
+    policy = yamlfile.read(checkout, file)
+    variables = (policy.get("spec") or {}).get("variables") or []
+    expression = next((item.get("expression") for item in variables if item.get("name") == _VARIABLE), None)
+    try:
+        # A list of strings is written the same in CEL and in YAML.
+        prefixes = yaml.safe_load(str(expression))
+    except yaml.YAMLError:
+        prefixes = None
+    if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+        raise InputError(path=FILE, expected=f"a variable {_VARIABLE} that is a plain list of names")
+    return prefixes
+
+
+def check_registry(checkout: Checkout, reference: str) -> None:
+    """Raise InputError where the cluster would refuse an image for its registry. A malformed reference passes."""
+    match = REFERENCE.fullmatch(reference)
+    if match is None:
+        return
+    prefixes = allowed_registries(checkout)
+    if not any(f"{match['name']}:".startswith(prefix) for prefix in prefixes):
+        raise InputError(
+            f"image {reference!r}: the policy image-registry refuses it ({FILE}); allowed are {', '.join(prefixes)}"
+        )

@@ -17,11 +17,11 @@ from pydantic import BaseModel
 
 from gitops.check import exceptions, report
 from gitops.images import hold, policy
-from gitops.lab.played import references
 from gitops.lb import model as lb
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
+from gitops.manifests.pods import Template
 from gitops.repository import services as model
 from tests import catalogue, rules
 from tests.frozen import PLATFORM, ROOT, is_data, platform
@@ -102,9 +102,10 @@ def test_every_reference_resolves(overlay: Path) -> None:
             known["secrets", name] = set(item["spec"]["encryptedData"])
     accounts = {item["metadata"]["name"] for item in kind(overlay, "ServiceAccount")}
     for template in templates(overlay):
-        for what, name, key in references(template):
-            assert key is None or key in known[what, name], f"{what} {name} {key}"
+        for reference in Template(template, (), template).references():
+            what, name = f"{reference.kind.lower()}s", reference.name
             assert (what, name) in known
+            assert reference.key is None or reference.key in known[what, name], str(reference)
         assert template["spec"]["serviceAccountName"] in accounts
     for deployment in kind(overlay, "Deployment"):
         template = deployment["spec"]["template"]
@@ -225,7 +226,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "images": policy.Policies,
     "hold": hold.Hold,
     "freezes": hold.Freezes,
-    "exception": exceptions.Exception_,
+    "exception": exceptions.ExceptionFile,
     "baseline": report.Baseline,
     "certificates": lb.Certificates,
     "mistake": catalogue.Mistake,

@@ -23,8 +23,9 @@ from gitops.ground.checkout import Checkout
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab, find_labs
 from gitops.manifests.findings import RULES, Finding, Unit, in_order
-from gitops.manifests.graph import Reach
-from gitops.manifests.places import Place, Places
+from gitops.manifests.lines import Place
+from gitops.manifests.places import Places
+from gitops.manifests.reach import Reach
 from tests import catalogue, lifecycle
 from tests.conftest import commit_all, gitops
 from tests.frozen import clone, platform

@@ -116,7 +116,7 @@ def rejected(made: catalogue.Gate) -> str | None:
     """What the API server itself has against the overlay, asked by none of the check's own code but its addresses."""
     rendered = build(made.checkout, made.checkout.root, UNIT)
     if rendered.error:
-        return rendered.error
+        return str(rendered.error)
     cluster = Cluster(Lab(made.checkout, catalogue.LAB).kubeconfig)
     server = Server(made.checkout, cluster)
     space = "/api/v1/namespaces/umbrella-prod/pods"

@@ -349,7 +349,7 @@ def test_a_secrets_name_is_found_where_it_is_written_once() -> None:
 
 
 @pytest.mark.bots
-def test_only_what_surely_stays_home_is_not_looked_into(scratch: Checkout) -> None:
+def test_only_what_is_surely_self_contained_is_not_looked_into(scratch: Checkout) -> None:
     """The quick answer for a change of overlays alone is the long one's."""
     changed = {"overlays/mogle/staging/ingress.yaml"}
     file = scratch.root / "overlays/mogle/prod/kustomization.yaml"

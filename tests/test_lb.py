@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from gitops.ground.checkout import Checkout
 from gitops.lb import check, model
 from gitops.manifests.findings import Unit
-from gitops.manifests.graph import Graph, Reach
+from gitops.manifests.graph import Graph
 from gitops.manifests.places import Places
+from gitops.manifests.reach import Reach
 from tests.conftest import gitops
 from tests.frozen import platform
 

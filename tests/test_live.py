@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gitops.check.exceptions import Exception_
+from gitops.check.exceptions import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
 from gitops.manifests import kustomize, yamlfile
@@ -71,7 +71,7 @@ def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
         hold.read(CHECKOUT, overlay)
     hold.freezes(CHECKOUT)
     for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
-        yamlfile.read_model(CHECKOUT, file, Exception_)
+        yamlfile.read_model(CHECKOUT, file, ExceptionFile)
 
 
 def test_every_application_of_42_names_a_generation_that_is_there() -> None:

@@ -22,7 +22,7 @@ from gitops.ground.errors import InputError, MachineError
 from gitops.ground.progress import Progress
 from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
-from gitops.lab.played import references
+from gitops.manifests.pods import Template
 from gitops.tools import build, pins
 from tests.conftest import gitops
 from tests.frozen import ROOT
@@ -151,12 +151,12 @@ def test_references_are_what_a_kubelet_waits_for() -> None:
             ],
         }
     }
-    assert list(references(pod)) == [
-        ("secrets", "s", "k"),
-        ("configmaps", "c", None),
-        ("secrets", "v", None),
-        ("configmaps", "p", None),
-        ("secrets", "q", None),
+    assert [(r.kind, r.name, r.key) for r in Template(pod, (), pod).references()] == [
+        ("Secret", "s", "k"),
+        ("ConfigMap", "c", None),
+        ("Secret", "v", None),
+        ("ConfigMap", "p", None),
+        ("Secret", "q", None),
     ]
 
 

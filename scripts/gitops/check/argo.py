@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.graph import Graph, kustomization
-from gitops.manifests.objects import Object, label, name
-from gitops.manifests.places import Place, line_of, read_text
+from gitops.manifests.graph import Graph
+from gitops.manifests.lines import Place, line_of, read_text
+from gitops.manifests.objects import Object, label, name, value_at
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.reach import kustomization
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
 _LABEL = "pod-security.kubernetes.io/enforce"
+# Where an ApplicationSet has the spec of its Applications.
+_TEMPLATE = ("spec", "template", "spec")
 
 
 @dataclass(frozen=True)
@@ -32,75 +36,79 @@ class Platform:
     def template(self) -> Object:
         """What each Application is made from."""
         spec = self.generator.get("spec")
-        found = spec.get("template") if isinstance(spec, dict) else None
-        return found if isinstance(found, dict) else {}
+        template = spec.get("template") if isinstance(spec, dict) else None
+        return template if isinstance(template, dict) else {}
 
-    def project(self, wanted: str) -> Object | None:
+    def project(self, project: str) -> Object | None:
         """An AppProject's spec."""
-        return next((item["spec"] for item in self.unit.kind("AppProject") if name(item) == wanted), None)
+        return next((item["spec"] for item in self.unit.kind("AppProject") if name(item) == project), None)
 
-    def namespace_labels(self, environment: str, service: str) -> dict[str, str]:
+    def namespace_labels(self, overlay: Overlay) -> dict[str, str]:
         """What the ApplicationSet puts on an overlay's namespace."""
         policy = (self.template.get("spec") or {}).get("syncPolicy") or {}
         labels = (policy.get("managedNamespaceMetadata") or {}).get("labels") or {}
-        return {key: _filled(str(value), service, environment) for key, value in labels.items()}
+        return {key: _filled(str(value), overlay) for key, value in labels.items()}
 
 
-def _filled(text: str, service: str, environment: str) -> str:
-    for number, value in ((1, service), (2, environment)):
-        text = text.replace(f"{{{{ index .path.segments {number} }}}}", value)
+def _filled(text: str, overlay: Overlay) -> str:
+    """A text of the ApplicationSet's template, for an overlay."""
+    for segment, value in ((1, overlay.service), (2, overlay.environment)):
+        text = text.replace(f"{{{{ index .path.segments {segment} }}}}", value)
     return text
 
 
-def folders(graph: Graph, base: Graph | None) -> Iterator[Finding]:
-    """Folders that the ApplicationSet would overlook or mistake, and those that are gone."""
+def folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
+    """Folders that the ApplicationSet would overlook or mistake, and those that are gone since `before`."""
     root = graph.checkout.root
+    # A component of an overlay may be deeper: then an overlay reads it.
+    inner = set[str]().union(*(graph.reach(unit).folders for unit in graph.units))
     for depth, pattern in ((2, "overlays/*"), (4, "overlays/*/*/*")):
         for folder in sorted(root.glob(pattern)):
-            if folder.is_dir() and (found := kustomization(folder)) and "/." not in str(folder.relative_to(root)):
-                path = str(found.relative_to(root))
-                inner = any(posixpath.dirname(path) in graph.reach(unit).folders for unit in graph.units)
-                if not inner:
-                    yield Finding(
-                        "orphan-folder",
-                        Place(path, 1),
-                        f"{posixpath.dirname(path)} is {depth} folders deep; no Application looks there",
-                        "move it to overlays/<service>/<environment>",
-                    )
+            path, file = graph.checkout.relative(folder), kustomization(folder)
+            if file and "/." not in path and path not in inner:
+                yield Finding(
+                    "orphan-folder",
+                    Place(f"{path}/{file.name}", 1),
+                    f"{path} is {depth} folders deep; no Application looks there",
+                    "move it to overlays/<service>/<environment>",
+                )
     for folder in sorted(root.glob("overlays/*/*")):
-        path = str(folder.relative_to(root))
+        path = graph.checkout.relative(folder)
         files = sorted(folder.glob("*.y*ml")) if folder.is_dir() else []
         if files and "/." not in path and not kustomization(folder):
             yield Finding(
                 "orphan-folder",
-                Place(str(files[0].relative_to(root)), 1),
+                Place(f"{path}/{files[0].name}", 1),
                 f"{path} has no kustomization.yaml; Argo CD would apply its files as they are",
                 "add a kustomization.yaml, or move the files elsewhere",
             )
-    if base:
-        yield from _removed(graph, base)
+    if before:
+        yield from _removed(graph, before)
 
 
-def _removed(graph: Graph, base: Graph) -> Iterator[Finding]:
-    there = set(graph.units)
-    new = [unit for unit in graph.units if unit not in set(base.units)]
-    for unit in base.units:
-        if unit in there or not unit.startswith("overlays/"):
+def _removed(graph: Graph, before: Graph) -> Iterator[Finding]:
+    there, known = set(graph.units), set(before.units)
+    new = [overlay for unit in graph.units if unit not in known and (overlay := Overlay.of_path(unit))]
+    for unit in before.units:
+        overlay = Overlay.of_path(unit)
+        if unit in there or overlay is None:
             continue
-        service, environment = unit.split("/")[1:]
-        moved = [other for other in new if other.split("/")[2] == environment]
-        what = f"{unit} is gone" + (f" (renamed to {moved[0]}?)" if moved else "")
+        renamed = next((other for other in new if other.environment == overlay.environment), None)
+        gone = f"{unit} is gone (renamed to {renamed.path}?)" if renamed else f"{unit} is gone"
+        name = overlay.application
         yield Finding(
             "removed-folder",
-            Place(f"{unit}/kustomization.yaml", 1),
-            f"{what}: Argo CD deletes the Application {service}-{environment}, and what it runs stays behind unwatched",
-            "keep the folder; to end the service for good add policies/exceptions/"
-            f"removed-folder.{service}-{environment}.Application.{service}-{environment}.yaml",
+            Place(overlay.kustomization, 1),
+            f"{gone}: Argo CD deletes the Application, and what it runs stays behind unwatched",
+            "keep the folder; to end the service for good add "
+            f"policies/exceptions/removed-folder.{overlay.namespace}.Application.{name}.yaml",
             unit,
+            "Application",
+            name,
         )
 
 
-def overlay(unit: Unit, platform: Platform) -> Iterator[Finding]:
+def check_overlay(unit: Unit, overlay: Overlay, platform: Platform) -> Iterator[Finding]:
     """An overlay's objects against the AppProject that they come under."""
     project = platform.project("services") or {}
     allowed = {(entry["group"], entry["kind"]) for entry in project.get("namespaceResourceWhitelist") or []}
@@ -108,145 +116,109 @@ def overlay(unit: Unit, platform: Platform) -> Iterator[Finding]:
         group, _, _ = str(item.get("apiVersion", "")).rpartition("/")
         kind = str(item.get("kind"))
         if kind == "Namespace":
-            yield unit.finding(
-                "namespace-labels",
-                item,
-                ("metadata", "name"),
-                "an overlay brings no Namespace: the ApplicationSet makes it, with its labels",
-                "remove it from resources",
-            )
-            continue
-        if kind == "Secret" and not group:
+            what = "an overlay brings no Namespace: the ApplicationSet makes it, with its labels"
+            yield unit.finding("namespace-labels", item, ("metadata", "name"), what, "remove it from resources")
+        elif kind == "Secret" and not group:
             continue  # plain-secret says it better
-        if allowed and (group, kind) not in allowed:
-            names = ", ".join(sorted(k for _, k in allowed))
-            yield unit.finding(
-                "project-kind", item, ("kind",), f"AppProject services does not allow {kind}", f"it allows: {names}"
-            )
-            continue
-        found = item["metadata"].get("namespace")
-        if found != unit.namespace:
-            what, fix = (
-                f"namespace {found or 'not set'}; this folder's is {unit.namespace}",
-                f"namespace: {unit.namespace}",
-            )
-            # Nothing of it is any object's own fault.
-            place = unit.places.of(item, ("metadata", "namespace")) if found else unit.places.top
-            yield Finding("namespace", place, what, f"{fix} in {unit.name}/kustomization.yaml", unit.name)
-        scope = next((key for key in _SCOPES if key in (item["metadata"].get("annotations") or {})), None)
-        if kind == "SealedSecret" and scope:
-            yield unit.finding(
-                "sealed-scope",
-                item,
-                ("metadata", "annotations", scope),
-                f"has {scope}",
-                "seal it with gitops secrets seal, which seals for one name",
-            )
+        elif allowed and (group, kind) not in allowed:
+            what = f"AppProject services does not allow {kind}"
+            fix = f"it allows: {', '.join(sorted(name for _, name in allowed))}"
+            yield unit.finding("project-kind", item, ("kind",), what, fix)
+        else:
+            yield from _in_its_namespace(unit, overlay, item)
+
+
+def _in_its_namespace(unit: Unit, overlay: Overlay, item: Object) -> Iterator[Finding]:
+    namespace = item["metadata"].get("namespace")
+    if namespace != overlay.namespace:
+        what = f"namespace {namespace or 'not set'}; this folder's is {overlay.namespace}"
+        fix = f"namespace: {overlay.namespace} in {overlay.kustomization}"
+        # Nothing of it is any object's own fault.
+        place = unit.places.of(item, ("metadata", "namespace")) if namespace else unit.places.top
+        yield Finding("namespace", place, what, fix, unit.name)
+    scope = next((key for key in _SCOPES if key in (item["metadata"].get("annotations") or {})), None)
+    if item.get("kind") == "SealedSecret" and scope:
+        fix = "seal it with gitops secrets seal, which seals for one name"
+        yield unit.finding("sealed-scope", item, ("metadata", "annotations", scope), f"has {scope}", fix)
 
 
 def paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
     """Whether the static manifest-generate-paths name every file that the overlay is made of."""
-    said = str((platform.template.get("metadata") or {}).get("annotations", {}).get(PATHS, "."))
-    watched = [posixpath.normpath(p[1:] if p.startswith("/") else posixpath.join(unit, p)) for p in said.split(";")]
+    annotation = str((platform.template.get("metadata") or {}).get("annotations", {}).get(PATHS, "."))
+    watched = [
+        posixpath.normpath(path[1:] if path.startswith("/") else posixpath.join(unit, path))
+        for path in annotation.split(";")
+    ]
     reach = graph.reach(unit)
+    own = [layer.file for layer in reach.layers if layer.role == "kustomization" and layer.file.startswith(unit)]
     for path in sorted(reach.files):
-        if not any(path == folder or path.startswith(f"{folder}/") for folder in watched):
-            source = next(
-                (layer.file for layer in reach.layers if layer.role == "kustomization" and layer.file.startswith(unit)),
-                path,
-            )
-            text, (above, file) = read_text(graph.checkout.root / source), posixpath.split(path)
-            line = line_of(text, file) or line_of(text, posixpath.basename(above)) or 1
-            yield Finding(
-                "manifest-paths",
-                Place(source, line),
-                f"reads {path}, which is outside of {said}: a change there would not be rendered",
-                f"move it into {unit} or base/",
-                unit,
-            )
+        if any(path == folder or path.startswith(f"{folder}/") for folder in watched):
+            continue
+        source = own[0] if own else path
+        text, (above, file) = read_text(graph.checkout.root / source), posixpath.split(path)
+        line = line_of(text, file) or line_of(text, posixpath.basename(above)) or 1
+        what = f"reads {path}, which is outside of {annotation}: a change there would not be rendered"
+        yield Finding("manifest-paths", Place(source, line), what, f"move it into {unit} or base/", unit)
 
 
-def cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:
+def check_cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:
     """A cluster's Argo CD objects. `repo_url`: what its cluster.yaml says."""
     unit = platform.unit
     projects = {name(item): item["spec"] for item in unit.kind("AppProject")}
     for item in unit.kind("ApplicationSet"):
-        spec = item["spec"]
-        yield from _application(
-            unit, item, spec.get("template", {}).get("spec", {}), ("spec", "template", "spec"), projects
-        )
-        if not (spec.get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
-            yield unit.finding(
-                "preserve",
-                item,
-                ("spec", "syncPolicy", "preserveResourcesOnDeletion"),
-                "preserveResourcesOnDeletion is not true",
-                "preserveResourcesOnDeletion: true",
-            )
-        labels = ((spec["template"]["spec"].get("syncPolicy") or {}).get("managedNamespaceMetadata") or {}).get(
-            "labels"
-        ) or {}
-        if labels.get(_LABEL) != "restricted":
-            path = ("spec", "template", "spec", "syncPolicy", "managedNamespaceMetadata", "labels", _LABEL)
-            yield unit.finding(
-                "namespace-labels", item, path, f"{_LABEL} is {labels.get(_LABEL, 'not set')}", f"{_LABEL}: restricted"
-            )
+        yield from _application(unit, item, _TEMPLATE, projects)
+        yield from _generated(unit, item)
     for item in unit.kind("Application"):
-        yield from _application(unit, item, item["spec"], ("spec",), projects)
+        yield from _application(unit, item, ("spec",), projects)
     for item in unit.kind("AppProject"):
         for n, url in enumerate(item["spec"].get("sourceRepos") or []):
             if url != repo_url:
-                yield unit.finding(
-                    "source", item, ("spec", "sourceRepos", n), f"allows {url}", f"allow {repo_url} alone"
-                )
+                fix = f"allow {repo_url} alone"
+                yield unit.finding("source", item, ("spec", "sourceRepos", n), f"allows {url}", fix)
 
 
-def _application(
-    unit: Unit, item: Object, spec: Object, at: tuple[str, ...], projects: Mapping[str, Object]
-) -> Iterator[Finding]:
+def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
+    """What an ApplicationSet does to the Applications that it makes."""
+    if not (item["spec"].get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
+        path, what = ("spec", "syncPolicy", "preserveResourcesOnDeletion"), "preserveResourcesOnDeletion is not true"
+        yield unit.finding("preserve", item, path, what, "preserveResourcesOnDeletion: true")
+    labels = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels", _LABEL)
+    level = value_at(item, labels)
+    if level != "restricted":
+        what = f"{_LABEL} is {'not set' if level is None else level}"
+        yield unit.finding("namespace-labels", item, labels, what, f"{_LABEL}: restricted")
+
+
+def _application(unit: Unit, item: Object, path: tuple[str, ...], projects: Mapping[str, Object]) -> Iterator[Finding]:
+    """An Application's spec, that stands at `path`, against the project that it names."""
+    spec = value_at(item, path) or {}
     project = str(spec.get("project"))
     if "{{" in project:
-        yield unit.finding(
-            "project", item, (*at, "project"), f"project is templated ({project})", "write the project's name"
-        )
+        what = f"project is templated ({project})"
+        yield unit.finding("project", item, (*path, "project"), what, "write the project's name")
         return
     allowed = projects.get(project)
     if allowed is None:
-        yield unit.finding(
-            "project",
-            item,
-            (*at, "project"),
-            f"project {project} is none of: {', '.join(sorted(projects))}",
-            "name one of these",
-        )
+        what = f"project {project} is none of: {', '.join(sorted(projects))}"
+        yield unit.finding("project", item, (*path, "project"), what, "name one of these")
         return
-    source = spec.get("source") or {}
-    if source.get("repoURL") not in (allowed.get("sourceRepos") or []):
-        yield unit.finding(
-            "source",
-            item,
-            (*at, "source", "repoURL"),
-            f"reads {source.get('repoURL')}, which project {project} does not allow",
-            f"it allows: {', '.join(allowed.get('sourceRepos') or [])}",
-        )
-    if not str(source.get("targetRevision", "")).startswith("refs/heads/"):
-        yield unit.finding(
-            "source",
-            item,
-            (*at, "source", "targetRevision"),
-            f"targetRevision {source.get('targetRevision')} may be a tag or a branch",
-            "targetRevision: refs/heads/main",
-        )
+    source, repositories = spec.get("source") or {}, allowed.get("sourceRepos") or []
+    if source.get("repoURL") not in repositories:
+        what = f"reads {source.get('repoURL')}, which project {project} does not allow"
+        fix = f"it allows: {', '.join(repositories)}"
+        yield unit.finding("source", item, (*path, "source", "repoURL"), what, fix)
+    revision = source.get("targetRevision")
+    if not str(revision or "").startswith("refs/heads/"):
+        what = f"targetRevision {revision} may be a tag or a branch"
+        fix = "targetRevision: refs/heads/main"
+        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)
     destination = spec.get("destination") or {}
-    wanted = _filled(str(destination.get("namespace")), "service", "prod")
+    namespace = _filled(str(destination.get("namespace")), Overlay("service", "prod"))
     if not any(
-        fnmatch.fnmatch(wanted, str(each.get("namespace"))) and each.get("server") == destination.get("server")
-        for each in allowed.get("destinations") or []
+        fnmatch.fnmatch(namespace, str(entry.get("namespace"))) and entry.get("server") == destination.get("server")
+        for entry in allowed.get("destinations") or []
     ):
-        yield unit.finding(
-            "project",
-            item,
-            (*at, "destination", "namespace"),
-            f"{label(item)} goes to {wanted} on {destination.get('server')}, which project {project} does not allow",
-            "name a destination of the project",
-        )
+        server = destination.get("server")
+        what = f"{label(item)} goes to {namespace} on {server}, which project {project} does not allow"
+        fix = "name a destination of the project"
+        yield unit.finding("project", item, (*path, "destination", "namespace"), what, fix)

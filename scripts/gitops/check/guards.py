@@ -13,9 +13,10 @@ from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.differences import ABSENT, differences
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.graph import Graph, kustomization
+from gitops.manifests.graph import Graph
+from gitops.manifests.lines import Place, read_text
 from gitops.manifests.objects import Object, name
-from gitops.manifests.places import Place, read_text
+from gitops.manifests.reach import kustomization
 from gitops.manifests.render import build
 
 GUARDED = ("ResourceQuota", "LimitRange", "NetworkPolicy")

@@ -11,7 +11,7 @@ from pathlib import Path
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.manifests.findings import Finding
-from gitops.manifests.places import Place
+from gitops.manifests.lines import Place
 from gitops.repository.revision import WORKING_COPY, Change, paths
 
 _SECONDS = 300.0

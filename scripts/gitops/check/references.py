@@ -2,141 +2,115 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, name
-from gitops.manifests.places import Path, value_at
-from gitops.manifests.pods import Template, template
+from gitops.manifests.objects import Object, Path, name, value_at
+from gitops.manifests.pods import Reference, Template, template
 from gitops.manifests.quantity import number
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
 # Kubernetes puts it into every namespace.
 _GIVEN = {"kube-root-ca.crt"}
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def check(unit: Unit, services: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Every reference of an overlay that leads nowhere. `services`: the Services of each namespace of the change."""
-    templates = [found for item in unit.objects if (found := template(item))]
+    templates = [pods for item in unit.objects if (pods := template(item))]
     yield from _pods(unit, templates)
     yield from _services(unit, templates)
     yield from _ingresses(unit)
+    yield from _selectors(unit, templates)
     yield from _scaling(unit, templates)
-    yield from _network(unit, templates)
     yield from _addresses(unit, templates, services)
 
 
+# -- what pods name
+
+
 def _pods(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
-    keys: dict[tuple[str, str], set[str]] = {}
-    for item in unit.objects:
-        if item.get("kind") == "ConfigMap":
-            keys["configmap", name(item)] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
-        elif item.get("kind") == "SealedSecret":
-            spec = item["spec"]
-            made = ((spec.get("template") or {}).get("metadata") or {}).get("name") or name(item)
-            keys["secret", made] = {
-                *(spec.get("encryptedData") or {}),
-                *((spec.get("template") or {}).get("data") or {}),
-            }
+    keys = _keys(unit)
     accounts = {name(item) for item in unit.kind("ServiceAccount")} | {"default"}
-    for each in templates:
-        for kind, wanted, key, path in _named(each):
-            known = keys.get((kind, wanted))
-            rule = f"{kind}-key"
-            word = "Secret" if kind == "secret" else "ConfigMap"
-            if known is None and wanted not in _GIVEN:
-                there = ", ".join(sorted(n for k, n in keys if k == kind)) or "none"
-                yield unit.finding(
-                    rule,
-                    each.item,
-                    path,
-                    f"names {word} {wanted}, which this overlay does not have",
-                    f"the overlay has: {there}; for a new one: gitops secrets seal"
-                    if kind == "secret"
-                    else f"the overlay has: {there}",
-                )
-            elif known is not None and key is not None and key not in known:
-                yield unit.finding(
-                    rule,
-                    each.item,
-                    (*path[:-1], "key"),
-                    f"names key {key!r} of {word} {wanted}, which has: {', '.join(sorted(known))}",
-                    "name a key that is there, or add it",
-                )
-        account = each.spec.get("serviceAccountName")
+    for pods in templates:
+        for reference in [*pods.references(), *pods.pull_secrets()]:
+            yield from _reference(unit, pods, reference, keys)
+        account = pods.spec.get("serviceAccountName")
         if account and account not in accounts:
             yield unit.finding(
                 "service-account",
-                each.item,
-                (*each.path, "spec", "serviceAccountName"),
+                pods.item,
+                (*pods.path, "spec", "serviceAccountName"),
                 f"runs as ServiceAccount {account}, which this overlay does not have",
                 f"use one of: {', '.join(sorted(accounts))}",
             )
-        selector = ((each.item.get("spec") or {}).get("selector") or {}).get("matchLabels")
-        if (
-            each.path == ("spec", "template")
-            and isinstance(selector, dict)
-            and not selector.items() <= each.labels.items()
-        ):
-            yield unit.finding(
-                "selector",
-                each.item,
-                ("spec", "selector", "matchLabels", *_odd(selector, [each])),
-                f"selects {_text(selector)}, its pods have {_text(each.labels)}",
-                "give the pod template these labels",
-            )
-        yield from _probes(unit, each)
+        yield from _own_selector(unit, pods)
+        yield from _probes(unit, pods)
 
 
-def _named(each: Template) -> Iterator[tuple[str, str, str | None, Path]]:
-    """What must exist before a pod can start: (secret | configmap, name, key, path)."""
-    for path, container in each.containers():
-        for n, variable in enumerate(container.get("env") or []):
-            source = variable.get("valueFrom") or {}
-            for field, kind in (("secretKeyRef", "secret"), ("configMapKeyRef", "configmap")):
-                if (ref := source.get(field)) and not ref.get("optional"):
-                    yield kind, str(ref.get("name")), ref.get("key"), (*path, "env", n, "valueFrom", field, "name")
-        for n, source in enumerate(container.get("envFrom") or []):
-            for field, kind in (("secretRef", "secret"), ("configMapRef", "configmap")):
-                if (ref := source.get(field)) and not ref.get("optional"):
-                    yield kind, str(ref.get("name")), None, (*path, "envFrom", n, field, "name")
-    for n, volume in enumerate(each.spec.get("volumes") or []):
-        at: Path = (*each.path, "spec", "volumes", n)
-        yield from _volume(volume, at)
-        for m, source in enumerate((volume.get("projected") or {}).get("sources") or []):
-            yield from _volume(source, (*at, "projected", "sources", m))
-    for n, ref in enumerate(each.spec.get("imagePullSecrets") or []):
-        yield "secret", str(ref.get("name")), None, (*each.path, "spec", "imagePullSecrets", n, "name")
+def _keys(unit: Unit) -> dict[tuple[str, str], set[str]]:
+    """The keys of each Secret and ConfigMap of an overlay, by kind and name."""
+    keys: dict[tuple[str, str], set[str]] = {}
+    for item in unit.kind("ConfigMap"):
+        keys["ConfigMap", name(item)] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
+    for item in unit.kind("SealedSecret"):
+        made = item["spec"].get("template") or {}
+        secret = (made.get("metadata") or {}).get("name") or name(item)
+        keys["Secret", secret] = {*(item["spec"].get("encryptedData") or {}), *(made.get("data") or {})}
+    return keys
 
 
-def _volume(source: Object, at: Path) -> Iterator[tuple[str, str, str | None, Path]]:
-    for field, kind, key in (("secret", "secret", "secretName"), ("configMap", "configmap", "name")):
-        ref = source.get(field)
-        if ref and not ref.get("optional"):
-            named = key if key in ref else "name"
-            items = ref.get("items") or [{}]
-            for n, item in enumerate(items):
-                path = (*at, field, "items", n, "key") if item else (*at, field, named)
-                yield kind, str(ref.get(named)), item.get("key"), path
+def _reference(
+    unit: Unit, pods: Template, reference: Reference, keys: Mapping[tuple[str, str], set[str]]
+) -> Iterator[Finding]:
+    kind, rule = reference.kind, f"{reference.kind.lower()}-key"
+    known = keys.get((kind, reference.name))
+    if known is None and reference.name not in _GIVEN:
+        there = ", ".join(sorted(other for other_kind, other in keys if other_kind == kind)) or "none"
+        what = f"names {kind} {reference.name}, which this overlay does not have"
+        seal = "; for a new one: gitops secrets seal" if kind == "Secret" else ""
+        yield unit.finding(rule, pods.item, reference.name_path, what, f"the overlay has: {there}{seal}")
+    elif known is not None and reference.key is not None and reference.key not in known:
+        what = f"names key {reference.key!r} of {kind} {reference.name}, which has: {', '.join(sorted(known))}"
+        yield unit.finding(rule, pods.item, reference.key_path, what, "name a key that is there, or add it")
 
 
-def _probes(unit: Unit, each: Template) -> Iterator[Finding]:
-    for path, container in each.containers():
-        ports = {str(p.get("name")) for p in container.get("ports") or [] if p.get("name")}
-        for field in ("startupProbe", "readinessProbe", "livenessProbe"):
-            for how in ("httpGet", "tcpSocket"):
-                port = ((container.get(field) or {}).get(how) or {}).get("port")
-                if isinstance(port, str) and port not in ports:
-                    yield unit.finding(
-                        "probe-port",
-                        each.item,
-                        (*path, field, how, "port"),
-                        f"{field} asks port {port!r}; the container has: "
-                        f"{', '.join(sorted(ports)) or 'none with a name'}",
-                        "name a port of the container",
-                    )
+def _own_selector(unit: Unit, pods: Template) -> Iterator[Finding]:
+    """A workload selects the pods that it makes."""
+    selector = ((pods.item.get("spec") or {}).get("selector") or {}).get("matchLabels")
+    if pods.path != ("spec", "template") or not isinstance(selector, dict):
+        return
+    if not selector.items() <= pods.labels.items():
+        yield unit.finding(
+            "selector",
+            pods.item,
+            ("spec", "selector", "matchLabels", *_unmet(selector, [pods])),
+            f"selects {_text(selector)}, its pods have {_text(pods.labels)}",
+            "give the pod template these labels",
+        )
+
+
+def _probes(unit: Unit, pods: Template) -> Iterator[Finding]:
+    for path, container in pods.containers():
+        ports = {str(port["name"]) for port in container.get("ports") or [] if port.get("name")}
+        for probe, action in itertools.product(_PROBES, ("httpGet", "tcpSocket")):
+            port = ((container.get(probe) or {}).get(action) or {}).get("port")
+            if isinstance(port, str) and port not in ports:
+                yield unit.finding(
+                    "probe-port",
+                    pods.item,
+                    (*path, probe, action, "port"),
+                    f"{probe} asks port {port!r}; the container has: {', '.join(sorted(ports)) or 'none with a name'}",
+                    "name a port of the container",
+                )
+
+
+# -- what traffic meets
 
 
 def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
@@ -145,56 +119,57 @@ def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
         selector = spec.get("selector")
         if not selector:
             continue
-        chosen = [each for each in templates if selector.items() <= each.labels.items()]
+        chosen = [pods for pods in templates if selector.items() <= pods.labels.items()]
         if not chosen:
             yield _selects_nothing(unit, "service-selector", item, ("spec", "selector"), templates)
             continue
-        ports = {key for each in chosen for key in each.ports()}
+        ports = set[str]().union(*(pods.ports() for pods in chosen))
         for n, port in enumerate(spec.get("ports") or []):
-            wanted = str(port.get("targetPort", port.get("port")))
-            if wanted not in ports:
+            target = str(port.get("targetPort", port.get("port")))
+            if target not in ports:
                 yield unit.finding(
                     "service-port",
                     item,
                     ("spec", "ports", n, "targetPort" if "targetPort" in port else "port"),
-                    f"sends to port {wanted}, which no container of its pods has",
+                    f"sends to port {target}, which no container of its pods has",
                     f"the containers have: {', '.join(sorted(ports)) or 'none'}",
                 )
 
 
 def _ingresses(unit: Unit) -> Iterator[Finding]:
     services = {name(item): item for item in unit.kind("Service")}
-    for item, path, backend in backends(unit):
-        service = backend.get("service") or {}
-        found = services.get(str(service.get("name")))
-        if found is None:
+    for item, path, backend in _backends(unit):
+        target = backend.get("service") or {}
+        service = services.get(str(target.get("name")))
+        if service is None:
             yield unit.finding(
                 "ingress-service",
                 item,
                 (*path, "service", "name"),
-                f"sends to Service {service.get('name')}, which this overlay does not have",
+                f"sends to Service {target.get('name')}, which this overlay does not have",
                 f"the overlay has: {', '.join(sorted(services)) or 'none'}",
             )
             continue
-        ports = {
-            str(p.get(key))
-            for p in (found.get("spec") or {}).get("ports") or []
-            for key in ("name", "port")
-            if key in p
-        }
-        wanted = service.get("port") or {}
-        port = str(wanted.get("name") or wanted.get("number"))
+        ports = _service_ports(service)
+        by = "name" if "name" in (target.get("port") or {}) else "number"
+        port = str((target.get("port") or {}).get(by))
         if port not in ports:
             yield unit.finding(
                 "ingress-service",
                 item,
-                (*path, "service", "port", "name" if "name" in wanted else "number"),
-                f"sends to port {port} of Service {name(found)}",
+                (*path, "service", "port", by),
+                f"sends to port {port} of Service {name(service)}",
                 f"the Service has: {', '.join(sorted(ports))}",
             )
 
 
-def backends(unit: Unit) -> Iterator[tuple[Object, Path, Object]]:
+def _service_ports(service: Object) -> set[str]:
+    """The names and the numbers of a Service's ports."""
+    ports = (service.get("spec") or {}).get("ports") or []
+    return {str(port[key]) for port, key in itertools.product(ports, ("name", "port")) if key in port}
+
+
+def _backends(unit: Unit) -> Iterator[tuple[Object, Path, Object]]:
     """Every backend of every Ingress, with its path."""
     for item in unit.kind("Ingress"):
         spec = item.get("spec") or {}
@@ -205,102 +180,117 @@ def backends(unit: Unit) -> Iterator[tuple[Object, Path, Object]]:
                 yield item, ("spec", "rules", n, "http", "paths", m, "backend"), path.get("backend") or {}
 
 
+def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
+    """Budgets and network policies that meet no pod. One without labels meets every pod."""
+    for rule, kind, field in (
+        ("pdb-selector", "PodDisruptionBudget", "selector"),
+        ("network-policy-selector", "NetworkPolicy", "podSelector"),
+    ):
+        for item in unit.kind(kind):
+            labels = (item["spec"].get(field) or {}).get("matchLabels") or {}
+            if labels and not any(labels.items() <= pods.labels.items() for pods in templates):
+                yield _selects_nothing(unit, rule, item, ("spec", field, "matchLabels"), templates)
+
+
+# -- scale
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """A workload at its largest: how many pods, and where that number is written."""
+
+    pods: Template
+    most: int
+    item: Object
+    path: Path
+
+    @property
+    def with_surge(self) -> int:
+        """The most pods at once: while a Deployment brings new ones, one more."""
+        return self.most + (1 if self.pods.item.get("kind") == "Deployment" else 0)
+
+
 def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
-    workloads = {(str(each.item.get("kind")), name(each.item)): each for each in templates}
-    most = {at: int((each.item.get("spec") or {}).get("replicas", 1)) for at, each in workloads.items()}
+    scales = {(str(pods.item.get("kind")), name(pods.item)): _fixed(pods) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
         target = item["spec"].get("scaleTargetRef") or {}
-        at = (str(target.get("kind")), str(target.get("name")))
-        if at not in workloads:
-            yield unit.finding(
-                "hpa-target",
-                item,
-                ("spec", "scaleTargetRef", "name"),
-                f"scales {' '.join(at)}, which this overlay does not have",
-                f"it has: {', '.join(' '.join(key) for key in sorted(workloads)) or 'none'}",
-            )
-        else:
-            most[at] = int(item["spec"].get("maxReplicas", 1))
-    for item in unit.kind("PodDisruptionBudget"):
-        selector = (item["spec"].get("selector") or {}).get("matchLabels") or {}
-        if selector and not any(selector.items() <= each.labels.items() for each in templates):
-            yield _selects_nothing(unit, "pdb-selector", item, ("spec", "selector", "matchLabels"), templates)
-    yield from _quota(unit, workloads, most)
+        workload = (str(target.get("kind")), str(target.get("name")))
+        if workload in scales:
+            most = int(item["spec"].get("maxReplicas", 1))
+            scales[workload] = _Scale(scales[workload].pods, most, item, ("spec", "maxReplicas"))
+            continue
+        yield unit.finding(
+            "hpa-target",
+            item,
+            ("spec", "scaleTargetRef", "name"),
+            f"scales {' '.join(workload)}, which this overlay does not have",
+            f"it has: {', '.join(' '.join(known) for known in sorted(scales)) or 'none'}",
+        )
+    for quota, scale in itertools.product(unit.kind("ResourceQuota"), scales.values()):
+        yield from _quota(unit, (quota.get("spec") or {}).get("hard") or {}, scale)
 
 
-def _quota(
-    unit: Unit, workloads: Mapping[tuple[str, str], Template], most: dict[tuple[str, str], int]
-) -> Iterator[Finding]:
-    """The largest scale and one surge must fit: the API server sees each pod alone."""
-    for quota in unit.kind("ResourceQuota"):
-        hard = (quota.get("spec") or {}).get("hard") or {}
-        for at, each in workloads.items():
-            pods = most[at] + (1 if at[0] == "Deployment" else 0)
-            needs: dict[str, Any] = {"pods": pods}
-            for _, container in each.containers():
-                for side in ("requests", "limits"):
-                    for what, value in ((container.get("resources") or {}).get(side) or {}).items():
-                        needs[f"{side}.{what}"] = needs.get(f"{side}.{what}", 0) + pods * number(value)
-            for what, needed in needs.items():
-                if what in hard and needed > number(hard[what]):
-                    scale = next(
-                        (
-                            i
-                            for i in unit.kind("HorizontalPodAutoscaler")
-                            if i["spec"]["scaleTargetRef"].get("name") == at[1]
-                        ),
-                        None,
-                    )
-                    first = next(each.containers())[0]
-                    side, _, part = what.partition(".")
-                    item, path = (
-                        (each.item, (*first, "resources", side, part))
-                        if part
-                        else (scale or each.item, ("spec", "maxReplicas" if scale else "replicas"))
-                    )
-                    yield unit.finding(
-                        "quota-room",
-                        item,
-                        path,
-                        f"needs {needed:g} {what} at its largest scale and a surge; the quota gives {hard[what]}",
-                        "ask for less, or scale to fewer",
-                    )
+def _fixed(pods: Template) -> _Scale:
+    replicas = (pods.item.get("spec") or {}).get("replicas", 1)
+    return _Scale(pods, int(replicas), pods.item, ("spec", "replicas"))
 
 
-def _network(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
-    for item in unit.kind("NetworkPolicy"):
-        wanted = (item["spec"].get("podSelector") or {}).get("matchLabels") or {}
-        if wanted and not any(wanted.items() <= each.labels.items() for each in templates):
-            at = ("spec", "podSelector", "matchLabels")
-            yield _selects_nothing(unit, "network-policy-selector", item, at, templates)
+def _quota(unit: Unit, hard: Mapping[str, Any], scale: _Scale) -> Iterator[Finding]:
+    """The largest scale and one surge must fit: the API server sees each pod alone. `hard`: what the quota gives."""
+    for resource, needed in _needs(scale).items():
+        if resource not in hard or needed <= number(hard[resource]):
+            continue
+        side, _, part = resource.partition(".")
+        item, path = scale.item, scale.path
+        if part:
+            first, _ = next(scale.pods.containers())
+            item, path = scale.pods.item, (*first, "resources", side, part)
+        what = f"needs {needed:g} {resource} at its largest scale and a surge; the quota gives {hard[resource]}"
+        yield unit.finding("quota-room", item, path, what, "ask for less, or scale to fewer")
+
+
+def _needs(scale: _Scale) -> dict[str, Decimal]:
+    """What all pods of a workload need of each resource that a quota can name."""
+    needs = {"pods": Decimal(scale.with_surge)}
+    containers = [container for _, container in scale.pods.containers()]
+    for container, side in itertools.product(containers, ("requests", "limits")):
+        for resource, value in ((container.get("resources") or {}).get(side) or {}).items():
+            key = f"{side}.{resource}"
+            needs[key] = needs.get(key, Decimal(0)) + scale.with_surge * number(value)
+    return needs
+
+
+# -- addresses in the cluster
 
 
 def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set[str]]) -> Iterator[Finding]:
-    environment = unit.name.rpartition("/")[2]
-    opened = any(name(item) == "allow-internal-services" for item in unit.kind("NetworkPolicy"))
-    for each in templates:
-        for path, container in each.containers():
+    for pods in templates:
+        for path, container in pods.containers():
             for n, variable in enumerate(container.get("env") or []):
                 for service, namespace, _ in _INTERNAL.findall(str(variable.get("value", ""))):
-                    at: Path = (*path, "env", n, "value")
-                    if service not in services.get(namespace, set()):
-                        what, fix = (
-                            f"calls {service}.{namespace}, which is no Service here",
-                            "spell it as gitops service list does: web.<service>-<environment>",
-                        )
-                    elif namespace != unit.namespace and not namespace.endswith(f"-{environment}"):
-                        what, fix = (
-                            f"calls {namespace} from {environment}; the network is closed between environments",
-                            f"call the one of {environment}",
-                        )
-                    elif namespace != unit.namespace and not opened:
-                        what, fix = (
-                            f"calls {service}.{namespace}; its own network policy lets it call nobody",
-                            "add ../../../base/components/internal-client to components",
-                        )
-                    else:
-                        continue
-                    yield unit.finding("internal-address", each.item, at, what, fix)
+                    for what, fix in _unreachable(unit, service, namespace, services):
+                        yield unit.finding("internal-address", pods.item, (*path, "env", n, "value"), what, fix)
+
+
+def _unreachable(
+    unit: Unit, service: str, namespace: str, services: Mapping[str, set[str]]
+) -> Iterator[tuple[str, str]]:
+    """Why pods of an overlay cannot reach a Service, and what to do; nothing where they can."""
+    environment = unit.overlay.environment if unit.overlay else ""
+    if service not in services.get(namespace, set()):
+        what = f"calls {service}.{namespace}, which is no Service here"
+        yield what, "spell it as gitops service list does: web.<service>-<environment>"
+    elif namespace == unit.namespace:
+        return
+    elif not namespace.endswith(f"-{environment}"):
+        what = f"calls {namespace} from {environment}; the network is closed between environments"
+        yield what, f"call the one of {environment}"
+    elif not any(name(item) == "allow-internal-services" for item in unit.kind("NetworkPolicy")):
+        what = f"calls {service}.{namespace}; its own network policy lets it call nobody"
+        yield what, "add ../../../base/components/internal-client to components"
+
+
+# -- labels
 
 
 def _selects_nothing(
@@ -308,14 +298,14 @@ def _selects_nothing(
 ) -> Finding:
     selector = value_at(item, path)
     what = f"selects {_text(selector)}, which no pod of this overlay has"
-    fix = f"the pods have: {'; '.join(_text(each.labels) for each in templates) or 'none'}"
-    return unit.finding(rule, item, (*path, *_odd(selector, templates)), what, fix)
+    fix = f"the pods have: {'; '.join(_text(pods.labels) for pods in templates) or 'none'}"
+    return unit.finding(rule, item, (*path, *_unmet(selector, templates)), what, fix)
 
 
-def _odd(selector: Mapping[str, Any], templates: Sequence[Template]) -> tuple[str, ...]:
+def _unmet(selector: Mapping[str, Any], templates: Sequence[Template]) -> tuple[str, ...]:
     """The first label of a selector that no pod has."""
-    labels = [each.labels for each in templates]
-    return next(((key,) for key, value in selector.items() if not any(each.get(key) == value for each in labels)), ())
+    labels = [pods.labels for pods in templates]
+    return next(((key,) for key, value in selector.items() if not any(pairs.get(key) == value for pairs in labels)), ())
 
 
 def _text(labels: Mapping[str, Any]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
-from gitops.check import apis, argo, exceptions, guards, leaks, references, schema, server, sources
+from gitops.check import apis, argo, exceptions, guards, leaks, references, render_faults, schema, server, sources
 from gitops.check.argo import Platform
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
@@ -19,6 +19,7 @@ from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit, in_order
 from gitops.manifests.graph import CLUSTER, Graph
 from gitops.manifests.objects import Object, name
+from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, differing, in_parallel
 from gitops.repository.revision import Change
 
@@ -35,8 +36,8 @@ FOR_ALL = (
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was looked at, and what was found."""
+class CheckResult:
+    """What was checked: the units; what is wrong; and what would be, but is allowed by an exception."""
 
     units: list[str]
     findings: list[Finding]
@@ -47,11 +48,40 @@ class Report:
 class _Scope:
     """The units that are held against the rules, as they are rendered on both sides."""
 
+    checkout: Checkout
     graph: Graph
     base: Graph | None
     units: dict[str, Unit]
     before: dict[str, Rendered]
     after: dict[str, Rendered]
+
+    @property
+    def overlays(self) -> Iterator[tuple[Overlay, Unit]]:
+        """Those that are a service's, not a cluster's."""
+        for unit in self.units.values():
+            if unit.overlay:
+                yield unit.overlay, unit
+
+    def differing(self, unit: Unit) -> tuple[list[Object], list[Object]]:
+        """The objects of a unit that are not the same on both sides: (before, after).
+
+        Everything is new where there was nothing before.
+        """
+        before = self.before.get(unit.name)
+        if before is None or before.error:
+            return [], list(unit.objects)
+        return differing(before, self.after[unit.name])
+
+    def changed(self, unit: Unit) -> list[tuple[Object, Object]]:
+        """The objects that are on both sides and not the same, and that the schema has not refused."""
+        left, right = self.differing(unit)
+        old = {_identity(item): item for item in left}
+        pairs = [(old.get(_identity(item)), item) for item in right if item in unit.objects]
+        return [(before, after) for before, after in pairs if before is not None]
+
+
+def _identity(item: Object) -> tuple[str, str, str]:
+    return item["apiVersion"], item["kind"], name(item)
 
 
 def affected(change: Change, *, everything: bool = False) -> tuple[Graph, Graph | None, list[str]]:
@@ -72,7 +102,7 @@ def run(
     everything: bool,
     lab: str | None,
     today: date,
-) -> Report:
+) -> CheckResult:
     """Check a change. `offline`: no API server, so no policies; `lab`: use that lab's control plane and leave it.
 
     Raises InputError where the change cannot be read at all, MachineError and ExternalError where a tool fails.
@@ -85,70 +115,57 @@ def run(
             pool = stack.enter_context(ThreadPoolExecutor(1))
             boot = pool.submit(stack.enter_context, server.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
-            scope, found = _render(checkout, graph, base, checked)
+            scope, findings = _render(checkout, graph, base, checked)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
-            platform = Platform(_platform(checkout, scope))
-            schemas = schema.Schemas(checkout)
-            found += _offline(checkout, scope, platform, schemas)
+            platform = Platform(_platform(scope))
+            findings += _offline(scope, platform)
         with progress.step("gitleaks"):
-            found += list(leaks.check(checkout, change))
+            findings += leaks.check(checkout, change)
         policies = [item for item in platform.unit.objects if item["kind"] in server.POLICY_KINDS]
         names = {name(item) for item in policies if item["kind"] == server.POLICY_KINDS[0]}
-        allowed, complaints = exceptions.read(change.head, names, today)
-        found += complaints
+        allowed, faulty = exceptions.read(change.head, names, today)
+        findings += faulty
         if boot:
             with progress.step("the API server's answer"):
-                found += _online(boot.result(), scope, platform, policies)
+                findings += _online(boot.result(), scope, platform, policies)
     kept: list[Finding] = []
     excepted: list[Finding] = []
-    for finding in found:
-        (excepted if any(each.covers(finding) for each in allowed) else kept).append(finding)
-    return Report(checked, in_order(kept), in_order(excepted))
+    for finding in findings:
+        (excepted if any(exception.covers(finding) for exception in allowed) else kept).append(finding)
+    return CheckResult(checked, in_order(kept), in_order(excepted))
 
 
 def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str]) -> tuple[_Scope, list[Finding]]:
-    found: list[Finding] = []
-    good = []
+    findings: list[Finding] = []
+    sound = []
     for unit in checked:
-        problems = list(sources.sources(graph, unit))
-        found += problems
+        problems = list(sources.check(graph, unit))
+        findings += problems
         if not problems:
-            good.append(unit)
-    there = set(base.units) if base else set()
-    known = [unit for unit in good if unit in there]
-    rendered = dict(zip(good, in_parallel(lambda unit: build(checkout, graph.checkout.root, unit), good), strict=True))
-    before: dict[str, Rendered] = {}
-    if base:
-        old = in_parallel(lambda unit: build(checkout, base.checkout.root, unit), known)
-        before = dict(zip(known, old, strict=True))
+            sound.append(unit)
+    after = _rendered(checkout, graph, sound)
+    before = _rendered(checkout, base, sorted(set(base.units).intersection(sound))) if base else {}
     units: dict[str, Unit] = {}
-    for unit, result in rendered.items():
-        if result.error is None:
-            try:
-                units[unit] = Unit.of(graph, result)
-                continue
-            except InputError as error:
-                result = Rendered(unit, error=str(error))
-        rule = "render-hangs" if "gave no result" in str(result.error) else "render"
-        found.append(
-            Finding(
-                rule,
-                sources.where(graph, unit, str(result.error)),
-                sources.one_line(str(result.error)),
-                f"try it: .tools/bin/kustomize build {unit}",
-                unit,
-            )
-        )
-    return _Scope(graph, base, units, before, rendered), found
+    for unit, rendered in after.items():
+        try:
+            units[unit] = Unit.of(graph, rendered)
+        except InputError as error:
+            findings.append(render_faults.finding(graph, unit, error))
+    return _Scope(checkout, graph, base, units, before, after), findings
 
 
-def _platform(checkout: Checkout, scope: _Scope) -> Unit:
+def _rendered(checkout: Checkout, graph: Graph, units: Sequence[str]) -> dict[str, Rendered]:
+    results = in_parallel(lambda unit: build(checkout, graph.checkout.root, unit), units)
+    return dict(zip(units, results, strict=True))
+
+
+def _platform(scope: _Scope) -> Unit:
     """What the overlays come under; rendered here where the change does not concern it. Raises InputError."""
     if CLUSTER in scope.units:
         return scope.units[CLUSTER]
-    rendered = build(checkout, scope.graph.checkout.root, CLUSTER)
+    rendered = build(scope.checkout, scope.graph.checkout.root, CLUSTER)
     if rendered.error:
-        raise InputError(f"{CLUSTER}: does not render: {sources.one_line(rendered.error)}")
+        raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=CLUSTER)
     return Unit.of(scope.graph, rendered)
 
 
@@ -158,95 +175,91 @@ def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int,
     text = str(yamlfile.read(checkout, file)["data"].get("kubernetesVersion"))
     major, dot, minor = text.partition(".")
     if not (dot and major.isdigit() and minor.isdigit()):
-        raise InputError(f"{checkout.relative(file)}: kubernetesVersion: expected one such as 1.36, found {text}")
+        raise InputError("kubernetesVersion", path=checkout.relative(file), expected="one such as 1.36", found=text)
     return int(major), int(minor)
 
 
-def _offline(checkout: Checkout, scope: _Scope, platform: Platform, schemas: schema.Schemas) -> list[Finding]:
-    graph = scope.graph
-    found = list(argo.folders(graph, scope.base))
-    found += guards.plain_secrets(graph)
-    version = kubernetes_version(graph.checkout)
-    for unit, whole in scope.units.items():
-        found += apis.check(whole, schemas, version)
+def _offline(scope: _Scope, platform: Platform) -> list[Finding]:
+    checkout, graph = scope.checkout, scope.graph
+    findings = [*argo.folders(graph, scope.base), *guards.plain_secrets(graph)]
+    findings += _by_schema(scope)
+    bases = guards.Bases(checkout, graph)
+    services = _services(scope)
+    for overlay, unit in scope.overlays:
+        findings += argo.check_overlay(unit, overlay, platform)
+        findings += argo.paths(graph, unit.name, platform)
+        findings += guards.check(unit, bases)
+        if not unit.partial:
+            findings += references.check(unit, services)
+    for unit in scope.units.values():
+        if not unit.overlay:
+            cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
+            findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))
+    return findings + _load_balancer(scope, platform)
+
+
+def _by_schema(scope: _Scope) -> list[Finding]:
+    """What the API does not take. What the schema refuses has no shape that the other rules could read: it is left out.
+
+    Changes the units of `scope`.
+    """
+    findings: list[Finding] = []
+    schemas, version = schema.Schemas(scope.checkout), kubernetes_version(scope.graph.checkout)
+    for unit in list(scope.units.values()):
+        findings += apis.check(unit, schemas, version)
         valid = []
-        for item, problems in schema.check(whole, schemas):
-            found += problems
+        for item, problems in schema.check(unit, schemas):
+            findings += problems
             if not problems and schemas.validator(str(item.get("apiVersion")), str(item.get("kind"))):
                 valid.append(item)
-        # What the schema refuses has no shape that the other rules could read.
-        scope.units[unit] = Unit(unit, tuple(valid), whole.places, partial=len(valid) < len(whole.objects))
-    bases = guards.Bases(checkout, graph)
-    services = _services(scope, graph)
-    for unit, rules in scope.units.items():
-        if rules.is_overlay:
-            found += argo.overlay(rules, platform)
-            found += argo.paths(graph, unit, platform)
-            found += guards.check(rules, bases)
-            if not rules.partial:
-                found += references.check(rules, services)
-        else:
-            url = str(yamlfile.read(graph.checkout, graph.checkout.root / unit / "cluster.yaml")["data"]["repoURL"])
-            found += argo.cluster(Platform(rules), url)
-    return found + _load_balancer(checkout, scope, platform)
+        partial = len(valid) < len(unit.objects)
+        scope.units[unit.name] = Unit(unit.name, tuple(valid), unit.places, partial=partial)
+    return findings
 
 
-def _services(scope: _Scope, graph: Graph) -> dict[str, set[str]]:
+def _services(scope: _Scope) -> dict[str, set[str]]:
     """The Services of every namespace. Those of overlays that were not rendered are taken from their bases' names."""
-    found: dict[str, set[str]] = {}
-    for unit in graph.units:
-        if unit in scope.units:
-            whole = scope.units[unit]
-            found[whole.namespace] = {name(item) for item in whole.kind("Service")}
-        elif unit.startswith("overlays/"):
-            parts = unit.split("/")
-            web = any(folder == "base/web" for folder in graph.reach(unit).folders)
-            found[f"{parts[1]}-{parts[2]}"] = {"web"} if web else set()
-    return found
+    services: dict[str, set[str]] = {}
+    for path in scope.graph.units:
+        overlay = Overlay.of_path(path)
+        if path in scope.units:
+            unit = scope.units[path]
+            services[unit.namespace] = {name(item) for item in unit.kind("Service")}
+        elif overlay:
+            services[overlay.namespace] = {"web"} if "base/web" in scope.graph.reach(path).folders else set()
+    return services
 
 
-def _load_balancer(checkout: Checkout, scope: _Scope, platform: Platform) -> list[Finding]:
+def _load_balancer(scope: _Scope, platform: Platform) -> list[Finding]:
     """The merged group, where the change touches an Ingress or the load balancer itself."""
-    ingress = any(
-        item["kind"] == "Ingress" for unit in scope.units.values() for side in _differing(scope, unit) for item in side
-    )
-    if not ingress and CLUSTER not in scope.units:
+    if not any(_touches_ingress(scope, unit) for unit in scope.units.values()) and CLUSTER not in scope.units:
         return []
-    missing = [unit for unit in scope.graph.units if unit.startswith("overlays/") and unit not in scope.after]
-    rendered = in_parallel(lambda unit: build(checkout, scope.graph.checkout.root, unit), missing)
-    others = [Unit.of(scope.graph, each) for each in rendered if each.error is None]
-    units = sorted([*(unit for unit in scope.units.values() if unit.is_overlay), *others], key=lambda unit: unit.name)
-    certificates, found = lb.read_certificates(platform.unit)
-    return found + list(lb_check.check(lb.merge(units, certificates), units))
+    missing = [unit for unit in scope.graph.units if Overlay.of_path(unit) and unit not in scope.after]
+    others = _rendered(scope.checkout, scope.graph, missing).values()
+    units = [unit for _, unit in scope.overlays]
+    units += [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
+    units.sort(key=lambda unit: unit.name)
+    certificates, findings = lb.read_certificates(platform.unit)
+    return findings + list(lb_check.check(lb.merge(units, certificates), units))
+
+
+def _touches_ingress(scope: _Scope, unit: Unit) -> bool:
+    before, after = scope.differing(unit)
+    return any(item["kind"] == "Ingress" for item in [*before, *after])
 
 
 def _online(api: server.Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
-    spaces: dict[str, Mapping[str, str]] = {}
-    for unit in scope.units.values():
-        if unit.is_overlay:
-            _, service, environment = unit.name.split("/")
-            spaces[unit.namespace] = platform.namespace_labels(environment, service)
-    exceptions_map = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
-    api.prepare([*exceptions_map, *policies], spaces)
-    first = ("ServiceAccount", "LimitRange")
-    in_parallel(lambda unit: api.stand(unit.kind(*first)), scope.units.values())
-    found = [finding for each in in_parallel(api.check, scope.units.values()) for finding in each]
-    changed = [(unit, pairs) for unit in scope.units.values() if (pairs := _changed(scope, unit))]
-    found += [finding for each in in_parallel(lambda at: api.transition(*at), changed) for finding in each]
-    return found
-
-
-def _changed(scope: _Scope, unit: Unit) -> list[tuple[Object, Object]]:
-    """The objects that are on both sides and not the same, and that the schema has not refused."""
-    left, right = _differing(scope, unit)
-    old = {(item["apiVersion"], item["kind"], name(item)): item for item in left}
-    pairs = [(old.get((item["apiVersion"], item["kind"], name(item))), item) for item in right if item in unit.objects]
-    return [(before, after) for before, after in pairs if before is not None]
-
-
-def _differing(scope: _Scope, unit: Unit) -> tuple[list[Object], list[Object]]:
-    """(before, after); everything is new where there was nothing before."""
-    before = scope.before.get(unit.name)
-    if before is None or before.error:
-        return [], list(unit.objects)
-    return differing(before, scope.after[unit.name])
+    spaces: dict[str, Mapping[str, str]] = {
+        overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
+    }
+    listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    api.prepare([*listed, *policies], spaces)
+    units = list(scope.units.values())
+    in_parallel(lambda unit: api.stand(unit.kind("ServiceAccount", "LimitRange")), units)
+    findings: list[Finding] = []
+    for answer in in_parallel(api.check, units):
+        findings += answer
+    changed = [(unit, pairs) for unit in units if (pairs := scope.changed(unit))]
+    for answer in in_parallel(lambda change: api.transition(*change), changed):
+        findings += answer
+    return findings

@@ -26,8 +26,7 @@ from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
 from gitops.lab.process import wait_until
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, name
-from gitops.manifests.places import MERGE_KEYS, value_at
+from gitops.manifests.objects import MERGE_KEYS, Object, name, value_at
 from gitops.manifests.pods import Template, template
 from gitops.manifests.quantity import is_quantity
 from gitops.manifests.render import in_parallel
@@ -251,7 +250,7 @@ def _refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, .
         policy, text = denied[1], denied[2].strip()
         at = _AT.match(text)
         path = _policy_path(item, at[1]) if at else ()
-        yield unit.finding("policy", item, path, f"{policy}: {text}", "see policies/, or file an exception there")
+        yield unit.finding("policy", item, path, text, "see policies/, or file an exception there", policy=policy)
         return
     rule = "pod" if prefix else "api-server"
     word = "its pods: " if prefix else ""

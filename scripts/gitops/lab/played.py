@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,30 +22,11 @@ from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab
 from gitops.manifests.objects import Object
+from gitops.manifests.pods import Template
 
 FOUND = "lab.gitops/references"
 ADDRESS = "lab-load-balancer.example.net"
 INGRESS_CLASS = "platform"
-
-
-def references(pod: Object) -> Iterator[tuple[str, str, str | None]]:
-    """What must exist before the pod can start: (secrets | configmaps, name, key or None for the whole object)."""
-    spec = pod["spec"]
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
-        for variable in container.get("env", []):
-            source = variable.get("valueFrom") or {}
-            for field, kind in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
-                if (ref := source.get(field)) and not ref.get("optional"):
-                    yield kind, ref["name"], ref["key"]
-        for source in container.get("envFrom", []):
-            for field, kind in (("secretRef", "secrets"), ("configMapRef", "configmaps")):
-                if (ref := source.get(field)) and not ref.get("optional"):
-                    yield kind, ref["name"], None
-    for volume in spec.get("volumes", []):
-        for source in [volume, *(volume.get("projected") or {}).get("sources", [])]:
-            for field, kind, name in (("secret", "secrets", "secretName"), ("configMap", "configmaps", "name")):
-                if (ref := source.get(field)) and not ref.get("optional"):
-                    yield kind, ref.get(name) or ref["name"], None
 
 
 class Kubelet:
@@ -88,13 +69,12 @@ class Kubelet:
     def missing(self, pod: Object) -> str | None:
         """The kubelet's message for the first thing that the pod names and that is not there."""
         namespace = pod["metadata"]["namespace"]
-        for kind, name, key in references(pod):
-            keys = self._keys.get((kind, namespace, name))
-            label = "secret" if kind == "secrets" else "configmap"
+        for reference in Template(pod, (), pod).references():
+            keys = self._keys.get((f"{reference.kind.lower()}s", namespace, reference.name))
             if keys is None:
-                return f'{label} "{name}" not found'
-            if key is not None and key not in keys:
-                return f"couldn't find key {key} in {label.capitalize()} {namespace}/{name}"
+                return f'{reference.kind.lower()} "{reference.name}" not found'
+            if reference.key is not None and reference.key not in keys:
+                return f"couldn't find key {reference.key} in {reference.kind} {namespace}/{reference.name}"
         return None
 
     def _look(self, pod: Object) -> None:

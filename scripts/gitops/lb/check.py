@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, LoadBalancer, Rule, ours
 from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object
-from gitops.manifests.places import Place
 from gitops.manifests.pods import template
 
 # The whole group must say the same, or the controller stops (its documentation: "Exclusive").

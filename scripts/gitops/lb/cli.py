@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.errors import InputError, NotHealthyError, combined
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
@@ -120,10 +120,10 @@ def _load(cluster: str) -> tuple[model.LoadBalancer, list[Unit]]:
         raise InputError(f"cluster {cluster!r}: there is none; there are: {known}")
     wanted = [unit for unit in graph.units if unit.startswith("overlays/") or unit == name]
     rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit), wanted)
-    if broken := [f"{each.unit}: does not render: {each.error}" for each in rendered if each.error]:
-        raise InputError("\n".join(broken))
+    if broken := [rendering.error for rendering in rendered if rendering.error]:
+        raise combined(broken)
     units = [Unit.of(graph, each) for each in rendered]
     platform = next(unit for unit in units if unit.name == name)
-    overlays = [unit for unit in units if unit.is_overlay]
+    overlays = [unit for unit in units if unit.overlay]
     certificates, _ = model.read_certificates(platform)
     return model.merge(overlays, certificates), overlays

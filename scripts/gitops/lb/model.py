@@ -18,8 +18,8 @@ from gitops.manifests import certificates
 from gitops.manifests.certificates import Certificate as Certificate
 from gitops.manifests.certificates import Certificates as Certificates
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, name
-from gitops.manifests.places import Path, Place
+from gitops.manifests.lines import Place
+from gitops.manifests.objects import Object, Path, name
 
 CLASS = "platform"
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -117,7 +117,7 @@ def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalance
     found = LoadBalancer(certificates=known)
     ingresses = [(unit, item) for unit in units for item in unit.kind("Ingress") if ours(item)]
     ingresses.sort(key=lambda at: (order(at[1]), at[0].namespace, name(at[1])))
-    found.services = len({unit.name.split("/")[1] for unit, _ in ingresses if unit.is_overlay})
+    found.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
     for unit, item in ingresses:
         for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
             host = str(rule.get("host") or "")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gitops.manifests.places import MERGE_KEYS, Path
+from gitops.manifests.objects import MERGE_KEYS, Path
 
 # Lists that a program gets, or that run, one after the other.
 ORDERED = {"command", "args", "initContainers"}

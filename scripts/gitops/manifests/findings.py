@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitops.manifests.graph import Graph
-from gitops.manifests.objects import Object, label
-from gitops.manifests.places import Path, Place, Places
+from gitops.manifests.lines import Place
+from gitops.manifests.objects import Object, Path, name
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.places import Places
 from gitops.manifests.render import Rendered
 
 Severity = Literal["error", "warning"]
@@ -96,13 +98,30 @@ RULES = _rules(
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, where, and how to fix it. Why it matters is the rule's."""
+    """What is wrong, where, and how to fix it. Why it matters is the rule's.
+
+    `problem`: the complaint alone. `unit`: the rendered folder that has it, empty where no one has. `kind` and `name`:
+    the object at fault, empty where it is none's; `policy`: the name of the policy that refused it.
+    """
 
     rule: str
     place: Place
-    what: str
+    problem: str
     fix: str
     unit: str = ""
+    kind: str = ""
+    name: str = ""
+    policy: str = ""
+
+    @property
+    def what(self) -> str:
+        """The complaint as a person reads it: of which object, by which policy."""
+        return ": ".join(part for part in (f"{self.kind} {self.name}".strip(), self.policy, self.problem) if part)
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """The overlay that has it, if one has."""
+        return Overlay.of_path(self.unit)
 
     @property
     def severity(self) -> Severity:
@@ -116,7 +135,10 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same fault on another line."""
+        """The same for the same fault on another line.
+
+        The text is part of it: the same field with another value is another fault, that nobody has taken yet.
+        """
         parts = (self.rule, self.place.file, self.unit, self.what)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
@@ -139,24 +161,24 @@ class Unit:
         places = Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
         return cls(rendered.unit, tuple(rendered.objects()), places)
 
-    def finding(self, rule: str, item: Object, path: Path, what: str, fix: str) -> Finding:
+    def finding(self, rule: str, item: Object, path: Path, problem: str, fix: str, *, policy: str = "") -> Finding:
         """A finding about a field of one of its objects."""
-        return Finding(rule, self.places.of(item, path), f"{label(item)}: {what}", fix, self.name)
+        place = self.places.of(item, path)
+        return Finding(rule, place, problem, fix, self.name, str(item.get("kind")), name(item), policy)
 
     def kind(self, *kinds: str) -> list[Object]:
         """The objects of these kinds."""
         return [item for item in self.objects if item.get("kind") in kinds]
 
     @property
-    def namespace(self) -> str:
-        """The namespace that the ApplicationSet gives an overlay."""
-        parts = self.name.split("/")
-        return f"{parts[1]}-{parts[2]}" if parts[0] == "overlays" else "argocd"
+    def overlay(self) -> Overlay | None:
+        """The overlay that it is, None for a cluster's folder."""
+        return Overlay.of_path(self.name)
 
     @property
-    def is_overlay(self) -> bool:
-        """Whether it is a service's, not a cluster's."""
-        return self.name.startswith("overlays/")
+    def namespace(self) -> str:
+        """The namespace of its objects: an overlay's own; a cluster's are Argo CD's."""
+        return self.overlay.namespace if self.overlay else "argocd"
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
@@ -165,6 +187,6 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         once.setdefault((finding.rule, finding.place, finding.what), finding)
     # What the workload was refused for its pods would be refused for too.
-    said = {finding.place for finding in once.values() if finding.rule in ("api-server", "policy")}
-    kept = [finding for finding in once.values() if not (finding.rule == "pod" and finding.place in said)]
-    return sorted(kept, key=lambda f: (f.place.file, f.place.line, f.rule, f.what))
+    refused = {finding.place for finding in once.values() if finding.rule in ("api-server", "policy")}
+    kept = [finding for finding in once.values() if not (finding.rule == "pod" and finding.place in refused)]
+    return sorted(kept, key=lambda finding: (finding.place.file, finding.place.line, finding.rule, finding.what))

@@ -35,7 +35,9 @@ def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> 
         return run(argv, timeout=timeout, env=_ENV)
     except CommandError as error:
         timed_out = error.returncode is None
-        complaint = error.stderr.strip() or f"kustomize exited with {error.returncode} and said nothing"
+        complaint = (
+            error.stderr.strip().removeprefix("Error: ") or f"kustomize exited with {error.returncode} and said nothing"
+        )
         if timed_out:
             complaint = f"kustomize gave no result within {timeout:g} s"
         # Another program's text, and the only one that knows the folder by its full path: put right where it comes in.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Object = dict[str, Any]
+# The steps from an object to a field of it: keys of mappings, numbers of lists' items.
+Path = Sequence[str | int]
+# By what kustomize and the API server tell items of a list apart; the first that all of them have.
+MERGE_KEYS = ("name", "containerPort", "host", "path", "mountPath", "port", "topologyKey", "key", "type", "ip")
 
 
 def label(item: Object) -> str:
@@ -16,3 +21,13 @@ def name(item: Object) -> str:
     """An object's name, empty where it has none."""
     metadata = item.get("metadata")
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
+def value_at(item: Any, path: Path) -> Any:  # noqa: ANN401
+    """What stands at a path of an object, None where nothing does."""
+    for step in path:
+        if isinstance(step, int):
+            item = item[step] if isinstance(item, list) and step < len(item) else None
+        else:
+            item = item.get(step) if isinstance(item, dict) else None
+    return item

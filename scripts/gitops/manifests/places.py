@@ -18,21 +18,13 @@ import yaml
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
-from gitops.manifests.graph import Layer, Reach
-from gitops.manifests.objects import Object
+from gitops.manifests.lines import Place, read_text
+from gitops.manifests.objects import MERGE_KEYS, Object, Path, name, value_at
+from gitops.manifests.reach import Layer, Reach
 
-Path = Sequence[str | int]
-# By what kustomize and the API server tell items of a list apart; the first that all of them have.
-MERGE_KEYS = ("name", "containerPort", "host", "path", "mountPath", "port", "topologyKey", "key", "type", "ip")
 _GENERATED = re.compile(r"-[a-z0-9]{10}$")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A line of a file, as the repository has it."""
-
-    file: str
-    line: int
+# What of an image stands in which field of an entry of `images`, as (part, field).
+_IMAGE_FIELDS = (("digest", "digest"), ("tag", "newTag"), ("name", "newName"))
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,40 @@ class _Fragment:
 
     def place(self, node: yaml.Node) -> Place:
         return Place(self.layer.file, node.start_mark.line + 1 + self.shift)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of a path. `item`: the list's item that it leads to, which a layer may have elsewhere in its list."""
+
+    key: str | int
+    item: Any = None
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """How far a fragment follows a path: `depth` steps, to the value `node`, which begins at `start` (its key).
+
+    `removed`: the fragment takes away what is there.
+    """
+
+    depth: int
+    node: yaml.Node
+    start: yaml.Node
+    removed: bool
+
+
+@dataclass(frozen=True, order=True)
+class _Rank:
+    """How good a fragment explains a field; the largest is the best.
+
+    `explains`: it sets just this value, or took away what is missing; `whole`: it follows the whole path.
+    """
+
+    explains: bool
+    whole: bool
+    depth: int
+    order: int
 
 
 class Places:
@@ -64,28 +90,15 @@ class Places:
         if path[-2:-1] == ("image",):  # one part of an image: name, tag or digest
             part, path = str(path[-1]), path[:-1]
             image = value_at(item, path)
-            if isinstance(image, str) and (found := self._image(image, part)):
-                return found
-        # Each with the list's item that it leads to, as a layer may have that item elsewhere in its list.
-        steps = [
-            (step, value_at(item, path[: n + 1]) if isinstance(step, int) else None) for n, step in enumerate(path)
-        ]
+            if isinstance(image, str) and (place := self._image(image, part)):
+                return place
         value = value_at(item, path)
-        best: tuple[tuple[bool, bool, int, int], Place] | None = None
-        for fragment in self._of(item):
-            depth, node, at, gone = _walk(fragment, steps, path)
-            whole = depth == len(steps)
-            # What a layer took away explains what is missing; what it set explains what is there.
-            fits = gone if value is None else whole and _same(node, value)
-            rank = (fits, whole, depth, fragment.order)
-            if best is None or rank > best[0]:
-                best = (rank, fragment.place(at))
-        exact = best is not None and best[0][0]
-        if not exact and path and (special := self._special(item, path, value)):
-            return special
-        if best is not None:
-            return best[1]
-        return self._generator(item) or self.top
+        ranked = [self._ranked(fragment, item, path, value) for fragment in self._layers_of(item)]
+        best = max(ranked, key=lambda pair: pair[0], default=None)
+        exact = best is not None and best[0].explains
+        if not exact and path and (place := self._set_elsewhere(item, path, value)):
+            return place
+        return best[1] if best else self._generator(item) or self.top
 
     @property
     def top(self) -> Place:
@@ -93,88 +106,100 @@ class Places:
         own = [layer.file for layer in self._reach.layers if layer.role == "kustomization"]
         return Place(own[-1] if own else f"{self._unit}/kustomization.yaml", 1)
 
-    def _of(self, item: Object) -> Iterator[_Fragment]:
-        kind, name = item.get("kind"), str(item.get("metadata", {}).get("name", ""))
+    def _ranked(self, fragment: _Fragment, item: Object, path: Path, value: Any) -> tuple[_Rank, Place]:  # noqa: ANN401
+        reached = _follow(fragment, item, path)
+        whole = reached.depth == len(path)
+        # What a layer took away explains what is missing; what it set explains what is there.
+        explains = reached.removed if value is None else whole and _same(reached.node, value)
+        return _Rank(explains, whole, reached.depth, fragment.order), fragment.place(reached.start)
+
+    def _layers_of(self, item: Object) -> Iterator[_Fragment]:
         for fragment in self._fragments:
             target = fragment.layer.target
             if fragment.layer.role == "patch" and target is not None:
-                if _selects(target, kind, name):
+                if _selects(target, item):
                     yield fragment
-                continue
-            if _scalar(fragment.node, "kind") != kind:
-                continue
-            own = _scalar(_child(fragment.node, "metadata"), "name")
-            if own == name or (own and name.startswith(f"{own}-")):
-                yield fragment
+            elif _scalar(fragment.node, "kind") == item.get("kind"):
+                own = _scalar(_child(fragment.node, "metadata"), "name")
+                if own == name(item) or (own and name(item).startswith(f"{own}-")):
+                    yield fragment
 
-    def _special(self, item: Object, path: Path, value: Any) -> Place | None:  # noqa: ANN401
+    def _set_elsewhere(self, item: Object, path: Path, value: Any) -> Place | None:  # noqa: ANN401
         """The fields that a kustomization sets by itself, and values that were copied from somewhere else."""
-        if path[-1] == "image" and isinstance(value, str):
-            found = self._image(value)
-            if found:
-                return found
+        if path[-1] == "image" and isinstance(value, str) and (place := self._image(value)):
+            return place
         if path[0] == "metadata" and path[-1] == "namespace":
-            return self._key("namespace")
+            return self._field("namespace")
         return self._value(value) if isinstance(value, str) and len(value) > 3 else None
 
     def _image(self, image: str, part: str = "") -> Place | None:
-        name, _, digest = image.partition("@")
-        name, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
-        for file, node in reversed(self._kustomizations):
-            entries = _child(node, "images")
-            for entry in entries.value if isinstance(entries, yaml.SequenceNode) else []:
-                if name not in (_scalar(entry, "newName"), _scalar(entry, "name")):
-                    continue
-                fields = [("digest", "digest", digest), ("tag", "newTag", tag), ("name", "newName", name)]
-                for _, field, wanted in [each for each in fields if part in ("", each[0])]:
-                    found = _child(entry, field)
-                    if wanted and found is not None and found.value == wanted:
-                        return Place(file, found.start_mark.line + 1)
-                return Place(file, entry.start_mark.line + 1)
+        """The line of `images` that gives an image, or one part of it."""
+        repository, _, digest = image.partition("@")
+        tag = ""
+        if ":" in repository.rpartition("/")[2]:
+            repository, _, tag = repository.rpartition(":")
+        values = {"digest": digest, "tag": tag, "name": repository}
+        for file, entry in self._entries("images"):
+            if repository not in (_scalar(entry, "newName"), _scalar(entry, "name")):
+                continue
+            for field_part, field in _IMAGE_FIELDS:
+                node = _child(entry, field) if part in ("", field_part) else None
+                if node is not None and values[field_part] and node.value == values[field_part]:
+                    return Place(file, node.start_mark.line + 1)
+            return Place(file, entry.start_mark.line + 1)
         return None
 
-    def _key(self, name: str) -> Place | None:
+    def _field(self, field: str) -> Place | None:
+        """The line of a field of the last kustomization that has it."""
         for file, node in reversed(self._kustomizations):
-            found = _child(node, name)
-            if found is not None:
-                return Place(file, found.start_mark.line + 1)
+            child = _child(node, field)
+            if child is not None:
+                return Place(file, child.start_mark.line + 1)
         return None
 
     def _value(self, value: str) -> Place | None:
-        # An object's own name last: more often it is the field that names it that is wanted.
+        # An object's own name last: more often it is the field that names it that is asked for.
         for skipped in ("metadata", ""):
             for fragment in reversed(self._fragments):
                 if (node := _find(fragment.node, value, skipped)) is not None:
                     return fragment.place(node)
         for file, node in reversed(self._kustomizations):
-            if (found := _find(node, value)) is not None:
-                return Place(file, found.start_mark.line + 1)
+            if (scalar := _find(node, value)) is not None:
+                return Place(file, scalar.start_mark.line + 1)
         return None
 
     def _generator(self, item: Object) -> Place | None:
-        name = _GENERATED.sub("", str(item.get("metadata", {}).get("name", "")))
-        for file, node in reversed(self._kustomizations):
-            for field in ("configMapGenerator", "secretGenerator"):
-                entries = _child(node, field)
-                for entry in entries.value if isinstance(entries, yaml.SequenceNode) else []:
-                    if _scalar(entry, "name") in (name, item["metadata"].get("name")):
-                        return Place(file, entry.start_mark.line + 1)
+        names = (_GENERATED.sub("", name(item)), name(item))
+        for file, entry in [*self._entries("configMapGenerator"), *self._entries("secretGenerator")]:
+            if _scalar(entry, "name") in names:
+                return Place(file, entry.start_mark.line + 1)
         return None
+
+    def _entries(self, field: str) -> Iterator[tuple[str, yaml.Node]]:
+        """The entries of a list of each kustomization, each with its file, the last kustomization's first."""
+        for file, node in reversed(self._kustomizations):
+            entries = _child(node, field)
+            if isinstance(entries, yaml.SequenceNode):
+                yield from ((file, entry) for entry in entries.value)
 
     @cached_property
     def _kustomizations(self) -> list[tuple[str, yaml.Node]]:
         files = dict.fromkeys(layer.file for layer in self._reach.layers if layer.role == "kustomization")
-        return [(file, node) for file in files for node in self._compose(self._text(file))]
+        nodes: list[tuple[str, yaml.Node]] = []
+        for file in files:
+            nodes += [(file, node) for node in _compose(self._text(file))]
+        return nodes
 
     @cached_property
     def _fragments(self) -> list[_Fragment]:
-        found: list[_Fragment] = []
+        fragments: list[_Fragment] = []
         for layer in self._reach.layers:
             if layer.role not in ("resource", "component", "patch"):
                 continue
             text, shift = (layer.patch, self._shift(layer)) if layer.patch else (self._text(layer.file), 0)
-            found += [_Fragment(layer, node, shift, len(found) + n) for n, node in enumerate(self._compose(text))]
-        return found
+            first = len(fragments)
+            fragments += [_Fragment(layer, node, shift, first + n) for n, node in enumerate(_compose(text))]
+        return fragments
 
     def _shift(self, layer: Layer) -> int:
         """How many lines of its file stand above an inline patch."""
@@ -187,96 +212,88 @@ class Places:
     def _text(self, file: str) -> str:
         return read_text(self._checkout.root / file)
 
-    def _compose(self, text: str) -> list[yaml.Node]:
-        try:
-            return yamlfile.compose_all(text, "")
-        except InputError:
-            return []
 
-
-def _selects(target: dict[str, str], kind: object, name: str) -> bool:
-    wanted = target.get("kind")
-    if wanted and not re.fullmatch(wanted, str(kind)):
-        return False
-    pattern = target.get("name")
-    return not pattern or re.fullmatch(pattern, name) is not None
-
-
-def read_text(path: pathlib.Path) -> str:
-    """A file's text as far as it can be read; empty for what is no regular file (a pipe would never end)."""
+def _compose(text: str) -> list[yaml.Node]:
     try:
-        return path.read_text(errors="replace") if path.is_file() else ""
-    except OSError:
-        return ""
+        return yamlfile.compose_all(text, "")
+    except InputError:
+        return []
 
 
-def line_of(text: str, word: str) -> int | None:
-    """The first line of a text that has a word."""
-    return next((number for number, line in enumerate(text.splitlines(), 1) if word in line), None)
+def _selects(target: dict[str, str], item: Object) -> bool:
+    """Whether a patch's target is an object: both are patterns."""
+    pairs = ((target.get("kind"), str(item.get("kind"))), (target.get("name"), name(item)))
+    return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
 
 
-def value_at(item: Any, path: Path) -> Any:  # noqa: ANN401
-    """What stands at a path of an object, None where nothing does."""
-    for step in path:
-        if isinstance(step, int):
-            item = item[step] if isinstance(item, list) and step < len(item) else None
+# -- a path through a layer
+
+
+def _follow(fragment: _Fragment, item: Object, path: Path) -> _Reached:
+    """Follow the path of a field of `item` through a fragment."""
+    if isinstance(fragment.node, yaml.SequenceNode):
+        return _follow_json_patch(fragment.node, path)
+    node = start = fragment.node
+    for depth, step in enumerate(_steps(item, path)):
+        if isinstance(step.key, int):
+            key = value = _item(node, step.key, step.item)
         else:
-            item = item.get(step) if isinstance(item, dict) else None
-    return item
+            key, value = _pair(node, step.key)
+        if key is None or value is None:
+            return _Reached(depth, node, start, _scalar(node, "$patch") == "delete")
+        node, start = value, key
+        is_null = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+        if is_null or _scalar(node, "$patch") == "delete":
+            return _Reached(depth + 1, node, start, removed=True)
+    return _Reached(len(path), node, start, removed=False)
 
 
-def _walk(
-    fragment: _Fragment, steps: list[tuple[str | int, Any]], path: Path
-) -> tuple[int, yaml.Node, yaml.Node, bool]:
-    """How far a fragment follows the path, the value there, where it begins (its key), and whether it is taken away."""
-    node = at = fragment.node
-    if isinstance(node, yaml.SequenceNode):
-        return _json_patch(node, path)
-    for depth, (step, entry) in enumerate(steps):
-        if isinstance(step, int):
-            name = following = _item(node, step, entry)
-        else:
-            name, following = _pair(node, step)
-        if name is None or following is None:
-            return depth, node, at, _scalar(node, "$patch") == "delete"
-        node, at = following, name
-        nothing = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-        if nothing or _scalar(node, "$patch") == "delete":
-            return depth + 1, node, at, True
-    return len(steps), node, at, False
+def _steps(item: Object, path: Path) -> Iterator[_Step]:
+    for n, key in enumerate(path):
+        yield _Step(key, value_at(item, path[: n + 1]) if isinstance(key, int) else None)
 
 
-def _json_patch(node: yaml.SequenceNode, path: Path) -> tuple[int, yaml.Node, yaml.Node, bool]:
+def _follow_json_patch(node: yaml.SequenceNode, path: Path) -> _Reached:
     """The same for a JSON 6902 patch: the last operation on the path, or on something around it."""
-    best: tuple[int, yaml.Node, yaml.Node, bool] = (0, node, node, False)
-    wanted = [str(step) for step in path]
-    for entry in node.value:
-        pointer = [part.replace("~1", "/").replace("~0", "~") for part in (_scalar(entry, "path") or "").split("/")[1:]]
-        pairs = list(zip(pointer, wanted, strict=False))
-        around = bool(pointer) and len(pairs) == len(pointer) and all(a in (b, "-") for a, b in pairs)
-        if around and len(pointer) >= best[0]:
-            value, at = _child(entry, "value") or entry, _child(entry, "path") or entry
-            best = (len(pointer), value, at, _scalar(entry, "op") == "remove")
+    best = _Reached(0, node, node, removed=False)
+    for operation in node.value:
+        pointer = _pointer(_scalar(operation, "path") or "")
+        if _is_around(pointer, path) and len(pointer) >= best.depth:
+            value, start = _child(operation, "value") or operation, _child(operation, "path") or operation
+            best = _Reached(len(pointer), value, start, _scalar(operation, "op") == "remove")
     return best
 
 
-def _item(node: yaml.Node, step: int, entry: Any) -> yaml.Node | None:  # noqa: ANN401
+def _pointer(text: str) -> list[str]:
+    """The steps of a JSON pointer (RFC 6901)."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _is_around(pointer: Sequence[str], path: Path) -> bool:
+    """Whether a pointer leads to a path or to something around it; '-' is any item of a list."""
+    steps = [str(step) for step in path[: len(pointer)]]
+    same = len(steps) == len(pointer) and all(part in (step, "-") for part, step in zip(pointer, steps, strict=True))
+    return bool(pointer) and same
+
+
+def _item(node: yaml.Node, number: int, item: Any) -> yaml.Node | None:  # noqa: ANN401
+    """The node of a list that is this item: by what tells items apart, by its value, or by its number."""
     if not isinstance(node, yaml.SequenceNode):
         return None
-    if keys := _keys(entry):
-        return next((each for each in node.value if _is_same_item(each, keys)), None)
-    if isinstance(entry, str | int | float | bool):
-        return next((each for each in node.value if each.value == str(entry)), None)
-    return node.value[step] if step < len(node.value) else None
+    if keys := _keys(item):
+        return next((entry for entry in node.value if _has_keys(entry, keys)), None)
+    if isinstance(item, str | int | float | bool):
+        return next((entry for entry in node.value if entry.value == str(item)), None)
+    return node.value[number] if number < len(node.value) else None
 
 
-def _keys(entry: Any) -> dict[str, str]:  # noqa: ANN401
+def _keys(item: Any) -> dict[str, str]:  # noqa: ANN401
     """What tells a list's item apart from the others."""
-    pairs = [(key, entry.get(key)) for key in MERGE_KEYS] if isinstance(entry, dict) else []
+    pairs = [(key, item.get(key)) for key in MERGE_KEYS] if isinstance(item, dict) else []
     return {key: str(value) for key, value in pairs if isinstance(value, str | int)}
 
 
-def _is_same_item(node: yaml.Node, keys: dict[str, str]) -> bool:
+def _has_keys(node: yaml.Node, keys: dict[str, str]) -> bool:
     """Whether a layer's item is this one: what both have of what tells items apart is equal."""
     pairs = [(_scalar(node, key), value) for key, value in keys.items()]
     both = [(mine, theirs) for mine, theirs in pairs if mine is not None]
@@ -285,26 +302,29 @@ def _is_same_item(node: yaml.Node, keys: dict[str, str]) -> bool:
 
 def _same(node: yaml.Node, value: Any) -> bool:  # noqa: ANN401
     if isinstance(node, yaml.ScalarNode):
-        return not isinstance(value, dict | list) and node.value.strip() == (
-            str(value).lower() if isinstance(value, bool) else str(value).strip()
-        )
+        text = str(value).lower() if isinstance(value, bool) else str(value).strip()
+        return not isinstance(value, dict | list) and node.value.strip() == text
     return isinstance(node, yaml.MappingNode) == isinstance(value, dict)
+
+
+# -- nodes
 
 
 def _find(node: yaml.Node, value: str, skipped: str = "") -> yaml.Node | None:
     """The first scalar with this text, keys named `skipped` left out. A node that many aliases name is seen once."""
-    waiting, seen = [node], set[int]()
+    waiting, known = [node], set[int]()
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in known:
             continue
-        seen.add(id(node))
+        known.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             if node.value == value:
                 return node
         elif isinstance(node, yaml.MappingNode):
-            pairs = [pair for pair in node.value if pair[0].value != skipped]
-            waiting += [part for pair in reversed(pairs) for part in reversed(pair)]
+            for pair in reversed(node.value):
+                if pair[0].value != skipped:
+                    waiting += reversed(pair)
         else:
             waiting += reversed(node.value)
     return None
@@ -322,5 +342,5 @@ def _child(node: yaml.Node | None, key: str | int) -> yaml.Node | None:
 
 
 def _scalar(node: yaml.Node | None, key: str) -> str | None:
-    found = _child(node, key)
-    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
+    child = _child(node, key)
+    return str(child.value) if isinstance(child, yaml.ScalarNode) else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gitops.manifests.objects import Object
+
+Path = tuple[str | int, ...]
+Kind = Literal["Secret", "ConfigMap"]
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
@@ -18,6 +21,26 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+
+
+# The fields that name a Secret or ConfigMap: one key of it, all of it, and as a volume (with the field of its name).
+_KEYS: dict[str, Kind] = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+_WHOLE: dict[str, Kind] = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+_VOLUMES: dict[str, tuple[Kind, str]] = {"secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name")}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A Secret or ConfigMap that a pod names. `key`: the one that must be in it, None where any will do.
+
+    `name_path` and `key_path`: the fields that name the two, from the root of the object that has the pod.
+    """
+
+    kind: Kind
+    name: str
+    key: str | None
+    name_path: Path
+    key_path: Path
 
 
 @dataclass(frozen=True)
@@ -38,7 +61,7 @@ class Template:
         """The pods' labels."""
         return _mapping(_mapping(self.body.get("metadata")).get("labels"))
 
-    def containers(self) -> Iterator[tuple[tuple[str | int, ...], Object]]:
+    def containers(self) -> Iterator[tuple[Path, Object]]:
         """Every container with its path from the object's root."""
         for field in ("initContainers", "containers"):
             for number, container in enumerate(self.spec.get(field) or []):
@@ -47,14 +70,55 @@ class Template:
 
     def ports(self) -> dict[str, int]:
         """Its containers' named ports, and each number under its own text."""
-        found: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for _, container in self.containers():
             for port in container.get("ports") or []:
-                if isinstance(port, dict) and isinstance(port.get("containerPort"), int):
-                    found[str(port["containerPort"])] = port["containerPort"]
+                number = _mapping(port).get("containerPort")
+                if isinstance(number, int):
+                    numbers[str(number)] = number
                     if port.get("name"):
-                        found[str(port["name"])] = port["containerPort"]
-        return found
+                        numbers[str(port["name"])] = number
+        return numbers
+
+    def references(self) -> Iterator[Reference]:
+        """What must exist before a container can start. What is optional is left out."""
+        for path, container in self.containers():
+            for n, variable in enumerate(container.get("env") or []):
+                yield from _references(variable.get("valueFrom") or {}, (*path, "env", n, "valueFrom"), _KEYS)
+            for n, source in enumerate(container.get("envFrom") or []):
+                yield from _references(source, (*path, "envFrom", n), _WHOLE)
+        for n, volume in enumerate(self.spec.get("volumes") or []):
+            path = (*self.path, "spec", "volumes", n)
+            yield from _volume(volume, path)
+            for m, source in enumerate(_mapping(volume.get("projected")).get("sources") or []):
+                yield from _volume(source, (*path, "projected", "sources", m))
+
+    def pull_secrets(self) -> Iterator[Reference]:
+        """The Secrets that its images are pulled with; a pod is started without them too."""
+        for n, entry in enumerate(self.spec.get("imagePullSecrets") or []):
+            path: Path = (*self.path, "spec", "imagePullSecrets", n, "name")
+            yield Reference("Secret", str(entry.get("name")), None, path, path)
+
+
+def _references(source: Object, path: Path, kinds: Mapping[str, Kind]) -> Iterator[Reference]:
+    for field, kind in kinds.items():
+        named = _mapping(source.get(field))
+        if named and not named.get("optional"):
+            name_path: Path = (*path, field, "name")
+            key_path: Path = (*path, field, "key")
+            yield Reference(kind, str(named.get("name")), named.get("key"), name_path, key_path)
+
+
+def _volume(source: Object, path: Path) -> Iterator[Reference]:
+    for field, (kind, name_field) in _VOLUMES.items():
+        named = _mapping(source.get(field))
+        if not named or named.get("optional"):
+            continue
+        by = name_field if name_field in named else "name"  # a projected Secret's
+        name_path: Path = (*path, field, by)
+        for n, item in enumerate(named.get("items") or [{}]):
+            key_path: Path = (*path, field, "items", n, "key")
+            yield Reference(kind, str(named.get(by)), item.get("key"), name_path, key_path)
 
 
 def template(item: Object) -> Template | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
 
@@ -20,13 +21,18 @@ Result = TypeVar("Result")
 _SEPARATOR = re.compile(rb"^---\n", re.MULTILINE)
 
 
+def complaint(error: InputError) -> str:
+    """Why a folder does not render: kustomize's own words where it was asked."""
+    return error.complaint if isinstance(error, kustomize.RenderError) else str(error)
+
+
 @dataclass(frozen=True)
 class Rendered:
-    """What `kustomize build` printed for a folder, or why it did not."""
+    """What `kustomize build` printed for a folder, or why it did not (kustomize.RenderError where it was asked)."""
 
     unit: str
     text: bytes = b""
-    error: str | None = None
+    error: InputError | None = None
 
     @property
     def documents(self) -> list[bytes]:
@@ -34,17 +40,18 @@ class Rendered:
         return [part for part in _SEPARATOR.split(self.text) if part.strip()]
 
     def objects(self) -> list[Object]:
-        """All of them, read."""
+        """All of them, read. Raises InputError: its own error, or where kustomize printed what is no object."""
+        if self.error:
+            raise self.error
         return [item for document in self.documents for item in yamlfile.parse_all(document, self.unit)]
 
 
 def build(checkout: Checkout, tree: Path, unit: str) -> Rendered:
     """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception."""
     try:
-        out = kustomize.text(Checkout(tree), tree / unit, tools=checkout)
+        return Rendered(unit, kustomize.text(Checkout(tree), tree / unit, tools=checkout))
     except kustomize.RenderError as error:
-        return Rendered(unit, error=error.complaint.removeprefix("Error: "))
-    return Rendered(unit, out)
+        return Rendered(unit, error=error)
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

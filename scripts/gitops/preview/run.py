@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Literal
 
 from git import Repo
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.ground.progress import Progress
 from gitops.manifests.graph import CLUSTER, Graph
 from gitops.manifests.objects import Object
-from gitops.manifests.render import Rendered, build, differing, in_parallel
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.render import Rendered, build, complaint, differing, in_parallel
 from gitops.preview import cost, diff
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
@@ -48,31 +50,33 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
 def _application(
     checkout: Checkout, before: Graph, after: Graph, unit: str, price: cost.Node | None
 ) -> ApplicationChange | None:
-    old, new = (_side(checkout, graph, unit) for graph in (before, after))
-    named = unit.removeprefix("overlays/").removeprefix("clusters/").replace("/", "-")
-    named = named if unit.startswith("overlays/") else f"root ({named})"
+    old, new = _side(checkout, before, unit), _side(checkout, after, unit)
+    overlay = Overlay.of_path(unit)
+    application = overlay.application if overlay else f"root ({posixpath.basename(unit)})"
     if new is not None and new.error:
-        return ApplicationChange(name=named, action="broken", error=new.error)
-    gone, there = old or Rendered(unit), new or Rendered(unit)
+        return ApplicationChange(name=application, action="broken", error=complaint(new.error))
+    nothing = Rendered(unit)
     # A base that does not render is what the change puts right: everything is new.
-    gone = Rendered(unit) if gone.error else gone
+    left_side, right_side = nothing if old is None or old.error else old, new or nothing
     try:
-        left, right = differing(gone, there)
+        left, right = differing(left_side, right_side)
         pairs = list(diff.pairs(left, right))
         objects = tuple(change for pair in pairs if (change := diff.compare(*pair)))
         if not objects and old is not None and new is not None:
             return None
-        sides = _resources(gone, there, [item for pair in pairs for item in pair if item], price)
+        sides = _resources(left_side, right_side, [item for pair in pairs for item in pair if item], price)
     except InputError as error:
-        return ApplicationChange(name=named, action="broken", error=str(error))
-    lines = notable(pairs) if old is not None and new is not None else ()
+        return ApplicationChange(name=application, action="broken", error=str(error))
+    lines: tuple[str, ...] = ()
+    action: Literal["added", "removed", "changed"] = "added"
     if new is None:
-        lines = (
-            f"the Application goes; {len(pairs)} objects stay behind in the cluster and nobody watches them (orphaned)",
-            *notable(pairs),
-        )
-    action: Literal["added", "removed", "changed"] = "added" if old is None else "removed" if new is None else "changed"
-    return ApplicationChange(name=named, action=action, notable=lines, objects=objects, before=sides[0], after=sides[1])
+        orphans = f"{len(pairs)} objects stay behind in the cluster and nobody watches them (orphaned)"
+        action, lines = "removed", (f"the Application goes; {orphans}", *notable(pairs))
+    elif old is not None:
+        action, lines = "changed", notable(pairs)
+    return ApplicationChange(
+        name=application, action=action, notable=lines, objects=objects, before=sides[0], after=sides[1]
+    )
 
 
 def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
@@ -80,9 +84,15 @@ def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
         return None
     reach = graph.reach(unit)
     if reach.refused:
-        entries = [f"{where}: {entry} is not in this repository" for where, entry in [*reach.remote, *reach.outside]]
-        bombs = [f"{file}:{line}: its aliases stand for more than a million values" for file, line in reach.bombs]
-        return Rendered(unit, error="\n".join(f"{text}; it is not rendered" for text in [*entries, *bombs]))
+        faults = [
+            Fault(f"{entry.target} is not in this repository; it is not rendered", path=entry.file)
+            for entry in [*reach.remote, *reach.outside]
+        ]
+        faults += [
+            Fault("its aliases stand for more than a million values; it is not rendered", place.file, place.line)
+            for place in reach.excessive_aliases
+        ]
+        return Rendered(unit, error=InputError.several(faults))
     return build(checkout, graph.checkout.root, unit)
 
 

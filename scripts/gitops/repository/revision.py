@@ -15,7 +15,8 @@ from git.exc import BadName, GitError
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import ExternalError, InputError
-from gitops.manifests.graph import NAMES, RENDERER, TEXTS, Overview, stays_home, unit_of
+from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
+from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
 
 WORKING_COPY = "the working copy"
@@ -147,7 +148,7 @@ class _Tree:
 def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: set[str] | None) -> Iterator[_Tree]:
     """`narrow`: of overlays/ only these folders are needed, unless one of the others may read elsewhere; None: all."""
     overview = _overview(repo, sha) if narrow is not None else None
-    if overview and set(overview.units) - overview.home:
+    if overview and set(overview.units) - overview.self_contained:
         overview = None
     try:
         with _LIST:
@@ -190,7 +191,7 @@ def _overview(repo: Repo, sha: str) -> Overview:
     units = {unit for unit in units if "/." not in unit}
     contents = _contents(repo, [oid for unit in units for oid in files[unit].values()])
     known = {unit: {path: contents[oid] for path, oid in files[unit].items()} for unit in units}
-    home = {unit for unit in units - links if stays_home(known[unit])}
+    home = {unit for unit in units - links if is_self_contained(known[unit])}
     return Overview(tuple(sorted(units)), frozenset(home))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from github.PullRequest import PullRequest
 
 from gitops.clients.ecr import Candidate
 from gitops.images import reasons, wording
@@ -16,6 +19,7 @@ from gitops.images.reasons import Alert, NoChange, NoneNewer, Reason, Rejection
 from gitops.images.select import select
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
+from gitops.repository.pulls import WITHDRAWN, Marker
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 FIELDS = {
@@ -69,3 +73,16 @@ def test_a_declined_digest_is_not_read_as_a_tag() -> None:
     declined = [Declined("2026-02", digest(1))]
     selection = select(policy, candidates, tag="2026-01", digest=digest(0), declined=declined)
     assert [candidate.tag for candidate in selection.ranked] == ["2026-03"]
+
+
+def test_a_marker_is_read_back_and_a_damaged_one_declines_nothing() -> None:
+    """A person may edit the body of a pull request: that ends no run."""
+    marker = Marker("gitops-image")
+
+    def closed(body: str, *labels: str) -> PullRequest:
+        pull = SimpleNamespace(body=body, labels=[SimpleNamespace(name=label) for label in labels])
+        return cast(PullRequest, pull)
+
+    line = marker.line({"tag": "1.0.0", "digest": digest(1)})
+    assert marker.declined([closed(f"text\n{line}\n")]) == [{"tag": "1.0.0", "digest": digest(1)}]
+    assert marker.declined([closed(line.replace('"', "'")), closed("no marker"), closed(line, WITHDRAWN)]) == []

@@ -223,7 +223,8 @@ class Hub:
 
     def edit_pull(self, pull: PullRequest, title: str, body: str, labels: list[str]) -> bool:
         """Write title, body and labels where they differ. Returns whether they did."""
-        missing = [name for name in labels if name not in {label.name for label in pull.labels}]
+        present = {label.name for label in pull.labels}
+        missing = [name for name in labels if name not in present]
         differs = pull.title != title or (pull.body or "").replace("\r\n", "\n") != body
         with _errors(f"edit #{pull.number}"):
             if differs:

@@ -26,11 +26,15 @@ def title(plan: Plan, image: Image, old: Image) -> str:
 
 def diff(before: list[Object], after: list[Object]) -> str:
     """What changes in the render, as a unified diff of YAML."""
-    old, new = (
-        [line for item in objects for line in ["---", *yaml.safe_dump(item, sort_keys=False).splitlines()]]
-        for objects in (before, after)
-    )
+    old, new = _lines(before), _lines(after)
     return "\n".join(difflib.unified_diff(old, new, "main", "proposed", lineterm="", n=3))
+
+
+def _lines(objects: list[Object]) -> list[str]:
+    lines: list[str] = []
+    for item in objects:
+        lines += ["---", *yaml.safe_dump(item, sort_keys=False).splitlines()]
+    return lines
 
 
 def text(plan: Plan, winner: Image, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:

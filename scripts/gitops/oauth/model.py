@@ -137,7 +137,8 @@ def applications(
     Raises InputError for a service that does not exist, or that has no application.
     """
     known = services.services(base)
-    if unknown := [name for name in names if name not in {service.name for service in known}]:
+    existing = {service.name for service in known}
+    if unknown := [name for name in names if name not in existing]:
         raise InputError(f"service {unknown[0]!r}: does not exist; gitops service list shows those that do")
     readable: list[OAuthApplication] = []
     broken: list[tuple[Overlay, InputError]] = []

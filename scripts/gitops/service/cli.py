@@ -69,20 +69,19 @@ def list_services(output: str) -> None:
         ]
         click.echo(json.dumps(documents, indent=2))
         return
-    print_table(
-        ["service", "environment", "image", "owner", "contact", "domains"],
-        [
-            [
-                service.name,
-                summary.overlay.environment,
-                ", ".join(image.short for image in summary.images),
-                service.owner.team,
-                service.owner.contact,
-                " ".join(summary.domains) or "-",
-            ]
-            for service, summary in rows
-        ],
-    )
+    head = ["service", "environment", "image", "owner", "contact", "domains"]
+    print_table(head, [_row(service, summary) for service, summary in rows])
+
+
+def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:
+    return [
+        service.name,
+        summary.overlay.environment,
+        ", ".join(image.short for image in summary.images),
+        service.owner.team,
+        service.owner.contact,
+        " ".join(summary.domains) or "-",
+    ]
 
 
 @service.command()

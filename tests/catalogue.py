@@ -82,7 +82,7 @@ class Outcome:
 
     name: str
     caught: bool
-    found: list[Finding]
+    findings: list[Finding]
     expected: str
     peers: dict[str, bool]
 
@@ -157,13 +157,13 @@ class Gate:
     def outcome(self, name: str, *, peers: bool = False) -> Outcome:
         with self.with_mistake(name) as mistake:
             line = line_of(self.checkout.root, mistake)
-            found = self.check()
+            findings = self.check()
             caught = any(
                 f.rule == mistake.rule and f.place.file == mistake.file and (not line or f.place.line == line)
-                for f in found
+                for f in findings
             )
-            said = self._peers(mistake) if peers else {}
-        return Outcome(name, caught, found, f"{mistake.rule} at {mistake.file}:{line}", said)
+            objections = self._peers(mistake) if peers else {}
+        return Outcome(name, caught, findings, f"{mistake.rule} at {mistake.file}:{line}", objections)
 
     def _peers(self, mistake: Mistake) -> dict[str, bool]:
         """Whether each peer says something of the changed overlay's render that it does not say of the clean one."""
@@ -174,12 +174,12 @@ class Gate:
         if unit not in self._clean:
             with Repo(self.checkout.root) as repo, tempfile.TemporaryDirectory() as folder:
                 repo.git.worktree("add", "--detach", "--force", f"{folder}/tree", "HEAD")
-                self._clean[unit] = self._said(Path(folder) / "tree", unit)
+                self._clean[unit] = self._objections(Path(folder) / "tree", unit)
                 repo.git.worktree("remove", "--force", f"{folder}/tree")
-        clean, now = self._clean[unit], self._said(self.checkout.root, unit)
+        clean, now = self._clean[unit], self._objections(self.checkout.root, unit)
         return {"kubeconform": bool(now[0] - clean[0]), "kube-score": bool(now[1] - clean[1])}
 
-    def _said(self, root: Path, unit: str) -> tuple[set[str], set[str]]:
+    def _objections(self, root: Path, unit: str) -> tuple[set[str], set[str]]:
         rendered = build(self.checkout, root, unit)
         if rendered.error:
             return set(), set()
@@ -196,9 +196,8 @@ class Gate:
             "-ignore-missing-schemas",
         ]
         out = _tool(argv, rendered.text, ok=(0, 1))
-        conform = {
-            f"{each['kind']} {each['name']} {each.get('msg')}" for each in json.loads(out).get("resources") or []
-        }
+        resources = json.loads(out).get("resources") or []
+        conform = {f"{resource['kind']} {resource['name']} {resource.get('msg')}" for resource in resources}
         out = _tool([tool("kube-score"), "score", "--output-format", "ci", "-"], rendered.text, ok=(0, 1))
         return conform, set(out.decode().splitlines())
 
@@ -231,27 +230,27 @@ def gate() -> Iterator[Gate]:
 
 
 def main(names: list[str]) -> int:
-    wanted = names or mistakes()
+    chosen = names or mistakes()
     caught = 0
     peers = {"kubeconform": 0, "kube-score": 0}
     with gate() as made:
         false = made.check(everything=True)
         for finding in false:
             print(f"FALSE {finding.place.file}:{finding.place.line} {finding.rule}: {finding.what}", flush=True)
-        for name in wanted:
+        for name in chosen:
             outcome = made.outcome(name, peers=True)
             caught += outcome.caught
-            for peer, said in outcome.peers.items():
-                peers[peer] += said
-            marks = " ".join(peer for peer, said in outcome.peers.items() if said)
+            for peer, objects in outcome.peers.items():
+                peers[peer] += objects
+            marks = " ".join(peer for peer, objects in outcome.peers.items() if objects)
             print(
                 f"{'caught' if outcome.caught else 'MISSED'} {name}{f'  (also {marks})' if marks else ''}", flush=True
             )
             if not outcome.caught or names:
                 print(f"    expected {outcome.expected}")
-                for finding in outcome.found:
+                for finding in outcome.findings:
                     print(f"    found {finding.rule} at {finding.place.file}:{finding.place.line}: {finding.what}")
-    total = len(wanted)
+    total = len(chosen)
     for peer, count in peers.items():
         print(f"catalogue: {peer} says something of {count} of {total}")
     print(f"catalogue: seeded={total} caught={caught} false={len(false)}")

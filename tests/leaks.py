@@ -16,7 +16,7 @@ WINDOW = 16
 
 def patterns(values: Iterable[str]) -> dict[bytes, str]:
     """What to look for, and how it was written: raw, hex, base64 in its three alignments, escaped for a URL."""
-    found: dict[bytes, str] = {}
+    forms: dict[bytes, str] = {}
     for value in filter(None, values):
         for start in range(max(1, len(value) - WINDOW + 1)):
             part = value[start : start + WINDOW]
@@ -24,41 +24,41 @@ def patterns(values: Iterable[str]) -> dict[bytes, str]:
             if "s4t2" in part:
                 continue
             raw = part.encode()
-            found[raw] = "raw"
-            found[raw.hex().encode()] = "hex"
-            found[raw.hex().upper().encode()] = "HEX"
-            found["".join(f"%{byte:02x}" for byte in raw).encode()] = "url"
-            found[quote(part, safe="").encode()] = "raw"
+            forms[raw] = "raw"
+            forms[raw.hex().encode()] = "hex"
+            forms[raw.hex().upper().encode()] = "HEX"
+            forms["".join(f"%{byte:02x}" for byte in raw).encode()] = "url"
+            forms[quote(part, safe="").encode()] = "raw"
             for shift in range(3):
                 # Only the characters that do not depend on what stands before or after.
                 text = base64.b64encode(b"\0" * shift + raw).decode()
                 inner = text[(0, 2, 3)[shift] :][: (len(raw) * 8) // 6 - 1]
-                found[inner.encode()] = "base64"
-                found[inner.replace("+", "-").replace("/", "_").encode()] = "base64"
-    return found
+                forms[inner.encode()] = "base64"
+                forms[inner.replace("+", "-").replace("/", "_").encode()] = "base64"
+    return forms
 
 
-def search(where: str, content: bytes, wanted: dict[bytes, str]) -> list[str]:
+def search(where: str, content: bytes, forms: dict[bytes, str]) -> list[str]:
     """Which forms stand in `content`: never the value itself."""
-    return sorted({f"{where}: {form}" for pattern, form in wanted.items() if pattern in content})
+    return sorted({f"{where}: {form}" for pattern, form in forms.items() if pattern in content})
 
 
-def in_files(folder: Path, wanted: dict[bytes, str]) -> list[str]:
+def in_files(folder: Path, forms: dict[bytes, str]) -> list[str]:
     """Every file below a folder, core dumps among them; links are not followed."""
-    found = []
+    hits = []
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             try:
-                found += search(str(path), path.read_bytes(), wanted)
+                hits += search(str(path), path.read_bytes(), forms)
             except OSError:
                 continue
-    return found
+    return hits
 
 
-def in_git(git_dir: Path, wanted: dict[bytes, str]) -> list[str]:
+def in_git(git_dir: Path, forms: dict[bytes, str]) -> list[str]:
     """Every object of a repository, of all branches and of none."""
     words = ["git", "--git-dir", str(git_dir), "cat-file", "--batch-all-objects", "--batch", "--buffer"]
-    return search(str(git_dir), subprocess.run(words, capture_output=True, check=True).stdout, wanted)
+    return search(str(git_dir), subprocess.run(words, capture_output=True, check=True).stdout, forms)
 
 
 class Watch:

@@ -54,9 +54,9 @@ def certificate_of(key: rsa.RSAPrivateKey, *, days: int = 3650, begins: int = -1
 
 def application_ids() -> dict[str, str]:
     """Every application of the frozen platform: uid by id."""
-    found, broken = model.applications(platform(), [])
+    applications, broken = model.applications(platform(), [])
     assert not broken
-    return {each.id: each.uid for each in found}
+    return {application.id: application.uid for application in applications}
 
 
 class RotationWorld(World):
@@ -93,10 +93,10 @@ class RotationWorld(World):
 
     def pin(self, pem: bytes, *, fingerprint: str | None = None) -> None:
         """Pin a certificate on main."""
-        found = x509.load_pem_x509_certificate(pem)
+        pinned = x509.load_pem_x509_certificate(pem)
         path = "clusters/seoul/cluster.yaml"
         text = self.file(path).decode().splitlines()
-        value = fingerprint or found.fingerprint(hashes.SHA256()).hex()
+        value = fingerprint or pinned.fingerprint(hashes.SHA256()).hex()
         lines = [f"  {certificate.FIELD}: {value}" if certificate.FIELD in line else line for line in text]
         changed = {path: "\n".join([*lines, ""]).encode(), "clusters/seoul/sealed-secrets.pem": pem}
         self.github.commit("main", {**changed}, "Pin a certificate")
@@ -110,9 +110,9 @@ class RotationWorld(World):
         return Checkout(target)
 
     def application(self, branch: str = "main") -> OAuthApplication:
-        found, broken = model.applications(self.export(branch), [self.only])
+        applications, broken = model.applications(self.export(branch), [self.only])
         assert not broken, broken
-        return next(each for each in found if each.overlay.environment == "prod")
+        return next(application for application in applications if application.overlay.environment == "prod")
 
     def opened(self, branch: str, *, key: rsa.RSAPrivateKey | None = None) -> str:
         """The value that a branch deploys, opened as the controller does."""

@@ -57,15 +57,15 @@ def templates(folder: Path) -> list[dict[str, Any]]:
 
 
 def amount(text: str) -> float:
-    found = re.fullmatch(r"([\d.]+)(\w*)", str(text))
-    assert found
-    return float(found[1]) * QUANTITY[found[2]]
+    match = re.fullmatch(r"([\d.]+)(\w*)", str(text))
+    assert match
+    return float(match[1]) * QUANTITY[match[2]]
 
 
 @each_overlay
 def test_namespace_is_the_folder(overlay: Path) -> None:
-    wanted = f"{overlay.parent.name}-{overlay.name}"
-    assert {item["metadata"]["namespace"] for item in render(overlay)} == {wanted}
+    namespace = f"{overlay.parent.name}-{overlay.name}"
+    assert {item["metadata"]["namespace"] for item in render(overlay)} == {namespace}
 
 
 @each_overlay
@@ -175,8 +175,8 @@ def test_the_services_project_allows_what_an_overlay_has(overlay: Path) -> None:
     projects = kind(CHECKOUT.root / "clusters/seoul", "AppProject")
     [project] = [item for item in projects if item["metadata"]["name"] == "services"]
     allowed = {(entry["group"], entry["kind"]) for entry in project["spec"]["namespaceResourceWhitelist"]}
-    found = {(item["apiVersion"].rpartition("/")[0], item["kind"]) for item in render(overlay)}
-    assert found <= allowed
+    kinds = {(item["apiVersion"].rpartition("/")[0], item["kind"]) for item in render(overlay)}
+    assert kinds <= allowed
 
 
 def test_repo_urls_are_set_in_clusters_alone() -> None:

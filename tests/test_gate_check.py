@@ -59,7 +59,7 @@ def test_the_catalogue_has_a_mistake_for_every_rule() -> None:
 @pytest.mark.parametrize("name", catalogue.SAMPLE)
 def test_a_mistake_is_found_on_its_line(gate: catalogue.Gate, name: str) -> None:
     outcome = gate.outcome(name)
-    assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
+    assert outcome.caught, f"expected {outcome.expected}, found {outcome.findings}"
 
 
 def test_the_clean_tree_has_no_finding(gate: catalogue.Gate) -> None:
@@ -70,7 +70,7 @@ def test_the_clean_tree_has_no_finding(gate: catalogue.Gate) -> None:
 @pytest.mark.parametrize("name", [name for name in catalogue.mistakes() if name not in catalogue.SAMPLE])
 def test_every_other_mistake_is_found_on_its_line(gate: catalogue.Gate, name: str) -> None:
     outcome = gate.outcome(name)
-    assert outcome.caught, f"expected {outcome.expected}, found {outcome.found}"
+    assert outcome.caught, f"expected {outcome.expected}, found {outcome.findings}"
 
 
 def test_the_smallest_catalogue_runs_to_its_closing_line(capfd: pytest.CaptureFixture[str]) -> None:

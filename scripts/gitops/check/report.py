@@ -16,7 +16,6 @@ from gitops.manifests.findings import RULES, Finding
 
 BASELINE = "baseline.yaml"
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-_LEVEL = {"error": "error", "warning": "warning"}
 
 
 class _Known(BaseModel):
@@ -85,7 +84,7 @@ def sarif(findings: Sequence[Finding]) -> str:
             "id": rule.name,
             "shortDescription": {"text": rule.name},
             "fullDescription": {"text": rule.why},
-            "defaultConfiguration": {"level": _LEVEL[rule.severity]},
+            "defaultConfiguration": {"level": rule.severity},
         }
         for rule in RULES.values()
     ]
@@ -94,7 +93,7 @@ def sarif(findings: Sequence[Finding]) -> str:
         {
             "ruleId": finding.rule,
             "ruleIndex": numbers[finding.rule],
-            "level": _LEVEL[finding.severity],
+            "level": finding.severity,
             "message": {"text": f"{finding.what}\nWhy: {finding.why}\nFix: {finding.fix}"},
             "locations": [
                 {

@@ -109,17 +109,25 @@ def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_pa
     world = RotationWorld(github, tmp_path / "checkout")
     try:
         Repo.clone_from(github.clone_url, tmp_path / "oauth").close()
-        hidden = {"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN}
-        known = {name: value for name, value in world.environment.items() if name not in {*hidden, "GITHUB_TOKEN"}}
+        secrets = {"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN}
+        environment = {
+            name: value for name, value in world.environment.items() if name not in {*secrets, "GITHUB_TOKEN"}
+        }
         done = act.run(
-            tmp_path / "oauth", "oauth.yaml", "schedule", job="rotate", github=github, secrets=hidden, environment=known
+            tmp_path / "oauth",
+            "oauth.yaml",
+            "schedule",
+            job="rotate",
+            github=github,
+            secrets=secrets,
+            environment=environment,
         )
         assert done.code == 0, done.text
         app = world.intra.apps[ID]
         assert world.opened(BRANCH) == app.current
         assert "PR_OPEN" in done.text
-        wanted = leaks.patterns([app.current, PASSWORD, *world.intra.seen])
-        assert [line for line in done.text.splitlines() if leaks.search("", line.encode(), wanted)] == []
+        patterns = leaks.patterns([app.current, PASSWORD, *world.intra.seen])
+        assert [line for line in done.text.splitlines() if leaks.search("", line.encode(), patterns)] == []
         assert "::add-mask::" not in done.text or "***" in done.text
     finally:
         world.close()

@@ -32,11 +32,8 @@ class Done:
 
 def third_party_actions(*files: Path) -> set[str]:
     """What workflow and action files use of others, as `owner/name/path@commit`."""
-    return {
-        action
-        for file in files
-        for action in re.findall(r"uses: ([\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40})", file.read_text())
-    }
+    text = "\n".join(file.read_text() for file in files)
+    return set(re.findall(r"uses: ([\w.-]+(?:/[\w.-]+)+@[0-9a-f]{40})", text))
 
 
 def run(
@@ -61,7 +58,7 @@ def run(
     file = folder / ".github/workflows" / workflow
     event_file = folder.parent / f"{folder.name}-event.json"
     event_file.write_text(json.dumps(payload or {}))
-    known = {
+    variables = {
         "GITHUB_API_URL": github.environment["GITHUB_API_URL"],
         "GITHUB_REPOSITORY": github.name,
         "GITOPS_GITHUB_PAUSE": "0",
@@ -73,14 +70,17 @@ def run(
         "STANDIN_TOKEN": TOKEN,
         **(environment or {}),
     }
-    variables = {"AWS_IMAGES_ROLE": "role", "AWS_PUSH_ROLE": "role", "AWS_REGION": "ap-northeast-2", "BOT_APP_ID": "1"}
+    settings = {"AWS_IMAGES_ROLE": "role", "AWS_PUSH_ROLE": "role", "AWS_REGION": "ap-northeast-2", "BOT_APP_ID": "1"}
     words = [str(ROOT / ".tools/bin/act"), event, "--workflows", str(file), "--job", job]
     words += ["--platform", "ubuntu-24.04=-self-hosted", "--eventpath", str(event_file), "--no-cache-server"]
     words += ["--action-offline-mode", "--rm"]
-    hidden = {"BOT_PRIVATE_KEY": "key", **(secrets or {})}
-    words += [word for name in hidden for word in ("--secret", name)]
-    words += [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
-    words += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+    secret_values = {"BOT_PRIVATE_KEY": "key", **(secrets or {})}
+    for name in secret_values:
+        words += ["--secret", name]
+    for name, value in variables.items():
+        words += ["--env", f"{name}={value}"]
+    for name, value in settings.items():
+        words += ["--var", f"{name}={value}"]
     for action in sorted(third_party_actions(file, *folder.glob(".github/actions/*/action.yml"))):
         # By repository: an action below its root (actions/cache/restore) is a folder of the same one.
         path, _, commit = action.partition("@")
@@ -89,8 +89,8 @@ def run(
     home = folder.parent / f"{folder.name}-home"
     home.mkdir(exist_ok=True)
     # Not of the tests that run this: a workflow may run tests.
-    known_here = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env = {**known_here, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **hidden}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**inherited, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **secret_values}
     env["PATH"] = f"{PROGRAMS}:{env['PATH']}"
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
     return Done(done.returncode, done.stdout + done.stderr)

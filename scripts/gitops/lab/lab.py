@@ -243,9 +243,8 @@ def push_one_line(lab: Lab, service: str, environment: str, value: str, *, secon
 
     The line is an annotation of the pods, so they are all replaced. Returns the seconds from push to Healthy.
     """
-    from git import Repo
-
     from gitops.lab.origin import LAB
+    from gitops.repository.git import Repo
 
     work = lab.folder / "demo"
     shutil.rmtree(work, ignore_errors=True)

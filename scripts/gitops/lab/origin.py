@@ -12,14 +12,12 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from git import Actor, Repo
-from git.exc import GitError
-
 from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
 from gitops.lab.layout import Lab
 from gitops.manifests import yamlfile
+from gitops.repository.git import Actor, GitError, Repo
 from gitops.repository.history import History
 from gitops.secrets import certificate
 from gitops.secrets.seal import seal

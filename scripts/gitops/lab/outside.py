@@ -18,10 +18,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from git import Repo
 
 from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab
+from gitops.repository.git import Repo
 
 EMPTY = "0" * 40
 

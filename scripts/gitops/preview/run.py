@@ -5,8 +5,6 @@ from __future__ import annotations
 import posixpath
 from typing import Literal
 
-from git import Repo
-
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.ground.progress import Progress
@@ -17,6 +15,7 @@ from gitops.manifests.render import Rendered, build, complaint, differing, in_pa
 from gitops.preview import cost, diff
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
+from gitops.repository.git import Repo
 from gitops.repository.revision import WORKING_COPY, Change
 
 # What the requests of an Application are read from; where none of these changed they did not either.

@@ -6,16 +6,14 @@ import base64
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from git import Commit, Repo
-from git.exc import GitError
-
-from gitops.ground.command import run
+from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
+from gitops.repository.git import Commit, GitError, Repo
 
 # GitHub commits in its own name what is made through its API or its pages.
 GITHUB_COMMITTER = "noreply@github.com"
@@ -55,6 +53,11 @@ class History:
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"
         run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
+        # With the paths that each commit changed, a file's history is found without reading every commit's trees. A
+        # clone that cannot be written to, or that another process writes to, answers all the same, only slower.
+        with suppress(CommandError):
+            words = ["commit-graph", "write", "--reachable", "--changed-paths", "--split", "--no-progress"]
+            run(["git", "-C", self.root, *words], timeout=60)
 
     def branch(self, name: str) -> str | None:
         """The commit of origin's branch, as far as this clone knows."""

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from git import Commit
 from github.PullRequest import PullRequest
 
 from gitops.clients.github import WORK, Hub, RaceError
+from gitops.repository.git import Commit
 from gitops.repository.history import History
 
 # Every commit of a bot ends with this line: what has it not, a person made.

@@ -9,15 +9,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from git import Repo
-from git.exc import BadName, GitError
-
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
 from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
+from gitops.repository.git import BadName, GitError, Repo
 
 WORKING_COPY = "the working copy"
 # git does not add two worktrees at once.

@@ -12,9 +12,6 @@ from functools import partial
 from pathlib import Path
 from string import Template
 
-from git import Repo
-from git.exc import GitError
-
 from gitops.clients.registry import resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
@@ -23,6 +20,7 @@ from gitops.manifests.image import Image, in_ecr
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.repository import contents
 from gitops.repository import services as model
+from gitops.repository.git import GitError, Repo
 from gitops.service.registries import check_registry
 
 TEMPLATES = Path(__file__).parent / "templates"

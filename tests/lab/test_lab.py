@@ -15,6 +15,7 @@ import yaml
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError, apply
 from gitops.ground.command import CommandError
+from gitops.ground.errors import NotHealthyError
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.bootstrap import START_UP_MS
@@ -152,6 +153,42 @@ def test_a_pod_waits_for_a_secret_that_is_missing(running: Running) -> None:
     assert len(serving) >= 2, "maxUnavailable 0: the old pods serve"
     running.edit("mogle-staging", "secret: mogle-oauth-42-g9", "secret: mogle-oauth-42-g1", file="oauth-42.yaml")
     running.wait("mogle-staging", revision=running.push("name the one that does"))
+
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: extra}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: "ghcr.io/example/app:1"}]}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (("newName: ", "newName: registry.example.com/"), "image-registry"),
+        (("resources:\n", "resources:\n  - missing.yaml\n"), "missing.yaml"),
+        (("resources:\n", "resources:\n  - extra.yaml\n"), "Job is not permitted in project services"),
+    ],
+    ids=["an image that the policies refuse", "a folder that does not render", "a kind that the project refuses"],
+)
+def test_a_wait_for_what_is_refused_ends_at_once(running: Running, edit: tuple[str, str], reason: str) -> None:
+    (running.overlay("umbrella-staging") / "extra.yaml").write_text(JOB)
+    running.edit("umbrella-staging", *edit)
+    revision = running.push(reason)
+    began = time.monotonic()
+    try:
+        with pytest.raises(NotHealthyError) as refused:
+            running.wait("umbrella-staging", revision=revision, seconds=300)
+        assert "umbrella-staging: " in str(refused.value)
+        assert reason in str(refused.value)
+        # Without it the wait would last its 300 s: Argo CD tries a refused sync again for minutes.
+        assert time.monotonic() - began < 60
+    finally:
+        running.edit("umbrella-staging", edit[1], edit[0])
+        (running.overlay("umbrella-staging") / "extra.yaml").unlink()
+        # What the old commit was refused for does not end the wait for the new one.
+        running.wait("umbrella-staging", revision=running.push("revert"))
 
 
 def overlays() -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import requests
 
@@ -13,11 +15,42 @@ from gitops.ground import settings
 from gitops.ground.errors import ExternalError, NotHealthyError
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
+SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
+
+
+# What no further attempt changes: the API server refuses an object for what it is, the project refuses its kind, or the
+# folder does not render. Not a quota, a namespace that is going, a connection or a definition that is not there yet.
+_REFUSALS = re.compile(
+    r"denied request: (?!failed to configure)|denied the request:|violates PodSecurity| is invalid: "
+    r"|is not permitted in project|field not declared in schema|typed patch object .*: expected \w+, got"
+    r"|`kustomize build .*` failed exit status"
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# It brings the projects and the policies: what they refuse is decided once its newest commit is there.
+_ROOT = "root"
+_REFRESH = "argocd.argoproj.io/refresh"
+_REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an Application can never be Synced at a commit.
+
+    `revision`: that commit; None where Argo CD names none. `attempt`: how often its sync was tried again; None where a
+    comparison was refused, before any sync.
+    """
+
+    reason: str
+    revision: str | None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True)
 class AppStatus:
-    """What an operator looks at first. `revision` is the commit that the Application is compared with."""
+    """What an operator looks at first. `revision` is the commit that the Application is compared with.
+
+    `asked`: Argo CD was asked to look again and did not do so yet.
+    """
 
     name: str
     project: str
@@ -25,13 +58,15 @@ class AppStatus:
     health: str
     revision: str
     message: str
+    refusal: Refusal | None = None
+    asked: bool = False
 
     @property
     def good(self) -> bool:
         """Synced and Healthy."""
         return self.sync == "Synced" and self.health == "Healthy"
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
@@ -60,9 +95,88 @@ def applications(cluster: Cluster) -> list[AppStatus]:
                 health=status.get("health", {}).get("status", "Missing"),
                 revision=status.get("sync", {}).get("revision", ""),
                 message="; ".join(dict.fromkeys(filter(None, problems))),
+                refusal=_refusal(status),
+                asked=_REFRESH in (item["metadata"].get("annotations") or {}),
             )
         )
     return sorted(found, key=lambda app: app.name)
+
+
+def _refusal(status: dict[str, Any]) -> Refusal | None:
+    """What refuses the commit that the Application is compared with."""
+    compared = status.get("sync", {}).get("revision", "")
+    commit = compared if _COMMIT.fullmatch(compared) else None
+    for condition in status.get("conditions", []):
+        if condition["type"] == "ComparisonError" and _REFUSALS.search(condition["message"]):
+            return Refusal(condition["message"], commit)
+    operation = status.get("operationState", {})
+    result = operation.get("syncResult") or {}
+    if commit is None or result.get("revision") != commit:
+        return None
+    for resource in result.get("resources") or []:
+        if resource.get("status") == "SyncFailed" and _REFUSALS.search(resource.get("message", "")):
+            reason = f"{resource['kind']} {resource['name']}: {resource['message']}"
+            return Refusal(reason, commit, operation.get("retryCount") or 0)
+    return None
+
+
+class _Refusals:
+    """Which Applications can never become good, so that nobody waits for them.
+
+    A refusal of which Argo CD names no commit may be of an older one, and one from before root was at its commit may be
+    of older projects and policies: Argo CD is asked once to look again, and what it says then is of the newest commit.
+    """
+
+    def __init__(self, cluster: Cluster, revision: str | None) -> None:
+        self._cluster = cluster
+        self._revision = revision
+        self._asked: set[str] = set()
+        self._early: dict[str, Refusal] = {}
+
+    def check(self, late: Collection[AppStatus]) -> None:
+        """Raise NotHealthyError that names each Application that is refused, and why."""
+        if root := next((app for app in late if app.name == _ROOT), None):
+            self._early |= {app.name: app.refusal for app in late if app.refusal and app is not root}
+            late = [root]
+        refused = [f"  {app.name}: {app.refusal.reason}" for app in late if app.refusal and self._holds(app)]
+        if refused:
+            raise NotHealthyError("refused, so that waiting does not help:\n" + "\n".join(refused))
+        self._check_set()
+
+    def _holds(self, app: AppStatus) -> bool:
+        """Whether the Application's refusal is of the commit that is waited for."""
+        if app.refusal and app.refusal.revision and app.refusal != self._early.get(app.name):
+            return self._revision in (None, app.refusal.revision)
+        if app.refusal and app.refusal.attempt is not None:
+            return False  # tried before root was there: the next attempt tells
+        if app.name in self._asked:
+            return not app.asked
+        self._ask(f"{APPLICATIONS}/{app.name}", app.name, {_REFRESH: "normal"})
+        return False
+
+    def _check_set(self) -> None:
+        """The same of the ApplicationSet, which makes no Application of folders that contradict each other."""
+        services = self._cluster.find(SERVICES) or {}
+        conditions = services.get("status", {}).get("conditions", [])
+        errors = [condition["message"] for condition in conditions if _is_set_refused(condition)]
+        if not errors:
+            return
+        if SERVICES not in self._asked:
+            self._ask(SERVICES, SERVICES, {_REFRESH_SET: "true"})
+        elif _REFRESH_SET not in (services["metadata"].get("annotations") or {}):
+            raise NotHealthyError(f"refused, so that waiting does not help:\n  ApplicationSet services: {errors[0]}")
+
+    def _ask(self, path: str, name: str, annotations: dict[str, str]) -> None:
+        self._cluster.patch(path, {"metadata": {"annotations": annotations}})
+        self._asked.add(name)
+
+
+def _is_set_refused(condition: dict[str, str]) -> bool:
+    return (condition["type"], condition["status"], condition.get("reason")) == (
+        "ErrorOccurred",
+        "True",
+        "ApplicationValidationError",
+    )
 
 
 def wait_for(
@@ -75,9 +189,11 @@ def wait_for(
 ) -> float:
     """Wait until every expected Application is Synced and Healthy, at `revision` where one is given.
 
-    Returns the seconds that it took. Raises NotHealthyError that names each one that is not, and why.
+    Returns the seconds that it took. Raises NotHealthyError that names each one that is not, and why: at once where one
+    is refused at that revision, and after `seconds` where one is slow.
     """
     began = time.monotonic()
+    refusals = _Refusals(cluster, revision)
     while True:
         by_name = {app.name: app for app in applications(cluster)}
         late = [
@@ -89,6 +205,7 @@ def wait_for(
             return time.monotonic() - began
         if alive:
             alive()
+        refusals.check([by_name[name] for name in late if name in by_name])
         if time.monotonic() - began > seconds:
             lines = []
             for name in late:

@@ -1,0 +1,104 @@
+"""A wait that cannot end says so at once; one that is slow goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster
+from gitops.ground.errors import NotHealthyError
+
+OLD, NEW = "a" * 40, "b" * 40
+DENIED = "deployments.apps is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: at image"
+UNRENDERED = "rpc error: code = Unknown desc = `kustomize build overlays/x/prod` failed exit status 1: no file"
+
+
+class Scripted(Cluster):
+    """An API server that shows one status after the other, and the last one for ever."""
+
+    def __init__(self, *statuses: dict[str, Any], services: dict[str, Any] | None = None) -> None:
+        self.statuses = list(statuses)
+        self.services = services
+        self.patched: list[str] = []
+
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return [{"metadata": {"name": "x-prod"}, "spec": {"project": "services"}, "status": status}]
+
+    def find(self, path: str, **query: str) -> dict[str, Any] | None:
+        return self.services
+
+    def patch(self, path: str, body: dict[str, Any], *, kind: str = "merge", **query: str) -> dict[str, Any]:
+        self.patched.append(path)
+        return {}
+
+
+def status(sync: str, revision: str, *, error: str = "", failed: str = "", at: str = "") -> dict[str, Any]:
+    resources = [{"kind": "Deployment", "name": "web", "status": "SyncFailed", "message": failed}] if failed else []
+    return {
+        "sync": {"status": sync, "revision": revision},
+        "health": {"status": "Healthy"},
+        "conditions": [{"type": "ComparisonError", "message": error}] if error else [],
+        "operationState": {"phase": "Running", "syncResult": {"revision": at or revision, "resources": resources}},
+    }
+
+
+GOOD = status("Synced", NEW)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        status("Unknown", NEW, error=DENIED),
+        status("Unknown", "refs/heads/main", error=UNRENDERED),
+        status("OutOfSync", NEW, failed=DENIED),
+        status("OutOfSync", NEW, failed="resource batch:Job is not permitted in project services"),
+        status("OutOfSync", NEW, failed='Service "x" is invalid: spec.ports[0].port: Invalid value: 70000'),
+    ],
+)
+def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> None:
+    with pytest.raises(NotHealthyError, match=r"refused(.|\n)*x-prod: .*(denied|build|permitted|invalid)"):
+        argocd.wait_for(Scripted(refused), ["x-prod"], seconds=30, revision=NEW)
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        status("Unknown", OLD, error=DENIED),
+        status("OutOfSync", NEW, failed=DENIED, at=OLD),
+        status("Unknown", "refs/heads/main", error=UNRENDERED),
+        status("Unknown", NEW, error="rpc error: code = Unavailable desc = connection refused"),
+        status("OutOfSync", NEW, failed='pods "x" is forbidden: exceeded quota: pods'),
+        status("OutOfSync", NEW, failed="the server could not find the requested resource"),
+        status("OutOfSync", NEW),
+    ],
+)
+def test_what_may_still_end_is_waited_for(slow: dict[str, Any]) -> None:
+    assert argocd.wait_for(Scripted(slow, GOOD), ["x-prod"], seconds=30, revision=NEW) < 30
+
+
+def test_a_refusal_without_a_commit_is_asked_about_again() -> None:
+    cluster = Scripted(status("Unknown", "refs/heads/main", error=UNRENDERED), GOOD)
+    argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
+    assert cluster.patched == [f"{argocd.APPLICATIONS}/x-prod"]
+
+
+def test_an_application_set_that_contradicts_itself_ends_the_wait() -> None:
+    error = {"type": "ErrorOccurred", "status": "True", "reason": "ApplicationValidationError", "message": "duplicate"}
+    services = {"metadata": {}, "status": {"conditions": [error]}}
+    with pytest.raises(NotHealthyError, match="ApplicationSet services: duplicate"):
+        argocd.wait_for(Scripted(status("Synced", OLD), services=services), ["x-prod"], seconds=30, revision=NEW)
+
+
+def test_what_older_projects_and_policies_refused_is_tried_again_first() -> None:
+    early = status("OutOfSync", NEW, failed=DENIED)
+    again = {**early, "operationState": {**early["operationState"], "retryCount": 1}}
+    root = argocd.AppStatus("root", "platform", "OutOfSync", "Healthy", OLD, "")
+    service = argocd.applications(Scripted(early))[0]
+    refusals = argocd._Refusals(Scripted(early), NEW)
+    refusals.check([root, service])
+    refusals.check([service])
+    with pytest.raises(NotHealthyError, match="denied"):
+        refusals.check(argocd.applications(Scripted(again)))

@@ -32,6 +32,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden renders instead of comparing")
+    parser.addoption("--keep-pile", metavar="FOLDER", help="keep the clone with every change (test_every_change.py)")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,481 @@
+"""Every kind of change that the product makes, or that its documents tell people to make, as data: extend CHANGES.
+
+A change acts on overlays that it finds by rule, or on services that an earlier one made by the product's own means.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from semantic_version import Version
+
+from gitops.manifests import yamltext
+from gitops.manifests.image import in_ecr
+from gitops.manifests.overlay import Overlay
+from gitops.oauth.state import KEEP
+from gitops.service.registries import allowed_registries
+from tests.live_world import DAY, DOMAIN, LiveWorld
+from tests.oauth_world import certificate_of, private_key
+
+CLUSTER = "clusters/seoul"
+EXCEPTIONS = "policies/exceptions/kustomization.yaml"
+DIGEST = f"sha256:{'a' * 64}"
+# No registrar or cloud has it.
+ARN = "arn:aws:acm:ap-northeast-2:111122223333:certificate/ffffffff-ffff-4fff-8fff-fffffffffff"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One kind of change. `warns`: the rules whose warning is the point of it."""
+
+    name: str
+    make: Callable[[LiveWorld], None]
+    warns: frozenset[str] = frozenset()
+
+
+# -- new services
+
+
+def declare_certificate(world: LiveWorld, number: int = 1) -> None:
+    """docs/runbooks/gate.md, lb-certificate: its ARN in one file, the names that it covers in the other."""
+    arn = f"{ARN}{number}"
+    names = f'["{DOMAIN}", "*.{DOMAIN}", "*.staging.{DOMAIN}"]'
+    for path, line in (
+        (f"{CLUSTER}/ingressclassparams.yaml", f"    - {arn}\n"),
+        (f"{CLUSTER}/certificates.yaml", f"  - arn: {arn}\n    names: {names}\n"),
+    ):
+        world.write(path, world.read(path).rstrip("\n") + "\n" + line)
+
+
+def registry(world: LiveWorld, *, ecr: bool) -> str:
+    """A registry that the policies allow."""
+    return next(prefix.rstrip("/") for prefix in allowed_registries(world.checkout) if in_ecr(prefix) == ecr)
+
+
+def new_service(world: LiveWorld, name: str, *words: str, ecr: bool = False) -> str:
+    """`gitops service new`. Returns the service's name."""
+    name = world.unused(name)
+    image = f"{registry(world, ecr=ecr)}/piled/{name}"
+    reference = f"{image}:1.2.3" if ecr else f"{image}:1.2.3@{DIGEST}"
+    if ecr:  # the digest is looked up
+        world.push(image, "1.2.3")
+    world.run("service", "new", name, "--image", reference, "--owner", world.team(), *words)
+    return name
+
+
+def domains(*names: str) -> list[str]:
+    return [word for name in names for word in ("--domain", f"{name}.{DOMAIN}")]
+
+
+def new_web(world: LiveWorld) -> None:
+    world.made.web = new_service(world, "web", *domains("web", "www-web"))
+
+
+def new_web_in_ecr(world: LiveWorld) -> None:
+    world.made.web_in_ecr = new_service(world, "ecr-web", *domains("ecr-web"), ecr=True)
+
+
+def new_bot(world: LiveWorld) -> None:
+    new_service(world, "bot", "--shape", "bot")
+
+
+def new_bot_in_ecr(world: LiveWorld) -> None:
+    world.made.bot_in_ecr = new_service(world, "ecr-bot", "--shape", "bot", ecr=True)
+
+
+def new_with_port_and_health(world: LiveWorld) -> None:
+    new_service(world, "own-port", *domains("own-port"), "--port", "3000", "--health", "/status")
+
+
+# -- images
+
+
+def bumpable(world: LiveWorld) -> str:
+    """The first service in ECR whose staging follows semver and whose prod takes what soaked there."""
+    names: list[str] = list(dict.fromkeys(row["service"] for row in world.services()))
+    return next(name for name in [*names, world.made.web_in_ecr] if _follows_semver(world, name))
+
+
+def _follows_semver(world: LiveWorld, service: str) -> bool:
+    policies, images = world.policies(service), world.images(service)
+    if policies.keys() != {"staging", "prod"} or images.keys() != policies.keys():
+        return False
+    plain = policies["staging"].keys() <= {"semver", "auto-merge"} and policies["prod"].keys() == {"promote"}
+    one_repository = len({image.name for image in images.values()}) == 1 and in_ecr(images["prod"].name)
+    held = list((world.checkout.overlays / service).glob("*/hold.yaml"))
+    newest = policies["staging"].get("semver", {}).get("range") == "*"
+    return (
+        plain and one_repository and newest and not held and re.match(r"\d+\.\d+\.\d+", images["prod"].tag) is not None
+    )
+
+
+def bump(world: LiveWorld, service: str, environment: str, *, ago: timedelta = timedelta(0)) -> None:
+    """The scheduled run, and a person's merge of the pull request that it opened."""
+    rows = world.rows("images", "bump", service)
+    [row] = [row for row in rows if row["environment"] == environment]
+    assert row["action"] == "opened", row
+    world.merge(Overlay(service, environment).branch("bump"), ago=ago)
+
+
+def bump_image(world: LiveWorld) -> None:
+    service = world.made.bumped = bumpable(world)
+    world.stock(service)
+    image = world.images(service)["staging"]
+    # Above all that a person may have taken back there.
+    world.push(image.name, f"{Version.coerce(image.tag).major}.9999.0")
+    bump(world, service, "staging", ago=365 * DAY)
+
+
+def promote_image(world: LiveWorld) -> None:
+    bump(world, world.made.bumped, "prod")
+    images = world.images(world.made.bumped)
+    assert images["prod"] == images["staging"]
+
+
+def roll_back(world: LiveWorld) -> None:
+    service = world.made.bumped
+    world.run("images", "rollback", service, "--reason", 'logins fail: "500"', "--for", "3d")
+    world.merge(Overlay(service, "prod").branch("rollback"))
+
+
+def end_hold(world: LiveWorld) -> None:
+    """What the rollback's pull request says: delete the file to let the bot go on."""
+    (world.checkout.overlays / world.made.bumped / "prod/hold.yaml").unlink()
+
+
+def follow_mutable_tag(world: LiveWorld) -> None:
+    """README: images.yaml says which image each environment may run."""
+    path = f"overlays/{world.made.bot_in_ecr}/images.yaml"
+    world.write(path, world.read(path).replace('semver: {range: "*"}', "digest: {tag: edge}"))
+
+
+def bump_to_mutable_tag(world: LiveWorld) -> None:
+    service = world.made.bot_in_ecr
+    world.push(world.images(service)["prod"].name, "edge", "first")
+    bump(world, service, "prod")
+
+
+def bump_digest(world: LiveWorld) -> None:
+    service = world.made.bot_in_ecr
+    before = world.images(service)["prod"]
+    digest = world.push(before.name, before.tag, "second")
+    bump(world, service, "prod")
+    assert world.images(service)["prod"].digest == digest != before.digest
+
+
+# -- 42's secrets
+
+
+def sign_in_with_42(world: LiveWorld) -> None:
+    """docs/runbooks/secrets.md: a service signs users in with 42 for the first time."""
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    app = world.new_application()
+    path = overlay.file("oauth-42.yaml")
+    world.write(path, OAUTH_42.format(id=app.id, uid=app.uid, service=overlay.service))
+    world.add_to_list(overlay.kustomization, "resources", "oauth-42.yaml")
+    world.add_to_list(overlay.kustomization, "components", "../../../base/components/oauth-42")
+    name = f"{overlay.service}-oauth-42-g1"
+    world.run("secrets", "seal", overlay.service, name, "--key", "client-secret", stdin="typed by a person")
+
+
+OAUTH_42 = """\
+# yaml-language-server: $schema=https://json.schemastore.org/kustomization.json
+# The application of this overlay at 42. Its id and client id are no secrets.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: oauth-42
+data:
+  application-id: "{id}"
+  client-id: {uid}
+  secret: {service}-oauth-42-g1
+"""
+
+
+def rotate(world: LiveWorld, overlay: Overlay) -> dict[str, Any]:
+    """The scheduled run, and a person's merge of the pull request that it opened. Returns the run's row."""
+    rows = world.rows("oauth", "rotate", overlay.service, codes=(0, 1))
+    [row] = [row for row in rows if row["environment"] == overlay.environment]
+    assert row["action"] == "opened", row
+    world.merge(overlay.branch("oauth"))
+    return row
+
+
+def adopt(world: LiveWorld) -> None:
+    row = rotate(world, Overlay(world.made.web_in_ecr, "prod"))
+    assert row["generation"] == 1, "the one that a person sealed"
+
+
+def rotate_secret(world: LiveWorld) -> None:
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    world.show_next(world.application(overlay).id)
+    rotate(world, overlay)
+
+
+def clean_up(world: LiveWorld) -> None:
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    world.switch(world.application(overlay).id, KEEP + timedelta(hours=1))
+    assert rotate(world, overlay)["state"] == "RETIRED"
+
+
+def retire(world: LiveWorld) -> None:
+    """A rotation whose pull request takes along what the one before it left, as nobody merged its clean-up."""
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    number = world.application(overlay).id
+    world.switch(number, KEEP + timedelta(hours=1))
+    world.show_next(number)
+    older = world.application(overlay).older
+    rotate(world, overlay)
+    assert older
+    assert not set(older) & set(world.application(overlay).older)
+
+
+def rotate_first(world: LiveWorld) -> None:
+    """The first application of the tree, whatever generation it is at."""
+    rows = world.rows("oauth", "status", codes=(0, 1))
+    overlay = Overlay(rows[0]["service"], rows[0]["environment"])
+    world.show_next(rows[0]["application"])
+    rotate(world, overlay)
+
+
+def provide(world: LiveWorld) -> None:
+    """docs/runbooks/oauth.md: the break-glass."""
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    number = world.application(overlay).id
+    world.switch(number, DAY)
+    world.show_next(number)
+    world.run("oauth", "provide", overlay.service, stdin=world.intra.apps[number].next)
+
+
+# -- other secrets
+
+
+def seal_secret(world: LiveWorld) -> None:
+    """docs/runbooks/secrets.md: seal a value, and let the Deployment read it."""
+    overlay = Overlay(world.made.web, "prod")
+    world.run("secrets", "seal", overlay.service, "mail", "--key", "token", stdin="a value")
+    world.write(overlay.file("deployment.yaml"), READS_SECRET)
+    path = overlay.kustomization
+    world.write(path, world.read(path).replace("patches:\n", "patches:\n  - path: deployment.yaml\n"))
+
+
+READS_SECRET = """\
+# yaml-language-server: $schema=https://json.schemastore.org/kustomization.json
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  template:
+    spec:
+      containers:
+        - name: app
+          env:
+            - name: MAIL_TOKEN
+              valueFrom:
+                secretKeyRef: {name: mail, key: token}
+"""
+
+
+def seal_second_key(world: LiveWorld) -> None:
+    world.run("secrets", "seal", world.made.web, "mail", "--key", "password", stdin="another value")
+
+
+def reseal(world: LiveWorld) -> None:
+    world.run("secrets", "reseal", "--controller", world.controller.url)
+    world.run("secrets", "verify", "--controller", world.controller.url)
+
+
+def replace_cluster_certificate(world: LiveWorld) -> None:
+    """docs/runbooks/secrets.md: the controller's key is lost, and there is a backup."""
+    lost, new = world.controller.keys[0], private_key(1)
+    pem = certificate_of(new)
+    fingerprint = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+    path = f"{CLUSTER}/cluster.yaml"
+    world.write(path, yamltext.put(world.read(path), path, ("data", "sealedSecretsFingerprint"), fingerprint))
+    world.write(f"{CLUSTER}/sealed-secrets.pem", pem.decode())
+    world.land("Pin the new controller's certificate")
+    world.run("secrets", "recover", "--backup", str(backup(world.folder, lost)))
+    world.controller.certificate, world.controller.keys = pem, [new]
+    world.run("secrets", "verify", "--controller", world.controller.url)
+
+
+def backup(folder: Path, key: rsa.RSAPrivateKey) -> Path:
+    file = folder / "backup.pem"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+    return file
+
+
+def replace_domain_certificate(world: LiveWorld) -> None:
+    """ACM issued another one for the same names."""
+    for name in ("ingressclassparams.yaml", "certificates.yaml"):
+        path = f"{CLUSTER}/{name}"
+        world.write(path, world.read(path).replace(f"{ARN}1", f"{ARN}2"))
+
+
+# -- people and rules
+
+
+def hand_over(world: LiveWorld) -> None:
+    row = world.services()[0]
+    world.run("service", "handover", row["service"], "--to", world.team(other_than=row["owner"]))
+
+
+def add_team(world: LiveWorld) -> None:
+    path = ".github/teams.yaml"
+    team = 'piled:\n  github: "@ft-platform/piled"\n  contact: "#piled"\n'
+    world.write(path, world.read(path).rstrip("\n") + "\n" + team)
+    world.land("A new team")
+    world.run("service", "handover", world.made.web, "--to", "piled")
+
+
+def exception_file(world: LiveWorld) -> str:
+    return f"image-registry.{Overlay(world.made.web, 'prod').namespace}.Deployment.web.yaml"
+
+
+def exception(world: LiveWorld, name: str, reason: str, *, days: int) -> None:
+    until = (datetime.now(UTC) + timedelta(days=days)).date()
+    schema = "# yaml-language-server: $schema=../../docs/schemas/exception.json\n"
+    text = f"{schema}reason: {reason}\nowner: {world.team()}\nuntil: {until}\n"
+    world.write(f"policies/exceptions/{name}", text)
+
+
+def add_exception(world: LiveWorld) -> None:
+    """docs/runbooks/gate.md, policy: a file, and its line in the list of files."""
+    exception(world, exception_file(world), "its own registry moves to ours this month", days=10)
+    text, item = world.read(EXCEPTIONS), exception_file(world)
+    if "files: []" in text:
+        text = text.replace("files: []", f"files:\n      - {item}")
+    else:
+        text = text.replace("files:\n", f"files:\n      - {item}\n", 1)
+    world.write(EXCEPTIONS, text)
+
+
+def end_exception(world: LiveWorld) -> None:
+    (world.checkout.root / "policies/exceptions" / exception_file(world)).unlink()
+    text = world.read(EXCEPTIONS).replace(f"      - {exception_file(world)}\n", "")
+    world.write(EXCEPTIONS, re.sub(r"files:\n(?=    options)", "files: []\n", text))
+
+
+def add_freeze(world: LiveWorld) -> None:
+    start = datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(days=40)
+    path = ".github/freezes.yaml"
+    freeze = (
+        f"  - name: an opening\n    from: {start.isoformat()}\n    to: {(start + DAY).isoformat()}\n"
+        "    time-zone: Europe/Paris\n"
+    )
+    world.write(path, world.read(path).replace("freezes: []", "freezes:").rstrip("\n") + "\n" + freeze)
+
+
+def delete_freezes(world: LiveWorld) -> None:
+    """.github/freezes.yaml: what is over may be deleted."""
+    path = ".github/freezes.yaml"
+    world.write(path, world.read(path).partition("freezes:")[0] + "freezes: []\n")
+
+
+def call_another_service(world: LiveWorld) -> None:
+    """README: its internal address, with base/components/internal-client in the overlay."""
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    world.add_to_list(overlay.kustomization, "components", "../../../base/components/internal-client")
+    patch = READS_SECRET.partition("              valueFrom")[0].replace("MAIL_TOKEN", "OTHER_URL")
+    address = f"http://web.{Overlay(world.made.web, 'prod').namespace}.svc.cluster.local"
+    world.write(overlay.file("deployment.yaml"), f"{patch}              value: {address}\n")
+    path = overlay.kustomization
+    world.write(path, world.read(path).replace("patches:\n", "patches:\n  - path: deployment.yaml\n"))
+
+
+def end_call(world: LiveWorld) -> None:
+    overlay = Overlay(world.made.web_in_ecr, "prod")
+    (world.checkout.root / overlay.file("deployment.yaml")).unlink()
+    path = overlay.kustomization
+    text = yamltext.remove_item(world.read(path), path, "components", "../../../base/components/internal-client")
+    world.write(path, text.replace("  - path: deployment.yaml\n", ""))
+
+
+def write_baseline(world: LiveWorld) -> None:
+    """docs/runbooks/gate.md: there were findings before the gate."""
+    world.run("check", "--offline", "--all", "--write-baseline")
+
+
+# -- the end of a service
+
+
+def remove_environment(world: LiveWorld) -> None:
+    """docs/runbooks/services.md, of one environment; prod follows the registry itself from then on."""
+    service = world.made.web_in_ecr
+    remove_overlay(world, Overlay(service, "staging"))
+    path = f"overlays/{service}/images.yaml"
+    schema = world.read(path).splitlines()[0]
+    world.write(path, f'{schema}\nprod:\n  semver: {{range: "*"}}\n')
+
+
+def remove_overlay(world: LiveWorld, overlay: Overlay) -> None:
+    shutil.rmtree(world.checkout.root / overlay.path)
+    name = f"removed-folder.{overlay.namespace}.Application.{overlay.namespace}.yaml"
+    exception(world, name, "the service is closed for good", days=60)
+
+
+def remove_service(world: LiveWorld) -> None:
+    """docs/runbooks/services.md."""
+    for environment in world.images(world.made.web):
+        remove_overlay(world, Overlay(world.made.web, environment))
+    shutil.rmtree(world.checkout.overlays / world.made.web)
+    world.run("service", "codeowners")
+
+
+def delete_removals(world: LiveWorld) -> None:
+    """docs/runbooks/services.md, once the namespaces are gone."""
+    for file in (world.checkout.root / "policies/exceptions").glob("removed-folder.*.yaml"):
+        file.unlink()
+
+
+CHANGES = (
+    Change("a certificate declared", declare_certificate),
+    Change("service new, web", new_web),
+    Change("service new, web in ECR", new_web_in_ecr),
+    Change("service new, bot", new_bot),
+    Change("service new, bot in ECR", new_bot_in_ecr),
+    Change("service new with --port and --health", new_with_port_and_health),
+    Change("bump", bump_image),
+    Change("promotion", promote_image),
+    Change("rollback with hold", roll_back),
+    Change("a hold ended", end_hold),
+    Change("an image policy changed", follow_mutable_tag),
+    Change("bump to a mutable tag", bump_to_mutable_tag),
+    Change("digest bump", bump_digest),
+    Change("a service signs in with 42", sign_in_with_42),
+    Change("adoption", adopt),
+    Change("rotation", rotate_secret),
+    Change("clean-up", clean_up),
+    Change("rotation after a clean-up", rotate_secret),
+    Change("retirement", retire),
+    Change("rotation of the first application", rotate_first),
+    Change("a secret of 42 provided", provide),
+    Change("a secret sealed", seal_secret),
+    Change("a second key sealed", seal_second_key),
+    Change("re-seal", reseal),
+    Change("a cluster's certificate replaced", replace_cluster_certificate),
+    Change("a domain's certificate replaced", replace_domain_certificate),
+    Change("handover", hand_over),
+    Change("a team added", add_team),
+    Change("an exception added", add_exception, warns=frozenset({"exception-ends"})),
+    Change("an exception ended", end_exception),
+    Change("a freeze added", add_freeze),
+    Change("the freezes deleted", delete_freezes),
+    Change("an internal client", call_another_service),
+    Change("an internal client no more", end_call),
+    Change("a baseline written", write_baseline),
+    Change("an environment removed", remove_environment),
+    Change("a service removed", remove_service),
+    Change("the removals' exceptions deleted", delete_removals),
+)

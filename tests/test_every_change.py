@@ -1,0 +1,49 @@
+"""No change that the product makes, or tells people to make, turns a required check red: all of them, piled up."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.every_change import CHANGES
+from tests.frozen import ROOT
+from tests.live_world import live_world
+
+# Of README's "Daily tasks": those that change no file of the repository.
+READS_ONLY = {
+    "service list", "lab up", "lab push", "lab status", "lab logs", "lab down", "oauth status", "secrets list",
+    "preview", "check", "lb show", "lb route",
+}  # fmt: skip
+
+
+def commands(text: str) -> set[str]:
+    """The commands of the package in a document's blocks of shell."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    found = [match for block in blocks for match in re.findall(r"\bgitops ([a-z]+)(?: ([a-z]+))?", block)]
+    return {group if group in ("check", "preview") else f"{group} {verb}" for group, verb in found}
+
+
+@pytest.mark.bots
+@pytest.mark.timeout(1800)
+def test_every_change_piled_up_keeps_the_live_tree_green(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with live_world(tmp_path) as world:
+        red = [f"before any change: {problem}" for problem in world.red_at_all()]
+        for change in CHANGES:
+            before = world.head
+            try:
+                change.make(world)
+                world.land(change.name)
+            except Exception as error:
+                error.add_note(f"while making: {change.name}")
+                raise
+            assert world.head != before, f"{change.name} changed nothing"
+            red += [f"after {change.name}: {problem}" for problem in world.red(before, warns=change.warns)]
+        red += [f"after all: {problem}" for problem in world.red_at_all()]
+        if target := request.config.getoption("--keep-pile"):
+            shutil.copytree(world.checkout.root, target, symlinks=True)
+    assert not red, "\n".join(red)
+    daily = (ROOT / "README.md").read_text().partition("## Daily tasks")[2].partition("\n## ")[0]
+    assert commands(daily) - READS_ONLY <= world.commands, "a daily task that no change of this test does"

@@ -104,17 +104,20 @@ def test_a_value_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("words", [["lb", "show"], ["preview"], ["check", "--offline"], ["lab", "status"]])
-def test_a_bad_value_is_refused_by_the_command(checkout: Checkout, words: list[str]) -> None:
-    ran = gitops(checkout, *words, GITOPS_RENDER_TIMEOUT="1m")
+def test_a_bad_value_is_refused_by_the_command(scratch: Checkout, words: list[str]) -> None:
+    ran = gitops(scratch, *words, GITOPS_RENDER_TIMEOUT="1m")
     assert ran.code == 2
     last = ran.err.splitlines()[-1]
     assert last.startswith("gitops: GITOPS_RENDER_TIMEOUT='1m': ")
 
 
-def test_the_cluster_of_the_environment_is_what_is_shown(checkout: Checkout) -> None:
-    ran = gitops(checkout, "lb", "show", GITOPS_CLUSTER="nowhere")
+def test_the_cluster_of_the_environment_is_what_is_shown(scratch: Checkout) -> None:
+    default, lab = gitops(scratch, "lb", "show"), gitops(scratch, "lb", "show", GITOPS_CLUSTER="lab")
+    assert (lab.code, lab.out) == (0, gitops(scratch, "lb", "show", "--cluster", "lab").out)
+    assert lab.out != default.out
+    ran = gitops(scratch, "lb", "show", GITOPS_CLUSTER="nowhere")
     assert (ran.code, "cluster 'nowhere'" in ran.err) == (2, True)
-    assert gitops(checkout, "lb", "show", "--cluster", "nowhere", GITOPS_CLUSTER="lab").code == 2
+    assert gitops(scratch, "lb", "show", "--cluster", "nowhere", GITOPS_CLUSTER="lab").code == 2
 
 
 def test_every_variable_stands_in_the_document(request: pytest.FixtureRequest) -> None:

@@ -11,22 +11,23 @@ import click
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
+from gitops.ground.groups import Group
 from gitops.ground.progress import Progress
 
 
-class _Lazy(click.Group):
-    """Imports a verb's module when it is asked for: `gitops service` need not load what the lab does."""
+class _Verbs(Group):
+    """Knows each verb's first sentence, and imports its module only to run it: help loads none of them."""
 
     verbs: ClassVar[dict[str, str]] = {
-        "check": "gitops.check.cli",
-        "images": "gitops.images.cli",
-        "lab": "gitops.lab.cli",
-        "lb": "gitops.lb.cli",
-        "oauth": "gitops.oauth.cli",
-        "preview": "gitops.preview.cli",
-        "scope": "gitops.scope.cli",
-        "secrets": "gitops.secrets.cli",
-        "service": "gitops.service.cli",
+        "check": "Hold a change against everything that must be true before it merges.",
+        "images": "Image updates: from the registry to a pull request; back to what ran; the freeze.",
+        "lab": "The platform's real components on this machine: etcd, Kubernetes, Argo CD, on loopback.",
+        "lb": "The one load balancer: what its controller would build from all Ingresses of the working copy.",
+        "oauth": "42's OAuth secrets: what each is at, and rotating them by pull requests.",
+        "preview": "Show what a change does to every Application, object by object and field by field.",
+        "scope": "Say which tests a change can break, as targets of make.",
+        "secrets": "Sealed secrets: nobody needs kubeseal, and no value is ever an argument or a file.",
+        "service": "Make a service, list them, hand one over.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -35,11 +36,14 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.verbs:
             return super().get_command(ctx, cmd_name)
-        found: click.Command = getattr(import_module(self.verbs[cmd_name]), cmd_name)
-        return found
+        command: click.Command = getattr(import_module(f"gitops.{cmd_name}.cli"), cmd_name)
+        return command
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        return self.verbs.get(name) or super().summary(ctx, name)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """The platform's one command.
 

@@ -13,6 +13,7 @@ from gitops.clients.github import Hub
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, NotHealthyError
+from gitops.ground.groups import Group
 from gitops.ground.options import environment_option, output_option
 from gitops.ground.output import Table, present, summarise
 from gitops.ground.progress import Progress
@@ -28,7 +29,7 @@ from gitops.repository.pulls import Action
 from gitops.tools.build import ensure
 
 
-@click.group()
+@click.group(cls=Group)
 def images() -> None:
     """Image updates: from the registry to a pull request; back to what ran; the freeze."""
 

@@ -12,6 +12,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
@@ -23,9 +24,9 @@ from gitops.tools.build import ensure
 name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
 
 
-@click.group()
+@click.group(cls=Group)
 def lab() -> None:
-    """The platform's real components on this machine: etcd, Kubernetes, Argo CD, sealed-secrets, on loopback."""
+    """The platform's real components on this machine: etcd, Kubernetes, Argo CD, on loopback."""
 
 
 def _lab(name: str) -> Lab:

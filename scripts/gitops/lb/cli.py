@@ -9,6 +9,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError, combined
+from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
@@ -19,7 +20,7 @@ from gitops.manifests.render import build, in_parallel
 from gitops.tools.build import ensure
 
 
-@click.group()
+@click.group(cls=Group)
 def lb() -> None:
     """The one load balancer: what its controller would build from all Ingresses of the working copy."""
 

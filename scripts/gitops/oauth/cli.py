@@ -11,6 +11,7 @@ import click
 from gitops.clients.intra42 import Api
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
+from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
 from gitops.ground.output import Table, present, summarise
 from gitops.ground.progress import Progress
@@ -25,7 +26,7 @@ from gitops.repository import reconcile
 from gitops.tools.build import ensure
 
 
-@click.group()
+@click.group(cls=Group)
 def oauth() -> None:
     """42's OAuth secrets: what each is at, and rotating them by pull requests."""
     hidden.no_traces()

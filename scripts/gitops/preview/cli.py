@@ -8,13 +8,14 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.groups import Group
 from gitops.ground.options import base_option, head_option
 from gitops.ground.output import hand_on, summarise_text
 from gitops.ground.output import write as write_file
 from gitops.ground.progress import Progress
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @base_option
 @head_option
 @click.option("--output", type=click.Choice(["text", "markdown", "html", "json"]), default="text", show_default=True)

@@ -12,7 +12,7 @@ from gitops.ground.output import hand_on
 @click.command()
 @base_option
 def scope(base: str | None) -> None:
-    """Say which tests the working copy's change can break: targets for make, as `make test-change` runs them.
+    """Say which tests a change can break, as targets of make.
 
     In GitHub Actions the event says what is compared; base, head and tests become outputs of the step.
     """

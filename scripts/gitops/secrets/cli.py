@@ -13,6 +13,7 @@ from gitops.ground import credentials as hidden
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
@@ -31,7 +32,7 @@ controller_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def secrets() -> None:
     """Sealed secrets: nobody needs kubeseal, and no value is ever an argument or a file."""
 

@@ -7,13 +7,14 @@ import json
 import click
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table
 from gitops.repository import services as model
 from gitops.service import change
 
 
-@click.group()
+@click.group(cls=Group)
 def service() -> None:
     """Make a service, list them, hand one over."""
 

@@ -28,10 +28,15 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
 
     `names`: only these tools are built and linked (the others stay as they are).
 
-    Raises MachineError when a cached file is not what was built, CommandError when a build fails.
+    Raises InputError for a name that no pin has, MachineError when a cached file is not what was built, CommandError
+    when a build fails.
     """
     own = settings.read()
-    tools = [tool for tool in load(checkout) if not names or tool.name in names]
+    pinned = load(checkout)
+    known = [tool.name for tool in pinned]
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"tool {unknown[0]!r}: does not exist", expected=f"one of {', '.join(known)}")
+    tools = [tool for tool in pinned if not names or tool.name in names]
     checkout.tool_cache.mkdir(parents=True, exist_ok=True)
     with _only_one(checkout.tool_cache / "lock"):
         missing = [tool for tool in tools if not _folder(checkout, tool).exists()]

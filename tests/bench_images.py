@@ -24,6 +24,7 @@ from moto.ecr.models import ecr_backends
 from gitops.clients.ecr import Registry
 from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
+from gitops.images.target import Plan, Sources
 from gitops.manifests import kustomize
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
@@ -64,9 +65,7 @@ def measure(size: Size, report: Report) -> None:
                 history.fetch(None)
                 with main_files(checkout, history) as base:
                     targets, _ = plan.targets(base, ())
-                    plans = plan.make(
-                        plan.Sources(base, history, registry, datetime.now(UTC), lambda branch: ()), targets
-                    )
+                    plans = plan.make(Sources(base, history, registry, datetime.now(UTC), lambda branch: ()), targets)
                     mine.append(time.monotonic() - began)
                     calls = registry.calls
                     assert all(each.winner and each.winner.tag == f"1.0.{size.tags - 1}" for each in plans)
@@ -173,7 +172,7 @@ def _builds(base: Checkout) -> float:
     return time.monotonic() - began
 
 
-def _edits(base: Checkout, history: History, plans: list[plan.Plan]) -> float:
+def _edits(base: Checkout, history: History, plans: list[Plan]) -> float:
     began, main = time.monotonic(), history.main()
     for each in plans:
         edited = bump.make_edit(base, each, with_diff=False)

@@ -25,6 +25,8 @@ from git import Repo
 from tests.frozen import ROOT
 
 FIGURES, TEMPLATE, README = "docs/figures.json", "docs/measured.template.md", "README.md"
+# What is rendered into which document.
+TEMPLATES = {README: TEMPLATE, "docs/architecture.md": "docs/structure.template.md"}
 BEGIN, END = "<!-- figures: written by python -m tests.figures -->\n", "<!-- figures: end -->\n"
 
 # By measurement, then by name: a number, a text, or a mapping or list of these.
@@ -46,16 +48,17 @@ def record(measurement: str, values: Mapping[str, Any], root: Path = ROOT) -> No
     figures = read(root)
     circumstances = {"commit": _commit(root), "date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count()}
     figures[measurement] = {**circumstances, **values}
-    readme = _readme(root, figures)
+    documents = rendered(root, figures)
     (root / FIGURES).write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
-    (root / README).write_text(readme)
-    print(f"figures: {measurement} written to {FIGURES} and {README}", flush=True)
+    _write(root, documents)
+    print(f"figures: {measurement} written to {', '.join([FIGURES, *documents])}", flush=True)
 
 
 def _commit(root: Path) -> str:
     """The commit that was measured; `+` where files differ from it, other than what a measurement writes."""
     with Repo(root) as repo:
-        changed = repo.git.status("--porcelain", "--", ".", f":!{FIGURES}", f":!{README}")
+        written = [f":!{path}" for path in (FIGURES, *TEMPLATES)]
+        changed = repo.git.status("--porcelain", "--", ".", *written)
         return repo.head.commit.hexsha[:12] + ("+" if changed else "")
 
 
@@ -83,14 +86,24 @@ def _has(figures: Figures, name: str) -> bool:
     return True
 
 
-def _readme(root: Path, figures: Figures) -> str:
-    return with_section((root / README).read_text(), render((root / TEMPLATE).read_text(), figures))
+def rendered(root: Path, figures: Figures) -> dict[str, str]:
+    """Every document that has figures, with these. Raises FiguresError."""
+    return {
+        document: with_section((root / document).read_text(), render((root / template).read_text(), figures))
+        for document, template in TEMPLATES.items()
+        if (root / template).exists()
+    }
+
+
+def _write(root: Path, documents: Mapping[str, str]) -> None:
+    for document, text in documents.items():
+        (root / document).write_text(text)
 
 
 def with_section(readme: str, section: str) -> str:
-    """README with another section between its marks. Raises FiguresError where they are not there once each."""
+    """A document with another section between its marks. Raises FiguresError where they are not there once each."""
     if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise FiguresError(f"{README}: expected one line each: {BEGIN.strip()} and {END.strip()}")
+        raise FiguresError(f"expected one line each: {BEGIN.strip()} and {END.strip()}")
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{section}{END}{after}"
@@ -98,7 +111,7 @@ def with_section(readme: str, section: str) -> str:
 
 def main() -> None:
     try:
-        (ROOT / README).write_text(_readme(ROOT, read()))
+        _write(ROOT, rendered(ROOT, read()))
     except FiguresError as error:
         sys.exit(f"figures: {error}")
 

@@ -10,10 +10,10 @@ from git import Repo
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.progress import Progress
 from gitops.images import edit
-from gitops.images.plan import Target
 from gitops.images.policy import Newest, Policy
 from gitops.images.promotion import argo_objection
 from gitops.images.reasons import NotRunning
+from gitops.images.target import Target
 from gitops.lab import lab as labs
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay

@@ -264,12 +264,18 @@ def _needs(scale: _Scale) -> dict[str, Decimal]:
 
 
 def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set[str]]) -> Iterator[Finding]:
+    for item, path, value in _variables(templates):
+        for service, namespace, _ in _INTERNAL.findall(value):
+            for what, fix in _unreachable(unit, service, namespace, services):
+                yield unit.finding("internal-address", item, path, what, fix)
+
+
+def _variables(templates: list[Template]) -> Iterator[tuple[Object, Path, str]]:
+    """Every environment variable of the pods: the object, the path of the value, and the value."""
     for pods in templates:
         for path, container in pods.containers():
             for n, variable in enumerate(container.get("env") or []):
-                for service, namespace, _ in _INTERNAL.findall(str(variable.get("value", ""))):
-                    for what, fix in _unreachable(unit, service, namespace, services):
-                        yield unit.finding("internal-address", pods.item, (*path, "env", n, "value"), what, fix)
+                yield pods.item, (*path, "env", n, "value"), str(variable.get("value", ""))
 
 
 def _unreachable(

@@ -9,7 +9,7 @@ import yaml
 
 from gitops.clients.ecr import Details
 from gitops.images import hold
-from gitops.images.plan import Plan
+from gitops.images.target import Plan
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 

@@ -13,7 +13,7 @@ from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.images import body, edit, hold, plan, wording
-from gitops.images.plan import Plan, Target
+from gitops.images.target import Plan, Sources, Target
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
 from gitops.repository import contents, reconcile
@@ -79,7 +79,7 @@ def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: d
         return tuple(hold.declined(main.hub.closed_pulls(branch))) if main.hub else ()
 
     targets, broken = plan.targets(main.files, names)
-    sources = plan.Sources(main.files, main.history, registry, now, closed)
+    sources = Sources(main.files, main.history, registry, now, closed)
     plans = [*broken, *plan.make(sources, targets)]
     with ThreadPoolExecutor(_RENDERS) as pool:
         return list(pool.map(partial(_report, main.files), plans))

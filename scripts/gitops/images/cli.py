@@ -21,8 +21,8 @@ from gitops.images import bump as bumps
 from gitops.images import policy, wording
 from gitops.images import rollback as rollbacks
 from gitops.images.bump import BumpReport
-from gitops.images.plan import Plan
 from gitops.images.select import Assessment
+from gitops.images.target import Plan
 from gitops.manifests.overlay import Overlay
 from gitops.repository import reconcile
 from gitops.repository.pulls import Action

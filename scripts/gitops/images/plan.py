@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from gitops.clients.ecr import Candidate, CredentialsError, Registry, Repository
+from gitops.clients.ecr import Candidate, CredentialsError, Repository
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.images import cosign, edit, hold, policy, promotion
-from gitops.images.hold import Declined
 from gitops.images.policy import Policy, Promote
 from gitops.images.reasons import (
-    Alert,
     HoldIgnored,
     NoChange,
     NonePasses,
@@ -26,63 +24,16 @@ from gitops.images.reasons import (
     RunsUnfit,
 )
 from gitops.images.select import Assessment, Selection, select
+from gitops.images.target import Plan, Sources, Target
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services as model
-from gitops.repository.history import History
 
 PARALLEL = 8
 # What stands for every overlay of a service whose policies cannot be read.
 EVERY_ENVIRONMENT = "*"
 T = TypeVar("T")
 R = TypeVar("R")
-ClosedPulls = Callable[[str], Sequence[Declined]]
-
-
-@dataclass(frozen=True)
-class Target:
-    """One overlay with a policy, as main has it."""
-
-    overlay: Overlay
-    policy: Policy
-    pin: edit.Pin
-    hold: hold.Hold | None
-
-    @property
-    def branch(self) -> str:
-        """The one branch of its pull request."""
-        return self.overlay.branch("bump")
-
-    @property
-    def path(self) -> str:
-        """The file that pins its image."""
-        return self.overlay.kustomization
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What was found for one overlay. `winner` is None where nothing is to change, for the reason `no_change`."""
-
-    overlay: Overlay
-    target: Target | None = None
-    assessments: tuple[Assessment, ...] = ()
-    winner: Image | None = None
-    pushed: datetime | None = None
-    runs_since: datetime | None = None
-    no_change: NoChange | None = None
-    alert: Alert | None = None
-    error: GitopsError | None = None
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What plans are made from. `closed`: what a person declined on a branch."""
-
-    base: Checkout
-    history: History
-    registry: Registry
-    now: datetime
-    closed: ClosedPulls
 
 
 class RejectedError(GitopsError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gitops.clients import argocd
 from gitops.images import edit, hold
@@ -19,11 +18,9 @@ from gitops.images.reasons import (
     PromotedAlready,
     TakenBack,
 )
+from gitops.images.target import Sources, Target
 from gitops.manifests.image import Image
 from gitops.repository.history import History
-
-if TYPE_CHECKING:
-    from gitops.images.plan import Sources, Target
 
 
 @dataclass(frozen=True)

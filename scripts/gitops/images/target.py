@@ -1,0 +1,67 @@
+"""What a run of the bot works on: the overlays with a policy, what is asked about them, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gitops.clients.ecr import Registry
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError
+from gitops.images import edit, hold
+from gitops.images.hold import Declined
+from gitops.images.policy import Policy
+from gitops.images.reasons import Alert, NoChange
+from gitops.images.select import Assessment
+from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
+from gitops.repository.history import History
+
+ClosedPulls = Callable[[str], Sequence[Declined]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One overlay with a policy, as main has it."""
+
+    overlay: Overlay
+    policy: Policy
+    pin: edit.Pin
+    hold: hold.Hold | None
+
+    @property
+    def branch(self) -> str:
+        """The one branch of its pull request."""
+        return self.overlay.branch("bump")
+
+    @property
+    def path(self) -> str:
+        """The file that pins its image."""
+        return self.overlay.kustomization
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was found for one overlay. `winner` is None where nothing is to change, for the reason `no_change`."""
+
+    overlay: Overlay
+    target: Target | None = None
+    assessments: tuple[Assessment, ...] = ()
+    winner: Image | None = None
+    pushed: datetime | None = None
+    runs_since: datetime | None = None
+    no_change: NoChange | None = None
+    alert: Alert | None = None
+    error: GitopsError | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What plans are made from. `closed`: what a person declined on a branch."""
+
+    base: Checkout
+    history: History
+    registry: Registry
+    now: datetime
+    closed: ClosedPulls

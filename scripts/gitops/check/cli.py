@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +12,6 @@ from gitops.ground.errors import NotHealthyError
 from gitops.ground.options import base_option, head_option, output_option
 from gitops.ground.output import summarise, write
 from gitops.ground.progress import Progress
-
-if TYPE_CHECKING:
-    from gitops.manifests.findings import Finding
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
@@ -52,51 +47,28 @@ def check(
         err=True,
     )
     # After the first line: these take a moment to load.
-    from gitops.check import report as reports
-    from gitops.check import run as runs
-    from gitops.repository import revision
+    from gitops.check import outcome, report
     from gitops.tools.build import ensure
 
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, TOOLS)
-    # The load balancer is merged from all overlays of head.
-    for_all = ("",) if everything or head else runs.FOR_ALL
-    change = (
-        revision.whole(checkout, head)
-        if everything and not base
-        else revision.compare(checkout, base, head, for_all=for_all)
+    result, baseline = outcome.look(
+        checkout, progress, base=base, head=head, everything=everything, offline=offline, lab=lab
     )
-    with change as found:
-        result = runs.run(
-            checkout, found, progress, offline=offline, everything=everything, lab=lab, today=datetime.now(UTC).date()
-        )
-        baseline = {
-            known.fingerprint
-            for known in reports.read_baseline(found.head, found.head.root / reports.BASELINE).findings
-        }
     if write_baseline:
-        reports.write_baseline(checkout.root / reports.BASELINE, result.findings)
-        click.echo(f"{reports.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
+        report.write_baseline(checkout.root / report.BASELINE, result.findings)
+        click.echo(f"{report.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
         return
-    new = [finding for finding in result.findings if finding.fingerprint not in baseline]
+    seen = outcome.of(result, baseline)
     if sarif:
-        write(sarif, reports.sarif(new))
+        write(sarif, report.sarif(seen.new))
     if output == "json":
-        click.echo(json.dumps([reports.as_dict(finding) for finding in new], indent=1))
+        click.echo(json.dumps([report.as_dict(finding) for finding in seen.new], indent=1))
     else:
-        for finding in new:
-            click.echo("\n".join(reports.as_lines(finding)))
-    _summarise(new)
-    errors = sum(finding.severity == "error" for finding in new)
-    told = f"{len(result.units)} folders checked: {errors} errors, {len(new) - errors} warnings"
-    told += f", {len(result.findings) - len(new)} known (baseline)" if len(result.findings) > len(new) else ""
-    told += f", {len(result.excepted)} excepted" if result.excepted else ""
-    if errors:
-        raise NotHealthyError(told)
-    click.echo(told, err=True)
-
-
-def _summarise(found: list[Finding]) -> None:
-    rows = [[f"{f.place.file}:{f.place.line}", f.rule, f.what, f.fix] for f in found]
-    if rows:
-        summarise(["where", "rule", "what", "fix"], rows)
+        for finding in seen.new:
+            click.echo("\n".join(report.as_lines(finding)))
+    if seen.new:
+        summarise(["where", "rule", "what", "fix"], [report.as_row(finding) for finding in seen.new])
+    if seen.errors:
+        raise NotHealthyError(seen.sentence)
+    click.echo(seen.sentence, err=True)

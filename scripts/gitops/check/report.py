@@ -62,6 +62,11 @@ def as_lines(finding: Finding) -> list[str]:
     ]
 
 
+def as_row(finding: Finding) -> list[str]:
+    """For a table: where, rule, what, how to fix it."""
+    return [f"{finding.place.file}:{finding.place.line}", finding.rule, finding.what, finding.fix]
+
+
 def as_dict(finding: Finding) -> dict[str, Any]:
     """For a program."""
     return {

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, LoadBalancer, Rule, ours
+from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, ListenerRule, LoadBalancer, ours
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object
@@ -118,7 +118,7 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
             )
 
 
-def _where(rule: Rule) -> str:
+def _where(rule: ListenerRule) -> str:
     place: Place = rule.unit.places.of(rule.item, (*rule.at[:3], "host"))
     return f"{place.file}:{place.line}"
 

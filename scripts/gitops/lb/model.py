@@ -30,13 +30,13 @@ VALUES_PER_RULE = 5
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule of the listener: the first that matches answers."""
+class ListenerRule:
+    """One rule of the listener: the first that matches answers. `conditions`: values that annotations add to it."""
 
     host: str
     path: str
     path_type: str
-    values: int
+    conditions: int
     namespace: str
     service: str
     port: str
@@ -44,6 +44,11 @@ class Rule:
     unit: Unit
     item: Object
     at: Path
+
+    @property
+    def values(self) -> int:
+        """How many condition values it has, of which the load balancer takes five."""
+        return (1 if self.host else 0) + len(self.patterns) + self.conditions
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -58,7 +63,7 @@ class Rule:
             fnmatch.fnmatchcase(path, p) for p in self.patterns
         )
 
-    def hides(self, other: Rule) -> bool:
+    def hides(self, other: ListenerRule) -> bool:
         """Whether every request of `other` meets this rule first."""
         host = (
             not self.host
@@ -74,7 +79,7 @@ class Rule:
 class LoadBalancer:
     """The merged group."""
 
-    rules: list[Rule] = field(default_factory=list)
+    rules: list[ListenerRule] = field(default_factory=list)
     hosts: dict[str, tuple[Unit, Object, Path]] = field(default_factory=dict)
     certificates: list[Certificate] | None = None
     services: int = 0
@@ -98,9 +103,13 @@ class LoadBalancer:
         each = (count / self.services for what, count in self.used.items() if what != "certificates")
         return max(0, int(min(free / one for free, one in zip(left, each, strict=True))))
 
-    def route(self, host: str, path: str) -> Rule | None:
+    def route(self, host: str, path: str) -> ListenerRule | None:
         """Which rule answers, None for the default answer (404)."""
         return next((rule for rule in self.rules if rule.answers(host.lower(), path)), None)
+
+    def serves(self, host: str) -> bool:
+        """Whether a browser accepts the host: a certificate covers it, or nobody says which certificates there are."""
+        return self.certificates is None or self.covers(host)
 
     def covers(self, host: str) -> bool:
         """Whether a certificate covers a host: a wildcard stands for one label."""
@@ -141,25 +150,22 @@ def _rank(path: Object) -> tuple[int, int]:
     return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
 
 
-def _rule(unit: Unit, item: Object, host: str, path: Object, at: Path) -> Rule:
+def _rule(unit: Unit, item: Object, host: str, path: Object, at: Path) -> ListenerRule:
     service = (path.get("backend") or {}).get("service") or {}
     port = service.get("port") or {}
-    kind, text = str(path.get("pathType")), str(path.get("path") or "/")
-    rule = Rule(
-        host,
-        text,
-        kind,
-        0,
-        unit.namespace,
-        str(service.get("name")),
-        str(port.get("name") or port.get("number")),
-        f"{unit.namespace}/{name(item)}",
-        unit,
-        item,
-        at,
+    return ListenerRule(
+        host=host,
+        path=str(path.get("path") or "/"),
+        path_type=str(path.get("pathType")),
+        conditions=_conditions(item, str(service.get("name"))),
+        namespace=unit.namespace,
+        service=str(service.get("name")),
+        port=str(port.get("name") or port.get("number")),
+        ingress=f"{unit.namespace}/{name(item)}",
+        unit=unit,
+        item=item,
+        at=at,
     )
-    values = (1 if host else 0) + len(rule.patterns) + _conditions(item, rule.service)
-    return Rule(**{**rule.__dict__, "values": values})
 
 
 def _conditions(item: Object, service: str) -> int:

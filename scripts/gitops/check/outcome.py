@@ -1,0 +1,71 @@
+"""What a check comes to: the revisions that it looks at, and which of its findings are new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gitops.check import report, run
+from gitops.check.report import Baseline
+from gitops.check.run import CheckResult
+from gitops.ground.checkout import Checkout
+from gitops.ground.progress import Progress
+from gitops.manifests.findings import Finding
+from gitops.repository import revision
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """`new`: the findings that the baseline does not know; `units`, `known`, `excepted`: how many there are of each."""
+
+    new: list[Finding]
+    units: int
+    known: int
+    excepted: int
+
+    @property
+    def errors(self) -> int:
+        """How many of the new findings close the gate."""
+        return sum(finding.severity == "error" for finding in self.new)
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        parts = [f"{self.units} folders checked: {self.errors} errors", f"{len(self.new) - self.errors} warnings"]
+        parts += [f"{self.known} known (baseline)"] if self.known else []
+        parts += [f"{self.excepted} excepted"] if self.excepted else []
+        return ", ".join(parts)
+
+
+def look(
+    checkout: Checkout,
+    progress: Progress,
+    *,
+    base: str | None,
+    head: str | None,
+    everything: bool,
+    offline: bool,
+    lab: str | None,
+) -> tuple[CheckResult, Baseline]:
+    """Check `head` (None: the working copy) against `base`, or all of it; with the baseline that head has.
+
+    Raises as `run.run` does.
+    """
+    # The load balancer is merged from all overlays of head.
+    for_all = ("",) if everything or head else run.FOR_ALL
+    change = (
+        revision.whole(checkout, head)
+        if everything and not base
+        else revision.compare(checkout, base, head, for_all=for_all)
+    )
+    today = datetime.now(UTC).date()
+    with change as sides:
+        result = run.run(checkout, sides, progress, offline=offline, everything=everything, lab=lab, today=today)
+        return result, report.read_baseline(sides.head, sides.head.root / report.BASELINE)
+
+
+def of(result: CheckResult, baseline: Baseline) -> CheckOutcome:
+    """What is new of a result."""
+    known = {entry.fingerprint for entry in baseline.findings}
+    new = [finding for finding in result.findings if finding.fingerprint not in known]
+    return CheckOutcome(new, len(result.units), len(result.findings) - len(new), len(result.excepted))

@@ -6,14 +6,13 @@ Nothing here names a service of the live tree, as every legal state of it must d
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -24,7 +23,6 @@ import pytest
 import yaml
 from git import Repo
 
-from gitops.cli import main
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamltext
 from gitops.manifests.image import REFERENCE, Image, in_ecr
@@ -39,6 +37,7 @@ from tests.fakes.sealed_secrets import SealedSecrets
 from tests.fakes.slack import Slack
 from tests.frozen import ROOT, live_clone
 from tests.oauth_world import certificate_of, private_key
+from tests.world import run_here
 
 # A name that no registrar gives away, and that no certificate of the live tree covers: a person declares one first.
 DOMAIN = "piled.test"
@@ -89,18 +88,7 @@ class LiveWorld:
         """The command as its user or a workflow gives it, in this process; its exit code must be one of `codes`."""
         environment = {**self.github.environment, **self.ecr.environment, **self.intra.environment}
         environment |= {**self.slack.environment, "GITOPS_GITHUB_PAUSE": "0"}
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.checkout.root)
-            patch.setattr(sys, "argv", ["gitops", *words])
-            patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
-            if stdin is not None:
-                patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as done:
-                main()
-        ran = Ran(int(done.value.code or 0), out.getvalue(), err.getvalue())
+        ran = run_here(self.checkout.root, words, stdin, environment)
         assert ran.code in codes, f"gitops {' '.join(words)}: exit code {ran.code}\n{ran.out}{ran.err}"
         self.commands.add(" ".join(words[:2]) if words[0] not in ("check", "preview") else words[0])
         return ran

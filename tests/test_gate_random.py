@@ -9,7 +9,7 @@ from git import Repo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitops.check.server import Server
+from gitops.check.dry_run import Server
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab

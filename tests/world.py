@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -46,20 +47,8 @@ class World:
         return {**self.github.environment, "GITOPS_GITHUB_PAUSE": "0"}
 
     def run(self, *words: str, stdin: str | None = None, **env: str) -> Ran:
-        """The command, in this process: a hundred interpreters would take a minute to start."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.checkout.root)
-            patch.setattr(sys, "argv", ["gitops", *words])
-            patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
-            if stdin is not None:
-                patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-            for name, value in {**self.environment, **env}.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as exit_:
-                main()
-        assert "Traceback" not in err.getvalue(), err.getvalue()
-        return Ran(int(exit_.value.code or 0), out.getvalue(), err.getvalue())
+        """The command, in the checkout and where everything there is can be reached."""
+        return run_here(self.checkout.root, words, stdin, {**self.environment, **env})
 
     def start(self, *words: str, folder: Path | None = None, **env: str) -> subprocess.Popen[str]:
         """The real command as a process of its own, in this clone or in another."""
@@ -71,3 +60,20 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+def run_here(folder: Path, words: Sequence[str], stdin: str | None, environment: Mapping[str, str]) -> Ran:
+    """The command, in this process: a hundred interpreters would take a minute to start."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["gitops", *words])
+        patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
+        if stdin is not None:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as exit_:
+            main()
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    return Ran(int(exit_.value.code or 0), out.getvalue(), err.getvalue())

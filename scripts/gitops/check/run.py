@@ -8,8 +8,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
-from gitops.check import apis, argo, exceptions, guards, leaks, references, render_faults, schema, server, sources
+from gitops.check import (
+    apis,
+    argo,
+    control_plane,
+    exceptions,
+    guards,
+    leaks,
+    references,
+    render_faults,
+    schema,
+    sources,
+)
 from gitops.check.argo import Platform
+from gitops.check.dry_run import POLICY_KINDS, Server
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
@@ -109,11 +121,11 @@ def run(
     """
     graph, base, checked = affected(change, everything=everything)
     with ExitStack() as stack:
-        boot: Future[server.Server] | None = None
+        boot: Future[Server] | None = None
         if not offline and checked:
             # Its start takes about as long as the rendering.
             pool = stack.enter_context(ThreadPoolExecutor(1))
-            boot = pool.submit(stack.enter_context, server.control_plane(checkout, lab))
+            boot = pool.submit(stack.enter_context, control_plane.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
             scope, findings = _render(checkout, graph, base, checked)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
@@ -121,8 +133,8 @@ def run(
             findings += _offline(scope, platform)
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
-        policies = [item for item in platform.unit.objects if item["kind"] in server.POLICY_KINDS]
-        names = {name(item) for item in policies if item["kind"] == server.POLICY_KINDS[0]}
+        policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
+        names = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
         allowed, faulty = exceptions.read(change.head, names, today)
         findings += faulty
         if boot:
@@ -248,12 +260,12 @@ def _touches_ingress(scope: _Scope, unit: Unit) -> bool:
     return any(item["kind"] == "Ingress" for item in [*before, *after])
 
 
-def _online(api: server.Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
+def _online(api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
     spaces: dict[str, Mapping[str, str]] = {
         overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
     }
     listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
-    api.prepare([*listed, *policies], spaces)
+    control_plane.prepare(api, [*listed, *policies], spaces)
     units = list(scope.units.values())
     in_parallel(lambda unit: api.stand(unit.kind("ServiceAccount", "LimitRange")), units)
     findings: list[Finding] = []

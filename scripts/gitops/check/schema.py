@@ -1,7 +1,7 @@
 """What Kubernetes says of each kind, without asking a server: the quick path.
 
 The schemas are those that kube-apiserver publishes (in its own module) and those of the custom resource definitions.
-CEL rules, quantities and admission are the API server's own business (server.py).
+CEL rules, quantities and admission are the API server's own business (dry_run.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,171 @@
+"""The API server's English, turned into findings. It says what is wrong in no other way; only this module reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from gitops.clients.kubernetes import ClusterError
+from gitops.ground.errors import ExternalError
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import MERGE_KEYS, Object, value_at
+from gitops.manifests.pods import template
+from gitops.manifests.quantity import is_quantity
+
+_DENIED = re.compile(r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request: (.*)", re.DOTALL)
+_AT = re.compile(r"^at (\S+): (.*)", re.DOTALL)
+# A merge that the server cannot make: '...: .spec.containers[name="app"].env: duplicate entries for key ...'
+_TYPED = re.compile(r"typed patch object .*?: \.(\S+): (duplicate entries .*)")
+_UNKNOWN = re.compile(r'unknown field "([^"]+)"')
+
+
+def refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ...]) -> Iterator[Finding]:
+    """What a refusal says is wrong, each at its field. `prefix`: of the pod's template, where a pod was asked for.
+
+    Raises ExternalError where it is no verdict on the object: the server could not be reached, or broke.
+    """
+    denied = _DENIED.search(error.reason)
+    if denied:
+        policy, text = denied[1], denied[2].strip()
+        at = _AT.match(text)
+        path = _policy_path(item, at[1]) if at else ()
+        yield unit.finding("policy", item, path, text, "see policies/, or file an exception there", policy=policy)
+        return
+    rule = "pod" if prefix else "api-server"
+    word = "its pods: " if prefix else ""
+    # What it cannot even decode (a quantity that is none, an item twice) it calls its own error.
+    if error.status == 0 or (error.status >= 500 and not error.reason.startswith("failed to ")):
+        raise ExternalError(f"the API server: {error.reason or error}")
+    if "quantities must match" in error.reason:
+        for path in _no_quantities(item):
+            yield unit.finding(rule, item, path, f"{word}no quantity", "write one such as 50m, 128Mi or 1Gi")
+        return
+    if "violates PodSecurity" in error.reason:
+        for path, what in _pod_security(item, error.reason):
+            yield unit.finding(rule, item, path, f"{word}Pod Security (restricted): {what}", "leave it as base/ has it")
+        return
+    unknown, typed = _UNKNOWN.findall(error.reason), _TYPED.search(error.reason)
+    if typed:
+        field = re.sub(r'\[\w+="?([^"\]]*)"?\]', r"[\1]", typed[1])
+        yield unit.finding(
+            rule, item, (*prefix, *field_path(item, field)), f"{word}{field}: {typed[2]}", "take one of them out"
+        )
+        return
+    causes = [(field.lstrip("."), f"unknown field {field}") for field in unknown] or list(error.causes)
+    for field, message in causes or [("", error.reason)]:
+        path = (*prefix, *_deepened(value_at(item, prefix), field, message))
+        yield unit.finding(
+            rule,
+            item,
+            path,
+            f"{word}{field + ': ' if field else ''}{short(message)}",
+            "write what the API server asks for",
+        )
+
+
+def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each complaint of Pod Security, 'what (who must set field)', with the field in the object."""
+    each = template(item)
+    if each is None:
+        return
+    for what, who in re.findall(r"(?:, |: )([^,:(]+) \(((?:[^()]|\([^()]*\))*)\)", reason):
+        fields = [f.rstrip(".") for f in re.findall(r"securityContext[\w.]*|host\w+", who)] or [what.split()[0]]
+        names = re.findall(r'"([^"]+)"', who)
+        owners = ["", *(f"containers[{n}]." for n in names), *(f"initContainers[{n}]." for n in names)]
+        if fields[0] == "hostPath":
+            owners = [f"volumes[{n}]." for n in names]
+        paths = [field_path(each.spec, f"{owner}{fields[0]}") for owner in owners]
+        yield (*each.path, "spec", *max(paths, key=partial(_there, each.spec), default=())), f"{what} ({who})"
+
+
+def _there(item: Object, path: tuple[str | int, ...]) -> int:
+    """How many steps of a path are there."""
+    return sum(value_at(item, path[: n + 1]) is not None for n in range(len(path)))
+
+
+def _no_quantities(item: Object) -> list[tuple[str | int, ...]]:
+    """Where a pod's resources are no quantities; the whole object where none of them is at fault."""
+    each = template(item)
+    paths = [(*at, "resources") for at, _ in each.containers()] if each else []
+    values = [found for path in paths for found in _values(item, path)]
+    return [path for path, value in values if not is_quantity(value)] or [()]
+
+
+def short(text: str) -> str:
+    """On one line, and not longer than one reads."""
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else f"{text[:300]} ..."
+
+
+def field_path(item: Object, field: str) -> tuple[str | int, ...]:
+    """The API server's own words for a place (spec.containers[0].image, data[key]) as a path in the object."""
+    path: list[str | int] = []
+    current: object = item
+    for word, index in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", field):
+        step: str | int = word or index
+        if isinstance(current, list):
+            found = _index(current, str(step))
+            if found is None:
+                break
+            step = found
+            current = current[step]
+        else:
+            if step in ("labels", "annotations") and isinstance(current, dict) and "metadata" in current:
+                path.append("metadata")  # which the server leaves out of its own words
+                current = current["metadata"]
+            current = current.get(str(step)) if isinstance(current, dict) else None
+        path.append(step)
+    return tuple(path)
+
+
+def _deepened(item: Object, field: str, message: str) -> tuple[str | int, ...]:
+    """The place of a field, and in it the value that the message quotes."""
+    path = field_path(item, field)
+    quoted = re.search(r'(?:value|for|limit is|request is):? "?([^":]+)"?', message)
+    for at, value in _values(item, path):
+        if quoted and str(value) == quoted[1].strip():
+            return at
+    return path
+
+
+def _values(item: object, below: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], object]]:
+    """Every value below a path, each with its own path."""
+    current = value_at(item, below)
+    if isinstance(current, dict):
+        for key in current:
+            yield from _values(item, (*below, key))
+    elif isinstance(current, list):
+        for number in range(len(current)):
+            yield from _values(item, (*below, number))
+    else:
+        yield below, current
+
+
+def _index(items: list[object], word: str) -> int | None:
+    if word.isdigit():
+        return int(word) if int(word) < len(items) else None
+    for number, item in enumerate(items):
+        if isinstance(item, dict) and any(str(item.get(key)) == word for key in MERGE_KEYS):
+            return number
+    return None
+
+
+def _policy_path(item: Object, at: str) -> tuple[str | int, ...]:
+    """A policy's own words for a place: from the object's root, or from its pod's spec (containers[NAME].image)."""
+    if at.startswith(("metadata", "spec")):
+        # An annotation's key has dots of its own.
+        head, _, key = at.partition("[")
+        return (*head.split("."), key.rstrip("]")) if key else field_path(item, at)
+    each = template(item)
+    if each is None:
+        return ()
+    return (*each.path, "spec", *field_path(each.spec, at))
+
+
+def warned(item: Object, text: str) -> tuple[str | int, ...]:
+    """Where a warning points: most name a field first, 'spec.x: ...'."""
+    field, colon, _ = text.partition(":")
+    if colon and " " not in field and "." in field:
+        return field_path(item, field)
+    return ("apiVersion",) if "deprecated" in text and "apiVersion" in item else ()

@@ -1,0 +1,125 @@
+"""The API server of a check: a lab's control plane alone (etcd and kube-apiserver), with the cluster's definitions and
+policies in force. No controller runs, so nothing acts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
+from gitops.check.schema import definitions
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.lab import lab as labs
+from gitops.lab import process
+from gitops.lab.bootstrap import wait_established
+from gitops.lab.layout import Lab
+from gitops.lab.process import wait_until
+from gitops.manifests.objects import Object, name
+from gitops.manifests.render import in_parallel
+
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_READY = "gitops-check-ready"
+
+
+@contextmanager
+def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
+    """A control plane for one check, gone afterwards; or that of a lab, started where it is not and left running."""
+    lab = Lab(checkout, lab_name or f"check-{secrets.token_hex(4)}")
+    try:
+        labs.control_plane(lab)
+        yield Server(checkout, Cluster(lab.kubeconfig))
+    finally:
+        if not lab_name:
+            # Nothing in it is worth an orderly end.
+            process.end_all(lab, patience=0)
+            shutil.rmtree(lab.folder, ignore_errors=True)
+
+
+def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+    """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
+    crds = definitions(server.checkout)
+    spaces = {"argocd": {}, "kube-system": {}, **namespaces}
+    in_parallel(lambda space: _namespace(server, *space), spaces.items())
+    if _has(server, [*crds, *policies]):
+        return
+    in_parallel(server.apply, crds)
+    for item in crds:
+        wait_established(server.cluster, item["metadata"]["name"])
+    server.forget_kinds()
+    kept = {(item["kind"], name(item)) for item in policies}
+    for plural, kind in (
+        ("validatingadmissionpolicybindings", POLICY_KINDS[1]),
+        ("validatingadmissionpolicies", POLICY_KINDS[0]),
+    ):
+        for item in server.cluster.items(f"{_ADMISSION}/{plural}"):
+            if (kind, name(item)) not in kept:
+                server.cluster.delete(f"{_ADMISSION}/{plural}/{name(item)}")
+    for item in policies:
+        server.apply(item)
+    _wait_for_policies(server)
+    server.apply(_memory([*crds, *policies]))
+
+
+def _namespace(server: Server, namespace: str, labels: Mapping[str, str]) -> None:
+    space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(labels)}}
+    server.apply(space)
+    # Which in a cluster a controller makes.
+    account = {"name": "default", "namespace": namespace}
+    server.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+
+
+def _memory(items: Sequence[Object]) -> Object:
+    digest = hashlib.sha256(json.dumps(items, sort_keys=True, default=str).encode()).hexdigest()
+    metadata = {"name": MANAGER, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"has": digest}}
+
+
+def _has(server: Server, items: Sequence[Object]) -> bool:
+    """Whether a check before this one brought the same definitions and policies to a server that stayed."""
+    memory = server.cluster.find(f"/api/v1/namespaces/default/configmaps/{MANAGER}")
+    return memory is not None and memory["data"] == _memory(items)["data"]
+
+
+def _wait_for_policies(server: Server) -> None:
+    """The server takes policies up one after the other: the last one is in force when all are."""
+    body = {
+        "validations": [{"expression": "false", "message": "ready"}],
+        "matchConstraints": {
+            "resourceRules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": ["configmaps"],
+                    "resourceNames": [_READY],
+                }
+            ]
+        },
+    }
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": POLICY_KINDS[0],
+        "metadata": {"name": _READY},
+        "spec": body,
+    }
+    binding = {**policy, "kind": POLICY_KINDS[1], "spec": {"policyName": _READY, "validationActions": ["Deny"]}}
+    for item in (policy, binding):
+        server.apply(item)
+    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _READY, "namespace": "default"}}
+
+    def denied() -> bool:
+        try:
+            server.cluster.ask("POST", "/api/v1/namespaces/default/configmaps", probe)
+        except ClusterError as error:
+            if error.status in (403, 422) and "ready" in error.reason:
+                return True
+            raise
+        return False
+
+    wait_until("the policies are in force", denied, seconds=60)

@@ -1,0 +1,134 @@
+"""Asking a real API server for every object and every pod, as dry runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote
+
+from gitops.check import answers
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.objects import Object, name
+from gitops.manifests.pods import Template, template
+
+MANAGER = "gitops-check"
+POLICY_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real API server to ask."""
+
+    checkout: Checkout
+    cluster: Cluster
+
+    def apply(self, item: Object) -> None:
+        """Bring an object for good: what is asked later stands on it. Raises ClusterError."""
+        self.cluster.patch(self.path(item), item, kind="apply", fieldManager=MANAGER, force="true")
+
+    def stand(self, items: Sequence[Object]) -> None:
+        """Bring what must be there before a pod can be asked for: the ServiceAccounts and LimitRanges of a change."""
+        for item in items:
+            try:
+                self.apply(item)
+            except ClusterError:  # told when it is asked for
+                continue
+
+    def check(self, unit: Unit) -> list[Finding]:
+        """Every object of a unit, and a pod of each template."""
+        found: list[Finding] = []
+        for item in unit.objects:
+            if item.get("kind") in ("Namespace", *POLICY_KINDS):
+                continue
+            found += self._ask(unit, item)
+            each = template(item)
+            if each is not None and each.path:
+                found += self._pod(unit, each)
+        return found
+
+    def transition(self, unit: Unit, pairs: Sequence[tuple[Object, Object]]) -> list[Finding]:
+        """What the API server says to the new form of an object that runs in its old one (immutable fields)."""
+        found: list[Finding] = []
+        for old, new in pairs:
+            try:
+                path = self.path(old)
+                self.apply(old)
+            except (ClusterError, ExternalError):  # the old form is no longer taken: that is no fault of the change
+                continue
+            try:
+                self.cluster.ask("PATCH", path, new, kind="apply", fieldManager=MANAGER, force="true")
+            except ClusterError as error:
+                for field, message in error.causes or [("", error.reason)]:
+                    if "immutable" in message:
+                        where = answers.field_path(new, field)
+                        fix = "leave it as it is, or give the object another name (the old one is then deleted)"
+                        found.append(unit.finding("immutable", new, where, f"{field}: {answers.short(message)}", fix))
+            finally:
+                with suppress(ClusterError):
+                    self.cluster.delete(path)
+        return found
+
+    def _ask(self, unit: Unit, item: Object) -> list[Finding]:
+        try:
+            path = self.path(item)
+        except ExternalError:
+            return []  # apis.py has said that there is no such kind
+        try:
+            warnings = self.cluster.ask("PATCH", path, item, kind="apply", fieldManager=MANAGER, force="true")
+        except ClusterError as error:
+            return list(answers.refused(unit, item, error, ()))
+        return [
+            unit.finding("api-warning", item, answers.warned(item, text), text, "change it before it is refused")
+            for text in warnings
+            if "PodSecurity" not in text  # the pod itself is asked for, and refused
+        ]
+
+    def _pod(self, unit: Unit, each: Template) -> list[Finding]:
+        metadata = {k: v for k, v in (each.body.get("metadata") or {}).items() if k in ("labels", "annotations")}
+        metadata |= {"generateName": f"{name(each.item)}-", "namespace": unit.namespace}
+        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": each.spec}
+        try:
+            warnings = self.cluster.ask("POST", f"/api/v1/namespaces/{unit.namespace}/pods", pod)
+        except ClusterError as error:
+            return list(answers.refused(unit, each.item, error, each.path))
+        return [
+            unit.finding(
+                "api-warning", each.item, (*each.path, "spec"), f"its pods: {text}", "change it before it is refused"
+            )
+            for text in warnings
+        ]
+
+    def path(self, item: Object) -> str:
+        """The address of an object. Raises ExternalError where the server has no such kind."""
+        api, kind = str(item.get("apiVersion")), str(item.get("kind"))
+        root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
+        found = self._kinds(root).get(kind)
+        if found is None:
+            raise ExternalError(f"{api} {kind}: the API server has no such kind")
+        plural, namespaced = found
+        space = (
+            f"/namespaces/{quote(str(item['metadata'].get('namespace') or 'default'), safe='')}" if namespaced else ""
+        )
+        return f"{root}{space}/{plural}/{quote(name(item), safe='')}"
+
+    def _kinds(self, root: str) -> dict[str, tuple[str, bool]]:
+        if root not in self._resources:
+            try:
+                listed = self.cluster.get(root)["resources"]
+            except ClusterError:
+                listed = []
+            self._resources[root] = {r["kind"]: (r["name"], r["namespaced"]) for r in listed if "/" not in r["name"]}
+        return self._resources[root]
+
+    def forget_kinds(self) -> None:
+        """After new definitions: ask anew which kinds there are."""
+        self._resources.clear()
+
+    @cached_property
+    def _resources(self) -> dict[str, dict[str, tuple[str, bool]]]:
+        return {}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.clients.ecr import Registry
-from gitops.clients.github import Hub
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, NotHealthyError
@@ -17,16 +15,12 @@ from gitops.ground.groups import Group
 from gitops.ground.options import environment_option, output_option
 from gitops.ground.output import Table, present, summarise
 from gitops.ground.progress import Progress
-from gitops.images import bump as bumps
-from gitops.images import policy, wording
-from gitops.images import rollback as rollbacks
-from gitops.images.bump import BumpReport
-from gitops.images.select import Assessment
-from gitops.images.target import Plan
 from gitops.manifests.overlay import Overlay
-from gitops.repository import reconcile
-from gitops.repository.pulls import Action
-from gitops.tools.build import ensure
+
+if TYPE_CHECKING:
+    from gitops.images.bump import BumpReport
+    from gitops.images.select import Assessment
+    from gitops.images.target import Plan
 
 
 @click.group(cls=Group)
@@ -44,6 +38,12 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; a dry run does without. Exit code 1: something that a
     person must see, such as a running image that is gone from the registry.
     """
+    from gitops.clients.ecr import Registry
+    from gitops.clients.github import Hub
+    from gitops.images import bump as bumps
+    from gitops.repository import reconcile
+    from gitops.tools.build import ensure
+
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     secret = settings.read().github_token
@@ -67,6 +67,11 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
 @click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
 def rollback(service: str, environment: str, to: str | None, reason: str, span: str) -> None:
     """Open the pull request that goes back to an image that SERVICE ran, and hold it there."""
+    from gitops.clients.github import Hub
+    from gitops.images import policy
+    from gitops.images import rollback as rollbacks
+    from gitops.tools.build import ensure
+
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     try:
@@ -81,6 +86,9 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
 @images.command()
 def freeze() -> None:
     """Set the commit status `freeze` on every open pull request to what holds now."""
+    from gitops.clients.github import Hub
+    from gitops.images import rollback as rollbacks
+
     written = rollbacks.set_freeze(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
     for number, text in written.items():
         click.echo(f"#{number}: {text}")
@@ -89,6 +97,8 @@ def freeze() -> None:
 
 
 def _failure(report: BumpReport) -> GitopsError | None:
+    from gitops.images import wording
+
     if report.error or not report.plan.alert:
         return report.error
     return NotHealthyError(f"{report.overlay}: {wording.alert(report.plan.alert)}")
@@ -96,12 +106,16 @@ def _failure(report: BumpReport) -> GitopsError | None:
 
 def _note(plan: Plan) -> str:
     """Why nothing is to change or, for a promotion, since when the other environment runs it."""
+    from gitops.images import wording
+
     if plan.winner and plan.runs_since and plan.target and plan.target.policy.promote:
         return f"ran in {plan.target.policy.promote.from_} since {plan.runs_since.isoformat()}"
     return wording.no_change(plan.no_change)
 
 
 def _action(report: BumpReport) -> str:
+    from gitops.repository.pulls import Action
+
     outcome = report.outcome
     if report.error:
         return "failed"
@@ -111,6 +125,8 @@ def _action(report: BumpReport) -> str:
 
 
 def _why(report: BumpReport) -> str:
+    from gitops.images import wording
+
     failed = str(report.error).splitlines()[0] if report.error else ""
     outcome = report.outcome.why if report.outcome else ""
     texts = [failed, wording.alert(report.plan.alert), outcome, _note(report.plan)]
@@ -128,6 +144,8 @@ def _table(reports: Sequence[BumpReport]) -> Table:
 
 
 def _explain(report: BumpReport) -> None:
+    from gitops.images import wording
+
     plan = report.plan
     runs = f" runs {plan.target.pin.image.tag}" if plan.target else ""
     click.echo(f"{report.overlay}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
@@ -148,6 +166,8 @@ def _explain(report: BumpReport) -> None:
 
 
 def _as_dict(report: BumpReport) -> dict[str, Any]:
+    from gitops.images import wording
+
     plan, outcome = report.plan, report.outcome
     return {
         "service": report.overlay.service,
@@ -167,6 +187,8 @@ def _as_dict(report: BumpReport) -> dict[str, Any]:
 
 
 def _candidate(assessment: Assessment) -> dict[str, Any]:
+    from gitops.images import wording
+
     candidate, rejection = assessment.candidate, assessment.rejection
     return {
         "tag": candidate.tag,

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.clients import argocd
-from gitops.clients.kubernetes import Cluster
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
-from gitops.lab import lab as labs
-from gitops.lab import origin, process
-from gitops.lab.layout import Lab, default_name, find_labs
-from gitops.tools.build import ensure
+from gitops.lab import process
+from gitops.lab.layout import default_name
+
+if TYPE_CHECKING:
+    from gitops.clients import argocd
+    from gitops.lab.layout import Lab
 
 name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
 
@@ -30,6 +30,8 @@ def lab() -> None:
 
 
 def _lab(name: str) -> Lab:
+    from gitops.lab.layout import Lab
+
     return Lab(Checkout.find(), name)
 
 
@@ -39,6 +41,9 @@ def _lab(name: str) -> Lab:
 @click.option("--api-port", type=click.IntRange(1024, 65535), help="The API server's port (a new lab only).")
 def up(name: str, nodes: int, api_port: int | None) -> None:
     """Start what is not running; wait until every Application is Synced and Healthy."""
+    from gitops.lab import lab as labs
+    from gitops.tools.build import ensure
+
     target, progress = _lab(name), Progress()
     ensure(target.checkout, progress)
     _warn_dirty(target)
@@ -52,6 +57,10 @@ def up(name: str, nodes: int, api_port: int | None) -> None:
 @output_option
 def status(name: str, output: str) -> None:
     """Every process and every Application; exit code 1 where one is dead or not Healthy."""
+    from gitops.clients import argocd
+    from gitops.clients.kubernetes import Cluster
+    from gitops.lab import lab as labs
+
     target = _lab(name)
     parts = labs.status(target)
     dead = [part.name for part in parts if not part.alive]
@@ -89,6 +98,9 @@ def status(name: str, output: str) -> None:
 @click.option("--all", "every", is_flag=True, help="Every lab of this checkout.")
 def down(name: str, every: bool) -> None:
     """End every process of the lab; its state stays for the next `up`."""
+    from gitops.lab import lab as labs
+    from gitops.lab.layout import find_labs
+
     for target in find_labs(Checkout.find()) if every else [_lab(name)]:
         count = labs.down(target)
         click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
@@ -98,6 +110,8 @@ def down(name: str, every: bool) -> None:
 @name_option
 def reset(name: str) -> None:
     """End the lab and forget its state: ports, certificates, origin and cluster."""
+    from gitops.lab import lab as labs
+
     labs.reset(_lab(name))
     click.echo(f"lab {name!r}: forgotten")
 
@@ -108,6 +122,8 @@ def reset(name: str) -> None:
 @click.option("--lines", default=process.TAIL_LINES, show_default=True)
 def logs(part: str | None, name: str, lines: int) -> None:
     """The end of one PART's log, or of all of them."""
+    from gitops.lab import lab as labs
+
     target = _lab(name)
     target.settings()
     for each in labs.parts_or_all(part):
@@ -118,6 +134,8 @@ def logs(part: str | None, name: str, lines: int) -> None:
 @name_option
 def push(name: str) -> None:
     """Bring this checkout's commit into the lab and wait until every Application has it."""
+    from gitops.lab import lab as labs
+
     target, progress = _lab(name), Progress()
     _warn_dirty(target)
     commit = labs.push(target, progress)
@@ -128,6 +146,11 @@ def push(name: str) -> None:
 @name_option
 def demo(name: str) -> None:
     """The main job: a push to git that Argo CD syncs until every service is Healthy (what `make demo` runs)."""
+    from gitops.clients import argocd
+    from gitops.clients.kubernetes import Cluster
+    from gitops.lab import lab as labs
+    from gitops.tools.build import ensure
+
     target, progress = _lab(name), Progress()
     ensure(target.checkout, progress)
     _warn_dirty(target)
@@ -159,6 +182,8 @@ def _print_addresses(target: Lab) -> None:
 
 
 def _warn_dirty(target: Lab) -> None:
+    from gitops.lab import origin
+
     sha, _, changed = origin.source_commit(target)
     if changed:
         click.echo(f"note: the lab runs commit {sha[:12]}; {len(changed)} uncommitted files are not in it", err=True)

@@ -13,12 +13,12 @@ from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
-from gitops.lb import check, model, table
-from gitops.tools.build import ensure
 
 
 def checkout() -> Checkout:
     """This checkout, with the kustomize that renders it."""
+    from gitops.tools.build import ensure
+
     here = Checkout.find()
     ensure(here, Progress(quiet=True), ["kustomize"])
     return here
@@ -34,6 +34,8 @@ def lb() -> None:
 @output_option
 def show(cluster: str, output: str) -> None:
     """Draw the routing table in the order of its rules, and how much of each quota is used."""
+    from gitops.lb import check, model, table
+
     balancer, units = table.load(checkout(), cluster)
     findings = list(check.check(balancer, units))
     if output == "json":
@@ -60,6 +62,8 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
 
     Exit code 1: none, the load balancer itself answers 404.
     """
+    from gitops.lb import table
+
     if "/" in host or ":" in host or not host:
         raise InputError(
             f"host {host!r}: expected a host name alone, such as {urlsplit(host).hostname or 'mogle.example.com'}"

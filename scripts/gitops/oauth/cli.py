@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.clients.intra42 import Api
 from gitops.ground import credentials as hidden
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
@@ -16,14 +15,9 @@ from gitops.ground.options import cluster_option, environment_option, output_opt
 from gitops.ground.output import Table, present, summarise
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
-from gitops.oauth import alerts
-from gitops.oauth import provide as provides
-from gitops.oauth import run as runs
-from gitops.oauth.observe import utc_now
-from gitops.oauth.rotate import RotationReport
-from gitops.oauth.sources import Person
-from gitops.repository import reconcile
-from gitops.tools.build import ensure
+
+if TYPE_CHECKING:
+    from gitops.oauth.rotate import RotationReport
 
 
 @click.group(cls=Group)
@@ -42,6 +36,11 @@ def status(context: click.Context, services: tuple[str, ...], output: str) -> No
     42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is; otherwise git's own
     memory is shown. Exit code 1: something is BLOCKED, AT_RISK or EXPIRED.
     """
+    from gitops.oauth import alerts
+    from gitops.oauth import run as runs
+    from gitops.oauth.observe import utc_now
+    from gitops.repository import reconcile
+
     reports = runs.look(context.obj, services).reports
     if output == "openmetrics":
         click.echo(alerts.metrics(reports, utc_now()), nl=False)
@@ -62,6 +61,11 @@ def rotate(context: click.Context, services: tuple[str, ...], cluster: str, metr
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; INTRA42_LOGIN, INTRA42_PASSWORD and, with one-time
     codes, INTRA42_TOTP_SEED who reads 42's pages; SLACK_TOKEN who tells. Exit code 1: something needs a person.
     """
+    from gitops.oauth import alerts
+    from gitops.oauth import run as runs
+    from gitops.oauth.observe import utc_now
+    from gitops.repository import reconcile
+
     run = runs.rotate(context.obj, services, cluster)
     present(output, _table(run.reports), [_as_dict(report) for report in run.reports])
     summarise(*_table(run.reports))
@@ -80,6 +84,11 @@ def provide(service: str, environment: str, cluster: str) -> None:
 
     It is tried at 42, sealed as SERVICE's next generation, and its files are written into this working copy.
     """
+    from gitops.clients.intra42 import Api
+    from gitops.oauth import provide as provides
+    from gitops.oauth.sources import Person
+    from gitops.tools.build import ensure
+
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     for path in provides.provide(checkout, Person(), Api(), Overlay(service, environment), cluster=cluster):
@@ -93,6 +102,8 @@ def _table(reports: Sequence[RotationReport]) -> Table:
 
 
 def _row(report: RotationReport) -> list[str]:
+    from gitops.oauth import alerts
+
     observation = report.observation
     if observation is None:
         return [str(report.overlay), "?", "?", "?", "?", report.state, alerts.explain(report)]
@@ -111,6 +122,8 @@ def _row(report: RotationReport) -> list[str]:
 
 
 def _as_dict(report: RotationReport) -> dict[str, Any]:
+    from gitops.oauth import alerts
+
     observation, outcome = report.observation, report.outcome
     document = {
         "service": report.overlay.service,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from gitops.clients.sealed_secrets import Controller
 from gitops.ground import credentials as hidden
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
@@ -17,11 +16,7 @@ from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
-from gitops.manifests import sealedsecret
 from gitops.manifests.overlay import Overlay
-from gitops.secrets import manage
-from gitops.service.change import check_clean
-from gitops.tools.build import ensure
 
 controller_option = click.option(
     "--controller",
@@ -45,6 +40,9 @@ def secrets() -> None:
 @cluster_option
 def seal(service: str, name: str, keys: tuple[str, ...], environment: str, cluster: str) -> None:
     """Seal values into the Secret NAME of SERVICE: each key's value is asked without echo, or piped in for one key."""
+    from gitops.secrets import manage
+    from gitops.tools.build import ensure
+
     hidden.no_traces()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
@@ -62,6 +60,8 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
 @output_option
 def list_sealed(output: str) -> None:
     """Every SealedSecret: where, its keys, and the certificate that it was sealed against."""
+    from gitops.manifests import sealedsecret
+
     sealed = sealedsecret.all_sealed(Checkout.find())
     if output == "json":
         rows = [
@@ -95,6 +95,10 @@ def list_sealed(output: str) -> None:
 @output_option
 def verify(url: str, output: str) -> None:
     """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all."""
+    from gitops.clients.sealed_secrets import Controller
+    from gitops.manifests import sealedsecret
+    from gitops.secrets import manage
+
     progress = Progress()
     with progress.step("the controller tries every seal"):
         verified = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
@@ -114,6 +118,10 @@ def verify(url: str, output: str) -> None:
 @cluster_option
 def reseal(url: str, cluster: str) -> None:
     """After the controller has a new key: seal everything anew with it, without knowing any value, and pin it."""
+    from gitops.clients.sealed_secrets import Controller
+    from gitops.secrets import manage
+    from gitops.service.change import check_clean
+
     checkout = Checkout.find()
     check_clean(checkout)
     newest, paths = manage.reseal(checkout, Controller(url), cluster)
@@ -136,6 +144,9 @@ def recover(backup: Path, cluster: str) -> None:
 
     Values stay in memory.
     """
+    from gitops.secrets import manage
+    from gitops.service.change import check_clean
+
     hidden.no_traces()
     checkout = Checkout.find()
     check_clean(checkout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,8 +11,9 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table
-from gitops.repository import services as model
-from gitops.service import change
+
+if TYPE_CHECKING:
+    from gitops.repository import services as model
 
 
 @click.group(cls=Group)
@@ -31,6 +33,8 @@ def new(
     name: str, image: str, domains: tuple[str, ...], shape: str, owner: str, port: int | None, health: str | None
 ) -> None:
     """Write the files of a new service, ready to merge."""
+    from gitops.service import change
+
     checkout = Checkout.find()
     request = change.NewService(name, image, domains, shape, owner, port, health)
     for path in change.new(checkout, request):
@@ -53,6 +57,8 @@ def new(
 @output_option
 def list_services(output: str) -> None:
     """Every service: environment, image, domains, owner."""
+    from gitops.repository import services as model
+
     rows: list[tuple[model.Service, model.OverlaySummary]] = []
     for service in model.services(Checkout.find()):
         rows += [(service, summary) for summary in service.overlays]
@@ -90,6 +96,8 @@ def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:
 @click.option("--to", "team", required=True, metavar="TEAM", help="A team of .github/teams.yaml.")
 def handover(name: str, team: str) -> None:
     """Give a service to another team: owner, labels and CODEOWNERS."""
+    from gitops.service import change
+
     checkout = Checkout.find()
     changed = change.handover(checkout, name, team=team)
     for path in changed:
@@ -105,6 +113,8 @@ def handover(name: str, team: str) -> None:
 @service.command()
 def codeowners() -> None:
     """Write CODEOWNERS anew, after a service was removed or a team or an owner changed by hand."""
+    from gitops.service import change
+
     checkout = Checkout.find()
     if change.write_codeowners(checkout):
         click.echo(f"wrote {checkout.relative(checkout.codeowners_file)}")

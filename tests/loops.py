@@ -1,4 +1,4 @@
-"""What `make demo` and the lab tests share: the real lab and workflow files; AWS, GitHub and 42 are played."""
+"""What `make demo` and the lab tests share: the real lab and workflow files; AWS, GitHub and 42 are fakes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gitops.ground.errors import NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.images import edit
 from gitops.lab import lab as labs
+from gitops.lab.externals import send_webhooks
 from gitops.lab.layout import Lab
-from gitops.lab.outside import send_webhooks
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
@@ -208,7 +208,7 @@ def oauth_loop(
                 environment={
                     "GITOPS_42_PROFILE_URL": intra.url,
                     "GITOPS_42_API_URL": intra.url,
-                    "SLACK_API_URL": f"{lab.url('outside')}/slack/api/",
+                    "SLACK_API_URL": f"{lab.url('externals')}/slack/api/",
                     "GITOPS_CLUSTER": "lab",
                 },
             )

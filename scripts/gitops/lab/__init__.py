@@ -6,7 +6,7 @@ parts       what runs, with which flags
 pki         its certificates and kubeconfig
 bootstrap   what is in the cluster before Argo CD takes over
 origin      its git repository: the working copy's commit plus the lab's own seals
-outside     the git host and Slack's one endpoint, as a process
-played      what EKS does and the lab has not, as a process
+externals   the git host and Slack's one endpoint, as a process
+simulation  what EKS does and the lab has not, as a process
 lab         up, down, status, push: all of the above put together
 """

@@ -12,8 +12,8 @@ import yaml
 from gitops.clients.kubernetes import Cluster, apply
 from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab, Settings
-from gitops.lab.played import FOUND
 from gitops.lab.process import wait_until
+from gitops.lab.simulation import FOUND
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
 
@@ -106,7 +106,7 @@ def _foundations(lab: Lab, settings: Settings) -> list[Object]:
         *(item for item in rendered if item["kind"] == "ConfigMap"),
         secret("argocd-secret", {"server.secretkey": settings.token, "webhook.github.secret": settings.webhook_secret}),
         secret(
-            "argocd-notifications-secret", {"slack-token": "lab", "slack-api-url": f"{lab.url('outside')}/slack/api/"}
+            "argocd-notifications-secret", {"slack-token": "lab", "slack-api-url": f"{lab.url('externals')}/slack/api/"}
         ),
         # metrics-server is a process on loopback and not a pod.
         {

@@ -21,7 +21,7 @@ PORTS = (
     "etcd", "etcd-peer", "api", "controller-manager", "scheduler", "kwok", "metrics-server", "sealed-secrets",
     "sealed-secrets-metrics", "redis", "repo-server", "repo-server-metrics", "argocd", "argocd-metrics",
     "application-controller", "applicationset-webhook", "applicationset-metrics", "applicationset-probe",
-    "notifications", "outside", "played",
+    "notifications", "externals", "simulation",
 )  # fmt: skip
 # Below the range that Linux takes outgoing connections from, so that a lab that was down finds its ports free again.
 PORT_RANGE = range(20000, 32000)
@@ -111,7 +111,7 @@ class Lab:
     @property
     def repo_url(self) -> str:
         """The origin's address, as git and Argo CD know it."""
-        return f"{self.url('outside')}/platform/gitops.git"
+        return f"{self.url('externals')}/platform/gitops.git"
 
 
 def check_free(what: str, port: int) -> None:

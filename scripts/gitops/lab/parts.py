@@ -15,7 +15,7 @@ from gitops.lab.layout import Lab
 # In the order of their start; they end in the opposite one, so that nothing writes a page of errors into its log while
 # its server goes first.
 PARTS = (
-    "etcd", "redis", "outside", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "played",
+    "etcd", "redis", "externals", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "simulation",
     "metrics-server", "sealed-secrets", "argocd-repo-server", "argocd-server", "argocd-application-controller",
     "argocd-applicationset-controller", "argocd-notifications",
 )  # fmt: skip
@@ -147,11 +147,11 @@ def _storage(context: _Context) -> list[Part]:
             ("redis",),
         ),
         Part(
-            "outside",
+            "externals",
             0,
-            [*context.python, "gitops.lab.outside", str(context.lab.checkout.root), context.lab.name],
-            _http(f"http://{LOOPBACK}:{context.ports['outside']}/healthz"),
-            ("outside",),
+            [*context.python, "gitops.lab.externals", str(context.lab.checkout.root), context.lab.name],
+            _http(f"http://{LOOPBACK}:{context.ports['externals']}/healthz"),
+            ("externals",),
         ),
     ]
 
@@ -260,11 +260,11 @@ def _nodes(context: _Context) -> list[Part]:
             ("kwok",),
         ),
         Part(
-            "played",
+            "simulation",
             2,
-            [*context.python, "gitops.lab.played", str(context.lab.checkout.root), context.lab.name],
-            _http(f"http://{LOOPBACK}:{context.ports['played']}/healthz"),
-            ("played",),
+            [*context.python, "gitops.lab.simulation", str(context.lab.checkout.root), context.lab.name],
+            _http(f"http://{LOOPBACK}:{context.ports['simulation']}/healthz"),
+            ("simulation",),
         ),
         Part(
             "metrics-server",

@@ -1,6 +1,6 @@
 """What is outside of the cluster, on loopback: the git host that is Argo CD's origin, and Slack's one endpoint.
 
-Run as a process: `python -m gitops.lab.outside CHECKOUT LAB`. Git is real: every request goes to `git http-backend`.
+Run as a process: `python -m gitops.lab.externals CHECKOUT LAB`. Git is real: every request goes to `git http-backend`.
 After a push that moved a branch both of Argo CD's webhooks get the event that GitHub would send.
 """
 
@@ -189,7 +189,7 @@ def main() -> None:
     """Serve until ended."""
     lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
     Handler.lab = lab
-    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["outside"]), Handler).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["externals"]), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What EKS does and the lab has not, played openly and in this one place.
+"""What EKS does and the lab has not, simulated openly and in this one place.
 
-Run as a process: `python -m gitops.lab.played CHECKOUT LAB`.
+Run as a process: `python -m gitops.lab.simulation CHECKOUT LAB`.
 
 - The kubelet's wait for what a pod names: kwok starts every pod at once, so its stage for a ready pod waits for the
   annotation that is set here when each Secret and ConfigMap (and key) that the pod names exists. Until then the
@@ -160,7 +160,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
     Health.threads = tuple(threads)
-    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["played"]), Health).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["simulation"]), Health).serve_forever()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 layout      where a lab keeps its files, and its ports
 process     starting, finding and ending its processes
-parts       what runs, with which flags
+part        one program of it: how it is started, when it is ready
+parts       what runs, with which flags; argocd: Argo CD's
 pki         its certificates and kubeconfig
 bootstrap   what is in the cluster before Argo CD takes over
 origin      its git repository: the working copy's commit plus the lab's own seals

@@ -14,7 +14,8 @@ from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.lab import bootstrap, origin, pki, process
 from gitops.lab.layout import Lab, check_free
-from gitops.lab.parts import PARTS, READY_SECONDS, Part, all_parts
+from gitops.lab.part import Part
+from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
 from gitops.manifests.objects import Object
 
 # Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.

@@ -105,7 +105,7 @@ def test_new_gone_and_broken_applications_are_said(scratch: Checkout) -> None:
 
 @pytest.mark.bots
 def test_generated_names_are_recognised(scratch: Checkout) -> None:
-    edit(scratch, "overlays/oauth-watch/prod/watch.py", '"""The dead', '"""A dead')
+    edit(scratch, "overlays/oauth-watch/prod/watch.py", '"""Stands', '"""Speaks')
     [app] = preview(scratch).applications
     [renamed] = [item for item in app.objects if item.renamed]
     assert (renamed.kind, renamed.action) == ("ConfigMap", "changed")

@@ -57,6 +57,7 @@ def test_help_loads_nothing_that_is_slow(verb: str) -> None:
         (["oauth", "status", "mogel"], "mogel"),
         (["service", "handover", "mogel", "--to", "benefit"], "mogel"),
         (["service", "handover", "mogle", "--to", "benefits"], "benefits"),
+        (["lab", "down", "--name", "nolab"], "nolab"),
         (["chek"], "chek"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

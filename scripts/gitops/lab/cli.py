@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import NotHealthyError
+from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table
@@ -101,7 +101,10 @@ def down(name: str, every: bool) -> None:
     from gitops.lab import lab as labs
     from gitops.lab.layout import find_labs
 
-    for target in find_labs(Checkout.find()) if every else [_lab(name)]:
+    there = find_labs(Checkout.find())
+    if not every and name not in [lab.name for lab in there]:
+        raise InputError(f"lab {name!r}: there is none; there are: {', '.join(lab.name for lab in there) or 'none'}")
+    for target in there if every else [_lab(name)]:
         count = labs.down(target)
         click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
 

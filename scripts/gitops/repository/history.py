@@ -126,7 +126,9 @@ def _own_index(target: Path) -> Iterator[dict[str, str]]:
     index = target / ".index"
     try:
         yield {"GIT_INDEX_FILE": str(index.resolve())}
-    except GitError as error:
-        raise ExternalError(str(error)) from None
+    except CommandError as error:
+        # Not its text: that has the folder, which is nobody's business and gone.
+        how = "gave no answer in time" if error.returncode is None else f"exited with {error.returncode}"
+        raise ExternalError(f"the files of main cannot be written: git {how}") from None
     finally:
         index.unlink(missing_ok=True)

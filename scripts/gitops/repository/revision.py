@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.command import run
+from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
 from gitops.manifests.reach import NAMES
@@ -162,7 +162,7 @@ def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: se
             (listed / "sparse-checkout").write_text("".join(f"{pattern}\n" for pattern in patterns))
             options += ["-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false"]
         run(["git", "-C", folder, *options, "read-tree", "-mu", "HEAD"], timeout=300, env=_QUIET)
-    except GitError as error:
+    except (GitError, CommandError) as error:
         raise ExternalError(f"git worktree of {sha[:12]}: {_reason(error)}") from None
     try:
         if not (folder / ".tools").exists():
@@ -219,6 +219,7 @@ def paths(root: Path, *words: str) -> list[str]:
     return [part.decode(errors="surrogateescape") for part in out.split(b"\0") if part]
 
 
-def _reason(error: GitError) -> str:
-    text = str(getattr(error, "stderr", "") or error).strip()
+def _reason(error: GitError | CommandError) -> str:
+    """What git said; not how it was called, which names a folder that is gone."""
+    text = str(getattr(error, "stderr", "") or type(error).__name__).strip()
     return text.removeprefix("stderr: ").strip("' \n")

@@ -29,6 +29,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 # It brings the projects and the policies: what they refuse is decided once its newest commit is there.
 _ROOT = "root"
 _REFRESH = "argocd.argoproj.io/refresh"
+# Seconds after which an Application that is not at the commit is asked for: by then a webhook has come through.
+_PATIENCE = 15.0
 _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 
 
@@ -131,6 +133,7 @@ class _Refusals:
         self._cluster = cluster
         self._revision = revision
         self._asked: set[str] = set()
+        self._began = time.monotonic()
         self._early: dict[str, Refusal] = {}
 
     def check(self, late: Collection[AppStatus]) -> None:
@@ -138,10 +141,21 @@ class _Refusals:
         if root := next((app for app in late if app.name == _ROOT), None):
             self._early |= {app.name: app.refusal for app in late if app.refusal and app is not root}
             late = [root]
+        self._look_again(late)
         refused = [f"  {app.name}: {app.refusal.reason}" for app in late if app.refusal and self._holds(app)]
         if refused:
             raise NotHealthyError("refused, so that waiting does not help:\n" + "\n".join(refused))
         self._check_set()
+
+    def _look_again(self, late: Collection[AppStatus]) -> None:
+        """Ask once for what has not come to the commit: Argo CD says nothing of a render that failed the first time,
+        and tries it again after minutes (repo-error-grace-period); a hard refresh is answered at once.
+        """
+        if self._revision is None or time.monotonic() - self._began < _PATIENCE:
+            return
+        for app in late:
+            if not app.refusal and app.revision != self._revision and app.name not in self._asked:
+                self._ask(f"{APPLICATIONS}/{app.name}", app.name, {_REFRESH: "hard"})
 
     def _holds(self, app: AppStatus) -> bool:
         """Whether the Application's refusal is of the commit that is waited for."""

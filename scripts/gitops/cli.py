@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import click
 
-from gitops.ground import credentials as hidden
+from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.ground.groups import Group
@@ -69,7 +69,7 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     try:
-        code = cli.main(standalone_mode=False, obj=hidden.take_all())
+        code = cli.main(standalone_mode=False, obj=credentials.take_all())
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -28,8 +28,8 @@ def refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
     denied = _DENIED.search(error.reason)
     if denied:
         policy, text = denied[1], denied[2].strip()
-        at = _AT.match(text)
-        path = _policy_path(item, at[1]) if at else ()
+        match = _AT.match(text)
+        path = _policy_path(item, match[1]) if match else ()
         yield unit.finding("policy", item, path, text, "see policies/, or file an exception there", policy=policy)
         return
     rule = "pod" if prefix else "api-server"
@@ -66,8 +66,8 @@ def refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
 
 def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Each complaint of Pod Security, 'what (who must set field)', with the field in the object."""
-    each = template(item)
-    if each is None:
+    pods = template(item)
+    if pods is None:
         return
     for what, who in re.findall(r"(?:, |: )([^,:(]+) \(((?:[^()]|\([^()]*\))*)\)", reason):
         fields = [f.rstrip(".") for f in re.findall(r"securityContext[\w.]*|host\w+", who)] or [what.split()[0]]
@@ -75,8 +75,8 @@ def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, 
         owners = ["", *(f"containers[{n}]." for n in names), *(f"initContainers[{n}]." for n in names)]
         if fields[0] == "hostPath":
             owners = [f"volumes[{n}]." for n in names]
-        paths = [field_path(each.spec, f"{owner}{fields[0]}") for owner in owners]
-        yield (*each.path, "spec", *max(paths, key=partial(_there, each.spec), default=())), f"{what} ({who})"
+        paths = [field_path(pods.spec, f"{owner}{fields[0]}") for owner in owners]
+        yield (*pods.path, "spec", *max(paths, key=partial(_there, pods.spec), default=())), f"{what} ({who})"
 
 
 def _there(item: Object, path: tuple[str | int, ...]) -> int:
@@ -86,8 +86,8 @@ def _there(item: Object, path: tuple[str | int, ...]) -> int:
 
 def _no_quantities(item: Object) -> list[tuple[str | int, ...]]:
     """Where a pod's resources are no quantities; the whole object where none of them is at fault."""
-    each = template(item)
-    paths = [(*at, "resources") for at, _ in each.containers()] if each else []
+    pods = template(item)
+    paths = [(*at, "resources") for at, _ in pods.containers()] if pods else []
     values = [found for path in paths for found in _values(item, path)]
     return [path for path, value in values if not is_quantity(value)] or [()]
 
@@ -105,10 +105,10 @@ def field_path(item: Object, field: str) -> tuple[str | int, ...]:
     for word, index in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", field):
         step: str | int = word or index
         if isinstance(current, list):
-            found = _index(current, str(step))
-            if found is None:
+            number = _index(current, str(step))
+            if number is None:
                 break
-            step = found
+            step = number
             current = current[step]
         else:
             if step in ("labels", "annotations") and isinstance(current, dict) and "metadata" in current:
@@ -123,9 +123,9 @@ def _deepened(item: Object, field: str, message: str) -> tuple[str | int, ...]:
     """The place of a field, and in it the value that the message quotes."""
     path = field_path(item, field)
     quoted = re.search(r'(?:value|for|limit is|request is):? "?([^":]+)"?', message)
-    for at, value in _values(item, path):
+    for steps, value in _values(item, path):
         if quoted and str(value) == quoted[1].strip():
-            return at
+            return steps
     return path
 
 
@@ -151,16 +151,16 @@ def _index(items: list[object], word: str) -> int | None:
     return None
 
 
-def _policy_path(item: Object, at: str) -> tuple[str | int, ...]:
+def _policy_path(item: Object, place: str) -> tuple[str | int, ...]:
     """A policy's own words for a place: from the object's root, or from its pod's spec (containers[NAME].image)."""
-    if at.startswith(("metadata", "spec")):
+    if place.startswith(("metadata", "spec")):
         # An annotation's key has dots of its own.
-        head, _, key = at.partition("[")
-        return (*head.split("."), key.rstrip("]")) if key else field_path(item, at)
-    each = template(item)
-    if each is None:
+        head, _, key = place.partition("[")
+        return (*head.split("."), key.rstrip("]")) if key else field_path(item, place)
+    pods = template(item)
+    if pods is None:
         return ()
-    return (*each.path, "spec", *field_path(each.spec, at))
+    return (*pods.path, "spec", *field_path(pods.spec, place))
 
 
 def warned(item: Object, text: str) -> tuple[str | int, ...]:

@@ -17,8 +17,8 @@ _TABLE = Path(__file__).with_name("apis.yaml")
 @cache
 def table() -> dict[str, dict[str, str]]:
     """'group/version Kind' to when it was deprecated and removed, and what to use."""
-    found: dict[str, dict[str, str]] = yamlfile.parse_all(_TABLE.read_bytes(), _TABLE.name)[0]["apis"]
-    return found
+    apis: dict[str, dict[str, str]] = yamlfile.parse_all(_TABLE.read_bytes(), _TABLE.name)[0]["apis"]
+    return apis
 
 
 def check(unit: Unit, schemas: Schemas, version: tuple[int, int]) -> Iterator[Finding]:

@@ -41,19 +41,19 @@ class Server:
 
     def check(self, unit: Unit) -> list[Finding]:
         """Every object of a unit, and a pod of each template."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for item in unit.objects:
             if item.get("kind") in ("Namespace", *POLICY_KINDS):
                 continue
-            found += self._ask(unit, item)
-            each = template(item)
-            if each is not None and each.path:
-                found += self._pod(unit, each)
-        return found
+            findings += self._ask(unit, item)
+            pods = template(item)
+            if pods is not None and pods.path:
+                findings += self._pod(unit, pods)
+        return findings
 
     def transition(self, unit: Unit, pairs: Sequence[tuple[Object, Object]]) -> list[Finding]:
         """What the API server says to the new form of an object that runs in its old one (immutable fields)."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for old, new in pairs:
             try:
                 path = self.path(old)
@@ -67,11 +67,13 @@ class Server:
                     if "immutable" in message:
                         where = answers.field_path(new, field)
                         fix = "leave it as it is, or give the object another name (the old one is then deleted)"
-                        found.append(unit.finding("immutable", new, where, f"{field}: {answers.short(message)}", fix))
+                        findings.append(
+                            unit.finding("immutable", new, where, f"{field}: {answers.short(message)}", fix)
+                        )
             finally:
                 with suppress(ClusterError):
                     self.cluster.delete(path)
-        return found
+        return findings
 
     def _ask(self, unit: Unit, item: Object) -> list[Finding]:
         try:
@@ -88,17 +90,17 @@ class Server:
             if "PodSecurity" not in text  # the pod itself is asked for, and refused
         ]
 
-    def _pod(self, unit: Unit, each: Template) -> list[Finding]:
-        metadata = {k: v for k, v in (each.body.get("metadata") or {}).items() if k in ("labels", "annotations")}
-        metadata |= {"generateName": f"{name(each.item)}-", "namespace": unit.namespace}
-        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": each.spec}
+    def _pod(self, unit: Unit, pods: Template) -> list[Finding]:
+        metadata = {k: v for k, v in (pods.body.get("metadata") or {}).items() if k in ("labels", "annotations")}
+        metadata |= {"generateName": f"{name(pods.item)}-", "namespace": unit.namespace}
+        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pods.spec}
         try:
             warnings = self.cluster.ask("POST", f"/api/v1/namespaces/{unit.namespace}/pods", pod)
         except ClusterError as error:
-            return list(answers.refused(unit, each.item, error, each.path))
+            return list(answers.refused(unit, pods.item, error, pods.path))
         return [
             unit.finding(
-                "api-warning", each.item, (*each.path, "spec"), f"its pods: {text}", "change it before it is refused"
+                "api-warning", pods.item, (*pods.path, "spec"), f"its pods: {text}", "change it before it is refused"
             )
             for text in warnings
         ]
@@ -107,10 +109,10 @@ class Server:
         """The address of an object. Raises ExternalError where the server has no such kind."""
         api, kind = str(item.get("apiVersion")), str(item.get("kind"))
         root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
-        found = self._kinds(root).get(kind)
-        if found is None:
+        resource = self._kinds(root).get(kind)
+        if resource is None:
             raise ExternalError(f"{api} {kind}: the API server has no such kind")
-        plural, namespaced = found
+        plural, namespaced = resource
         space = (
             f"/namespaces/{quote(str(item['metadata'].get('namespace') or 'default'), safe='')}" if namespaced else ""
         )

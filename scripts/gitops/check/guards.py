@@ -32,8 +32,8 @@ class Bases:
     def of(self, unit: str) -> dict[tuple[str, str], Object]:
         """The guarded objects of an overlay's bases, by kind and name, before the overlay changes anything."""
         root = self._graph.checkout.root
-        found = kustomization(root / unit)
-        content = yamlfile.read(Checkout(root), found) if found else {}
+        file = kustomization(root / unit)
+        content = yamlfile.read(Checkout(root), file) if file else {}
         chosen = tuple(
             tuple(path for entry in content.get(field) or [] if (path := self._base(unit, entry)))
             for field in ("resources", "components")
@@ -52,17 +52,17 @@ class Bases:
         self, root: Path, resources: tuple[str, ...], components: tuple[str, ...]
     ) -> dict[tuple[str, str], Object]:
         with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
-            at = Path(folder).resolve()
+            target = Path(folder).resolve()
             content = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
-                "resources": [os.path.relpath(root.resolve() / path, at) for path in resources],
+                "resources": [os.path.relpath(root.resolve() / path, target) for path in resources],
                 "components": [
-                    os.path.relpath(root.resolve() / path, at) for path in components if _guards(root / path)
+                    os.path.relpath(root.resolve() / path, target) for path in components if _guards(root / path)
                 ],
             }
-            (at / "kustomization.yaml").write_text(yaml.safe_dump(content))
-            rendered = build(self._checkout, at, ".")
+            (target / "kustomization.yaml").write_text(yaml.safe_dump(content))
+            rendered = build(self._checkout, target, ".")
         if rendered.error:
             return {}
         return {(item["kind"], name(item)): item for item in rendered.objects() if item["kind"] in GUARDED}
@@ -85,10 +85,10 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "seal it: gitops secrets seal SERVICE NAME --key KEY",
             )
     expected = bases.of(unit.name)
-    found = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED)}
-    for key, item in found.items():
-        wanted = expected.get(key)
-        if wanted is None:
+    guards = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED)}
+    for key, item in guards.items():
+        expected_item = expected.get(key)
+        if expected_item is None:
             yield unit.finding(
                 "guard-rails",
                 item,
@@ -98,12 +98,14 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
             )
             continue
         # What stands there explains more than what is missing.
-        changes = sorted(differences(wanted.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT)
+        changes = sorted(
+            differences(expected_item.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT
+        )
         if changes:
             path = ("spec", *changes[0].new_path)
             what = f"{'.'.join(map(str, path))} is not what the base has"
             yield unit.finding("guard-rails", item, path, what, "leave it as the base has it")
-    for kind, missing in sorted(expected.keys() - found.keys()):
+    for kind, missing in sorted(expected.keys() - guards.keys()):
         item = expected[kind, missing]
         yield unit.finding(
             "guard-rails", item, (), f"the base's {kind} {missing} was taken away", "leave it as the base has it"

@@ -33,11 +33,11 @@ class Schemas:
 
     def validator(self, api_version: str, kind: str) -> Any:  # noqa: ANN401 - the library's classes are its own business
         """The validator of a kind, or None where Kubernetes and our definitions know no such kind."""
-        at = (api_version, kind)
-        if at not in self._made:
+        key = (api_version, kind)
+        if key not in self._made:
             schema = self.schema(api_version, kind)
-            self._made[at] = jsonschema_rs.validator_for(schema) if schema else None
-        return self._made[at]
+            self._made[key] = jsonschema_rs.validator_for(schema) if schema else None
+        return self._made[key]
 
     def schema(self, api_version: str, kind: str) -> Object | None:
         """The JSON schema of a kind, strict, or None where there is no such kind."""
@@ -49,9 +49,9 @@ class Schemas:
         if "/" in group or not (self._built_in / file).is_file():
             return None
         components = _components(self._built_in / file)
-        wanted = {"group": group, "version": version, "kind": kind}
+        identity = {"group": group, "version": version, "kind": kind}
         for name, schema in components.items():
-            if wanted in schema.get("x-kubernetes-group-version-kind", []):
+            if identity in schema.get("x-kubernetes-group-version-kind", []):
                 return {"$ref": f"#/components/schemas/{name}", "components": {"schemas": components}}
         return None
 
@@ -59,10 +59,10 @@ class Schemas:
         group, _, version = api_version.rpartition("/")
         for spec in (item["spec"] for item in self._definitions):
             if spec["group"] == group and spec["names"]["kind"] == kind:
-                for each in spec["versions"]:
-                    if each["name"] == version and each.get("served"):
-                        found: Object = _strict(each["schema"]["openAPIV3Schema"], top=True)
-                        return found
+                for entry in spec["versions"]:
+                    if entry["name"] == version and entry.get("served"):
+                        schema: Object = _strict(entry["schema"]["openAPIV3Schema"], top=True)
+                        return schema
         return None
 
 
@@ -84,46 +84,46 @@ def _definition(file: Path) -> tuple[Object, ...]:
 
 @cache
 def _components(file: Path) -> dict[str, Object]:
-    found = json.loads(file.read_bytes())["components"]["schemas"]
-    return {name: _strict(schema) for name, schema in found.items()}
+    schemas = json.loads(file.read_bytes())["components"]["schemas"]
+    return {name: _strict(schema) for name, schema in schemas.items()}
 
 
 def _strict(schema: Any, *, top: bool = False) -> Any:  # noqa: ANN401
     """The same schema that takes no field which it does not name, as the API server does when asked to be strict."""
     if isinstance(schema, list):
-        return [_strict(each) for each in schema]
+        return [_strict(member) for member in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    found: dict[str, Any] = {}
+    strict: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "properties":
-            found[key] = {name: _strict(each) for name, each in value.items()}
+            strict[key] = {name: _strict(member) for name, member in value.items()}
         elif key in ("items", "additionalProperties", "allOf", "anyOf", "oneOf"):
-            found[key] = _strict(value)
+            strict[key] = _strict(value)
         elif key not in ("default", "format", "description"):
-            found[key] = value
+            strict[key] = value
     open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource")
-    if "properties" in found and not open_ended:
-        found.setdefault("additionalProperties", False)
+    if "properties" in strict and not open_ended:
+        strict.setdefault("additionalProperties", False)
     if top:
-        found["properties"] = {**found.get("properties", {}), "metadata": _MAPPING}
-    if schema.get("nullable") and isinstance(found.get("type"), str):
-        found["type"] = [found["type"], "null"]
-    return found
+        strict["properties"] = {**strict.get("properties", {}), "metadata": _MAPPING}
+    if schema.get("nullable") and isinstance(strict.get("type"), str):
+        strict["type"] = [strict["type"], "null"]
+    return strict
 
 
 def check(unit: Unit, schemas: Schemas) -> Iterator[tuple[Object, list[Finding]]]:
     """Every object of a unit with what its schema says against it. Kinds that nobody knows are apis.py's business."""
     for item in unit.objects:
         validator = schemas.validator(str(item.get("apiVersion", "")), str(item.get("kind", "")))
-        found = []
+        findings = []
         for error in validator.iter_errors(item) if validator else []:
             if error.instance is None:  # kustomize and the API server take a null for a field that is not set
                 continue
-            found += list(_findings(unit, item, error))
-        yield item, found
+            findings += list(_findings(unit, item, error))
+        yield item, findings
 
 
 def _findings(unit: Unit, item: Object, error: Any) -> Iterator[Finding]:  # noqa: ANN401

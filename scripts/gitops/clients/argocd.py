@@ -75,7 +75,7 @@ class AppStatus:
 
 def applications(cluster: Cluster) -> list[AppStatus]:
     """Every Application, by name."""
-    found = []
+    apps = []
     for item in cluster.items(APPLICATIONS):
         status = item.get("status", {})
         operation = status.get("operationState", {})
@@ -89,7 +89,7 @@ def applications(cluster: Cluster) -> list[AppStatus]:
             for r in status.get("resources", [])
             if r.get("health", {}).get("status") in ("Degraded", "Missing")
         ]
-        found.append(
+        apps.append(
             AppStatus(
                 name=item["metadata"]["name"],
                 project=item["spec"]["project"],
@@ -101,7 +101,7 @@ def applications(cluster: Cluster) -> list[AppStatus]:
                 asked=_REFRESH in (item["metadata"].get("annotations") or {}),
             )
         )
-    return sorted(found, key=lambda app: app.name)
+    return sorted(apps, key=lambda app: app.name)
 
 
 def _refusal(status: dict[str, Any]) -> Refusal | None:
@@ -223,8 +223,10 @@ def wait_for(
         if time.monotonic() - began > seconds:
             lines = []
             for name in late:
-                found = by_name.get(name)
-                lines.append(f"  {name}: {describe(found, revision)}" if found else f"  {name}: no such Application")
+                application = by_name.get(name)
+                lines.append(
+                    f"  {name}: {describe(application, revision)}" if application else f"  {name}: no such Application"
+                )
             raise NotHealthyError(f"not Synced and Healthy within {seconds:g} s:\n" + "\n".join(lines))
         time.sleep(0.25)
 

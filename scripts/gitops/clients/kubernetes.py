@@ -56,8 +56,8 @@ class Cluster:
 
     def items(self, path: str, **query: str) -> list[Object]:
         """The items of a collection."""
-        found: list[Object] = self.get(path, **query).get("items") or []
-        return found
+        items: list[Object] = self.get(path, **query).get("items") or []
+        return items
 
     def find(self, path: str) -> Object | None:
         """One object, or None where there is none (404)."""

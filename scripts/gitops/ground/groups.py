@@ -26,5 +26,5 @@ class Group(click.Group):
 def first_sentence(text: str) -> str:
     """A docstring's text up to its first full stop, on one line."""
     paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
-    found = re.match(r".*?\.(?=\s|$)", paragraph)
-    return found[0] if found else paragraph
+    sentence = re.match(r".*?\.(?=\s|$)", paragraph)
+    return sentence[0] if sentence else paragraph

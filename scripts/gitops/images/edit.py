@@ -112,7 +112,10 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
         )
     [node] = named
     target = yamltext.scalar(node, "newName")
-    chained = next((other for other in entries if other is not node and yamltext.scalar(other, "name") == target), None)
+    chained = next(
+        (candidate for candidate in entries if candidate is not node and yamltext.scalar(candidate, "name") == target),
+        None,
+    )
     if chained:
         raise InputError(
             f"{source}:{chained.start_mark.line + 1}: changes {target!r} once more, which image {entry!r} is renamed "

@@ -61,7 +61,7 @@ def soaked(sources: Sources, target: Target, source: Target, way: Promote) -> So
 
 
 def _is_declined(image: Image, declined: Collection[Declined]) -> bool:
-    return any(image.tag == other.tag or image.digest == other.digest for other in declined)
+    return any(image.tag == pull.tag or image.digest == pull.digest for pull in declined)
 
 
 def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:

@@ -84,8 +84,8 @@ def wait_established(cluster: Cluster, name: str) -> None:
 
 
 def _established(cluster: Cluster, name: str) -> bool:
-    found = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-    conditions = found.get("status", {}).get("conditions") or []
+    definition = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    conditions = definition.get("status", {}).get("conditions") or []
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
@@ -176,6 +176,6 @@ def apply_root(lab: Lab, source: Path) -> None:
     `source`: a working copy of the origin, whose clusters/lab names the origin.
     """
     rendered = kustomize.build(Checkout(source), source / "clusters/lab", tools=lab.checkout)
-    wanted = {("AppProject", "platform"), ("Application", "root")}
-    first = [item for item in rendered if (item["kind"], item["metadata"]["name"]) in wanted]
+    roots = {("AppProject", "platform"), ("Application", "root")}
+    first = [item for item in rendered if (item["kind"], item["metadata"]["name"]) in roots]
     apply(lab.checkout.tool("kubectl"), lab.kubeconfig, first)

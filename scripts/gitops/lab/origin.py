@@ -113,10 +113,10 @@ def _seal_all(lab: Lab, work: Path) -> None:
     memory = lab.folder / "seals.json"
     known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
     pem = Controller(lab.url("sealed-secrets")).certificate()
-    found = certificate.load(pem, "the lab's controller", datetime.now(UTC))
-    for path, content in certificate.pin_files(Checkout(work), "lab", found).items():
+    current = certificate.load(pem, "the lab's controller", datetime.now(UTC))
+    for path, content in certificate.pin_files(Checkout(work), "lab", current).items():
         (work / path).write_bytes(content)
-    key = found.key
+    key = current.key
     for file in sorted((work / "overlays").glob("*/*/*.yaml")):
         text = file.read_text()
         if "kind: SealedSecret" not in text:
@@ -125,9 +125,9 @@ def _seal_all(lab: Lab, work: Path) -> None:
         name = document["metadata"]["name"]
         namespace = "-".join(file.relative_to(work).parts[1:3])
         for entry, old in document["spec"]["encryptedData"].items():
-            at = f"{namespace}/{name}/{entry}"
-            if at not in known:  # in the form of 42's secrets, which most of them are
-                known[at] = seal(key, namespace, name, f"s-s4t2ud-{secrets.token_hex(32)}".encode())
-            text = text.replace(f"{entry}: {old}", f"{entry}: {known[at]}")
+            place = f"{namespace}/{name}/{entry}"
+            if place not in known:  # in the form of 42's secrets, which most of them are
+                known[place] = seal(key, namespace, name, f"s-s4t2ud-{secrets.token_hex(32)}".encode())
+            text = text.replace(f"{entry}: {old}", f"{entry}: {known[place]}")
         file.write_text(text)
     memory.write_text(json.dumps(known))

@@ -40,11 +40,11 @@ def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str
 
 def running(lab: Lab) -> dict[str, list[psutil.Process]]:
     """The lab's living processes by part; a part's first process is the one that was started first."""
-    found: dict[str, list[psutil.Process]] = {}
+    by_part: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter():
         if part := _part_of(lab, process):
-            found.setdefault(part, []).append(process)
-    return {part: sorted(processes, key=lambda p: (p.create_time(), p.pid)) for part, processes in found.items()}
+            by_part.setdefault(part, []).append(process)
+    return {part: sorted(processes, key=lambda p: (p.create_time(), p.pid)) for part, processes in by_part.items()}
 
 
 def _part_of(lab: Lab, process: psutil.Process) -> str | None:
@@ -65,13 +65,13 @@ def _environment(process: psutil.Process) -> dict[str, str]:
     """
     deadline = time.monotonic() + EXEC_SECONDS
     while True:
-        found: dict[str, str] = process.environ()
-        if found or time.monotonic() > deadline:
-            return found
+        environment: dict[str, str] = process.environ()
+        if environment or time.monotonic() > deadline:
+            return environment
         if process.cmdline():  # shown after the environment, which is there by now if there is any
             return dict(process.environ())
         if process.pid == 2 or process.ppid() in (0, 2) or process.status() == psutil.STATUS_ZOMBIE:
-            return found
+            return environment
         time.sleep(0.002)
 
 

@@ -42,12 +42,12 @@ class Kubelet:
         """Follow `secrets` or `configmaps`, and look again at the namespace's waiting pods at each change."""
         for event, item in self._cluster.watch(f"/api/v1/{kind}"):
             meta = item["metadata"]
-            at = (kind, meta["namespace"], meta["name"])
+            key = (kind, meta["namespace"], meta["name"])
             with self._lock:
                 if event == "DELETED":
-                    self._keys.pop(at, None)
+                    self._keys.pop(key, None)
                     continue
-                self._keys[at] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
+                self._keys[key] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
                 waiting = [pod for (namespace, _), pod in self._waiting.items() if namespace == meta["namespace"]]
             for pod in waiting:
                 self._look(pod)
@@ -55,15 +55,15 @@ class Kubelet:
     def follow_pods(self) -> None:
         """Follow the pods that have a node and did not start yet."""
         for event, pod in self._cluster.watch("/api/v1/pods"):
-            at = (pod["metadata"]["namespace"], pod["metadata"]["name"])
+            key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
             pending = pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") == "Pending"
             started = FOUND in (pod["metadata"].get("annotations") or {})
             if event == "DELETED" or not pending or started:
                 with self._lock:
-                    self._waiting.pop(at, None)
+                    self._waiting.pop(key, None)
                 continue
             with self._lock:
-                self._waiting[at] = pod
+                self._waiting[key] = pod
             self._look(pod)
 
     def missing(self, pod: Object) -> str | None:
@@ -79,8 +79,8 @@ class Kubelet:
 
     def _look(self, pod: Object) -> None:
         meta = pod["metadata"]
-        at = (meta["namespace"], meta["name"])
-        path = f"/api/v1/namespaces/{at[0]}/pods/{at[1]}"
+        key = (meta["namespace"], meta["name"])
+        path = f"/api/v1/namespaces/{key[0]}/pods/{key[1]}"
         with self._lock:
             message = self.missing(pod)
         status = pod.get("status", {})
@@ -104,11 +104,11 @@ class Kubelet:
                 for c in pod["spec"]["containers"]
             ]
             self._cluster.patch(f"{path}/status", {"status": {"containerStatuses": statuses}}, kind="strategic")
-            print(f"pod {at[0]}/{at[1]} waits: {message}", flush=True)
+            print(f"pod {key[0]}/{key[1]} waits: {message}", flush=True)
         except ClusterError as error:
             # Gone or changed meanwhile: its next event comes here again.
             if error.status != 404:
-                print(f"pod {at[0]}/{at[1]}: {error}", flush=True)
+                print(f"pod {key[0]}/{key[1]}: {error}", flush=True)
 
 
 def _told(status: Object) -> set[str]:

@@ -134,10 +134,10 @@ def _quotas(balancer: LoadBalancer) -> Iterator[Finding]:
         rule, fix = "lb-quota", "use fewer hosts and paths, or plan a second load balancer"
         if used <= _NEARLY * quota:
             continue
-        told = f"{used} of {quota} {what} are used, {most} uses most"
+        message = f"{used} of {quota} {what} are used, {most} uses most"
         if used <= quota:
-            rule, told = "lb-forecast", f"{told}; room for {balancer.room()} more services"
-        yield largest.unit.finding(rule, largest.item, (*largest.at[:3], "host"), told, fix)
+            rule, message = "lb-forecast", f"{message}; room for {balancer.room()} more services"
+        yield largest.unit.finding(rule, largest.item, (*largest.at[:3], "host"), message, fix)
 
 
 def _annotations(unit: Unit, item: Object) -> Iterator[Finding]:

@@ -100,8 +100,8 @@ class LoadBalancer:
         if not self.services or not self.rules:
             return None
         left = (QUOTAS[what] - count for what, count in self.used.items() if what != "certificates")
-        each = (count / self.services for what, count in self.used.items() if what != "certificates")
-        return max(0, int(min(free / one for free, one in zip(left, each, strict=True))))
+        shares = (count / self.services for what, count in self.used.items() if what != "certificates")
+        return max(0, int(min(free / one for free, one in zip(left, shares, strict=True))))
 
     def route(self, host: str, path: str) -> ListenerRule | None:
         """Which rule answers, None for the default answer (404)."""
@@ -123,20 +123,20 @@ def ours(item: Object) -> bool:
 
 def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalancer:
     """The load balancer of all overlays. Ingresses of other classes are not its own."""
-    found = LoadBalancer(certificates=known)
+    balancer = LoadBalancer(certificates=known)
     ingresses = [(unit, item) for unit in units for item in unit.kind("Ingress") if ours(item)]
     ingresses.sort(key=lambda at: (order(at[1]), at[0].namespace, name(at[1])))
-    found.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
+    balancer.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
     for unit, item in ingresses:
         for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
             host = str(rule.get("host") or "")
             if host:
-                found.hosts.setdefault(host, (unit, item, ("spec", "rules", n, "host")))
+                balancer.hosts.setdefault(host, (unit, item, ("spec", "rules", n, "host")))
             paths = list(enumerate((rule.get("http") or {}).get("paths") or []))
             paths.sort(key=lambda at: _rank(at[1]))
             for m, path in paths:
-                found.rules.append(_rule(unit, item, host, path, ("spec", "rules", n, "http", "paths", m)))
-    return found
+                balancer.rules.append(_rule(unit, item, host, path, ("spec", "rules", n, "http", "paths", m)))
+    return balancer
 
 
 def order(item: Object) -> int:
@@ -194,7 +194,7 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
     path = f"{platform.name}/{certificates.FILE}"
     known = certificates.read(Checkout(platform.places.root), file.parent)
     named = list((params[0].get("spec") or {}).get("certificateArn") or [])
-    found = [
+    findings = [
         platform.finding(
             "lb-certificate",
             params[0],
@@ -209,7 +209,7 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
     for certificate in known:
         if certificate.arn not in named:
             line = next((n for n, text in enumerate(lines, 1) if certificate.arn in text), 1)
-            found.append(
+            findings.append(
                 Finding(
                     "lb-certificate",
                     Place(path, line),
@@ -218,4 +218,4 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
                     platform.name,
                 )
             )
-    return [certificate for certificate in known if certificate.arn in named], found
+    return [certificate for certificate in known if certificate.arn in named], findings

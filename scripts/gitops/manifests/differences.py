@@ -90,10 +90,10 @@ def differences(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Di
         for key in sorted({*old, *new}, key=str):
             yield from differences(_field(old, key), _field(new, key), (*steps, str(key)))
     elif isinstance(old, list) and isinstance(new, list):
-        found = list(_items(old, new, steps))
-        if not found and steps and steps[-1] in ORDERED and not _in_same_order(old, new):
-            found = [Difference(steps, old, new)]
-        yield from found
+        items = list(_items(old, new, steps))
+        if not items and steps and steps[-1] in ORDERED and not _in_same_order(old, new):
+            items = [Difference(steps, old, new)]
+        yield from items
     elif _identity(old) != _identity(new):
         yield Difference(steps, old, new)
 

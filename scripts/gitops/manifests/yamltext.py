@@ -38,8 +38,8 @@ def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 def scalar(node: yaml.Node | None, key: str) -> str | None:
     """The text of a key's value, or None where it is no text."""
-    found = child(node, key)
-    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
+    value = child(node, key)
+    return str(value.value) if isinstance(value, yaml.ScalarNode) else None
 
 
 def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:
@@ -65,32 +65,32 @@ def add_item(text: str, source: str, key: str, value: str) -> str:
 
     Raises InputError where there is no such list, or where it is written in brackets.
     """
-    found = _list(text, source, key)
-    last = found.value[-1]
+    sequence = _list(text, source, key)
+    last = sequence.value[-1]
     column = _dash(text, source, last)
-    at = text.find("\n", last.end_mark.index)
+    newline = text.find("\n", last.end_mark.index)
     end = "\r\n" if "\r\n" in text else "\n"
     line = f"{column}- {value}"
-    return f"{text}{end}{line}{end}" if at < 0 else f"{text[: at + 1]}{line}{end}{text[at + 1 :]}"
+    return f"{text}{end}{line}{end}" if newline < 0 else f"{text[: newline + 1]}{line}{end}{text[newline + 1 :]}"
 
 
 def remove_item(text: str, source: str, key: str, value: str) -> str:
     """Take the line of one plain item out of the block list `key`. Raises InputError where it is not there once."""
-    found = [node for node in _list(text, source, key).value if node.value == value]
-    if len(found) != 1:
-        raise InputError(f"{key} has {value} {len(found)} times", path=source, expected="it once")
-    _dash(text, source, found[0])
-    start = text.rfind("\n", 0, found[0].start_mark.index) + 1
-    end = text.find("\n", found[0].end_mark.index)
+    matches = [node for node in _list(text, source, key).value if node.value == value]
+    if len(matches) != 1:
+        raise InputError(f"{key} has {value} {len(matches)} times", path=source, expected="it once")
+    _dash(text, source, matches[0])
+    start = text.rfind("\n", 0, matches[0].start_mark.index) + 1
+    end = text.find("\n", matches[0].end_mark.index)
     return text[:start] + (text[end + 1 :] if end >= 0 else "")
 
 
 def _list(text: str, source: str, key: str) -> yaml.SequenceNode:
-    found = child(compose(text, source), key)
-    if not isinstance(found, yaml.SequenceNode) or found.flow_style or not found.value:
-        line = found.start_mark.line + 1 if found else 1
+    sequence = child(compose(text, source), key)
+    if not isinstance(sequence, yaml.SequenceNode) or sequence.flow_style or not sequence.value:
+        line = sequence.start_mark.line + 1 if sequence else 1
         raise InputError(path=source, line=line, expected=f"{key} as a list with one item a line")
-    return found
+    return sequence
 
 
 def _dash(text: str, source: str, item: yaml.Node) -> str:
@@ -114,7 +114,7 @@ def add_key(text: str, source: str, path: tuple[str, ...], key: str, value: str)
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
         raise InputError(path=source, expected=f"{'.'.join(path)} as a mapping with one key a line")
     last_key, last = node.value[-1]
-    at = text.find("\n", last.end_mark.index - (text[last.end_mark.index - 1] == "\n"))
+    newline = text.find("\n", last.end_mark.index - (text[last.end_mark.index - 1] == "\n"))
     end = "\r\n" if "\r\n" in text else "\n"
     line = f"{' ' * last_key.start_mark.column}{key}: {value}"
-    return f"{text}{end}{line}{end}" if at < 0 else f"{text[: at + 1]}{line}{end}{text[at + 1 :]}"
+    return f"{text}{end}{line}{end}" if newline < 0 else f"{text[: newline + 1]}{line}{end}{text[newline + 1 :]}"

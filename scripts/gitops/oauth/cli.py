@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import credentials as hidden
+from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.group(cls=Group)
 def oauth() -> None:
     """42's OAuth secrets: what each is at, and rotating them by pull requests."""
-    hidden.no_traces()
+    credentials.no_traces()
 
 
 @oauth.command()

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from gitops.clients.github import Hub
 from gitops.clients.slack import Slack
-from gitops.ground import credentials as hidden
+from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
@@ -44,32 +44,32 @@ def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Run:
 
     `taken`: the credentials of the environment, by their names. Raises InputError, ExternalError.
     """
-    token = hidden.take("GITHUB_TOKEN")
+    token = credentials.take("GITHUB_TOKEN")
     hub = Hub.from_environment(token) if token else None
     return Run(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None)
 
 
 def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> Run:
     """Look, and act for `cluster`. Raises InputError where a credential is not set, ExternalError."""
-    token = hidden.take("GITHUB_TOKEN")
-    credentials, slack = Credentials.of(taken), Slack.of(taken)
-    if credentials is None:
+    token = credentials.take("GITHUB_TOKEN")
+    intra42, slack = Credentials.of(taken), Slack.of(taken)
+    if intra42 is None:
         raise InputError("not set: INTRA42_LOGIN, INTRA42_PASSWORD; in Actions the workflow sets them, see the runbook")
     if slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     hub = Hub.from_environment(token)
-    return Run(_reports(hub, credentials, token, services, cluster=cluster), hub, slack)
+    return Run(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
 
 
 def _reports(
     hub: Hub | None,
-    credentials: Credentials | None,
+    intra42: Credentials | None,
     token: SecretStr | None,
     services: Sequence[str],
     *,
     cluster: str | None,
 ) -> list[RotationReport]:
-    source = IntraPage(Session(credentials)) if credentials else None
+    source = IntraPage(Session(intra42)) if intra42 else None
     # Only now: what is started here inherits no credential.
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, ["kustomize"])

@@ -43,21 +43,21 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, ["kustomize"])
     with revision.compare(checkout, base, head) as change:
-        found = run.run(checkout, change, progress)
+        summary = run.run(checkout, change, progress)
     forms = {
-        "markdown": text.markdown(found, artifact="preview"),
-        "html": text.page(found),
-        "json": found.model_dump_json(indent=1),
+        "markdown": text.markdown(summary, artifact="preview"),
+        "html": text.page(summary),
+        "json": summary.model_dump_json(indent=1),
     }
     if write:
         for name, suffix in (("markdown", "md"), ("html", "html"), ("json", "json")):
             write_file(write / f"preview.{suffix}", forms[name])
     if output == "text":
-        text.terminal(found, Console(highlight=False, soft_wrap=True))
+        text.terminal(summary, Console(highlight=False, soft_wrap=True))
     else:
         click.echo(forms[output])
     summarise_text(forms["markdown"])
-    if broken := [app.name for app in found.applications if app.action == "broken"]:
+    if broken := [app.name for app in summary.applications if app.action == "broken"]:
         raise NotHealthyError(f"does not render: {', '.join(broken)}")
 
 
@@ -77,7 +77,7 @@ def comment(file: Path, pull: int | None, artifact: str) -> None:
     from gitops.clients.github import Hub
     from gitops.preview import comment as comments
 
-    found = comments.read(file)
-    action, number = comments.post(Hub.from_environment(), found, number=pull, artifact=artifact)
+    summary = comments.read(file)
+    action, number = comments.post(Hub.from_environment(), summary, number=pull, artifact=artifact)
     hand_on("number", str(number))
     click.echo(f"#{number}: comment {action}" if action != "nothing" else f"#{number}: nothing changes, no comment")

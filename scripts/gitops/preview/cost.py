@@ -28,8 +28,8 @@ class Node:
 def node(checkout: Checkout, cluster: str) -> Node | None:
     """The cluster's node, None where its cluster.yaml names no price."""
     data = yamlfile.read(checkout, checkout.root / cluster / "cluster.yaml").get("data") or {}
-    found = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
-    return Node(*found) if all(found) else None
+    values = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
+    return Node(*values) if all(values) else None
 
 
 def resources(objects: Sequence[Object], price: Node | None) -> Resources:
@@ -41,13 +41,13 @@ def resources(objects: Sequence[Object], price: Node | None) -> Resources:
     }
     low, high = [Decimal(0), Decimal(0), Decimal(0)], [Decimal(0), Decimal(0), Decimal(0)]
     for item in objects:
-        each = template(item)
-        if each is None or each.path != ("spec", "template") or item["kind"] == "Job":
+        pods = template(item)
+        if pods is None or pods.path != ("spec", "template") or item["kind"] == "Job":
             continue
         spec = scales.get((str(item["kind"]), name(item)))
         fixed = (item.get("spec") or {}).get("replicas", 1)
         least, most = (spec.get("minReplicas", 1), spec.get("maxReplicas", 1)) if spec else (fixed, fixed)
-        requests = [(container.get("resources") or {}).get("requests") or {} for _, container in each.containers()]
+        requests = [(container.get("resources") or {}).get("requests") or {} for _, container in pods.containers()]
         cpu, memory = (sum((number(r.get(what)) for r in requests), Decimal(0)) for what in ("cpu", "memory"))
         share = max(cpu / price.cpu, memory / price.memory) * price.price * HOURS if price else Decimal(0)
         for total, count in ((low, least), (high, most)):

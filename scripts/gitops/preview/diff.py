@@ -28,20 +28,24 @@ def key(item: Object) -> Key:
 def pairs(before: Sequence[Object], after: Sequence[Object]) -> Iterator[tuple[Object | None, Object | None]]:
     """The objects of both sides that belong together, renames of generated names too."""
     left, right = {key(item): item for item in before}, {key(item): item for item in after}
-    for at in sorted(left.keys() & right.keys()):
-        yield left[at], right[at]
+    for identity in sorted(left.keys() & right.keys()):
+        yield left[identity], right[identity]
     gone, new = sorted(left.keys() - right.keys()), sorted(right.keys() - left.keys())
-    for at in list(gone):
-        stem = (*at[:3], _GENERATED.sub("", at[3]))
-        twins = [other for other in new if (*other[:3], _GENERATED.sub("", other[3])) == stem and other[3] != stem[3]]
-        if len(twins) == 1 and at[3] != stem[3]:
-            gone.remove(at)
+    for identity in list(gone):
+        stem = (*identity[:3], _GENERATED.sub("", identity[3]))
+        twins = [
+            candidate
+            for candidate in new
+            if (*candidate[:3], _GENERATED.sub("", candidate[3])) == stem and candidate[3] != stem[3]
+        ]
+        if len(twins) == 1 and identity[3] != stem[3]:
+            gone.remove(identity)
             new.remove(twins[0])
-            yield left[at], right[twins[0]]
-    for at in gone:
-        yield left[at], None
-    for at in new:
-        yield None, right[at]
+            yield left[identity], right[twins[0]]
+    for identity in gone:
+        yield left[identity], None
+    for identity in new:
+        yield None, right[identity]
 
 
 def compare(old: Object | None, new: Object | None) -> ObjectChange | None:

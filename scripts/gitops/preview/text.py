@@ -21,8 +21,8 @@ def headline(preview: Preview) -> str:
     """In one line what happens."""
     counts = preview.counts()
     apps = len(preview.applications)
-    told = ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no object"
-    return f"{apps} of {preview.looked} rendered Applications change: {told}"
+    actions = ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no object"
+    return f"{apps} of {preview.looked} rendered Applications change: {actions}"
 
 
 def delta(preview: Preview) -> str | None:
@@ -53,8 +53,8 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
         lines += [f"- :warning: **{_plain(app.name)}**: {_plain(line)}" for line in app.notable]
         if app.error:
             lines.append(f"- :x: **{_plain(app.name)}** does not render")
-    if told := delta(preview):
-        lines += ["", f"Requested: {told}"]
+    if requested := delta(preview):
+        lines += ["", f"Requested: {requested}"]
     head = "\n".join(lines)
     body = "\n".join(part for app in preview.applications for part in _details(app))
     span = f"{_plain(preview.base)}..{_plain(preview.head_sha[:12] or preview.head)}"
@@ -74,8 +74,8 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
 
 
 def _details(app: ApplicationChange) -> Iterator[str]:
-    told = f"({app.action}, {len(app.objects)} objects)"
-    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {told}</summary>\n"
+    size = f"({app.action}, {len(app.objects)} objects)"
+    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {size}</summary>\n"
     lines = [line for item in app.objects for line in _object(item)]
     if app.error:
         lines = app.error.splitlines()
@@ -121,8 +121,8 @@ def _plain(text: str) -> str:
 def terminal(preview: Preview, console: Console) -> None:
     """For a person: the same in colours."""
     console.print(f"[bold]{escape(headline(preview))}[/bold]")
-    if told := delta(preview):
-        console.print(f"requested: {escape(told)}")
+    if requested := delta(preview):
+        console.print(f"requested: {escape(requested)}")
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for app in preview.applications:
         console.print(f"\n[bold]{_SIGN[app.action]} {escape(app.name)}[/bold] ({app.action})")
@@ -148,8 +148,8 @@ def page(preview: Preview) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><title>gitops preview</title>",
         f"<style>{_STYLE}</style><h1>{html.escape(headline(preview))}</h1>",
     ]
-    if told := delta(preview):
-        parts.append(f"<p>Requested: {html.escape(told)}</p>")
+    if requested := delta(preview):
+        parts.append(f"<p>Requested: {html.escape(requested)}</p>")
     for app in preview.applications:
         parts.append(f"<details open><summary><b>{html.escape(app.name)}</b> ({app.action})</summary>")
         parts += [f"<p class=w>{html.escape(line)}</p>" for line in app.notable]

@@ -61,15 +61,15 @@ class History:
 
     def branch(self, name: str) -> str | None:
         """The commit of origin's branch, as far as this clone knows."""
-        found = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname)")
-        return str(found).splitlines()[0] if found else None
+        listed = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname)")
+        return str(listed).splitlines()[0] if listed else None
 
     def main(self) -> str:
         """The commit of origin's main. Raises InputError where there is none."""
-        found = self.branch("main")
-        if not found:
+        sha = self.branch("main")
+        if not sha:
             raise InputError(f"{self.root}: origin has no branch main")
-        return found
+        return sha
 
     def content(self, sha: str, path: str) -> bytes | None:
         """A file at a commit, or None where it is not there."""

@@ -86,10 +86,10 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
     """
     with open_repository(checkout) as repo:
         name = base or default_base(repo)
-        wanted = resolve(repo, name)
+        theirs = resolve(repo, name)
         ours = resolve(repo, head or "HEAD")
         shallow = Path(repo.common_dir, "shallow").exists()
-        common = repo.merge_base(wanted, ours)
+        common = repo.merge_base(theirs, ours)
         if not common or common[0] is None:
             if shallow:
                 raise InputError(
@@ -102,14 +102,18 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
         # Overlays that read base/ can be concerned by a change of it: then all must be there.
         own = {unit_of(path) for path in files if path.startswith("overlays/")}
         narrow = None if any(path.startswith(("base/", RENDERER, *for_all)) for path in files) else own
-        sides = {"base": before} | ({} if head is None else {"head": ours})
         with _folder() as folder, ExitStack() as stack:
 
-            def enter(at: tuple[str, str]) -> _Tree:
-                return stack.enter_context(_worktree(repo, at[1], folder / at[0], checkout, narrow))
+            def lay(side: str, sha: str) -> _Tree:
+                return stack.enter_context(_worktree(repo, sha, folder / side, checkout, narrow))
 
-            left, *rest = in_parallel(enter, sides.items())
-            right = rest[0] if rest else _Tree(checkout, None)
+            def lay_base() -> _Tree:
+                return lay("base", before)
+
+            def lay_head() -> _Tree:
+                return _Tree(checkout, None) if head is None else lay("head", ours)
+
+            left, right = in_parallel(lambda side: side(), (lay_base, lay_head))
             overviews = (left.overview, right.overview)
             yield Change(
                 left.checkout, right.checkout, name, head or WORKING_COPY, files, f"{before}..{ours}", overviews
@@ -195,22 +199,24 @@ def _overview(repo: Repo, sha: str) -> Overview:
 
 def _contents(repo: Repo, oids: list[str]) -> dict[str, bytes]:
     asked = "".join(f"{oid}\n" for oid in oids).encode()
-    out, at, found = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked), 0, {}
-    while at < len(out):
-        end = out.index(b"\n", at)
-        oid, _, size = out[at:end].decode().split(" ")
-        found[oid] = out[end + 1 : end + 1 + int(size)]
-        at = end + int(size) + 2
-    return found
+    out = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked)
+    contents: dict[str, bytes] = {}
+    start = 0
+    while start < len(out):
+        end = out.index(b"\n", start)
+        oid, _, size = out[start:end].decode().split(" ")
+        contents[oid] = out[end + 1 : end + 1 + int(size)]
+        start = end + int(size) + 2
+    return contents
 
 
 def _differs(repo: Repo, before: str, after: str | None) -> frozenset[str]:
     root = Path(repo.working_dir)
     sides = [before, *([after] if after else [])]
-    found = paths(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *sides, "--")
+    changed = paths(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *sides, "--")
     if after is None:
-        found += paths(root, "ls-files", "-z", "--others", "--exclude-standard")
-    return frozenset(found)
+        changed += paths(root, "ls-files", "-z", "--others", "--exclude-standard")
+    return frozenset(changed)
 
 
 def paths(root: Path, *words: str) -> list[str]:

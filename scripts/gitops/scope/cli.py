@@ -18,9 +18,9 @@ def scope(base: str | None) -> None:
     """
     from gitops.scope import change
 
-    found = change.read(Checkout.find(), base)
-    click.echo(f"gitops scope: {found.reason}", err=True)
-    words = " ".join(found.targets)
+    decision = change.read(Checkout.find(), base)
+    click.echo(f"gitops scope: {decision.reason}", err=True)
+    words = " ".join(decision.targets)
     click.echo(words)
-    for name, value in (("base", found.base), ("head", found.head), ("tests", words)):
+    for name, value in (("base", decision.base), ("head", decision.head), ("tests", words)):
         hand_on(name, value)

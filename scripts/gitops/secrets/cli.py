@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from gitops.ground import credentials as hidden
-from gitops.ground import settings
+from gitops.ground import credentials, settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -43,14 +42,14 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
     from gitops.secrets import manage
     from gitops.tools.build import ensure
 
-    hidden.no_traces()
+    credentials.no_traces()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     target = manage.SecretTarget(Overlay(service, environment), name)
     manage.check_target(checkout, target, list(keys))
     if len(keys) > 1 and not sys.stdin.isatty():
         raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
-    values = {key: hidden.ask(f"{name} {key}") for key in keys}
+    values = {key: credentials.ask(f"{name} {key}") for key in keys}
     for path in manage.put(checkout, target, values, cluster):
         click.echo(f"wrote {checkout.relative(path)}")
     click.echo(f"\nnext: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
@@ -147,7 +146,7 @@ def recover(backup: Path, cluster: str) -> None:
     from gitops.secrets import manage
     from gitops.service.change import check_clean
 
-    hidden.no_traces()
+    credentials.no_traces()
     checkout = Checkout.find()
     check_clean(checkout)
     for path in manage.recover(checkout, manage.backup_keys(backup), cluster):

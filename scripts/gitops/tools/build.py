@@ -80,16 +80,16 @@ def verify(folder: Path) -> None:
         raise _corrupt(folder, folder / MANIFEST, "a manifest of the build", "none that can be read") from None
     for name, expected in manifest.items():
         try:
-            found = _sha256(folder / name)
+            actual = _sha256(folder / name)
         except OSError:
-            found = "no file"
-        if found != expected:
-            raise _corrupt(folder, folder / name, expected, found)
+            actual = "no file"
+        if actual != expected:
+            raise _corrupt(folder, folder / name, expected, actual)
 
 
-def _corrupt(folder: Path, file: Path, expected: str, found: str) -> MachineError:
+def _corrupt(folder: Path, file: Path, expected: str, actual: str) -> MachineError:
     return MachineError(
-        f"{file}: the tool cache is corrupt: expected {expected[:26]}, found {found[:26]}\n"
+        f"{file}: the tool cache is corrupt: expected {expected[:26]}, found {actual[:26]}\n"
         f"fix: rm -rf {folder} && make tools   (builds this one tool again)"
     )
 
@@ -146,17 +146,17 @@ def _link(checkout: Checkout, tools: list[Tool], *, sweep: bool) -> None:
     bin_folder, share = checkout.tools / "bin", checkout.tools / "share"
     for folder in (bin_folder, share):
         folder.mkdir(parents=True, exist_ok=True)
-    wanted: dict[Path, Path] = {}
+    links: dict[Path, Path] = {}
     for tool in tools:
         # Resolved: .tools may itself be a link from a checkout that will be gone one day.
         folder = _folder(checkout, tool).resolve()
-        wanted |= {bin_folder / file.name: file for file in (folder / "bin").iterdir()}
+        links |= {bin_folder / file.name: file for file in (folder / "bin").iterdir()}
         if tool.share:
-            wanted[share / tool.name] = folder / "share" / tool.name
+            links[share / tool.name] = folder / "share" / tool.name
     for old in [*bin_folder.iterdir(), *share.iterdir()]:
-        if sweep and old not in wanted:
+        if sweep and old not in links:
             old.unlink()
-    for link, target in wanted.items():
+    for link, target in links.items():
         if not (link.is_symlink() and link.readlink() == target):
             link.unlink(missing_ok=True)
             link.symlink_to(target)

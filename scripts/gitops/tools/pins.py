@@ -94,5 +94,5 @@ def _pin(go_mod: str, source: str) -> tuple[str, str]:
     mine = [pin for pin in pins if package and f"{package[1]}/".startswith(f"{pin[0]}/")]
     if not mine:
         raise InputError(path=source, expected="a `tool` line and a `require` line with its module's version")
-    module, found = max(mine, key=lambda pin: len(pin[0]))
-    return module, found
+    module, version = max(mine, key=lambda pin: len(pin[0]))
+    return module, version

@@ -22,6 +22,7 @@ class Scripted(Cluster):
         self.statuses = list(statuses)
         self.services = services
         self.patched: list[str] = []
+        self.annotations: list[dict[str, str]] = []
 
     def items(self, path: str, **query: str) -> list[dict[str, Any]]:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
@@ -32,6 +33,7 @@ class Scripted(Cluster):
 
     def patch(self, path: str, body: dict[str, Any], *, kind: str = "merge", **query: str) -> dict[str, Any]:
         self.patched.append(path)
+        self.annotations.append(body["metadata"]["annotations"])
         return {}
 
 
@@ -102,3 +104,19 @@ def test_what_older_projects_and_policies_refused_is_tried_again_first() -> None
     refusals.check([service])
     with pytest.raises(NotHealthyError, match="denied"):
         refusals.check(argocd.applications(Scripted(again)))
+
+
+def test_what_does_not_come_to_the_commit_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argo CD tells nothing of a render that failed the first time; a hard refresh is answered at once."""
+    monkeypatch.setattr(argocd, "_PATIENCE", 0.0)
+    silent, told = status("Synced", OLD), status("Unknown", "refs/heads/main", error=UNRENDERED)
+    cluster = Scripted(silent, silent, silent, told)
+    with pytest.raises(NotHealthyError, match=r"refused(.|\n)*x-prod: .*kustomize build"):
+        argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
+    assert cluster.annotations == [{"argocd.argoproj.io/refresh": "hard"}]
+
+
+def test_nothing_is_asked_of_what_comes_in_time() -> None:
+    cluster = Scripted(status("Synced", OLD), GOOD)
+    argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
+    assert cluster.annotations == []

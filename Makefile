@@ -6,13 +6,14 @@ GITOPS := $(VENV)/bin/gitops
 SCHEMA := .tools/github-schema
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: demo kustomize prune test test-change test-docs test-live test-unit matrix catalogue lint bench tools lock clean
+.PHONY: attacks demo kustomize prune test test-change test-docs test-live test-unit matrix catalogue lint bench tools lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       the platform on this machine: push to git -> Argo CD -> every service Healthy'
 	@echo 'make test       all tests (make test-unit: the fast ones; make lint: linters and types)'
 	@echo 'make matrix     every combination of which make test runs a sample'
+	@echo 'make attacks    every attack on the platform, with what stops it'
 	@echo 'make catalogue  every seeded mistake through the gate, beside what other tools say of it'
 	@echo 'make bench      measurements; one part: make bench BENCH=lab'
 	@echo 'make tools      build the pinned Go tools into .tools/'
@@ -81,6 +82,10 @@ matrix: tools $(SCHEMA)/installed
 	@$(VENV)/bin/pytest -n auto -m 'matrix and not lab'
 	@$(VENV)/bin/pytest -m 'matrix and lab'
 	@$(VENV)/bin/python -m tests.oauth_matrix
+
+# A sample of them is in `make test`: those without the marker `matrix`.
+attacks: tools $(SCHEMA)/installed
+	@$(VENV)/bin/pytest -m attack
 
 catalogue: tools
 	@$(VENV)/bin/python -m tests.catalogue

@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.attacks import Guard
-
 PROPERTY = "attack"
 
 
@@ -39,7 +37,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
-    guard: Guard | None = pyfuncitem.funcargs["guard"]
+    guard = pyfuncitem.funcargs["guard"]
     row = [marker.kwargs["door"], marker.kwargs["tries"].format(**pyfuncitem.funcargs), guard, None]
     pyfuncitem.user_properties.append((PROPERTY, row))
     row[3] = stopped = pyfuncitem.obj(**arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -101,7 +102,8 @@ def _bare(checkout: Checkout, units: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder, Repo(checkout.root) as repo:
         repo.git.worktree("add", "--detach", f"{folder}/base", "HEAD~1")
         tool = checkout.tools / "bin/kustomize"
-        folders = [root / unit for unit in units for root in (Path(folder) / "base", checkout.root)]
+        roots = (Path(folder) / "base", checkout.root)
+        folders = [root / unit for unit, root in itertools.product(units, roots)]
         began = time.monotonic()
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
             list(pool.map(lambda path: subprocess.run([tool, "build", path], check=True, capture_output=True), folders))

@@ -68,7 +68,7 @@ def measure(size: Size, report: Report) -> None:
                     plans = plan.make(Sources(base, history, registry, datetime.now(UTC), lambda branch: ()), targets)
                     mine.append(time.monotonic() - began)
                     calls = registry.calls
-                    assert all(each.winner and each.winner.tag == f"1.0.{size.tags - 1}" for each in plans)
+                    assert {made.winner and made.winner.tag for made in plans} == {f"1.0.{size.tags - 1}"}
                     builds.append(_builds(base))
                     edits.append(_edits(base, history, plans))
             took, floor = statistics.median(mine), statistics.median(bare)
@@ -174,9 +174,9 @@ def _builds(base: Checkout) -> float:
 
 def _edits(base: Checkout, history: History, plans: list[Plan]) -> float:
     began, main = time.monotonic(), history.main()
-    for each in plans:
-        edited = bump.make_edit(base, each, with_diff=False)
+    for made in plans:
+        edited = bump.make_edit(base, made, with_diff=False)
         assert edited is not None
-        assert each.target is not None
-        Proposal(each.target.branch, main, "title", "body", {each.target.path: edited.content})
+        assert made.target is not None
+        Proposal(made.target.branch, main, "title", "body", {made.target.path: edited.content})
     return time.monotonic() - began

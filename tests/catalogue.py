@@ -123,6 +123,11 @@ def line_of(root: Path, mistake: Mistake) -> int:
     return numbers[-1]
 
 
+def _changes(mistake: Mistake, unit: str) -> bool:
+    """Whether a mistake changes a file of a unit."""
+    return any(edit.file.startswith(f"{unit}/") for edit in mistake.changes)
+
+
 class Gate:
     """A clean clone, its control plane, and the peers' schemas."""
 
@@ -168,7 +173,7 @@ class Gate:
     def _peers(self, mistake: Mistake) -> dict[str, bool]:
         """Whether each peer says something of the changed overlay's render that it does not say of the clean one."""
         graph = Graph(self.checkout)
-        unit = next((u for u in graph.units if any(edit.file.startswith(f"{u}/") for edit in mistake.changes)), None)
+        unit = next((unit for unit in graph.units if _changes(mistake, unit)), None)
         if unit is None:
             return {"kubeconform": False, "kube-score": False}
         if unit not in self._clean:

@@ -27,8 +27,8 @@ def main() -> None:
     cluster = Cluster(lab.kubeconfig)
     print_applications(argocd.applications(cluster))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
-    for found in sorted(running_images(cluster, f"{SERVICE}-staging")):
-        print(f"{SERVICE}-staging runs {found}")
+    for running in sorted(running_images(cluster, f"{SERVICE}-staging")):
+        print(f"{SERVICE}-staging runs {running}")
     if running_images(cluster, f"{SERVICE}-staging") != {str(image)}:
         sys.exit(f"expected {image}")
     same = rotated.opened == rotated.secret

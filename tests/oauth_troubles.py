@@ -60,8 +60,8 @@ class Case:
             fault = Fault(kill.path, shoot, skip=kill.skip, after=kill.after)
             self.world.intra.faults.insert(0, fault)
         else:
-            other = GitHubFault(".*", kill.path, shoot, skip=kill.skip, after=kill.after)
-            self.world.github.faults.insert(0, other)
+            github_fault = GitHubFault(".*", kill.path, shoot, skip=kill.skip, after=kill.after)
+            self.world.github.faults.insert(0, github_fault)
         victim.append(self.world.start("oauth", "rotate", "mogle", GITOPS_42_DEADLINE="20"))
         out, err = victim[0].communicate(timeout=90)
         self.texts += [out, err]
@@ -75,8 +75,8 @@ class Case:
         """A person mends it."""
         self.world.intra.faults.clear()
         self.world.github.faults.clear()
-        for each in reversed(self.undo):
-            each()
+        for mend in reversed(self.undo):
+            mend()
         self.undo.clear()
 
 
@@ -109,9 +109,9 @@ def _wrong_secret(case: Case) -> None:
 
 def _anothers_secret(case: Case) -> None:
     app = case.world.intra.apps[ID]
-    other = next(each for each in case.world.intra.apps.values() if each.id != ID)
+    neighbour = next(candidate for candidate in case.world.intra.apps.values() if candidate.id != ID)
     right = app.next
-    app.next = other.current
+    app.next = neighbour.current
     case.undo.append(lambda: setattr(app, "next", right))
 
 

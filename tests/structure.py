@@ -7,6 +7,7 @@ Modules, import arrows and circles are of the import graph (grimp); sizes are of
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,14 +43,13 @@ class Structure:
 def measure(folder: Path) -> Structure:
     """The structure of the package `gitops` in `folder`."""
     graph = _graph(folder)
-    arrows = {
-        (module, imported) for module in graph.modules for imported in graph.find_modules_directly_imported_by(module)
-    }
+    arrows = set(_arrows(graph))
     parts = sorted(graph.find_children("gitops"))
     between = {(_part(a), _part(b)) for a, b in arrows if _part(a) != _part(b) and "gitops" not in (a, b)}
     files = list((folder / "gitops").rglob("*.py"))
     trees = [ast.parse(file.read_text()) for file in files]
-    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    nodes = itertools.chain.from_iterable(map(ast.walk, trees))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     return Structure(
         parts=len(parts),
         loose_modules=sum((folder / f"{part.replace('.', '/')}.py").exists() for part in parts),
@@ -75,6 +75,12 @@ def _graph(folder: Path) -> grimp.ImportGraph:
         sys.modules["gitops"] = own
 
 
+def _arrows(graph: grimp.ImportGraph) -> Iterator[tuple[str, str]]:
+    for module in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(module):
+            yield module, imported
+
+
 def _part(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
@@ -85,8 +91,12 @@ def _circles(arrows: set[tuple[str, str]]) -> list[set[str]]:
     for start, end in arrows:
         onward.setdefault(start, set()).add(end)
     reach = {node: _reached(onward, node) for node in onward}
-    groups = [{other for other in reach[node] if node in reach.get(other, set())} for node in onward]
-    return [set(group) for group in {frozenset(group) for group in groups if len(group) > 1}]
+    circles: list[set[str]] = []
+    for node in onward:
+        circle = {reached for reached in reach[node] if node in reach.get(reached, set())}
+        if len(circle) > 1 and circle not in circles:
+            circles.append(circle)
+    return circles
 
 
 def _reached(onward: dict[str, set[str]], start: str) -> set[str]:

@@ -147,7 +147,7 @@ def test_known_findings_are_told_and_do_not_fail(scratch: Checkout) -> None:
     file.write_text("# moved\n" + file.read_text().replace("api.mogle.example.com", "mogle.example.net"))
     third = gitops(scratch, "check", "--base", "HEAD", "--offline", "--output", "json")
     assert third.code == 1
-    assert [found["rule"] for found in json.loads(third.out)] == ["lb-certificate"]
+    assert [finding["rule"] for finding in json.loads(third.out)] == ["lb-certificate"]
     (scratch.root / "baseline.yaml").write_text("findings: [{rule: x}]\n")
     broken = gitops(scratch, "check", "--base", "HEAD", "--offline")
     assert broken.code == 2
@@ -239,13 +239,21 @@ def test_a_service_may_end_by_an_exception(gate: catalogue.Gate) -> None:
 )
 def test_a_bad_exception_is_a_finding(scratch: Checkout, name: str, content: str, message: str) -> None:
     (scratch.root / exceptions.FOLDER / name).write_text(content)
-    allowed, found = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
+    allowed, findings = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
     assert allowed == []
-    assert any(message in finding.what for finding in found), found
-    assert all(str(scratch.root) not in finding.what for finding in found)
+    assert any(message in finding.what for finding in findings), findings
+    assert all(str(scratch.root) not in finding.what for finding in findings)
 
 
 # -- tables
+
+
+def served_apis(cluster: Cluster) -> Iterator[str]:
+    """Version and kind, such as `policy/v1 PodDisruptionBudget`, of everything that an API server serves by a group."""
+    for group in cluster.get("/apis")["groups"]:
+        for version in group["versions"]:
+            for resource in cluster.get(f"/apis/{version['groupVersion']}")["resources"]:
+                yield f"{version['groupVersion']} {resource['kind']}"
 
 
 def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(gate: catalogue.Gate) -> None:
@@ -253,13 +261,7 @@ def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(gate: catalogue.Gate
     assert f"version: {lifecycle.api_version()}\n" in text
     # And the API server of that version agrees: it serves nothing that the table calls removed.
     gate.check(everything=True)
-    cluster = Cluster(Lab(gate.checkout, catalogue.LAB).kubeconfig)
-    served = {
-        f"{version['groupVersion']} {resource['kind']}"
-        for group in cluster.get("/apis")["groups"]
-        for version in group["versions"]
-        for resource in cluster.get(f"/apis/{version['groupVersion']}")["resources"]
-    }
+    served = set(served_apis(Cluster(Lab(gate.checkout, catalogue.LAB).kubeconfig)))
     removed = {
         name
         for name, life in apis.table().items()
@@ -340,7 +342,7 @@ def test_a_remote_base_is_never_fetched(scratch: Checkout) -> None:
 
 
 def test_a_submodule_is_named(scratch: Checkout, tmp_path: Path) -> None:
-    other = clone(tmp_path / "other")
+    library = clone(tmp_path / "other")
     with Repo(scratch.root) as repo:
         repo.git.execute(
             [
@@ -350,7 +352,7 @@ def test_a_submodule_is_named(scratch: Checkout, tmp_path: Path) -> None:
                 "submodule",
                 "--quiet",
                 "add",
-                str(other.root),
+                str(library.root),
                 "overlays/mogle/prod/vendor",
             ]
         )

@@ -19,13 +19,13 @@ def test_an_exception_is_matched_by_fields_and_by_no_words(problem: str) -> None
     place, unit = Place("x.yaml", 1), "overlays/mogle/prod"
     finding = Finding("policy", place, problem, "", unit, "Deployment", "web", "image-digest")
     assert ALLOWED.covers(finding)
-    for other in (
+    for uncovered in (
         Finding("policy", place, problem, "", unit, "Deployment", "web", "host-path"),
         Finding("policy", place, problem, "", unit, "Deployment", "other", "image-digest"),
         Finding("policy", place, problem, "", "overlays/mogle/staging", "Deployment", "web", "image-digest"),
         Finding("policy", place, "Deployment web: image-digest: x", "", unit),
     ):
-        assert not ALLOWED.covers(other)
+        assert not ALLOWED.covers(uncovered)
 
 
 def test_a_finding_is_known_by_the_same_fingerprint_as_ever() -> None:

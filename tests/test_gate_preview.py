@@ -44,7 +44,10 @@ def edit(checkout: Checkout, path: str, old: str, new: str) -> None:
 
 
 def fields(app: ApplicationChange) -> dict[str, tuple[str | None, str | None]]:
-    return {f"{item.kind}/{item.name} {f.path}": (f.old, f.new) for item in app.objects for f in item.fields}
+    changed: dict[str, tuple[str | None, str | None]] = {}
+    for item in app.objects:
+        changed |= {f"{item.kind}/{item.name} {field.path}": (field.old, field.new) for field in item.fields}
+    return changed
 
 
 @pytest.mark.bots
@@ -61,18 +64,18 @@ def test_a_bump_is_one_field_of_one_object(scratch: Checkout) -> None:
 @pytest.mark.bots
 def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: Checkout) -> None:
     edit(scratch, "base/web/horizontalpodautoscaler.yaml", "minReplicas: 3", "minReplicas: 2")
-    found = preview(scratch)
+    shown = preview(scratch)
     # staging and burst have numbers of their own.
-    assert [app.name for app in found.applications] == ["benefit-prod", "mogle-prod", "umbrella-prod"]
-    assert found.looked == 8
-    assert found.applications[0].notable == ("lowers the replica floor of HorizontalPodAutoscaler web from 3 to 2",)
-    before, after = found.applications[0].before, found.applications[0].after
+    assert [app.name for app in shown.applications] == ["benefit-prod", "mogle-prod", "umbrella-prod"]
+    assert shown.looked == 8
+    assert shown.applications[0].notable == ("lowers the replica floor of HorizontalPodAutoscaler web from 3 to 2",)
+    before, after = shown.applications[0].before, shown.applications[0].after
     assert (round(before.cpu, 3), round(after.cpu, 3)) == (0.15, 0.1)
     assert before.cost is not None
     assert after.cost is not None
     # 50m of a node's two cores, 730 h, 0.118 USD an hour.
     assert before.cost - after.cost == pytest.approx(0.05 / 2 * 730 * 0.118)
-    assert "CPU -0.15 cores, memory -384 MiB, about -6.46 USD a month" in str(text.delta(found))
+    assert "CPU -0.15 cores, memory -384 MiB, about -6.46 USD a month" in str(text.delta(shown))
 
 
 @pytest.mark.bots
@@ -81,9 +84,9 @@ def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
     document = yaml.safe_load(file.read_text())
     document["spec"]["rules"].reverse()
     file.write_text("# another notation\n" + json.dumps(document))
-    found = preview(scratch)
-    assert found.applications == ()
-    assert found.looked == 1
+    shown = preview(scratch)
+    assert shown.applications == ()
+    assert shown.looked == 1
 
 
 @pytest.mark.bots
@@ -120,11 +123,11 @@ def test_a_rotated_secret_is_seen_and_its_value_is_not(scratch: Checkout) -> Non
     (folder / "sealedsecret-oauth-42-g1.yaml").rename(folder / "sealedsecret-oauth-42-g2.yaml")
     for file in folder.iterdir():
         file.write_text(file.read_text().replace("oauth-42-g1", "oauth-42-g2").replace(": AgBy", ": AgCANARY"))
-    found = preview(scratch)
-    [app] = found.applications
+    shown = preview(scratch)
+    [app] = shown.applications
     sealed = next(item for item in app.objects if item.kind == "SealedSecret")
     assert (sealed.renamed, sealed.name) == ("mogle-oauth-42-g1", "mogle-oauth-42-g2")
-    everything = found.model_dump_json() + text.markdown(found) + text.page(found) + _terminal(found)
+    everything = shown.model_dump_json() + text.markdown(shown) + text.page(shown) + _terminal(shown)
     before = (platform().root / "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml").read_text()
     for value in ("AgCANARY", *re.findall(r": (Ag\S{60})", before)):
         assert value not in everything
@@ -146,10 +149,10 @@ def test_values_of_secrets_are_hidden_but_that_they_changed_is_shown() -> None:
         ("data.a", diff.HIDDEN, diff.HIDDEN),
         ("stringData.b", diff.HIDDEN, diff.HIDDEN),
     ]
-    found = Preview(
+    shown = Preview(
         base="a", head="b", looked=1, applications=(ApplicationChange(name="x", action="changed", objects=(change,)),)
     )
-    assert not any(canary in found.model_dump_json() + text.markdown(found) for canary in canaries)
+    assert not any(canary in shown.model_dump_json() + text.markdown(shown) for canary in canaries)
 
 
 # -- differences
@@ -322,8 +325,8 @@ POLICY = {
     ],
 )
 def test_what_a_reviewer_must_not_overlook(old: Any, new: Any, expected: str | None) -> None:
-    found = notable([(old, new)])
-    assert expected in found if expected else found == ()
+    notes = notable([(old, new)])
+    assert expected in notes if expected else notes == ()
 
 
 # -- the forms
@@ -349,9 +352,9 @@ def test_a_comment_never_exceeds_githubs_limit(count: int) -> None:
     assert body.count("<details>") == (count if whole else 0)
 
 
-def _terminal(found: Preview) -> str:
+def _terminal(shown: Preview) -> str:
     console = Console(file=io.StringIO(), force_terminal=True, width=200)
-    text.terminal(found, console)
+    text.terminal(shown, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -361,14 +364,14 @@ def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
     field = FieldChange(path="data.text", old=None, new=f"```\n{bad}")
     objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name=bad, fields=(field,)),)
     app = ApplicationChange(name=bad, action="changed", objects=objects, notable=(bad,))
-    found = Preview(base=bad, head=bad, looked=1, applications=(app,))
-    body = text.markdown(found)
+    shown = Preview(base=bad, head=bad, looked=1, applications=(app,))
+    body = text.markdown(shown)
     # Outside of the fence nothing of it is markup; inside of it nothing closes the fence.
     fence = max(re.findall(r"^`{3,}", body, re.MULTILINE), key=len)
     outside = re.sub(rf"^{fence}diff$.*?^{fence}$", "", body, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"@everyone|\]\(|<img", outside)
     assert outside.count("<details>") == outside.count("</details>") == 1
-    assert "\x1b[2J" not in body + _terminal(found)
+    assert "\x1b[2J" not in body + _terminal(shown)
 
     class Tags(HTMLParser):
         seen: set[str] = set()  # noqa: RUF012
@@ -377,7 +380,7 @@ def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
             self.seen.add(tag)
 
     parser = Tags()
-    parser.feed(text.page(found))
+    parser.feed(text.page(shown))
     assert "img" not in parser.seen
     assert "pre" in parser.seen
 
@@ -427,28 +430,28 @@ def hub(github: GitHub) -> Hub:
     return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
 
 
-def at(github: GitHub, count: int) -> Preview:
+def preview_of(github: GitHub, count: int) -> Preview:
     return large(count).model_copy(update={"head_sha": github.head("student/fix")})
 
 
 @pytest.mark.bots
 def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
     person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
-    assert comment.post(hub(pull), at(pull, 2), number=None) == ("written", 1)
-    assert comment.post(hub(pull), at(pull, 2), number=None) == ("unchanged", 1)
-    assert comment.post(hub(pull), at(pull, 3), number=1) == ("updated", 1)
+    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("written", 1)
+    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("unchanged", 1)
+    assert comment.post(hub(pull), preview_of(pull, 3), number=1) == ("updated", 1)
     assert len(pull.pulls[1].notes) == 2
-    assert pull.pulls[1].comments[1] == text.markdown(at(pull, 3))
-    assert comment.post(hub(pull), at(pull, 0), number=None) == ("removed", 1)
+    assert pull.pulls[1].comments[1] == text.markdown(preview_of(pull, 3))
+    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("removed", 1)
     writes = len(pull.writes)
-    assert comment.post(hub(pull), at(pull, 0), number=None) == ("nothing", 1)
+    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("nothing", 1)
     assert len(pull.writes) == writes
     assert list(pull.pulls[1].notes) == [person]
 
 
 @pytest.mark.bots
 def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
-    old = at(pull, 2)
+    old = preview_of(pull, 2)
     pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
     for number, message in ((None, "no open pull request at"), (1, "#1 is at"), (7, "no open pull request #7")):
         with pytest.raises(InputError, match=message):
@@ -492,5 +495,5 @@ def test_a_commit_without_a_change_of_any_application_says_so(scratch: Checkout)
     commit_all(scratch)
     done = gitops(scratch, "preview", "--base", "HEAD~1", "--head", "HEAD", "--output", "json")
     assert done.code == 0, done.err
-    found = json.loads(done.out)
-    assert (found["applications"], found["looked"]) == ([], 0)
+    answer = json.loads(done.out)
+    assert (answer["applications"], answer["looked"]) == ([], 0)

@@ -86,9 +86,9 @@ edits = st.tuples(
 )
 
 
-def edited(text: str, how: str, at: int, word: str) -> str:
+def edited(text: str, how: str, position: int, word: str) -> str:
     lines = text.splitlines()
-    n = at % len(lines)
+    n = position % len(lines)
     line = lines[n]
     indent = " " * (len(line) - len(line.lstrip()))
     if how == "value":
@@ -123,10 +123,10 @@ def rejected(made: catalogue.Gate) -> str | None:
     for item in rendered.objects():
         try:
             cluster.ask("PATCH", server.path(item), item, kind="apply", fieldManager="test", force="true")
-            each = template(item)
-            if each and each.path:
-                labels = {"generateName": "x-", "labels": each.labels}
-                cluster.ask("POST", space, {"apiVersion": "v1", "kind": "Pod", "metadata": labels, "spec": each.spec})
+            pod = template(item)
+            if pod and pod.path:
+                labels = {"generateName": "x-", "labels": pod.labels}
+                cluster.ask("POST", space, {"apiVersion": "v1", "kind": "Pod", "metadata": labels, "spec": pod.spec})
         except ClusterError as error:
             return error.reason or str(error)
     return None
@@ -135,9 +135,9 @@ def rejected(made: catalogue.Gate) -> str | None:
 def hold(made: catalogue.Gate, changes: list[tuple[str, str, int, str]]) -> None:
     folder = made.checkout.root / UNIT
     try:
-        for file, how, at, word in changes:
+        for file, how, position, word in changes:
             path = folder / file
-            path.write_text(edited(path.read_text() or "\n", how, at, word))
+            path.write_text(edited(path.read_text() or "\n", how, position, word))
         errors = [finding for finding in made.check() if finding.severity == "error"]
         for finding in errors:
             assert finding.place.line >= 1

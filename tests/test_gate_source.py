@@ -248,9 +248,9 @@ def place(unit: str, kind: str, name: str, *path: str | int) -> str:
     rendered = build(CHECKOUT, CHECKOUT.root, unit)
     whole = Unit(unit, tuple(rendered.objects()), Places(CHECKOUT, unit, Graph(CHECKOUT).reach(unit)))
     item = next(item for item in whole.kind(kind) if item["metadata"]["name"] == name)
-    found = whole.places.of(item, path)
-    line = (CHECKOUT.root / found.file).read_text().splitlines()[found.line - 1].strip()
-    return f"{found.file}: {line}"
+    source = whole.places.of(item, path)
+    line = (CHECKOUT.root / source.file).read_text().splitlines()[source.line - 1].strip()
+    return f"{source.file}: {line}"
 
 
 POD = ("spec", "template", "spec")
@@ -343,7 +343,7 @@ def test_a_secrets_name_is_found_where_it_is_written_once() -> None:
     rendered = build(CHECKOUT, CHECKOUT.root, unit)
     [deployment] = [item for item in rendered.objects() if item["kind"] == "Deployment"]
     env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
-    number = next(n for n, each in enumerate(env) if each["name"] == "OAUTH_42_CLIENT_SECRET")
+    number = next(n for n, variable in enumerate(env) if variable["name"] == "OAUTH_42_CLIENT_SECRET")
     path = (*POD, "containers", 0, "env", number, "valueFrom", "secretKeyRef", "name")
     assert place(unit, "Deployment", "web", *path) == "overlays/mogle/prod/oauth-42.yaml: secret: mogle-oauth-42-g1"
 

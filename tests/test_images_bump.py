@@ -38,7 +38,7 @@ class ImageWorld(World):
 
     def __init__(self, ecr: Ecr, github: GitHub, folder: Path) -> None:
         self.ecr, self.github = ecr, github
-        first = ecr.push("mogle", "3.0.0", at=NOW - timedelta(days=30))
+        first = ecr.push("mogle", "3.0.0", pushed=NOW - timedelta(days=30))
         github.commit("main", {f"overlays/{name}/images.yaml": None for name in OTHERS}, "Only mogle is bumped")
         self.pin(STAGING, "3.0.0", first, NOW - timedelta(days=20))
         self.pin(PROD, "3.0.0", first, NOW - timedelta(days=20))
@@ -102,7 +102,7 @@ def test_a_newer_image_is_one_pull_request_that_says_everything(world: ImageWorl
     world.pin(STAGING, "3.0.1", old)
     pushed = NOW - timedelta(hours=2)
     labels = {**LABELS, "org.opencontainers.image.revision": "b" * 40}
-    new = world.ecr.push("mogle", "3.10.0", labels=labels, at=pushed)
+    new = world.ecr.push("mogle", "3.10.0", labels=labels, pushed=pushed)
     row = world.bump()["staging"]
     assert (row["action"], row["pull_request"], row["winner"]) == ("opened", 1, f"{REPOSITORY}:3.10.0@{new}")
     pull = world.github.pulls[1]
@@ -375,13 +375,13 @@ def sign(world: ImageWorld, digest: str, key: ec.EllipticCurvePrivateKey, *, of:
 
 
 def test_an_image_without_a_valid_signature_is_never_proposed(world: ImageWorld) -> None:
-    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    key, stranger = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     world.write("overlays/mogle/cosign.pub", pem.decode())
     world.policy(staging={"semver": {"range": "*"}, "cosign-key": "cosign.pub"})
     good, unsigned, foreign, copied, torn = (world.ecr.push("mogle", f"3.{n}.0") for n in (1, 2, 3, 4, 5))
     sign(world, good, key)
-    sign(world, foreign, other)
+    sign(world, foreign, stranger)
     sign(world, copied, key, of=good)
     sign(world, torn, key)
     payload = next(name for name, blob in world.ecr.blobs.items() if b"critical" in blob and torn.encode() in blob)

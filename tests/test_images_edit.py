@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -53,10 +54,10 @@ def kustomizations(draw: st.DrawFn) -> tuple[str, str]:
     blocks = [
         ["namespace: shop-prod  # 'quoted' \"text\"", ""],
         ["resources:", "- ../../../base/web", "", "-   'b.yaml'"],
-        ["images:" + draw(comments), *(line for each in entries for line in each)],
+        ["images:" + draw(comments), *itertools.chain.from_iterable(entries)],
         ["labels:", "  - pairs: {app.kubernetes.io/name: shop}", "    includeTemplates: true"],
     ]
-    lines = [line for block in draw(st.permutations(blocks)) for line in block]
+    lines = list(itertools.chain.from_iterable(draw(st.permutations(blocks))))
     if draw(st.booleans()):
         lines.insert(0, "# yaml-language-server: $schema=x é")
     return end.join(lines) + draw(st.sampled_from(["", end, end * 3])), tag
@@ -110,9 +111,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
 def test_a_file_that_cannot_be_edited_is_named_with_its_line(fault: str) -> None:
     text, message = BAD[fault]
     content = text if isinstance(text, bytes) else text.encode()
-    with pytest.raises(InputError) as found:
+    with pytest.raises(InputError) as raised:
         edit.replace(content, "k.yaml", Image(REPOSITORY, "2.0.0", NEW))
-    assert message in str(found.value)
+    assert message in str(raised.value)
 
 
 def test_the_render_must_run_exactly_the_image_or_nothing_is_said_to_fit(scratch: Checkout) -> None:

@@ -36,8 +36,12 @@ FIELDS = {
 def every(base: type) -> list[object]:
     """One of each kind."""
     kinds = [kind for _, kind in inspect.getmembers(reasons, inspect.isclass) if issubclass(kind, base)]
-    names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in kinds if kind is not base}  # type: ignore[arg-type]
-    return [kind(**{name: FIELDS.get(name, "x") for name in fields}) for kind, fields in names.items()]
+    return [made(kind) for kind in kinds if kind is not base]
+
+
+def made(kind: type) -> object:
+    """One of a kind, each field filled."""
+    return kind(**{field.name: FIELDS.get(field.name, "x") for field in dataclasses.fields(kind)})
 
 
 @pytest.mark.parametrize("reason", Reason)

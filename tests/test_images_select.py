@@ -31,10 +31,10 @@ def candidates(*tags: str) -> list[Candidate]:
 
 
 def choose(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> Selection:
-    found = candidates(*tags)
-    running = next((each.digest for each in found if each.tag == runs), digest(999))
+    listed = candidates(*tags)
+    running = next((candidate.digest for candidate in listed if candidate.tag == runs), digest(999))
     declined = [Declined(tag, digest(0)) for tag in refused]
-    return select(policy.Policy.model_validate(raw), found, tag=runs, digest=running, declined=declined)
+    return select(policy.Policy.model_validate(raw), listed, tag=runs, digest=running, declined=declined)
 
 
 def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> str | None:
@@ -43,7 +43,11 @@ def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[s
 
 
 def why(decision: Selection, tag: str) -> str:
-    return next(wording.rejection(each.rejection) for each in decision.assessments if each.candidate.tag == tag)
+    return next(
+        wording.rejection(assessment.rejection)
+        for assessment in decision.assessments
+        if assessment.candidate.tag == tag
+    )
 
 
 SEMVER: dict[str, Any] = {"semver": {"range": "*"}}
@@ -97,7 +101,9 @@ def test_the_choice(case: str) -> None:
 
 def test_every_rejection_has_its_reason() -> None:
     decision = choose({**SEMVER, "ignore": ["1.4.*"]}, "1.2.3", "latest", "1.4.0", "1.3.0-rc.1", "x.sig", runs="1.2.3")
-    assert {each.candidate.tag: wording.rejection(each.rejection) for each in decision.assessments} == {
+    assert {
+        assessment.candidate.tag: wording.rejection(assessment.rejection) for assessment in decision.assessments
+    } == {
         "1.2.3": "not newer than 1.2.3, which runs",
         "latest": "no whole semantic version (MAJOR.MINOR.PATCH)",
         "1.4.0": "ignored by '1.4.*'",
@@ -120,16 +126,16 @@ def test_the_running_tags_disappearance_is_an_alert_and_no_way_back() -> None:
 
 
 def test_a_tag_that_was_moved_is_an_alert() -> None:
-    found = [*candidates("1.2.3"), Candidate("", digest(7), START)]
-    moved = select(policy.Policy.model_validate(SEMVER), found, tag="1.2.3", digest=digest(7))
+    listed = [*candidates("1.2.3"), Candidate("", digest(7), START)]
+    moved = select(policy.Policy.model_validate(SEMVER), listed, tag="1.2.3", digest=digest(7))
     assert moved.alert == TagMoved("1.2.3")
     assert moved.ranked == ()
 
 
 def test_a_tag_moved_to_an_old_digest_does_not_look_new() -> None:
     old = Candidate("stable-now", digest(1), START)
-    found = [Candidate("first", digest(1), START), old, Candidate("second", digest(2), START + timedelta(hours=1))]
-    chosen = select(policy.Policy.model_validate({"newest": {}}), found, tag="second", digest=digest(2))
+    listed = [Candidate("first", digest(1), START), old, Candidate("second", digest(2), START + timedelta(hours=1))]
+    chosen = select(policy.Policy.model_validate({"newest": {}}), listed, tag="second", digest=digest(2))
     assert chosen.ranked == ()
 
 
@@ -147,11 +153,11 @@ def test_a_version_that_a_person_took_back_is_not_proposed_again_but_a_newer_one
 
 def test_a_mutable_tag_is_followed_by_its_digest() -> None:
     tracked = policy.Policy.model_validate({"digest": {"tag": "stable"}})
-    found = candidates("stable", "1.0.0")
-    assert select(tracked, found, tag="stable", digest=digest(9)).ranked == (found[0],)
-    assert select(tracked, found, tag="stable", digest=digest(1)).ranked == ()
+    listed = candidates("stable", "1.0.0")
+    assert select(tracked, listed, tag="stable", digest=digest(9)).ranked == (listed[0],)
+    assert select(tracked, listed, tag="stable", digest=digest(1)).ranked == ()
     assert (
-        select(tracked, found, tag="stable", digest=digest(9), declined=(Declined("stable", digest(1)),)).ranked == ()
+        select(tracked, listed, tag="stable", digest=digest(9), declined=(Declined("stable", digest(1)),)).ranked == ()
     )
 
 
@@ -193,9 +199,9 @@ def test_an_unparsable_policy_is_said_with_its_file_and_field(tmp_path: Path, fa
         (tmp_path / f"overlays/mogle/{environment}").mkdir(parents=True)
         (tmp_path / f"overlays/mogle/{environment}/kustomization.yaml").touch()
     (tmp_path / "overlays/mogle/images.yaml").write_text(text)
-    with pytest.raises(InputError) as found:
+    with pytest.raises(InputError) as raised:
         policy.read(Checkout(tmp_path), tmp_path / "overlays/mogle")
-    assert message in str(found.value)
+    assert message in str(raised.value)
 
 
 @pytest.fixture
@@ -209,8 +215,8 @@ def test_a_listing_reads_every_page_once(monkeypatch: pytest.MonkeyPatch, shop: 
         for number in range(12):
             fake.push("shop", f"1.0.{number}", attestation=False)
         registry = ecr.Registry()
-        found = registry.listing(shop)
-        assert {candidate.tag for candidate in found} == {"", *(f"1.0.{number}" for number in range(12))}
+        listing = registry.listing(shop)
+        assert {candidate.tag for candidate in listing} == {"", *(f"1.0.{number}" for number in range(12))}
         assert registry.calls == fake.calls["DescribeImages"] == 3  # 12 indexes and their 12 children
 
 
@@ -225,16 +231,16 @@ def test_platforms_and_labels_are_read_from_index_or_configuration(
         both = fake.push("shop", "1.0.0", platforms=("linux/amd64", "linux/arm64"), labels=labels)
         bare = fake.push("shop", "1.0.1", platforms=("linux/arm64",), index=False, labels=labels)
         registry = ecr.Registry()
-        found = registry.details(shop, both)
-        assert found
-        assert found.platforms == {"linux/amd64", "linux/arm64"}, "the attestation is no platform"
+        details = registry.details(shop, both)
+        assert details
+        assert details.platforms == {"linux/amd64", "linux/arm64"}, "the attestation is no platform"
         assert registry.calls == 1, "an index says it by itself"
-        found = registry.details(shop, both, labels=True)
-        assert found
-        assert (found.source, found.revision) == ("https://github.com/42/shop", "abc")
-        found = registry.details(shop, bare)
-        assert found
-        assert (set(found.platforms), found.revision) == ({"linux/arm64"}, "abc")
+        details = registry.details(shop, both, labels=True)
+        assert details
+        assert (details.source, details.revision) == ("https://github.com/42/shop", "abc")
+        details = registry.details(shop, bare)
+        assert details
+        assert (set(details.platforms), details.revision) == ({"linux/arm64"}, "abc")
         assert registry.details(shop, digest(1)) is None
 
 

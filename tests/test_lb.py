@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -27,12 +28,14 @@ def path(text: str = "/", kind: str = "Prefix", service: str = "web") -> dict[st
 
 
 def unit(name: str, *rules: tuple[str, list[dict[str, Any]]], annotations: dict[str, str] | None = None) -> Unit:
-    found = [{"host": host, "http": {"paths": paths}} if host else {"http": {"paths": paths}} for host, paths in rules]
+    entries = [
+        {"host": host, "http": {"paths": paths}} if host else {"http": {"paths": paths}} for host, paths in rules
+    ]
     item = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {"name": "web", "annotations": annotations or {}},
-        "spec": {"ingressClassName": "platform", "rules": found},
+        "spec": {"ingressClassName": "platform", "rules": entries},
     }
     folder = f"overlays/{name}/prod"
     return Unit(folder, (item,), Places(CHECKOUT, folder, Reach()))
@@ -42,7 +45,7 @@ def rules(*units: Unit) -> list[tuple[str, str, str]]:
     return [(rule.namespace, rule.host, rule.path) for rule in model.merge(units, CERTIFICATES).rules]
 
 
-def found(*units: Unit) -> list[str]:
+def broken_rules(*units: Unit) -> list[str]:
     return [finding.rule for finding in check.check(model.merge(units, CERTIFICATES), units)]
 
 
@@ -83,7 +86,7 @@ def test_ingresses_stand_by_order_then_by_name_and_paths_by_exactness_then_lengt
     ],
 )
 def test_what_no_request_can_meet_is_found(first: Any, second: Any, expected: list[str]) -> None:
-    assert found(unit("a", *first), unit("b", *second)) == expected
+    assert broken_rules(unit("a", *first), unit("b", *second)) == expected
 
 
 hosts = st.sampled_from(["a.example.com", "b.example.com", "*.example.com"])
@@ -97,41 +100,42 @@ groups = st.lists(st.lists(st.tuples(hosts, paths), min_size=1, max_size=3), min
 
 @given(groups)
 def test_a_rule_is_called_hidden_only_if_no_request_meets_it(group: Any) -> None:
-    units = [unit(f"s{n}", *each) for n, each in enumerate(group)]
+    units = [unit(f"s{n}", *entries) for n, entries in enumerate(group)]
     balancer = model.merge(units, None)
-    asked = [
-        (h, p)
-        for h in ("a.example.com", "b.example.com", "c.example.com")
-        for p in ("/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/c")
-    ]
+    asked = itertools.product(
+        ("a.example.com", "b.example.com", "c.example.com"),
+        ("/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/abc", "/c"),
+    )
     met = {id(balancer.route(host, p)) for host, p in asked}
-    hidden = {
-        id(rule) for n, rule in enumerate(balancer.rules) if any(other.hides(rule) for other in balancer.rules[:n])
-    }
-    assert not met & hidden
+    for n, rule in enumerate(balancer.rules):
+        if any(earlier.hides(rule) for earlier in balancer.rules[:n]):
+            assert id(rule) not in met
 
 
 def test_quotas_are_forecast_before_they_are_full() -> None:
-    def many(count: int) -> list[Unit]:
-        return [unit(f"s{n}", *((f"h{n}-{m}.example.com", [path()]) for m in range(10))) for n in range(count)]
+    def ten_hosts(n: int) -> Unit:
+        return unit(f"s{n}", *((f"h{n}-{m}.example.com", [path()]) for m in range(10)))
 
-    assert found(*many(8)) == []
-    assert found(*many(9)) == ["lb-forecast"]
-    assert found(*many(11)) == ["lb-quota"]
+    def many(count: int) -> list[Unit]:
+        return [ten_hosts(n) for n in range(count)]
+
+    assert broken_rules(*many(8)) == []
+    assert broken_rules(*many(9)) == ["lb-forecast"]
+    assert broken_rules(*many(11)) == ["lb-quota"]
     balancer = model.merge(many(9), CERTIFICATES)
     assert balancer.used == {"rules": 90, "certificates": 0, "target groups": 9}
     assert balancer.room() == 1
     crowded = [model.Certificate(arn=str(n), names=["*.example.com"]) for n in range(27)]
     assert "lb-quota" in [f.rule for f in check.check(model.merge(many(1), crowded), many(1))]
     services = unit("x", ("x.example.com", [path(f"/{n}", "Exact", f"s{n}") for n in range(101)]))
-    assert found(services) == ["lb-quota", "lb-quota"]
+    assert broken_rules(services) == ["lb-quota", "lb-quota"]
 
 
 def test_a_rule_takes_five_values() -> None:
     conditions = json.dumps([{"field": "http-header", "httpHeaderConfig": {"values": ["a", "b", "c"]}}])
     key = f"{model.PREFIX}conditions.web"
-    assert found(unit("a", ("a.example.com", [path()]), annotations={key: conditions})) == []
-    assert found(unit("a", ("a.example.com", [path("/x")]), annotations={key: conditions})) == ["lb-quota"]
+    assert broken_rules(unit("a", ("a.example.com", [path()]), annotations={key: conditions})) == []
+    assert broken_rules(unit("a", ("a.example.com", [path("/x")]), annotations={key: conditions})) == ["lb-quota"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +157,7 @@ def test_a_rule_takes_five_values() -> None:
 )
 def test_annotations_that_freeze_the_group_are_found(key: str, value: str, bad: bool) -> None:
     assert (
-        found(unit("a", ("a.example.com", [path()]), annotations={model.PREFIX + key: value}))
+        broken_rules(unit("a", ("a.example.com", [path()]), annotations={model.PREFIX + key: value}))
         == ["lb-annotation"] * bad
     )
 
@@ -166,13 +170,13 @@ def test_a_wildcard_covers_one_label() -> None:
         False,
         False,
     ]
-    assert found(unit("a", ("a.b.example.com", [path()]))) == ["lb-certificate"]
+    assert broken_rules(unit("a", ("a.b.example.com", [path()]))) == ["lb-certificate"]
 
 
 def test_an_ingress_of_another_class_is_not_its_own() -> None:
-    other = unit("a", ("a.example.com", [path()]))
-    other.objects[0]["spec"]["ingressClassName"] = "nginx"
-    assert rules(other) == []
+    foreign = unit("a", ("a.example.com", [path()]))
+    foreign.objects[0]["spec"]["ingressClassName"] = "nginx"
+    assert rules(foreign) == []
 
 
 @pytest.mark.bots
@@ -198,8 +202,8 @@ def test_who_answers_is_said_with_the_line_that_says_so() -> None:
     assert done.code == 0, done.err
     assert "https://API.mogle.example.com/v1/users -> Service web, port http, in namespace mogle-prod" in done.out
     assert "overlays/mogle/prod/ingress.yaml:" in done.out
-    found = json.loads(gitops(CHECKOUT, "lb", "route", "api.mogle.example.com", "--output", "json").out)
-    assert (found["namespace"], found["service"], found["certificate"]) == ("mogle-prod", "web", True)
+    answer = json.loads(gitops(CHECKOUT, "lb", "route", "api.mogle.example.com", "--output", "json").out)
+    assert (answer["namespace"], answer["service"], answer["certificate"]) == ("mogle-prod", "web", True)
     for words, code, message in (
         (["shop.example.com"], 1, "no rule matches; the load balancer answers 404"),
         (["https://mogle.example.com/x"], 2, "expected a host name alone, such as mogle.example.com"),

@@ -7,6 +7,7 @@ tested on the frozen platform (tests/frozen.py).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ def cluster_data(cluster: Path) -> dict[str, Any]:
 
 
 def yaml_files() -> list[Path]:
-    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.y*ml"))]
+    files = itertools.chain.from_iterable(sorted((ROOT / folder).rglob("*.y*ml")) for folder in FOLDERS)
     return [*files, CHECKOUT.teams_file, ROOT / hold.FREEZES]
 
 

@@ -37,7 +37,7 @@ class Values:
     def right(self, html: str) -> bool:
         """Whether reading gives exactly what 42 means. A refusal, which tells no value, is not."""
         try:
-            found = page.read(html, ID)
+            reading = page.read(html, ID)
         except LayoutError as error:
             said = str(error).encode()
         else:
@@ -45,11 +45,11 @@ class Values:
         if said:
             assert leaks.search("error", said, leaks.patterns(self.secrets)) == []
             return False
-        assert found.current
-        assert (found.uid, found.current.get_secret_value()) == (UID, self.app.current)
-        assert (found.next.get_secret_value() if found.next else None) == self.app.next
-        assert found.valid_until
-        assert found.valid_until <= self.app.switch
+        assert reading.current
+        assert (reading.uid, reading.current.get_secret_value()) == (UID, self.app.current)
+        assert (reading.next.get_secret_value() if reading.next else None) == self.app.next
+        assert reading.valid_until
+        assert reading.valid_until <= self.app.switch
         return True
 
 
@@ -83,9 +83,9 @@ def move_blocks(html: str, rng: random.Random) -> str:
 
 
 def move_actions(html: str, rng: random.Random) -> str:
-    found = re.search(r'<div class="rotation-actions">.*?</div>', html)
-    assert found
-    return html.replace(found[0], "").replace("<h1>", found[0] + "<h1>")
+    match = re.search(r'<div class="rotation-actions">.*?</div>', html)
+    assert match
+    return html.replace(match[0], "").replace("<h1>", match[0] + "<h1>")
 
 
 def duplicate_block(html: str, rng: random.Random) -> str:
@@ -135,8 +135,8 @@ def swap_uid_and_secret(html: str, rng: random.Random) -> str:
 
 
 def same_twice(html: str, rng: random.Random) -> str:
-    found = re.findall(r"s-s4t2ud-[0-9a-f]{64}", html)
-    return html.replace(found[-1], found[0])
+    shown = re.findall(r"s-s4t2ud-[0-9a-f]{64}", html)
+    return html.replace(shown[-1], shown[0])
 
 
 def another_application(html: str, rng: random.Random) -> str:

@@ -39,18 +39,18 @@ REFERENCE = f"{OVERLAY}/oauth-42.yaml"
 
 @pytest.fixture
 def world(github: GitHub, tmp_path: Path) -> Iterator[RotationWorld]:
-    found = RotationWorld(github, tmp_path / "checkout")
-    yield found
-    found.close()
+    world = RotationWorld(github, tmp_path / "checkout")
+    yield world
+    world.close()
 
 
 @pytest.fixture
 def known(oauth_template: Path, tmp_path: Path) -> Iterator[RotationWorld]:
     """The current secret runs as generation 2, and 42 shows no next one yet."""
     github = GitHub(Path(shutil.copytree(oauth_template, tmp_path / "origin.git")))
-    found = RotationWorld(github, tmp_path / "checkout", known=True)
-    yield found
-    found.close()
+    world = RotationWorld(github, tmp_path / "checkout", known=True)
+    yield world
+    world.close()
     github.close()
 
 
@@ -258,14 +258,14 @@ def wrong_secret(world: RotationWorld) -> None:
 
 def anothers_secret(world: RotationWorld) -> None:
     app = world.intra.apps[ID]
-    other = next(each for each in world.intra.apps.values() if each.id != ID)
+    neighbour = next(candidate for candidate in world.intra.apps.values() if candidate.id != ID)
     assert app.next
     app.accepted.pop(app.next)
-    app.next = other.current
+    app.next = neighbour.current
 
 
 def other_uid(world: RotationWorld) -> None:
-    shown = next(each.uid for each in world.intra.apps.values() if each.id != ID)
+    shown = next(candidate.uid for candidate in world.intra.apps.values() if candidate.id != ID)
     world.intra.layout = lambda text: text.replace(world.intra.apps[ID].uid, shown)
 
 
@@ -338,9 +338,9 @@ def test_what_cannot_be_right_is_blocked_told_and_never_proposed(
     assert message in known.slack.messages[-1]
     assert len(known.github.writes) == writes
     app = known.intra.apps[ID]
-    wanted = leaks.patterns([app.current, app.next or ""])
-    assert leaks.search("row", json.dumps(row).encode(), wanted) == []
-    assert leaks.search("slack", known.slack.messages[-1].encode(), wanted) == []
+    patterns = leaks.patterns([app.current, app.next or ""])
+    assert leaks.search("row", json.dumps(row).encode(), patterns) == []
+    assert leaks.search("slack", known.slack.messages[-1].encode(), patterns) == []
 
 
 def test_a_secret_that_changes_between_fetch_and_verify_is_read_again(known: RotationWorld) -> None:
@@ -686,12 +686,12 @@ def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
     with Repo(known.checkout.root) as repo:
         repo.git.fetch("origin")
         repo.git.reset("--hard", "origin/main")
-    other = next(each for each in known.intra.apps.values() if each.id != ID)
+    neighbour = next(candidate for candidate in known.intra.apps.values() if candidate.id != ID)
     for value, code, message in (
         ("", 2, "not a secret of 42: 0 characters"),
         ("hunter2", 2, "not a secret of 42: 7 characters; expected s-s4t2ud- or s-s4t2af- and 64 hex digits"),
         (new_secret(), 1, "42 refuses the secret"),
-        (other.current, 1, "opens another one"),
+        (neighbour.current, 1, "opens another one"),
         (known.intra.apps[ID].current, 2, "holds this very secret already"),
     ):
         done = provide(known, value)

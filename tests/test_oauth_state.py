@@ -122,7 +122,7 @@ def test_every_state_is_a_row_or_lives_in_memory_alone() -> None:
 
 moments = st.floats(min_value=-20, max_value=20).map(days)
 ids = st.sampled_from([A, B, C])
-any_shown = st.builds(Shown, ids, st.none() | ids, moments).filter(lambda each: each.current != each.next)
+any_shown = st.builds(Shown, ids, st.none() | ids, moments).filter(lambda shown: shown.current != shown.next)
 any_facts = st.builds(
     Facts,
     now=moments,
@@ -139,43 +139,43 @@ any_facts = st.builds(
 
 
 @given(any_facts)
-def test_the_bot_acts_on_what_it_sees_alone(found: Facts) -> None:
-    decision = decide(found)
-    if found.shown is None or found.blocked:
+def test_the_bot_acts_on_what_it_sees_alone(observed: Facts) -> None:
+    decision = decide(observed)
+    if observed.shown is None or observed.blocked:
         assert decision.act is Act.NOTHING
     if decision.act is Act.ROTATE:
-        assert found.intended != found.deployed
-        assert found.intended not in found.declined
+        assert observed.intended != observed.deployed
+        assert observed.intended not in observed.declined
     if decision.act is Act.CLEAN_UP:
-        assert found.shown
-        assert found.deployed == found.shown.current, "only once 42 has switched"
-        assert found.recorded is None or found.now >= found.recorded + KEEP
+        assert observed.shown
+        assert observed.deployed == observed.shown.current, "only once 42 has switched"
+        assert observed.recorded is None or observed.now >= observed.recorded + KEEP
 
 
 @given(any_facts)
-def test_nothing_that_ends_is_silent(found: Facts) -> None:
-    decision = decide(found)
-    if asked(found) and found.left is not None and found.left <= RISK and not found.ahead:
+def test_nothing_that_ends_is_silent(observed: Facts) -> None:
+    decision = decide(observed)
+    if asked(observed) and observed.left is not None and observed.left <= RISK and not observed.ahead:
         assert decision.needs_a_person
-    if found.blocked:
+    if observed.blocked:
         assert decision.needs_a_person
-    if decision.act is Act.NOTHING and asked(found):
+    if decision.act is Act.NOTHING and asked(observed):
         assert decision.needs_a_person, "a bot that cannot act says so"
-    if found.refused and asked(found):
+    if observed.refused and asked(observed):
         assert decision.state is State.EXPIRED
 
 
 @given(any_facts, st.floats(min_value=0, max_value=30))
-def test_time_alone_never_makes_it_less_urgent(found: Facts, later: float) -> None:
+def test_time_alone_never_makes_it_less_urgent(observed: Facts, later: float) -> None:
     urgency = {State.EXPIRED: 3, State.AT_RISK: 2}
-    after = replace(found, now=found.now + timedelta(days=later))
-    assert urgency.get(decide(after).state, 0) >= urgency.get(decide(found).state, 0)
+    after = replace(observed, now=observed.now + timedelta(days=later))
+    assert urgency.get(decide(after).state, 0) >= urgency.get(decide(observed).state, 0)
 
 
 @given(any_facts)
-def test_what_is_merged_is_settled(found: Facts) -> None:
-    if found.shown and not found.blocked and decide(found).act is Act.ROTATE:
-        merged = replace(found, deployed=found.intended, proposed=None)
+def test_what_is_merged_is_settled(observed: Facts) -> None:
+    if observed.shown and not observed.blocked and decide(observed).act is Act.ROTATE:
+        merged = replace(observed, deployed=observed.intended, proposed=None)
         assert decide(merged).act in (Act.WITHDRAW, Act.CLEAN_UP)
 
 
@@ -183,15 +183,15 @@ def test_what_is_merged_is_settled(found: Facts) -> None:
 def test_each_threshold_is_told_exactly_once_whenever_the_runs_are(left: float, gaps: list[float]) -> None:
     told = []
     since: datetime | None = days(-0.001)
-    at = NOW
+    moment = NOW
     for gap in [0.0, *gaps]:
-        at += timedelta(days=gap)
-        found = facts(now=at, shown=shown(left=left))
-        if span := crossed(found, since):
+        moment += timedelta(days=gap)
+        observed = facts(now=moment, shown=shown(left=left))
+        if span := crossed(observed, since):
             told.append(span)
-        since = at
+        since = moment
     assert len(told) == len(set(told))
-    below = [span for span in ALERTS if days(left) - at <= span < days(left + 0.001) - NOW]
+    below = [span for span in ALERTS if days(left) - moment <= span < days(left + 0.001) - NOW]
     assert not below or min(below) in told, "whatever was skipped, the nearest one is told"
 
 
@@ -205,4 +205,4 @@ def test_every_state_and_reason_stands_in_the_runbook() -> None:
     text = (ROOT / "docs/runbooks/oauth.md").read_text()
     assert [reason for reason in Reason if f"\n## BLOCKED ({reason})" not in text] == []
     rows = re.findall(r"^\| ([A-Z_, ]+) \|", text, re.MULTILINE)
-    assert {State(name) for row in rows for name in row.split(", ")} == {row.state for row in TABLE}
+    assert {State(name) for name in ", ".join(rows).split(", ")} == {row.state for row in TABLE}

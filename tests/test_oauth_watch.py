@@ -49,8 +49,8 @@ class Actions:
             return answer(request, 401, b"{}")
         if url.path != f"/repos/{self.name}/actions/workflows/oauth.yaml/runs":
             return answer(request, 404, b"{}")
-        [wanted] = query["status"]
-        listed = [{"run_started_at": began, "conclusion": ended} for began, ended in self.runs if ended == wanted]
+        [status] = query["status"]
+        listed = [{"run_started_at": began, "conclusion": ended} for began, ended in self.runs if ended == status]
         page = listed[::-1][: int(query["per_page"][0])]
         return answer(request, 200, json.dumps({"total_count": len(listed), "workflow_runs": page}).encode())
 

@@ -35,11 +35,11 @@ def hub(github: GitHub) -> Hub:
     return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
 
 
-def bring(github: GitHub, work: Path, wanted: Proposal = WANTED) -> Outcome:
+def bring(github: GitHub, work: Path, proposal: Proposal = WANTED) -> Outcome:
     """One run of a bot."""
     own, history = hub(github), History(work)
     history.fetch(TOKEN)
-    return propose(own, history, own.open_pulls().get(wanted.branch), replace(wanted, base=history.main()))
+    return propose(own, history, own.open_pulls().get(proposal.branch), replace(proposal, base=history.main()))
 
 
 def take_back(github: GitHub, work: Path) -> Outcome:

@@ -186,9 +186,9 @@ def test_a_service_that_is_new_to_42_gets_its_first_generation(pinned: Checkout,
     assert done.code == 0, done.err
     assert f"wrote {path}" in done.out
     assert opened(pinned, path) == {"client-secret": CANARY.encode()}
-    found, broken = model.applications(pinned, ["mogle"])
+    applications, broken = model.applications(pinned, ["mogle"])
     assert not broken
-    assert [each.deployed.number for each in found] == [1, 1]
+    assert [application.deployed.number for application in applications] == [1, 1]
 
 
 def test_a_prompt_does_not_echo(pinned: Checkout) -> None:

@@ -45,8 +45,8 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
     rendered = kustomize.build(scratch, scratch.overlays / "shop/prod")
     pod = next(item for item in rendered if item["kind"] == "Deployment")["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == IMAGE
-    hosts = [r["host"] for item in rendered if item["kind"] == "Ingress" for r in item["spec"]["rules"]]
-    assert hosts == ["shop.example.com"]
+    [ingress] = [item for item in rendered if item["kind"] == "Ingress"]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["shop.example.com"]
 
 
 @pytest.mark.parametrize(("shape", "environments"), [("web", {"staging", "prod"}), ("bot", {"prod"})])
@@ -144,7 +144,7 @@ def test_handover_changes_owner_labels_and_codeowners(scratch: Checkout, run: Ru
         "overlays/mogle/prod/kustomization.yaml",
         "overlays/mogle/staging/kustomization.yaml",
     ]
-    service = next(each for each in model.services(scratch) if each.name == "mogle")
+    service = next(service for service in model.services(scratch) if service.name == "mogle")
     assert (service.owner.team, service.owner.contact) == ("benefit", "#benefit-dev")
     assert "/overlays/mogle/ @ft-platform/benefit\n" in scratch.codeowners_file.read_text()
     labels = {item["metadata"]["labels"]["team"] for item in kustomize.build(scratch, scratch.overlays / "mogle/prod")}

@@ -46,9 +46,9 @@ def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path
         binary.write(b"corrupt")
     with pytest.raises(
         MachineError, match=r"bin/kustomize: the tool cache is corrupt: expected sha256:\w+, found sha256"
-    ) as found:
+    ) as raised:
         build.verify(cached)
-    assert f"fix: rm -rf {cached} && make tools" in str(found.value)
+    assert f"fix: rm -rf {cached} && make tools" in str(raised.value)
     (cached / "bin/kustomize").unlink()
     with pytest.raises(MachineError, match="found no file"):
         build.verify(cached)
@@ -124,8 +124,8 @@ def test_a_part_is_seen_while_it_starts_another_program(scratch: Checkout) -> No
         looks, name = 0, ""
         while name != "sleep" and time.monotonic() < deadline:
             looks += 1
-            [found] = process.running(target)["part"]
-            name = found.name()
+            [part] = process.running(target)["part"]
+            name = part.name()
         assert name == "sleep"
         assert looks > 1
     finally:

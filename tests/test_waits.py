@@ -37,13 +37,13 @@ class Scripted(Cluster):
         return {}
 
 
-def status(sync: str, revision: str, *, error: str = "", failed: str = "", at: str = "") -> dict[str, Any]:
+def status(sync: str, revision: str, *, error: str = "", failed: str = "", synced: str = "") -> dict[str, Any]:
     resources = [{"kind": "Deployment", "name": "web", "status": "SyncFailed", "message": failed}] if failed else []
     return {
         "sync": {"status": sync, "revision": revision},
         "health": {"status": "Healthy"},
         "conditions": [{"type": "ComparisonError", "message": error}] if error else [],
-        "operationState": {"phase": "Running", "syncResult": {"revision": at or revision, "resources": resources}},
+        "operationState": {"phase": "Running", "syncResult": {"revision": synced or revision, "resources": resources}},
     }
 
 
@@ -69,7 +69,7 @@ def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> Non
     "slow",
     [
         status("Unknown", OLD, error=DENIED),
-        status("OutOfSync", NEW, failed=DENIED, at=OLD),
+        status("OutOfSync", NEW, failed=DENIED, synced=OLD),
         status("Unknown", "refs/heads/main", error=UNRENDERED),
         status("Unknown", NEW, error="rpc error: code = Unavailable desc = connection refused"),
         status("OutOfSync", NEW, failed='pods "x" is forbidden: exceeded quota: pods'),

@@ -28,6 +28,10 @@ def is_ready(pod: dict[str, Any]) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
+def _evicts(node: dict[str, Any]) -> bool:
+    return any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints", []))
+
+
 @dataclass(frozen=True)
 class LostZone:
     """The nodes that were lost, and the seconds from when that was noticed until their pods ran elsewhere."""
@@ -49,7 +53,7 @@ def lose_zone(cluster: Cluster, namespace: str) -> Iterator[LostZone]:
 
     def all_tainted() -> bool:
         nodes = cluster.items("/api/v1/nodes", labelSelector=selector)
-        return all(any(taint["effect"] == "NoExecute" for taint in node["spec"].get("taints", [])) for node in nodes)
+        return all(_evicts(node) for node in nodes)
 
     def run_elsewhere() -> bool:
         pods = living_pods(cluster, namespace)

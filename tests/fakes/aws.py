@@ -112,7 +112,7 @@ class Ecr:
     def _answer(self, call: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         with self._lock:
             self.calls[call] = self.calls.get(call, 0) + 1
-            fault = next((each for each in self.faults if each.call == call and each.times), None)
+            fault = next((fault for fault in self.faults if fault.call == call and fault.times), None)
             if fault:
                 fault.times -= 1
                 return fault.status, json.dumps({"__type": fault.code, "message": "injected"}).encode()
@@ -129,14 +129,14 @@ class Ecr:
         done = requests.post(self._target, data=json.dumps(asked), headers=kept, timeout=60)
         if call != "DescribeImages" or done.status_code != 200:
             return done.status_code, done.content
-        found = done.json()
-        details = found["imageDetails"]
+        page = done.json()
+        details = page["imageDetails"]
         for image in details:
             image["imagePushedAt"] = self.pushed.get(image["imageDigest"], image["imagePushedAt"])
-        found["imageDetails"] = details[start : start + size]
+        page["imageDetails"] = details[start : start + size]
         if start + size < len(details):
-            found["nextToken"] = str(start + size)
-        return 200, json.dumps(found).encode()
+            page["nextToken"] = str(start + size)
+        return 200, json.dumps(page).encode()
 
     def blob(self, content: bytes) -> dict[str, Any]:
         """Keep a blob; returns its descriptor without a media type."""
@@ -151,7 +151,7 @@ class Ecr:
         platforms: tuple[str, ...] = ("linux/amd64",),
         index: bool = True,
         labels: dict[str, str] | None = None,
-        at: datetime | None = None,
+        pushed: datetime | None = None,
         content: str = "",
         attestation: bool = True,
     ) -> str:
@@ -169,7 +169,7 @@ class Ecr:
             manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor, "layers": []}
             text = json.dumps(manifest)
             if not index:
-                return self.put(repository, text, *tags, at=at)
+                return self.put(repository, text, *tags, pushed=pushed)
             digest = self.put(repository, text)
             child = {"mediaType": MANIFEST, "digest": digest, "size": len(text)}
             children.append({**child, "platform": {"os": os, "architecture": architecture}})
@@ -179,9 +179,9 @@ class Ecr:
             child["annotations"] = {"vnd.docker.reference.type": "attestation-manifest"}
             children.append(child)
         text = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children})
-        return self.put(repository, text, *tags, at=at)
+        return self.put(repository, text, *tags, pushed=pushed)
 
-    def put(self, repository: str, manifest: str, *tags: str, at: datetime | None = None) -> str:
+    def put(self, repository: str, manifest: str, *tags: str, pushed: datetime | None = None) -> str:
         """Put a manifest as it is, under tags or none."""
         # Said here as a registry computes it: moto would give an index one of a hundred digests at random.
         digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
@@ -189,8 +189,8 @@ class Ecr:
             named = {"imageDigest": digest, **({"imageTag": tag} if tag else {})}
             put = self.client.put_image(repositoryName=repository, imageManifest=manifest, **named)
             digest = put["image"]["imageId"]["imageDigest"]
-        if at:
-            self.pushed[digest] = at.astimezone(UTC).timestamp()
+        if pushed:
+            self.pushed[digest] = pushed.astimezone(UTC).timestamp()
         return digest
 
 

@@ -7,6 +7,7 @@ every answer is completed from and checked against GitHub's OpenAPI, and every q
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -107,7 +108,7 @@ class GitHub:
 
     @property
     def writes(self) -> list[str]:
-        return [each for each in self.requests if not each.startswith("GET") and "query " not in each]
+        return [request for request in self.requests if not request.startswith("GET") and "query " not in request]
 
     def close(self) -> None:
         self._server.close()
@@ -168,8 +169,10 @@ class GitHub:
             }
             if when:
                 who |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
-            lines = [word for each in parents or [onto] for word in ("-p", each)]
-            made = self.git("commit-tree", tree, *lines, stdin=message.encode(), env=who)
+            words = ["commit-tree", tree]
+            for commit in parents or [onto]:
+                words += ["-p", commit]
+            made = self.git(*words, stdin=message.encode(), env=who)
             self.git("update-ref", f"refs/heads/{branch}", made)
             self._settle()
             return made
@@ -227,7 +230,7 @@ class GitHub:
             self.bodies.append(body.decode())
             fault = pick(
                 self.faults,
-                lambda each: bool(re.fullmatch(each.method, request.command) and re.search(each.path, line)),
+                lambda fault: bool(re.fullmatch(fault.method, request.command) and re.search(fault.path, line)),
             )
         try:
             if fault and not fault.after and self._fail(request, fault):
@@ -329,9 +332,9 @@ class GitHub:
     def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any) -> tuple[int, Any]:
         missing = (404, {"message": "Not Found", "documentation_url": "x", "status": "404"})
         if path == "/pulls" and method == "GET":
-            wanted, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
-            found = [p for p in self.pulls.values() if wanted in ("all", p.state) and head in ("", p.head)]
-            return 200, [self._pull(pull) for pull in reversed(found)]
+            state, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
+            listed = [p for p in self.pulls.values() if state in ("all", p.state) and head in ("", p.head)]
+            return 200, [self._pull(pull) for pull in reversed(listed)]
         if path == "/pulls" and method == "POST":
             return self._open(asked)
         if match := re.fullmatch(r"/pulls/(\d+)", path):
@@ -355,13 +358,13 @@ class GitHub:
             found_statuses = self.statuses.get(match[1], [])
             return 200, {"sha": match[1], "state": "pending", "statuses": found_statuses, "total_count": 1}
         if match := re.fullmatch(r"/statuses/([0-9a-f]{40})", path):
-            kept = [each for each in self.statuses.get(match[1], []) if each["context"] != asked["context"]]
+            kept = [status for status in self.statuses.get(match[1], []) if status["context"] != asked["context"]]
             self.statuses[match[1]] = [*kept, asked]
             return 201, asked
         if match := re.fullmatch(r"/actions/workflows/([\w.]+)/runs", path):
             found_runs = [
-                {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": at, "event": "schedule"}
-                for n, (at, conclusion) in enumerate(self.workflow_runs.get(match[1], []), 1)
+                {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": began, "event": "schedule"}
+                for n, (began, conclusion) in enumerate(self.workflow_runs.get(match[1], []), 1)
                 if conclusion in query.get("status", [conclusion])
             ]
             return 200, {"total_count": len(found_runs), "workflow_runs": found_runs[::-1]}
@@ -398,12 +401,12 @@ class GitHub:
 
     def comment(self, pull: Pull, text: str, *, user: str = BOT[0]) -> dict[str, Any]:
         """Someone comments on a pull request."""
-        number = 1 + max((n for each in self.pulls.values() for n in each.notes), default=0)
+        number = 1 + max(itertools.chain.from_iterable(pull.notes for pull in self.pulls.values()), default=0)
         pull.notes[number] = (user, text)
         return self._comment(number, user, text)
 
     def _note(self, method: str, number: int, asked: Any) -> tuple[int, Any]:
-        pull = next((each for each in self.pulls.values() if number in each.notes), None)
+        pull = next((pull for pull in self.pulls.values() if number in pull.notes), None)
         if pull is None:
             return 404, {"message": "Not Found", "documentation_url": "x", "status": "404"}
         if method == "DELETE":
@@ -468,31 +471,31 @@ class GitHub:
             ]
         return told
 
-    def _create_commit(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        branch = wanted["branch"]["branchName"]
-        if wanted["branch"]["repositoryNameWithOwner"] != self.name:
+    def _create_commit(self, asked: dict[str, Any]) -> dict[str, Any]:
+        branch = asked["branch"]["branchName"]
+        if asked["branch"]["repositoryNameWithOwner"] != self.name:
             raise GraphQLError("Could not resolve to a Repository", extensions={"type": "NOT_FOUND"})
         head = self.head(branch)
         if head is None:
             raise GraphQLError(f"No commit exists with specified branch {branch}", extensions={"type": "NOT_FOUND"})
-        if head != wanted["expectedHeadOid"]:
+        if head != asked["expectedHeadOid"]:
             text = f'Expected branch to point to "{head}" but it did not. Pull and try again.'
             raise GraphQLError(text, extensions={"type": "STALE_DATA"})
-        changes = wanted["fileChanges"]
+        changes = asked["fileChanges"]
         files: dict[str, bytes | None] = {
-            each["path"]: base64.b64decode(each["contents"]) for each in changes.get("additions", [])
+            addition["path"]: base64.b64decode(addition["contents"]) for addition in changes.get("additions", [])
         }
-        files |= {each["path"]: None for each in changes.get("deletions", [])}
-        message = f"{wanted['message']['headline']}\n\n{wanted['message'].get('body', '')}".strip()
+        files |= {deletion["path"]: None for deletion in changes.get("deletions", [])}
+        message = f"{asked['message']['headline']}\n\n{asked['message'].get('body', '')}".strip()
         oid = self.commit(branch, files, message, author=BOT, committer=GITHUB)
         return {"commit": {"oid": oid}}
 
-    def _update_refs(self, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _update_refs(self, asked: dict[str, Any]) -> dict[str, Any]:
         lines = ["start"]
-        for each in wanted["refUpdates"]:
-            before, after = each.get("beforeOid"), each["afterOid"]
+        for update in asked["refUpdates"]:
+            before, after = update.get("beforeOid"), update["afterOid"]
             assert before is not None, "a move without beforeOid compares nothing"
-            lines.append(f"update {each['name']} {after} {before}")
+            lines.append(f"update {update['name']} {after} {before}")
         try:
             self.git("update-ref", "--stdin", stdin="\n".join([*lines, "commit", ""]).encode())
         except RuntimeError:
@@ -500,8 +503,8 @@ class GitHub:
         self._settle()
         return {"clientMutationId": None}
 
-    def _auto_merge(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        self.pulls[int(wanted["pullRequestId"].removeprefix("PR_"))].auto_merge = True
+    def _auto_merge(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self.pulls[int(asked["pullRequestId"].removeprefix("PR_"))].auto_merge = True
         return {"clientMutationId": None}
 
 

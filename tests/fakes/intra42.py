@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -120,13 +120,15 @@ class Intra42:
         """Let time pass, with every switch in it."""
         with self._lock:
             end = self.now + span
-            while moments := [m for app in self.apps.values() for m in self._moments(app) if self.now < m <= end]:
-                self.now = min(moments)
+            while coming := [moment for moment in self._moments() if self.now < moment <= end]:
+                self.now = min(coming)
                 self._settle()
             self.now = end
 
-    def _moments(self, app: App) -> list[datetime]:
-        return [app.switch - self.shows_before, app.switch]
+    def _moments(self) -> Iterator[datetime]:
+        """When 42 shows a next secret, and when it switches to it, of each application."""
+        for app in self.apps.values():
+            yield from (app.switch - self.shows_before, app.switch)
 
     def _settle(self) -> None:
         for app in self.apps.values():
@@ -151,11 +153,11 @@ class Intra42:
         app.next = None
         app.switch += WEEKS
 
-    def accepts(self, number: str, value: str, at: datetime | None = None) -> bool:
+    def accepts(self, number: str, value: str, moment: datetime | None = None) -> bool:
         """Whether 42 takes `value` for an application at a moment."""
-        found = self.apps[number].accepted.get(value)
-        at = at or self.now
-        return found is not None and found[0] <= at and (found[1] is None or at < found[1])
+        period = self.apps[number].accepted.get(value)
+        moment = moment or self.now
+        return period is not None and period[0] <= moment and (period[1] is None or moment < period[1])
 
     # -- HTTP
 
@@ -165,7 +167,7 @@ class Intra42:
         line = f"{request.command} {url.path}"
         with self._lock:
             self.log.append(line)
-            fault = pick(self.faults, lambda each: bool(re.search(each.path, line)))
+            fault = pick(self.faults, lambda fault: bool(re.search(fault.path, line)))
         try:
             if fault and not fault.after and self._fail(request, fault):
                 return
@@ -244,10 +246,10 @@ class Intra42:
             info = {"resource_owner_id": None, "scopes": ["public"], "expires_in_seconds": 7200}
             return 200, {**info, "application": {"uid": uid}, "created_at": int(self.now.timestamp())}, headers
         self.seen.append(form.get("client_secret", ""))
-        app = next((each for each in self.apps.values() if each.uid == form.get("client_id")), None)
+        app = next((app for app in self.apps.values() if app.uid == form.get("client_id")), None)
         value = form.get("client_secret", "")
         # Another application's secret with this client id: 42 gives the token of whichever secret it is.
-        owner = next((each for each in self.apps.values() if self.accepts(each.id, value)), None)
+        owner = next((candidate for candidate in self.apps.values() if self.accepts(candidate.id, value)), None)
         if app is None or owner is None or form.get("grant_type") != "client_credentials":
             text = (
                 "Client authentication failed due to unknown client, no client authentication included, or unsupported"

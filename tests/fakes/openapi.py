@@ -18,8 +18,8 @@ _FORMATS = {"uri": "https://example.com/", "date-time": "2026-01-01T00:00:00Z", 
 
 @cache
 def _document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((PACKAGES / "openapi/generated/api.github.com.json").read_text())
-    return found
+    document: dict[str, Any] = json.loads((PACKAGES / "openapi/generated/api.github.com.json").read_text())
+    return document
 
 
 @cache
@@ -30,10 +30,10 @@ def graphql_schema() -> GraphQLSchema:
 
 def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in schema:
-        found: Any = _document()
+        node: Any = _document()
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        schema = found
+            node = node[part]
+        schema = node
     return schema
 
 
@@ -89,14 +89,14 @@ def _complete(schema: dict[str, Any], value: Any) -> Any:
     for several in ("allOf", "anyOf", "oneOf"):
         if several in schema:
             chosen = schema[several] if several == "allOf" else schema[several][:1]
-            for each in chosen:
-                value = _complete(each, value)
+            for part in chosen:
+                value = _complete(part, value)
             return value
     if isinstance(value, list):
-        return [_complete(schema.get("items", {}), each) for each in value]
+        return [_complete(schema.get("items", {}), item) for item in value]
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        done = {key: _complete(properties.get(key, {}), each) for key, each in value.items()}
+        done = {key: _complete(properties.get(key, {}), field) for key, field in value.items()}
         for key in schema.get("required", []):
             if key not in done:
                 done[key] = _minimal(properties.get(key, {}))
@@ -115,8 +115,8 @@ def _minimal(schema: dict[str, Any]) -> Any:
             if several != "allOf":
                 return _minimal(schema[several][0])
             merged: dict[str, Any] = {}
-            for each in schema[several]:
-                merged.update(_minimal(each))
+            for part in schema[several]:
+                merged.update(_minimal(part))
             return merged
     kind = schema.get("type", "object" if "properties" in schema else "string")
     if kind == "array":

@@ -30,9 +30,9 @@ NOT_RUN_AGAIN = {"make test", "make demo"}
 
 def commands() -> list[str]:
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    blocks = [block for file in files for block in re.findall(r"```sh\n(.*?)```", file.read_text(), re.DOTALL)]
-    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
-    return list(dict.fromkeys(lines))
+    text = "\n".join(file.read_text() for file in files)
+    lines = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def test_every_command_of_the_documentation_works(tmp_path: Path, github: GitHub, ecr: Ecr, running: Running) -> None:

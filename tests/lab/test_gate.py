@@ -33,13 +33,13 @@ def manifests(running: Running, token: str, application: str) -> list[dict[str, 
     url = f"{running.lab.url('argocd')}/api/v1/applications/{application}/manifests"
     answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
     answer.raise_for_status()
-    found = [json.loads(text) for text in answer.json()["manifests"]]
-    for item in found:
+    objects = [json.loads(text) for text in answer.json()["manifests"]]
+    for item in objects:
         annotations = item["metadata"].get("annotations") or {}
         assert annotations.pop(TRACKING).startswith(f"{application}:")
         if not annotations:
             item["metadata"].pop("annotations", None)
-    return found
+    return objects
 
 
 def ours(checkout: Checkout, root: Path, unit: str) -> list[dict[str, Any]]:
@@ -99,11 +99,11 @@ def test_two_hundred_generated_overlays_render_as_argocd_renders_them(running: R
             theirs = list(pool.map(lambda name: _patiently(running, token, name), names.values()))
         different = [
             unit
-            for unit, found in zip(units, theirs, strict=True)
-            if _sorted(ours(running.lab.checkout, work, unit)) != _sorted(found)
+            for unit, rendered in zip(units, theirs, strict=True)
+            if _sorted(ours(running.lab.checkout, work, unit)) != _sorted(rendered)
         ]
         assert different == []
-        assert sum(len(found) for found in theirs) > 10 * GENERATED
+        assert sum(len(rendered) for rendered in theirs) > 10 * GENERATED
     finally:
         for name in names.values():
             running.cluster.delete(f"{space}/{name}")

@@ -40,8 +40,8 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
         history = History(running.work)
         history.fetch(None)
         assert argo_objection(history, source, image) is None
-        other = Image(image.name, "9.9.9", "sha256:" + "0" * 64)
-        assert argo_objection(history, source, other) == NotRunning(overlay, other)
+        newer = Image(image.name, "9.9.9", "sha256:" + "0" * 64)
+        assert argo_objection(history, source, newer) == NotRunning(overlay, newer)
     finally:
         with Repo(running.work) as repo:
             repo.git.pull("--quiet", "origin", "main")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -64,24 +65,21 @@ def test_a_second_up_changes_nothing(running: Running) -> None:
     assert {part.name: part.pid for part in labs.status(running.lab)} == before
 
 
+def connections(running: Running, kind: str) -> Iterator[tuple[str, Any]]:
+    """The name of a part, and a connection of one of its processes, of every part."""
+    for part, group in process.running(running.lab).items():
+        for member in group:
+            for connection in member.net_connections(kind):
+                yield part, connection
+
+
 def test_everything_listens_on_loopback(running: Running) -> None:
     ports = running.lab.settings().ports
     allowed = {ports[name] for name in NO_METRICS_ADDRESS}
-    elsewhere = [
-        (part, connection.laddr)
-        for part, group in process.running(running.lab).items()
-        for each in group
-        for connection in each.net_connections("inet")
-        if connection.status == "LISTEN" and connection.laddr.ip != "127.0.0.1" and connection.laddr.port not in allowed
-    ]
-    assert elsewhere == []
-    sockets = {
-        str(connection.laddr)
-        for group in process.running(running.lab).values()
-        for each in group
-        for connection in each.net_connections("unix")
-        if connection.laddr
-    }
+    for part, connection in connections(running, "inet"):
+        if connection.status == "LISTEN" and connection.laddr.port not in allowed:
+            assert connection.laddr.ip == "127.0.0.1", (part, connection.laddr)
+    sockets = {str(connection.laddr) for _, connection in connections(running, "unix") if connection.laddr}
     assert {name for name in sockets if name.startswith("/")} == set(), "a fixed path would be shared by all labs"
     assert "argocd/ask-pass.sock" in sockets
 
@@ -145,8 +143,8 @@ def test_a_pod_waits_for_a_secret_that_is_missing(running: Running) -> None:
     running.push("name a Secret that does not exist")
 
     def waiting() -> bool:
-        found = str([pod.get("status") for pod in pods(running, "mogle-staging")])
-        return 'secret "mogle-oauth-42-g9" not found' in found
+        statuses = str([pod.get("status") for pod in pods(running, "mogle-staging")])
+        return 'secret "mogle-oauth-42-g9" not found' in statuses
 
     until("a pod names what it misses", waiting)
     serving = [pod for pod in pods(running, "mogle-staging") if is_ready(pod)]
@@ -246,27 +244,27 @@ def test_a_service_in_demand_gets_more_pods(running: Running) -> None:
 
 def test_another_lab_runs_beside_it(running: Running) -> None:
     """Its first Application suffices: that all turn Healthy is what `running` has shown."""
-    other = Lab(running.lab.checkout, "other")
+    second = Lab(running.lab.checkout, "other")
     up = subprocess.Popen([str(GITOPS), "lab", "up", "--name", "other"], cwd=running.lab.checkout.root)
     try:
-        until("its root Application is Synced", lambda: other_root(other), seconds=120)
-        assert set(process.running(other)) == set(process.running(running.lab)) == set(PARTS)
+        until("its root Application is Synced", lambda: other_root(second), seconds=120)
+        assert set(process.running(second)) == set(process.running(running.lab)) == set(PARTS)
     finally:
         up.kill()
         up.wait()
         assert gitops(running.lab.checkout, "lab", "down", "--name", "other").code == 0
-    assert process.running(other) == {}
+    assert process.running(second) == {}
     running.wait("root", *overlays())
 
 
-def other_root(other: Lab) -> bool:
-    if "kube-controller-manager" not in process.running(other):
+def other_root(lab: Lab) -> bool:
+    if "kube-controller-manager" not in process.running(lab):
         return False
     try:
-        found = argocd.applications(Cluster(other.kubeconfig))
+        applications = argocd.applications(Cluster(lab.kubeconfig))
     except (ClusterError, OSError):
         return False
-    return any(app.name == "root" and app.sync == "Synced" for app in found)
+    return any(app.name == "root" and app.sync == "Synced" for app in applications)
 
 
 def test_a_drained_node_moves_its_pods_and_keeps_the_budgets(running: Running) -> None:

@@ -37,12 +37,12 @@ def test_a_next_secret_becomes_running_pods_by_a_reviewed_pull_request(running: 
         assert rotated.samples > 20
         assert rotated.without == 0, "a ready pod with an accepted secret at every look"
         assert rotated.fewest_ready >= 2, "not more than the budget allows is away"
-        wanted = leaks.patterns([rotated.secret])
+        patterns = leaks.patterns([rotated.secret])
         assert "PR_OPEN" in rotated.log
-        assert leaks.search("the workflow's log", rotated.log.encode(), wanted) == []
-        assert leaks.in_git(running.lab.origin, wanted) == []
-        assert leaks.in_files(tmp_path, wanted) == []
-        assert leaks.in_files(running.lab.folder / "log", wanted) == []
+        assert leaks.search("the workflow's log", rotated.log.encode(), patterns) == []
+        assert leaks.in_git(running.lab.origin, patterns) == []
+        assert leaks.in_files(tmp_path, patterns) == []
+        assert leaks.in_files(running.lab.folder / "log", patterns) == []
     finally:
         with Repo(running.work) as repo:
             repo.git.pull("--quiet", "origin", "main")
@@ -81,16 +81,16 @@ def test_what_we_seal_the_controller_opens(running: Running, count: int) -> None
                     {"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "metadata": meta, "spec": spec}
                 )
             apply(kubectl, kubeconfig, objects)
-            found: dict[str, bytes] = {}
+            plain: dict[str, bytes] = {}
 
-            def opened(found: dict[str, bytes] = found, values: dict[str, bytes] = values) -> bool:
+            def opened(plain: dict[str, bytes] = plain, values: dict[str, bytes] = values) -> bool:
                 for item in running.cluster.items(secrets):
                     data = (item.get("data") or {}).get("value", "")
-                    found[item["metadata"]["name"]] = base64.b64decode(data)
-                return values.keys() <= found.keys()
+                    plain[item["metadata"]["name"]] = base64.b64decode(data)
+                return values.keys() <= plain.keys()
 
             process.wait_until("the controller opened every seal", opened, seconds=90)
-            mismatches += sum(found[name] != value for name, value in values.items())
+            mismatches += sum(plain[name] != value for name, value in values.items())
         print(f"controller: seals={count} mismatches={mismatches}")
         assert mismatches == 0
     finally:
@@ -110,8 +110,8 @@ def test_after_a_renewed_key_everything_is_sealed_anew_without_knowing_a_value(r
     assert "nothing to do" in command("reseal").out
 
     [part] = [part for part in all_parts(running.lab) if part.name == "sealed-secrets"]
-    for each in process.running(running.lab)["sealed-secrets"]:
-        each.kill()
+    for victim in process.running(running.lab)["sealed-secrets"]:
+        victim.kill()
     process.wait_until("it ended", lambda: "sealed-secrets" not in process.running(running.lab), seconds=20)
     cutoff = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
     process.start(running.lab, part.name, [*part.argv, f"--key-cutoff-time={cutoff}"], part.env)
@@ -136,8 +136,8 @@ def test_after_a_renewed_key_everything_is_sealed_anew_without_knowing_a_value(r
 def test_a_seal_for_another_name_is_named_by_verify_and_refused_by_reseal(running: Running) -> None:
     file = running.overlay("mogle-staging") / "sealedsecret-oauth-42-g1.yaml"
     good = file.read_text()
-    other = (running.overlay("mogle-prod") / "sealedsecret-oauth-42-g1.yaml").read_text()
-    lines = [line for line in other.splitlines() if "client-secret:" in line]
+    foreign = (running.overlay("mogle-prod") / "sealedsecret-oauth-42-g1.yaml").read_text()
+    lines = [line for line in foreign.splitlines() if "client-secret:" in line]
     file.write_text("\n".join(lines[0] if "client-secret:" in line else line for line in good.splitlines()) + "\n")
     try:
         url = running.lab.url("sealed-secrets")

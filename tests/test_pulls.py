@@ -17,7 +17,8 @@ from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.ground.errors import ExternalError
 from gitops.repository.history import History
 from gitops.repository.pulls import TRAILER, WITHDRAWN, Action, Outcome, Proposal, propose, withdraw
-from tests.fakes.github import BOT, GITHUB, TOKEN, Fault, GitHub
+from tests.fakes.github import TOKEN, Fault, GitHub
+from tests.fakes.github_repository import BOT, GITHUB
 
 pytestmark = pytest.mark.bots
 

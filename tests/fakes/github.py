@@ -1,12 +1,11 @@
 """GitHub on loopback: a real git repository over smart HTTP, and the REST and GraphQL calls that our code makes.
 
-It keeps state, closes pull requests as GitHub does (branch deleted, or without a commit of its own), fails on demand;
-every answer is completed from and checked against GitHub's OpenAPI, and every query runs on its GraphQL schema.
+It keeps state (github_repository.py) and fails on demand; every answer is completed from and checked against GitHub's
+OpenAPI, and every query runs on its GraphQL schema (github_graphql.py).
 """
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -14,24 +13,19 @@ import re
 import socket
 import struct
 import subprocess
-import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from graphql import GraphQLError, graphql_sync
-
-from tests.fakes import openapi
+from tests.fakes import github_graphql, openapi
+from tests.fakes.github_repository import BOT, ZERO, Pull, Repository, now
 from tests.fakes.server import Server, answer, body_of, pick
 
-ZERO = "0" * 40
-BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
-GITHUB = ("GitHub", "noreply@github.com")
 TOKEN = "ghs-fake-token"
 
 
@@ -50,37 +44,12 @@ class Fault:
     after: bool = False
 
 
-@dataclass
-class Pull:
-    """A pull request as GitHub keeps it."""
-
-    number: int
-    head: str
-    base: str
-    title: str
-    body: str
-    user: str
-    state: str = "open"
-    merged_at: str | None = None
-    labels: list[str] = field(default_factory=list)
-    notes: dict[int, tuple[str, str]] = field(default_factory=dict)  # id: (login, text)
-    auto_merge: bool = False
-    last_head: str = ""
-
-    @property
-    def comments(self) -> list[str]:
-        """What was said, oldest first."""
-        return [text for _, text in self.notes.values()]
-
-
-class GitHub:
-    """One repository. `requests` lists what was asked, `writes` what of it changed something."""
+class GitHub(Repository):
+    """One repository, served. `requests` lists what was asked, `writes` what of it changed something."""
 
     def __init__(self, repository: Path, name: str = "platform/gitops") -> None:
         """`repository`: a bare git repository, which may be another git host's too."""
-        self.git_dir, self.name = repository, name
-        self.pulls: dict[int, Pull] = {}
-        self.statuses: dict[str, list[dict[str, str]]] = {}
+        super().__init__(repository, name)
         self.requests: list[str] = []
         self.bodies: list[str] = []
         self.failures: list[str] = []
@@ -88,7 +57,6 @@ class GitHub:
         self.dispatches: list[dict[str, Any]] = []
         # (when it began, how it ended), oldest first, by the workflow's file.
         self.workflow_runs: dict[str, list[tuple[str, str]]] = {}
-        self._lock = threading.RLock()
         self._server = Server(self._serve)
         self.url = self._server.url
 
@@ -113,104 +81,6 @@ class GitHub:
     def close(self) -> None:
         self._server.close()
         assert not self.failures, "\n".join(self.failures)
-
-    # -- git
-
-    def git(self, *words: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
-        done = subprocess.run(
-            ["git", "--git-dir", str(self.git_dir), *words],
-            input=stdin,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-        )
-        if done.returncode:
-            raise RuntimeError(f"git {words}: {done.stderr.decode()}")
-        return done.stdout.decode().strip()
-
-    def head(self, branch: str) -> str | None:
-        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
-
-    def branches(self) -> list[str]:
-        return self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines()
-
-    def commit(
-        self,
-        branch: str,
-        files: dict[str, bytes | None],
-        message: str,
-        author: tuple[str, str] = ("student", "student@example.com"),
-        committer: tuple[str, str] | None = None,
-        parent: str | None = None,
-        parents: list[str] | None = None,
-        when: str | None = None,
-    ) -> str:
-        """Commit to a branch as a person or as GitHub does, with git's own plumbing. Returns the commit."""
-        committer = committer or author
-        with self._lock:
-            onto = parent or self.head(branch) or ""
-            index = self.git_dir / f"index-{threading.get_ident()}"
-            env = {"GIT_INDEX_FILE": str(index)}
-            try:
-                self.git("read-tree", onto, env=env)
-                for path, content in files.items():
-                    if content is None:
-                        self.git("update-index", "--index-info", stdin=f"0 {ZERO}\t{path}\n".encode(), env=env)
-                    else:
-                        blob = self.git("hash-object", "-w", "--stdin", stdin=content)
-                        self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
-                tree = self.git("write-tree", env=env)
-            finally:
-                index.unlink(missing_ok=True)
-            who = {
-                "GIT_AUTHOR_NAME": author[0],
-                "GIT_AUTHOR_EMAIL": author[1],
-                "GIT_COMMITTER_NAME": committer[0],
-                "GIT_COMMITTER_EMAIL": committer[1],
-            }
-            if when:
-                who |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
-            words = ["commit-tree", tree]
-            for commit in parents or [onto]:
-                words += ["-p", commit]
-            made = self.git(*words, stdin=message.encode(), env=who)
-            self.git("update-ref", f"refs/heads/{branch}", made)
-            self._settle()
-            return made
-
-    def merge(self, number: int, *, user: str = "student") -> str:
-        """Squash and merge, as the button does. Returns main's commit."""
-        with self._lock:
-            pull = self.pulls[number]
-            head = self.head(pull.head)
-            assert head, f"#{number} has no branch"
-            assert pull.state == "open"
-            base = self.git("merge-base", "main", head)
-            changed = self.git("diff", "--name-only", base, head).splitlines()
-            files: dict[str, bytes | None] = {}
-            for path in changed:
-                try:
-                    files[path] = subprocess.check_output(
-                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"],
-                        stderr=subprocess.DEVNULL,
-                    )
-                except subprocess.CalledProcessError:
-                    files[path] = None
-            author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
-            message = f"{pull.title} (#{number})"
-            made = self.commit("main", files, message, author=author, committer=GITHUB)
-            pull.state, pull.merged_at, pull.last_head = "closed", _now(), head
-            return made
-
-    def _settle(self) -> None:
-        """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""
-        for pull in self.pulls.values():
-            if pull.state != "open":
-                continue
-            head = self.head(pull.head)
-            if head is None or not self.git("rev-list", "-1", f"{pull.base}..{head}"):
-                pull.state = "closed"
-            else:
-                pull.last_head = head
 
     # -- HTTP
 
@@ -292,7 +162,7 @@ class GitHub:
         }
         with self._lock:
             done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=120)
-            self._settle()
+            self.settle()
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         status = re.search(rb"^Status: (\d+)", head, re.MULTILINE)
         kind = re.search(rb"^Content-Type: (.+)", head, re.MULTILINE)
@@ -306,7 +176,7 @@ class GitHub:
         if request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
             return 401, {"message": "Bad credentials", "documentation_url": "x"}, {}
         if path == "/api/graphql":
-            return 200, self._graphql(asked), {}
+            return 200, github_graphql.execute(self, asked), {}
         path, method = path.removeprefix("/api/v3"), request.command
         own = f"/repos/{self.name}"
         if not path.startswith(own):
@@ -445,68 +315,6 @@ class GitHub:
             "head": head,
             "base": base,
             "merged_at": pull.merged_at,
-            "closed_at": None if pull.state == "open" else _now(),
+            "closed_at": None if pull.state == "open" else now(),
             "auto_merge": {"enabled_by": {"login": BOT[0]}, "merge_method": "squash"} if pull.auto_merge else None,
         }
-
-    # -- GraphQL
-
-    def _graphql(self, asked: dict[str, Any]) -> dict[str, Any]:
-        root = {
-            "repository": lambda info, owner, name, **_: {"id": "R_1"} if f"{owner}/{name}" == self.name else None,
-            "createCommitOnBranch": lambda info, input: self._create_commit(input),
-            "updateRefs": lambda info, input: self._update_refs(input),
-            "enablePullRequestAutoMerge": lambda info, input: self._auto_merge(input),
-        }
-        done = graphql_sync(openapi.graphql_schema(), asked["query"], root, variable_values=asked.get("variables"))
-        told: dict[str, Any] = {"data": done.data}
-        if done.errors:
-            told["errors"] = [
-                {
-                    "type": (error.extensions or {}).get("type", "UNPROCESSABLE"),
-                    "message": error.message,
-                    "path": error.path,
-                }
-                for error in done.errors
-            ]
-        return told
-
-    def _create_commit(self, asked: dict[str, Any]) -> dict[str, Any]:
-        branch = asked["branch"]["branchName"]
-        if asked["branch"]["repositoryNameWithOwner"] != self.name:
-            raise GraphQLError("Could not resolve to a Repository", extensions={"type": "NOT_FOUND"})
-        head = self.head(branch)
-        if head is None:
-            raise GraphQLError(f"No commit exists with specified branch {branch}", extensions={"type": "NOT_FOUND"})
-        if head != asked["expectedHeadOid"]:
-            text = f'Expected branch to point to "{head}" but it did not. Pull and try again.'
-            raise GraphQLError(text, extensions={"type": "STALE_DATA"})
-        changes = asked["fileChanges"]
-        files: dict[str, bytes | None] = {
-            addition["path"]: base64.b64decode(addition["contents"]) for addition in changes.get("additions", [])
-        }
-        files |= {deletion["path"]: None for deletion in changes.get("deletions", [])}
-        message = f"{asked['message']['headline']}\n\n{asked['message'].get('body', '')}".strip()
-        oid = self.commit(branch, files, message, author=BOT, committer=GITHUB)
-        return {"commit": {"oid": oid}}
-
-    def _update_refs(self, asked: dict[str, Any]) -> dict[str, Any]:
-        lines = ["start"]
-        for update in asked["refUpdates"]:
-            before, after = update.get("beforeOid"), update["afterOid"]
-            assert before is not None, "a move without beforeOid compares nothing"
-            lines.append(f"update {update['name']} {after} {before}")
-        try:
-            self.git("update-ref", "--stdin", stdin="\n".join([*lines, "commit", ""]).encode())
-        except RuntimeError:
-            raise GraphQLError("The ref updates could not be applied") from None
-        self._settle()
-        return {"clientMutationId": None}
-
-    def _auto_merge(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self.pulls[int(asked["pullRequestId"].removeprefix("PR_"))].auto_merge = True
-        return {"clientMutationId": None}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

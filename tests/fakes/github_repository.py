@@ -1,0 +1,152 @@
+"""A repository as GitHub keeps it: a real git repository, pull requests and statuses.
+
+As on GitHub, a pull request whose branch is deleted, or is without a commit of its own, is closed by that.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ZERO = "0" * 40
+BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
+GITHUB = ("GitHub", "noreply@github.com")
+
+
+@dataclass
+class Pull:
+    """A pull request as GitHub keeps it."""
+
+    number: int
+    head: str
+    base: str
+    title: str
+    body: str
+    user: str
+    state: str = "open"
+    merged_at: str | None = None
+    labels: list[str] = field(default_factory=list)
+    notes: dict[int, tuple[str, str]] = field(default_factory=dict)  # id: (login, text)
+    auto_merge: bool = False
+    last_head: str = ""
+
+    @property
+    def comments(self) -> list[str]:
+        """What was said, oldest first."""
+        return [text for _, text in self.notes.values()]
+
+
+class Repository:
+    """One repository: what people and GitHub itself do to it."""
+
+    def __init__(self, repository: Path, name: str) -> None:
+        """`repository`: a bare git repository, which may be another git host's too."""
+        self.git_dir, self.name = repository, name
+        self.pulls: dict[int, Pull] = {}
+        self.statuses: dict[str, list[dict[str, str]]] = {}
+        self._lock = threading.RLock()
+
+    def git(self, *words: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            ["git", "--git-dir", str(self.git_dir), *words],
+            input=stdin,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"git {words}: {done.stderr.decode()}")
+        return done.stdout.decode().strip()
+
+    def head(self, branch: str) -> str | None:
+        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
+
+    def branches(self) -> list[str]:
+        return self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines()
+
+    def commit(
+        self,
+        branch: str,
+        files: dict[str, bytes | None],
+        message: str,
+        author: tuple[str, str] = ("student", "student@example.com"),
+        committer: tuple[str, str] | None = None,
+        parent: str | None = None,
+        parents: list[str] | None = None,
+        when: str | None = None,
+    ) -> str:
+        """Commit to a branch as a person or as GitHub does, with git's own plumbing. Returns the commit."""
+        committer = committer or author
+        with self._lock:
+            onto = parent or self.head(branch) or ""
+            index = self.git_dir / f"index-{threading.get_ident()}"
+            env = {"GIT_INDEX_FILE": str(index)}
+            try:
+                self.git("read-tree", onto, env=env)
+                for path, content in files.items():
+                    if content is None:
+                        self.git("update-index", "--index-info", stdin=f"0 {ZERO}\t{path}\n".encode(), env=env)
+                    else:
+                        blob = self.git("hash-object", "-w", "--stdin", stdin=content)
+                        self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
+                tree = self.git("write-tree", env=env)
+            finally:
+                index.unlink(missing_ok=True)
+            who = {
+                "GIT_AUTHOR_NAME": author[0],
+                "GIT_AUTHOR_EMAIL": author[1],
+                "GIT_COMMITTER_NAME": committer[0],
+                "GIT_COMMITTER_EMAIL": committer[1],
+            }
+            if when:
+                who |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+            words = ["commit-tree", tree]
+            for commit in parents or [onto]:
+                words += ["-p", commit]
+            made = self.git(*words, stdin=message.encode(), env=who)
+            self.git("update-ref", f"refs/heads/{branch}", made)
+            self.settle()
+            return made
+
+    def merge(self, number: int, *, user: str = "student") -> str:
+        """Squash and merge, as the button does. Returns main's commit."""
+        with self._lock:
+            pull = self.pulls[number]
+            head = self.head(pull.head)
+            assert head, f"#{number} has no branch"
+            assert pull.state == "open"
+            base = self.git("merge-base", "main", head)
+            changed = self.git("diff", "--name-only", base, head).splitlines()
+            files: dict[str, bytes | None] = {}
+            for path in changed:
+                try:
+                    files[path] = subprocess.check_output(
+                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"],
+                        stderr=subprocess.DEVNULL,
+                    )
+                except subprocess.CalledProcessError:
+                    files[path] = None
+            author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
+            message = f"{pull.title} (#{number})"
+            made = self.commit("main", files, message, author=author, committer=GITHUB)
+            pull.state, pull.merged_at, pull.last_head = "closed", now(), head
+            return made
+
+    def settle(self) -> None:
+        """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""
+        for pull in self.pulls.values():
+            if pull.state != "open":
+                continue
+            head = self.head(pull.head)
+            if head is None or not self.git("rev-list", "-1", f"{pull.base}..{head}"):
+                pull.state = "closed"
+            else:
+                pull.last_head = head
+
+
+def now() -> str:
+    """The moment as GitHub writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from git import Repo
@@ -17,6 +18,10 @@ from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
 from tests.frozen import ROOT, TEST, clone
+
+if TYPE_CHECKING:  # those modules use this one
+    from tests.image_world import ImageWorld
+    from tests.oauth_world import RotationWorld
 
 GITOPS = Path(sys.prefix) / "bin/gitops"
 
@@ -115,6 +120,36 @@ def oauth_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.oauth_world import make_template
 
     return make_template(tmp_path_factory.mktemp("oauth"))
+
+
+@pytest.fixture
+def rotation(github: GitHub, tmp_path: Path) -> Iterator[RotationWorld]:
+    """What mogle/prod deploys is a secret that git does not know."""
+    from tests.oauth_world import RotationWorld
+
+    world = RotationWorld(github, tmp_path / "checkout")
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def known(oauth_template: Path, tmp_path: Path) -> Iterator[RotationWorld]:
+    """The current secret runs as generation 2, and 42 shows no next one yet."""
+    from tests.oauth_world import RotationWorld
+
+    github = GitHub(Path(shutil.copytree(oauth_template, tmp_path / "origin.git")))
+    world = RotationWorld(github, tmp_path / "checkout", known=True)
+    yield world
+    world.close()
+    github.close()
+
+
+@pytest.fixture
+def images(github: GitHub, ecr: Ecr, tmp_path: Path) -> ImageWorld:
+    """mogle runs 3.0.0 in both environments."""
+    from tests.image_world import ImageWorld
+
+    return ImageWorld(ecr, github, tmp_path / "checkout")
 
 
 @pytest.fixture

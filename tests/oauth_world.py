@@ -30,6 +30,8 @@ from tests.world import World
 OVERLAY = "overlays/mogle/prod"
 BRANCH = "oauth/mogle/prod"
 ID = "41002"
+REFERENCE = f"{OVERLAY}/oauth-42.yaml"
+DAY = timedelta(days=1)
 
 
 # Made when first used; a process of its own may be given another's.
@@ -192,3 +194,21 @@ def make_template(folder: Path) -> Path:
         world.close()
         github.close()
     return bare
+
+
+def next_shows(world: RotationWorld) -> str:
+    """Time passes until 42 shows the next secret."""
+    app = world.intra.apps[ID]
+    world.intra.advance(app.switch - world.intra.shows_before - world.intra.now + timedelta(hours=1))
+    assert app.next
+    return app.next
+
+
+def switch(world: RotationWorld, after: timedelta = timedelta(hours=1)) -> None:
+    """Time passes until 42 has switched to the next secret, and some more."""
+    world.intra.advance(world.intra.apps[ID].switch - world.intra.now + after)
+
+
+def layout(world: RotationWorld) -> None:
+    """42 shows its page in another way than is known."""
+    world.intra.layout = lambda text: text.replace('class="copy"', 'class="copy-box"')

@@ -1,46 +1,24 @@
-"""What a change does, said object by object: the differences, what is called out, the forms, the one comment."""
+"""What a change does, said object by object: the differences, and what is called out."""
 
 from __future__ import annotations
 
 import copy
-import io
 import json
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
-from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
-from gitops.ground.progress import Progress
 from gitops.manifests.differences import ABSENT, differences
-from gitops.preview import comment, diff, run, text
-from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
+from gitops.preview import diff, text
+from gitops.preview.model import ApplicationChange, Preview
 from gitops.preview.notable import notable
-from gitops.repository import revision
-from tests.conftest import commit_all, gitops
-from tests.fakes.github import TOKEN, GitHub
 from tests.frozen import platform
-
-QUIET = Progress(quiet=True)
-
-
-def preview(checkout: Checkout, base: str = "HEAD") -> Preview:
-    with revision.compare(checkout, base, None) as change:
-        return run.run(checkout, change, QUIET)
-
-
-def edit(checkout: Checkout, path: str, old: str, new: str) -> None:
-    file = checkout.root / path
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new, 1))
+from tests.previews import edit, preview, terminal
 
 
 def fields(app: ApplicationChange) -> dict[str, tuple[str | None, str | None]]:
@@ -127,7 +105,7 @@ def test_a_rotated_secret_is_seen_and_its_value_is_not(scratch: Checkout) -> Non
     [app] = shown.applications
     sealed = next(item for item in app.objects if item.kind == "SealedSecret")
     assert (sealed.renamed, sealed.name) == ("mogle-oauth-42-g1", "mogle-oauth-42-g2")
-    everything = shown.model_dump_json() + text.markdown(shown) + text.page(shown) + _terminal(shown)
+    everything = shown.model_dump_json() + text.markdown(shown) + text.page(shown) + terminal(shown)
     before = (platform().root / "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml").read_text()
     for value in ("AgCANARY", *re.findall(r": (Ag\S{60})", before)):
         assert value not in everything
@@ -327,173 +305,3 @@ POLICY = {
 def test_what_a_reviewer_must_not_overlook(old: Any, new: Any, expected: str | None) -> None:
     notes = notable([(old, new)])
     assert expected in notes if expected else notes == ()
-
-
-# -- the forms
-
-
-def large(count: int, size: int = 400) -> Preview:
-    field = FieldChange(path="data.text", old="o" * size, new="n" * size)
-    objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name="c", fields=(field,)),)
-    apps = tuple(
-        ApplicationChange(name=f"app-{n}", action="changed", objects=objects, notable=(f"removes host {n}",))
-        for n in range(count)
-    )
-    return Preview(base="origin/main", head="HEAD", head_sha="a" * 40, looked=count, applications=apps)
-
-
-@pytest.mark.parametrize("count", [1, 60, 100, 500, 5000])
-def test_a_comment_never_exceeds_githubs_limit(count: int) -> None:
-    body = text.markdown(large(count), artifact="preview")
-    assert len(body) <= text.LIMIT
-    assert body.startswith(text.MARKER)
-    whole = count * 800 < text.LIMIT - 5000
-    assert ("Too long for a comment. The whole is the artifact preview." in body) is not whole
-    assert body.count("<details>") == (count if whole else 0)
-
-
-def _terminal(shown: Preview) -> str:
-    console = Console(file=io.StringIO(), force_terminal=True, width=200)
-    text.terminal(shown, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
-    bad = "</details> @everyone [x](http://evil) <img src=x onerror=alert(1)> ``` \x1b[2J | a"
-    field = FieldChange(path="data.text", old=None, new=f"```\n{bad}")
-    objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name=bad, fields=(field,)),)
-    app = ApplicationChange(name=bad, action="changed", objects=objects, notable=(bad,))
-    shown = Preview(base=bad, head=bad, looked=1, applications=(app,))
-    body = text.markdown(shown)
-    # Outside of the fence nothing of it is markup; inside of it nothing closes the fence.
-    fence = max(re.findall(r"^`{3,}", body, re.MULTILINE), key=len)
-    outside = re.sub(rf"^{fence}diff$.*?^{fence}$", "", body, flags=re.DOTALL | re.MULTILINE)
-    assert not re.search(r"@everyone|\]\(|<img", outside)
-    assert outside.count("<details>") == outside.count("</details>") == 1
-    assert "\x1b[2J" not in body + _terminal(shown)
-
-    class Tags(HTMLParser):
-        seen: set[str] = set()  # noqa: RUF012
-
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            self.seen.add(tag)
-
-    parser = Tags()
-    parser.feed(text.page(shown))
-    assert "img" not in parser.seen
-    assert "pre" in parser.seen
-
-
-@pytest.mark.bots
-def test_colours_are_for_a_terminal_alone(scratch: Checkout) -> None:
-    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
-    done = gitops(scratch, "preview", "--base", "HEAD")
-    assert done.code == 0, done.err
-    assert "\x1b[" not in done.out
-    assert "! removes host www.mogle.example.com" in done.out
-    assert "+ spec.rules[host=web.mogle.example.com]" in done.out
-
-
-@pytest.mark.bots
-def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
-    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
-    done = gitops(scratch, "preview", "--base", "HEAD", "--output", "json", "--write", str(tmp_path / "out"))
-    assert done.code == 0, done.err
-    assert comment.read(tmp_path / "out/preview.json") == Preview.model_validate_json(done.out)
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"preview.md", "preview.html", "preview.json"}
-    for file in (tmp_path / "out").iterdir():
-        assert "removes host www.mogle.example.com" in file.read_text()
-
-
-@pytest.mark.bots
-def test_an_application_that_does_not_render_fails_the_command(scratch: Checkout) -> None:
-    edit(scratch, "overlays/mogle/prod/kustomization.yaml", "  - oauth-42.yaml", "  - nothing.yaml")
-    done = gitops(scratch, "preview", "--base", "HEAD")
-    assert done.code == 1
-    assert "does not render: mogle-prod" in done.err
-    assert "nothing.yaml" in done.out
-
-
-# -- the comment
-
-
-@pytest.fixture
-def pull(github: GitHub) -> GitHub:
-    head = github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
-    assert head
-    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
-    return github
-
-
-def hub(github: GitHub) -> Hub:
-    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
-
-
-def preview_of(github: GitHub, count: int) -> Preview:
-    return large(count).model_copy(update={"head_sha": github.head("student/fix")})
-
-
-@pytest.mark.bots
-def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
-    person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
-    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("written", 1)
-    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("unchanged", 1)
-    assert comment.post(hub(pull), preview_of(pull, 3), number=1) == ("updated", 1)
-    assert len(pull.pulls[1].notes) == 2
-    assert pull.pulls[1].comments[1] == text.markdown(preview_of(pull, 3))
-    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("removed", 1)
-    writes = len(pull.writes)
-    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("nothing", 1)
-    assert len(pull.writes) == writes
-    assert list(pull.pulls[1].notes) == [person]
-
-
-@pytest.mark.bots
-def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
-    old = preview_of(pull, 2)
-    pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
-    for number, message in ((None, "no open pull request at"), (1, "#1 is at"), (7, "no open pull request #7")):
-        with pytest.raises(InputError, match=message):
-            comment.post(hub(pull), old, number=number)
-    assert pull.pulls[1].comments == []
-
-
-@pytest.mark.bots
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "{}",
-        "[]",
-        "not json",
-        '{"base": "a", "head": "b", "looked": "x"}',
-        '{"base":"a","head":"b","looked":1,"more":1}',
-        "\x00\xff",
-    ],
-)
-def test_a_strangers_file_is_refused_with_one_message(tmp_path: Path, content: str, scratch: Checkout) -> None:
-    file = tmp_path / "preview.json"
-    file.write_bytes(content.encode("latin-1"))
-    done = gitops(scratch, "preview", "comment", str(file), GITHUB_REPOSITORY="a/b", GITHUB_TOKEN="x")
-    assert done.code == 2
-    assert "expected what gitops preview --output json prints" in done.err
-
-
-@pytest.mark.bots
-def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -> None:
-    (tmp_path / "preview.json").write_text(large(1).model_dump_json())
-    done = gitops(scratch, "preview", "comment", str(tmp_path / "preview.json"))
-    assert done.code == 2
-    assert "not set: GITHUB_REPOSITORY, GITHUB_TOKEN" in done.err
-    assert gitops(scratch, "preview", "comment", str(tmp_path / "none.json")).code == 2
-
-
-@pytest.mark.bots
-def test_a_commit_without_a_change_of_any_application_says_so(scratch: Checkout) -> None:
-    (scratch.root / "README.md").write_text("words\n")
-    commit_all(scratch)
-    done = gitops(scratch, "preview", "--base", "HEAD~1", "--head", "HEAD", "--output", "json")
-    assert done.code == 0, done.err
-    answer = json.loads(done.out)
-    assert (answer["applications"], answer["looked"]) == ([], 0)

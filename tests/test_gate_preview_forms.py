@@ -1,0 +1,169 @@
+"""The forms of a preview: a comment, a page, a terminal, JSON; and the one comment of a pull request."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from gitops.clients.github import Hub, RepositorySettings
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.preview import comment, text
+from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
+from tests.conftest import commit_all, gitops
+from tests.fakes.github import TOKEN, GitHub
+from tests.previews import edit, large, terminal
+
+
+@pytest.mark.parametrize("count", [1, 60, 100, 500, 5000])
+def test_a_comment_never_exceeds_githubs_limit(count: int) -> None:
+    body = text.markdown(large(count), artifact="preview")
+    assert len(body) <= text.LIMIT
+    assert body.startswith(text.MARKER)
+    whole = count * 800 < text.LIMIT - 5000
+    assert ("Too long for a comment. The whole is the artifact preview." in body) is not whole
+    assert body.count("<details>") == (count if whole else 0)
+
+
+def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
+    bad = "</details> @everyone [x](http://evil) <img src=x onerror=alert(1)> ``` \x1b[2J | a"
+    field = FieldChange(path="data.text", old=None, new=f"```\n{bad}")
+    objects = (ObjectChange(action="changed", kind="ConfigMap", namespace="n", name=bad, fields=(field,)),)
+    app = ApplicationChange(name=bad, action="changed", objects=objects, notable=(bad,))
+    shown = Preview(base=bad, head=bad, looked=1, applications=(app,))
+    body = text.markdown(shown)
+    # Outside of the fence nothing of it is markup; inside of it nothing closes the fence.
+    fence = max(re.findall(r"^`{3,}", body, re.MULTILINE), key=len)
+    outside = re.sub(rf"^{fence}diff$.*?^{fence}$", "", body, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"@everyone|\]\(|<img", outside)
+    assert outside.count("<details>") == outside.count("</details>") == 1
+    assert "\x1b[2J" not in body + terminal(shown)
+
+    class Tags(HTMLParser):
+        seen: set[str] = set()  # noqa: RUF012
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.seen.add(tag)
+
+    parser = Tags()
+    parser.feed(text.page(shown))
+    assert "img" not in parser.seen
+    assert "pre" in parser.seen
+
+
+@pytest.mark.bots
+def test_colours_are_for_a_terminal_alone(scratch: Checkout) -> None:
+    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
+    done = gitops(scratch, "preview", "--base", "HEAD")
+    assert done.code == 0, done.err
+    assert "\x1b[" not in done.out
+    assert "! removes host www.mogle.example.com" in done.out
+    assert "+ spec.rules[host=web.mogle.example.com]" in done.out
+
+
+@pytest.mark.bots
+def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
+    edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
+    done = gitops(scratch, "preview", "--base", "HEAD", "--output", "json", "--write", str(tmp_path / "out"))
+    assert done.code == 0, done.err
+    assert comment.read(tmp_path / "out/preview.json") == Preview.model_validate_json(done.out)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"preview.md", "preview.html", "preview.json"}
+    for file in (tmp_path / "out").iterdir():
+        assert "removes host www.mogle.example.com" in file.read_text()
+
+
+@pytest.mark.bots
+def test_an_application_that_does_not_render_fails_the_command(scratch: Checkout) -> None:
+    edit(scratch, "overlays/mogle/prod/kustomization.yaml", "  - oauth-42.yaml", "  - nothing.yaml")
+    done = gitops(scratch, "preview", "--base", "HEAD")
+    assert done.code == 1
+    assert "does not render: mogle-prod" in done.err
+    assert "nothing.yaml" in done.out
+
+
+# -- the comment
+
+
+@pytest.fixture
+def pull(github: GitHub) -> GitHub:
+    head = github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
+    assert head
+    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    return github
+
+
+def hub(github: GitHub) -> Hub:
+    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+
+
+def preview_of(github: GitHub, count: int) -> Preview:
+    return large(count).model_copy(update={"head_sha": github.head("student/fix")})
+
+
+@pytest.mark.bots
+def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
+    person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
+    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("written", 1)
+    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("unchanged", 1)
+    assert comment.post(hub(pull), preview_of(pull, 3), number=1) == ("updated", 1)
+    assert len(pull.pulls[1].notes) == 2
+    assert pull.pulls[1].comments[1] == text.markdown(preview_of(pull, 3))
+    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("removed", 1)
+    writes = len(pull.writes)
+    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("nothing", 1)
+    assert len(pull.writes) == writes
+    assert list(pull.pulls[1].notes) == [person]
+
+
+@pytest.mark.bots
+def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
+    old = preview_of(pull, 2)
+    pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
+    for number, message in ((None, "no open pull request at"), (1, "#1 is at"), (7, "no open pull request #7")):
+        with pytest.raises(InputError, match=message):
+            comment.post(hub(pull), old, number=number)
+    assert pull.pulls[1].comments == []
+
+
+@pytest.mark.bots
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "not json",
+        '{"base": "a", "head": "b", "looked": "x"}',
+        '{"base":"a","head":"b","looked":1,"more":1}',
+        "\x00\xff",
+    ],
+)
+def test_a_strangers_file_is_refused_with_one_message(tmp_path: Path, content: str, scratch: Checkout) -> None:
+    file = tmp_path / "preview.json"
+    file.write_bytes(content.encode("latin-1"))
+    done = gitops(scratch, "preview", "comment", str(file), GITHUB_REPOSITORY="a/b", GITHUB_TOKEN="x")
+    assert done.code == 2
+    assert "expected what gitops preview --output json prints" in done.err
+
+
+@pytest.mark.bots
+def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "preview.json").write_text(large(1).model_dump_json())
+    done = gitops(scratch, "preview", "comment", str(tmp_path / "preview.json"))
+    assert done.code == 2
+    assert "not set: GITHUB_REPOSITORY, GITHUB_TOKEN" in done.err
+    assert gitops(scratch, "preview", "comment", str(tmp_path / "none.json")).code == 2
+
+
+@pytest.mark.bots
+def test_a_commit_without_a_change_of_any_application_says_so(scratch: Checkout) -> None:
+    (scratch.root / "README.md").write_text("words\n")
+    commit_all(scratch)
+    done = gitops(scratch, "preview", "--base", "HEAD~1", "--head", "HEAD", "--output", "json")
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert (answer["applications"], answer["looked"]) == ([], 0)

@@ -1,0 +1,116 @@
+"""Rollbacks and their holds, and freezes: the real command against moto's ECR and a GitHub with real git."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+import yaml
+
+from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
+
+pytestmark = pytest.mark.bots
+
+
+def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(images: ImageWorld) -> None:
+    newer = images.ecr.push("mogle", "3.1.0")
+    images.pin(PROD, "3.1.0", newer, NOW - timedelta(hours=1))
+    done = images.run("images", "rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d")
+    assert done.code == 0, done.err
+    assert "opened: mogle/prod back to 3.0.0" in done.out
+    pull = images.github.pulls[1]
+    assert (pull.head, pull.title, pull.labels) == (
+        "rollback/mogle/prod",
+        "mogle/prod: back to 3.0.0",
+        ["images", "rollback"],
+    )
+    assert images.run("images", "rollback", "mogle", "--reason", 'logins fail: "500"', "--for", "2d").code == 0
+    assert len(images.github.pulls) == 1
+    images.github.merge(1)
+    images.pin(STAGING, "3.1.0", newer, NOW - timedelta(days=9))
+    row = images.bump()["prod"]
+    assert row["action"] == "nothing"
+    assert "held on 3.0.0 until" in row["note"]
+    assert 'logins fail: "500"' in row["note"]
+    hold = yaml.safe_load(images.file("overlays/mogle/prod/hold.yaml"))
+    over = images.file("overlays/mogle/prod/hold.yaml").decode().replace(str(hold["until"].year), "2020")
+    images.write("overlays/mogle/prod/hold.yaml", over)
+    images.pin(STAGING, "3.2.0", images.ecr.push("mogle", "3.2.0"), NOW - timedelta(days=2))
+    row = images.bump()["prod"]
+    assert row["winner"].startswith(f"{REPOSITORY}:3.2.0@"), row
+    head = images.github.pulls[row["pull_request"]].head
+    assert images.github.git("diff", "--name-status", f"main...{head}").split() == [
+        "D", "overlays/mogle/prod/hold.yaml", "M", PROD,
+    ]  # fmt: skip
+
+
+def test_rollback_says_what_it_cannot_do(images: ImageWorld) -> None:
+    done = images.run("images", "rollback", "mogle", "--reason", "x", "--to", "0.1.0")
+    assert (done.code, "0.1.0 never ran here; main's history has: 2.14.0" in done.err) == (2, True), done.err
+    done = images.run("images", "rollback", "nothing", "--reason", "x")
+    assert "overlays/nothing/prod/kustomization.yaml: no such overlay on main" in done.err
+    assert (
+        "--for '1 day': not a duration"
+        in images.run("images", "rollback", "mogle", "--reason", "x", "--for", "1 day").err
+    )
+    assert images.github.writes == []
+
+
+def window(start: datetime, end: datetime) -> str:
+    seoul = [(moment + timedelta(hours=9)).strftime("%Y-%m-%dT%H:%M:%S") for moment in (start, end)]
+    return f"freezes:\n  - {{name: evaluation day, from: {seoul[0]}, to: {seoul[1]}, time-zone: Asia/Seoul}}\n"
+
+
+def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_status(images: ImageWorld) -> None:
+    images.ecr.push("mogle", "3.1.0")
+    images.bump()
+    images.github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=images.github.head("main"))
+    images.github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    newer = images.ecr.push("mogle", "3.2.0")
+    images.pin(PROD, "3.2.0", newer)
+    images.run("images", "rollback", "mogle", "--reason", "x")
+    images.write(".github/freezes.yaml", window(NOW - timedelta(hours=1), NOW + timedelta(hours=2)))
+    row = images.bump()["staging"]
+    assert (row["action"], row["why"].startswith("frozen: evaluation day until")) == ("unchanged", True)
+    assert images.proposed(1).tag == "3.1.0"
+    assert "#1: failure: evaluation day" in images.run("images", "freeze").out
+
+    def states() -> dict[str, str]:
+        heads = {pull.head: pull.last_head for pull in images.github.pulls.values()}
+        return {head: images.github.statuses[sha][0]["state"] for head, sha in heads.items()}
+
+    expected = {"bump/mogle/staging": "failure", "student/fix": "failure", "rollback/mogle/prod": "success"}
+    assert states() == expected
+    writes = len(images.github.writes)
+    assert images.run("images", "freeze").out == "nothing changed\n"
+    assert len(images.github.writes) == writes
+    images.write(".github/freezes.yaml", window(NOW - timedelta(hours=3), NOW - timedelta(hours=1)))
+    assert images.run("images", "freeze").code == 0
+    assert set(states().values()) == {"success"}
+    assert images.bump()["staging"]["action"] == "updated"
+
+
+BAD_FREEZES = {
+    "no zone": (
+        "{name: x, from: 2026-01-01T00:00:00, to: 2026-01-02T00:00:00, time-zone: Mars/Base}",
+        "not a time zone",
+    ),
+    "an offset": (
+        "{name: x, from: 2026-01-01T00:00:00Z, to: 2026-01-02T00:00:00Z, time-zone: UTC}",
+        "leave their offset",
+    ),
+    "backwards": ("{name: x, from: 2026-01-03T00:00:00, to: 2026-01-02T00:00:00, time-zone: UTC}", "is not before"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_FREEZES)
+def test_a_freeze_that_cannot_be_read_stops_the_run(images: ImageWorld, fault: str) -> None:
+    line, message = BAD_FREEZES[fault]
+    images.write(".github/freezes.yaml", f"freezes:\n  - {line}\n")
+    images.ecr.push("mogle", "3.1.0")
+    for verb in ("bump", "freeze"):
+        done = images.run("images", verb)
+        assert done.code == 2
+        assert done.err.startswith("gitops: .github/freezes.yaml: freezes.0")
+        assert message in done.err
+    assert images.github.writes == []

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from gitops.ground import settings
@@ -163,6 +164,14 @@ def _link(checkout: Checkout, tools: list[Tool], *, sweep: bool) -> None:
 
 
 def _sha256(file: Path) -> str:
+    about = file.stat()
+    # Nobody can write to a file and leave its ctime as it was.
+    return _sha256_of(file, (about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns))
+
+
+@cache
+def _sha256_of(file: Path, identity: tuple[int, ...]) -> str:
+    """Hundreds of MiB are read once a process. `identity`: what is another where the file is."""
     with file.open("rb") as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 

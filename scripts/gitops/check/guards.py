@@ -23,7 +23,7 @@ GUARDED = ("ResourceQuota", "LimitRange", "NetworkPolicy")
 
 
 class Bases:
-    """What base/ alone gives, for each set of bases and components that an overlay names."""
+    """What base/ alone gives, for each set of bases, and of components that touch what is guarded, of an overlay."""
 
     def __init__(self, checkout: Checkout, graph: Graph) -> None:
         self._checkout, self._graph = checkout, graph
@@ -38,7 +38,7 @@ class Bases:
             tuple(path for entry in content.get(field) or [] if (path := self._base(unit, entry)))
             for field in ("resources", "components")
         )
-        key = (chosen[0], chosen[1])
+        key = (chosen[0], tuple(path for path in chosen[1] if _guards(root / path)))
         if key not in self._known:
             self._known[key] = self._render(root, *key)
         return self._known[key]
@@ -57,9 +57,7 @@ class Bases:
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
                 "resources": [os.path.relpath(root.resolve() / path, target) for path in resources],
-                "components": [
-                    os.path.relpath(root.resolve() / path, target) for path in components if _guards(root / path)
-                ],
+                "components": [os.path.relpath(root.resolve() / path, target) for path in components],
             }
             (target / "kustomization.yaml").write_text(yaml.safe_dump(content))
             rendered = build(self._checkout, target, ".")

@@ -127,7 +127,7 @@ def run(
             pool = stack.enter_context(ThreadPoolExecutor(1))
             boot = pool.submit(stack.enter_context, control_plane.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
-            scope, findings = _render(checkout, graph, base, checked)
+            scope, findings = _render(checkout, graph, base, checked, change.files)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             platform = Platform(_platform(scope))
             findings += _offline(scope, platform)
@@ -147,7 +147,9 @@ def run(
     return CheckResult(checked, in_order(kept), in_order(excepted))
 
 
-def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str]) -> tuple[_Scope, list[Finding]]:
+def _render(
+    checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str], files: frozenset[str]
+) -> tuple[_Scope, list[Finding]]:
     findings: list[Finding] = []
     sound = []
     for unit in checked:
@@ -156,7 +158,13 @@ def _render(checkout: Checkout, graph: Graph, base: Graph | None, checked: list[
         if not problems:
             sound.append(unit)
     after = _rendered(checkout, graph, sound)
-    before = _rendered(checkout, base, sorted(set(base.units).intersection(sound))) if base else {}
+    before: dict[str, Rendered] = {}
+    if base:
+        there = set(base.units).intersection(sound)
+        # What is checked for another reason than its own files renders as it did.
+        touched = {*graph.affected(files), *base.affected(files)}
+        before = {unit: after[unit] for unit in there - touched}
+        before |= _rendered(checkout, base, sorted(there & touched))
     units: dict[str, Unit] = {}
     for unit, rendered in after.items():
         try:

@@ -10,24 +10,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from semantic_version import Version
 
 from gitops.manifests import yamltext
 from gitops.manifests.image import in_ecr
 from gitops.manifests.overlay import Overlay
-from gitops.oauth.state import KEEP
 from gitops.service.registries import allowed_registries
-from tests.live_world import DAY, DOMAIN, LiveWorld
-from tests.oauth_world import certificate_of, private_key
+from tests import secret_changes
+from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
 
-CLUSTER = "clusters/seoul"
 EXCEPTIONS = "policies/exceptions/kustomization.yaml"
 DIGEST = f"sha256:{'a' * 64}"
 # No registrar or cloud has it.
@@ -55,6 +47,13 @@ def declare_certificate(world: LiveWorld, number: int = 1) -> None:
         (f"{CLUSTER}/certificates.yaml", f"  - arn: {arn}\n    names: {names}\n"),
     ):
         world.write(path, world.read(path).rstrip("\n") + "\n" + line)
+
+
+def replace_domain_certificate(world: LiveWorld) -> None:
+    """ACM issued another one for the same names."""
+    for name in ("ingressclassparams.yaml", "certificates.yaml"):
+        path = f"{CLUSTER}/{name}"
+        world.write(path, world.read(path).replace(f"{ARN}1", f"{ARN}2"))
 
 
 def registry(world: LiveWorld, *, ecr: bool) -> str:
@@ -173,156 +172,6 @@ def bump_digest(world: LiveWorld) -> None:
     assert world.images(service)["prod"].digest == digest != before.digest
 
 
-# -- 42's secrets
-
-
-def sign_in_with_42(world: LiveWorld) -> None:
-    """docs/runbooks/secrets.md: a service signs users in with 42 for the first time."""
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    app = world.new_application()
-    path = overlay.file("oauth-42.yaml")
-    world.write(path, OAUTH_42.format(id=app.id, uid=app.uid, service=overlay.service))
-    world.add_to_list(overlay.kustomization, "resources", "oauth-42.yaml")
-    world.add_to_list(overlay.kustomization, "components", "../../../base/components/oauth-42")
-    name = f"{overlay.service}-oauth-42-g1"
-    world.run("secrets", "seal", overlay.service, name, "--key", "client-secret", stdin="typed by a person")
-
-
-OAUTH_42 = """\
-# yaml-language-server: $schema=https://json.schemastore.org/kustomization.json
-# The application of this overlay at 42. Its id and client id are no secrets.
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: oauth-42
-data:
-  application-id: "{id}"
-  client-id: {uid}
-  secret: {service}-oauth-42-g1
-"""
-
-
-def rotate(world: LiveWorld, overlay: Overlay) -> dict[str, Any]:
-    """The scheduled run, and a person's merge of the pull request that it opened. Returns the run's row."""
-    rows = world.rows("oauth", "rotate", overlay.service, codes=(0, 1))
-    [row] = [row for row in rows if row["environment"] == overlay.environment]
-    assert row["action"] == "opened", row
-    world.merge(overlay.branch("oauth"))
-    return row
-
-
-def adopt(world: LiveWorld) -> None:
-    row = rotate(world, Overlay(world.made.web_in_ecr, "prod"))
-    assert row["generation"] == 1, "the one that a person sealed"
-
-
-def rotate_secret(world: LiveWorld) -> None:
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    world.show_next(world.application(overlay).id)
-    rotate(world, overlay)
-
-
-def clean_up(world: LiveWorld) -> None:
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    world.switch(world.application(overlay).id, KEEP + timedelta(hours=1))
-    assert rotate(world, overlay)["state"] == "RETIRED"
-
-
-def retire(world: LiveWorld) -> None:
-    """A rotation whose pull request takes along what the one before it left, as nobody merged its clean-up."""
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    number = world.application(overlay).id
-    world.switch(number, KEEP + timedelta(hours=1))
-    world.show_next(number)
-    older = world.application(overlay).older
-    rotate(world, overlay)
-    assert older
-    assert not set(older) & set(world.application(overlay).older)
-
-
-def rotate_first(world: LiveWorld) -> None:
-    """The first application of the tree, whatever generation it is at."""
-    rows = world.rows("oauth", "status", codes=(0, 1))
-    overlay = Overlay(rows[0]["service"], rows[0]["environment"])
-    world.show_next(rows[0]["application"])
-    rotate(world, overlay)
-
-
-def provide(world: LiveWorld) -> None:
-    """docs/runbooks/oauth.md: the break-glass."""
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    number = world.application(overlay).id
-    world.switch(number, DAY)
-    world.show_next(number)
-    world.run("oauth", "provide", overlay.service, stdin=world.intra.apps[number].next)
-
-
-# -- other secrets
-
-
-def seal_secret(world: LiveWorld) -> None:
-    """docs/runbooks/secrets.md: seal a value, and let the Deployment read it."""
-    overlay = Overlay(world.made.web, "prod")
-    world.run("secrets", "seal", overlay.service, "mail", "--key", "token", stdin="a value")
-    world.write(overlay.file("deployment.yaml"), READS_SECRET)
-    path = overlay.kustomization
-    world.write(path, world.read(path).replace("patches:\n", "patches:\n  - path: deployment.yaml\n"))
-
-
-READS_SECRET = """\
-# yaml-language-server: $schema=https://json.schemastore.org/kustomization.json
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-spec:
-  template:
-    spec:
-      containers:
-        - name: app
-          env:
-            - name: MAIL_TOKEN
-              valueFrom:
-                secretKeyRef: {name: mail, key: token}
-"""
-
-
-def seal_second_key(world: LiveWorld) -> None:
-    world.run("secrets", "seal", world.made.web, "mail", "--key", "password", stdin="another value")
-
-
-def reseal(world: LiveWorld) -> None:
-    world.run("secrets", "reseal", "--controller", world.controller.url)
-    world.run("secrets", "verify", "--controller", world.controller.url)
-
-
-def replace_cluster_certificate(world: LiveWorld) -> None:
-    """docs/runbooks/secrets.md: the controller's key is lost, and there is a backup."""
-    lost, new = world.controller.keys[0], private_key(1)
-    pem = certificate_of(new)
-    fingerprint = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
-    path = f"{CLUSTER}/cluster.yaml"
-    world.write(path, yamltext.put(world.read(path), path, ("data", "sealedSecretsFingerprint"), fingerprint))
-    world.write(f"{CLUSTER}/sealed-secrets.pem", pem.decode())
-    world.land("Pin the new controller's certificate")
-    world.run("secrets", "recover", "--backup", str(backup(world.folder, lost)))
-    world.controller.certificate, world.controller.keys = pem, [new]
-    world.run("secrets", "verify", "--controller", world.controller.url)
-
-
-def backup(folder: Path, key: rsa.RSAPrivateKey) -> Path:
-    file = folder / "backup.pem"
-    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
-    return file
-
-
-def replace_domain_certificate(world: LiveWorld) -> None:
-    """ACM issued another one for the same names."""
-    for name in ("ingressclassparams.yaml", "certificates.yaml"):
-        path = f"{CLUSTER}/{name}"
-        world.write(path, world.read(path).replace(f"{ARN}1", f"{ARN}2"))
-
-
 # -- people and rules
 
 
@@ -387,7 +236,7 @@ def call_another_service(world: LiveWorld) -> None:
     """README: its internal address, with base/components/internal-client in the overlay."""
     overlay = Overlay(world.made.web_in_ecr, "prod")
     world.add_to_list(overlay.kustomization, "components", "../../../base/components/internal-client")
-    patch = READS_SECRET.partition("              valueFrom")[0].replace("MAIL_TOKEN", "OTHER_URL")
+    patch = secret_changes.READS_SECRET.partition("              valueFrom")[0].replace("MAIL_TOKEN", "OTHER_URL")
     address = f"http://web.{Overlay(world.made.web, 'prod').namespace}.svc.cluster.local"
     world.write(overlay.file("deployment.yaml"), f"{patch}              value: {address}\n")
     path = overlay.kustomization
@@ -453,18 +302,18 @@ CHANGES = (
     Change("an image policy changed", follow_mutable_tag),
     Change("bump to a mutable tag", bump_to_mutable_tag),
     Change("digest bump", bump_digest),
-    Change("a service signs in with 42", sign_in_with_42),
-    Change("adoption", adopt),
-    Change("rotation", rotate_secret),
-    Change("clean-up", clean_up),
-    Change("rotation after a clean-up", rotate_secret),
-    Change("retirement", retire),
-    Change("rotation of the first application", rotate_first),
-    Change("a secret of 42 provided", provide),
-    Change("a secret sealed", seal_secret),
-    Change("a second key sealed", seal_second_key),
-    Change("re-seal", reseal),
-    Change("a cluster's certificate replaced", replace_cluster_certificate),
+    Change("a service signs in with 42", secret_changes.sign_in_with_42),
+    Change("adoption", secret_changes.adopt),
+    Change("rotation", secret_changes.rotate_secret),
+    Change("clean-up", secret_changes.clean_up),
+    Change("rotation after a clean-up", secret_changes.rotate_secret),
+    Change("retirement", secret_changes.retire),
+    Change("rotation of the first application", secret_changes.rotate_first),
+    Change("a secret of 42 provided", secret_changes.provide),
+    Change("a secret sealed", secret_changes.seal_secret),
+    Change("a second key sealed", secret_changes.seal_second_key),
+    Change("re-seal", secret_changes.reseal),
+    Change("a cluster's certificate replaced", secret_changes.replace_cluster_certificate),
     Change("a domain's certificate replaced", replace_domain_certificate),
     Change("handover", hand_over),
     Change("a team added", add_team),

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ from gitops.manifests import yamltext
 from gitops.manifests.image import REFERENCE, Image, in_ecr
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
+from gitops.scope.targets import is_data
 from tests import guard
 from tests.conftest import Ran, commit_all
 from tests.fakes.aws import MANIFEST, Ecr
@@ -36,6 +34,7 @@ from tests.fakes.github import GitHub
 from tests.fakes.intra42 import App, Intra42
 from tests.fakes.sealed_secrets import SealedSecrets
 from tests.fakes.slack import Slack
+from tests.forks import Done, Forks
 from tests.frozen import ROOT, live_clone
 from tests.oauth_world import certificate_of, private_key
 from tests.world import run_here
@@ -43,6 +42,7 @@ from tests.world import run_here
 # A name that no registrar gives away, and that no certificate of the live tree covers: a person declares one first.
 DOMAIN = "piled.test"
 DAY = timedelta(days=1)
+CLUSTER = "clusters/seoul"
 
 
 @dataclass
@@ -80,6 +80,7 @@ class LiveWorld:
             repo.remotes.origin.set_url(self.github.clone_url)
         (folder / "clone/.tools").symlink_to(ROOT / ".tools")
         self.checkout = Checkout(folder / "clone")
+        self._forks = Forks(self.checkout.root)
         self.controller = SealedSecrets(certificate_of(private_key()), [private_key()])
         applications, _ = model.applications(self.checkout, [])
         self.intra = Intra42({application.id: application.uid for application in applications})
@@ -89,8 +90,8 @@ class LiveWorld:
         self._warned: set[str] = set()
 
     def close(self) -> None:
-        for fake in (self.intra, self.slack, self.controller, self.ecr, self.github):
-            fake.close()
+        for part in (self.intra, self.slack, self.controller, self.ecr, self.github, self._forks):
+            part.close()
 
     # -- the command
 
@@ -241,6 +242,12 @@ class LiveWorld:
 
     # -- what must be green after each change
 
+    def product_files(self, before: str) -> list[str]:
+        """What was changed since a commit that is no data. The runs of the live tests share the product's code."""
+        with Repo(self.checkout.root) as repo:
+            changed: str = repo.git.diff("--name-only", "-z", before)
+        return [path for path in changed.split("\0") if path and not is_data(path)]
+
     def red(self, before: str, *, warns: frozenset[str]) -> Iterator[str]:
         """What the live tests and the gate have against the change since a commit, but for the rules of `warns`."""
         yield from self._live_tests()
@@ -257,27 +264,20 @@ class LiveWorld:
 
     def _live_tests(self) -> Iterator[str]:
         """All tests that read the live tree, by the clone's own code."""
-        done = self.pytest("-m", "live", *self._live_files)
-        if done.returncode:
-            yield done.stdout + done.stderr
+        done = self._pytest("-m", "live", *self._live_files)
+        if done.code:
+            yield done.text
 
     @cached_property
     def _live_files(self) -> list[str]:
         """The files with such tests: collecting all of them takes longer than running these."""
-        listed = self.pytest("-m", "live", "--collect-only", "tests").stdout
+        listed = self._pytest("-m", "live", "--collect-only", "tests").text
         files = sorted({line.partition("::")[0] for line in listed.splitlines() if "::" in line})
         assert files, listed
         return files
 
-    def pytest(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
-            cwd=self.checkout.root,
-            env={**os.environ, "PYTHONPATH": str(self.checkout.root / "scripts")},
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
+    def _pytest(self, *words: str) -> Done:
+        return self._forks.pytest("-q", "-p", "no:cacheprovider", *words)
 
 
 def _line(finding: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ def test_every_change_piled_up_keeps_the_live_tree_green(tmp_path: Path, request
                 error.add_note(f"while making: {change.name}")
                 raise
             assert world.head != before, f"{change.name} changed nothing"
+            assert not world.product_files(before), f"{change.name} is no change of data alone"
             red += [f"after {change.name}: {problem}" for problem in world.red(before, warns=change.warns)]
         red += [f"after all: {problem}" for problem in world.red_at_all()]
         if target := request.config.getoption("--keep-pile"):

@@ -20,6 +20,7 @@ from gitops.check.exceptions import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
 from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.render import in_parallel
 from gitops.oauth import model as oauth
 from gitops.repository import services
 from gitops.secrets import certificate
@@ -94,8 +95,8 @@ def test_every_yaml_file_begins_with_its_schema() -> None:
 
 
 def test_every_overlay_is_hardened_and_available() -> None:
-    for overlay in overlays():
-        objects = kustomize.build(CHECKOUT, overlay)
+    renders = in_parallel(lambda overlay: kustomize.build(CHECKOUT, overlay), overlays())
+    for overlay, objects in zip(overlays(), renders, strict=True):
         with noted(overlay):
             for template in rules.pod_templates(objects):
                 rules.assert_hardened(template)

@@ -14,6 +14,7 @@ from git import Repo
 
 from gitops.images import edit
 from gitops.manifests.image import Image
+from tests.artifacts import event, kept
 from tests.fakes import act
 from tests.fakes.github import TOKEN, GitHub
 from tests.frozen import ROOT
@@ -157,7 +158,7 @@ def test_the_required_check_is_there_for_every_change() -> None:
     assert events["merge_group"] is None
     assert events["push"] == {"branches": ["main"]}
     check = workflow["jobs"]["check"]
-    assert "name" not in check
+    assert check["name"] == "check"
     assert "strategy" not in check
     # A job that is skipped or left out would count as passed.
     assert check["if"] == "always()"
@@ -188,6 +189,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     assert expected in checked.text, checked.text
     assert github.writes == []
     runner.check_out("origin/main")
+    github.artifacts[7, "preview"] = kept(runner.artifacts / "preview")
     commented = act.run(
         runner.folder,
         "comment.yaml",
@@ -195,7 +197,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
         job="comment",
         github=github,
         environment={"STANDIN_ARTIFACTS": str(runner.artifacts)},
-        payload={"workflow_run": {"event": "pull_request", "id": 7, "head_sha": head}},
+        payload=event(7, head, "student/fix", github.name, 1),
         secrets={"GITHUB_TOKEN": TOKEN},
     )
     assert commented.code == 0, commented.text

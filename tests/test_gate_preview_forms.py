@@ -12,8 +12,10 @@ import pytest
 from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.preview import comment, text
+from gitops.preview import artifact, comment, text
+from gitops.preview.artifact import Run
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
+from tests.artifacts import event, zipped
 from tests.conftest import commit_all, gitops
 from tests.fakes.github import TOKEN, GitHub
 from tests.previews import edit, large, terminal
@@ -70,7 +72,9 @@ def test_all_forms_say_the_same(scratch: Checkout, tmp_path: Path) -> None:
     edit(scratch, "overlays/mogle/prod/ingress.yaml", "www.mogle", "web.mogle")
     done = gitops(scratch, "preview", "--base", "HEAD", "--output", "json", "--write", str(tmp_path / "out"))
     assert done.code == 0, done.err
-    assert comment.read(tmp_path / "out/preview.json") == Preview.model_validate_json(done.out)
+    assert Preview.model_validate_json((tmp_path / "out/preview.json").read_bytes()) == Preview.model_validate_json(
+        done.out
+    )
     assert {file.name for file in (tmp_path / "out").iterdir()} == {"preview.md", "preview.html", "preview.json"}
     for file in (tmp_path / "out").iterdir():
         assert "removes host www.mogle.example.com" in file.read_text()
@@ -104,32 +108,53 @@ def preview_of(github: GitHub, count: int) -> Preview:
     return large(count).model_copy(update={"head_sha": github.head("student/fix")})
 
 
+def run_of(github: GitHub, number: int = 1) -> Run:
+    """The run of check.yaml that has just ended for a pull request."""
+    pull = github.pulls[number]
+    payload = event(7, pull.last_head, pull.head, pull.fork or github.name, *([] if pull.fork else [number]))
+    return Run.model_validate(payload["workflow_run"])
+
+
+def tell(github: GitHub, preview: Preview) -> comment.Action:
+    """Comment as `gitops preview comment` does."""
+    run = run_of(github)
+    comment.agree(preview, run)
+    return comment.post(hub(github), comment.pull_of(hub(github), run), preview)
+
+
 @pytest.mark.bots
 def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
     person = pull.comment(pull.pulls[1], f"{text.MARKER} I am a person", user="student")["id"]
-    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("written", 1)
-    assert comment.post(hub(pull), preview_of(pull, 2), number=None) == ("unchanged", 1)
-    assert comment.post(hub(pull), preview_of(pull, 3), number=1) == ("updated", 1)
+    assert tell(pull, preview_of(pull, 2)) == "written"
+    assert tell(pull, preview_of(pull, 2)) == "unchanged"
+    assert tell(pull, preview_of(pull, 3)) == "updated"
     assert len(pull.pulls[1].notes) == 2
-    assert pull.pulls[1].comments[1] == text.markdown(preview_of(pull, 3))
-    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("removed", 1)
+    assert pull.pulls[1].comments[1] == text.markdown(preview_of(pull, 3), artifact="preview")
+    assert tell(pull, preview_of(pull, 0)) == "removed"
     writes = len(pull.writes)
-    assert comment.post(hub(pull), preview_of(pull, 0), number=None) == ("nothing", 1)
+    assert tell(pull, preview_of(pull, 0)) == "nothing"
     assert len(pull.writes) == writes
     assert list(pull.pulls[1].notes) == [person]
 
 
 @pytest.mark.bots
 def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
-    old = preview_of(pull, 2)
+    old = run_of(pull)
     pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
-    for number, message in ((None, "no open pull request at"), (1, "#1 is at"), (7, "no open pull request #7")):
-        with pytest.raises(InputError, match=message):
-            comment.post(hub(pull), old, number=number)
-    assert pull.pulls[1].comments == []
+    with pytest.raises(InputError, match="0 open pull requests are at"):
+        comment.pull_of(hub(pull), old)
+    with pytest.raises(InputError, match="is of another commit"):
+        comment.agree(preview_of(pull, 2), old)
 
 
 @pytest.mark.bots
+def test_a_forks_run_is_told_of_on_its_own_pull_request(pull: GitHub) -> None:
+    pull.fork_opens("stranger/gitops", "student/fix", pull.pulls[1].last_head)
+    # The same commit and the same branch name; GitHub names no pull request for a fork's run.
+    assert comment.pull_of(hub(pull), run_of(pull, 2)).number == 2
+    assert comment.pull_of(hub(pull), run_of(pull, 1)).number == 1
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -140,23 +165,24 @@ def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
         '{"base": "a", "head": "b", "looked": "x"}',
         '{"base":"a","head":"b","looked":1,"more":1}',
         "\x00\xff",
+        "[" * 1_000_000,
+        '{"base":"a","head":"b","looked":1,"applications":[{"name":"a","action":"added","after":{"cpu":NaN}}]}',
     ],
+    ids=lambda content: content[:20],
 )
-def test_a_strangers_file_is_refused_with_one_message(tmp_path: Path, content: str, scratch: Checkout) -> None:
-    file = tmp_path / "preview.json"
-    file.write_bytes(content.encode("latin-1"))
-    done = gitops(scratch, "preview", "comment", str(file), GITHUB_REPOSITORY="a/b", GITHUB_TOKEN="x")
-    assert done.code == 2
-    assert "expected what gitops preview --output json prints" in done.err
+def test_a_strangers_preview_is_refused_with_one_message(content: str) -> None:
+    with pytest.raises(InputError, match=r"preview\.json of the artifact: .*expected what check.yaml of main keeps"):
+        artifact.read(zipped({"preview.json": content.encode("latin-1")}))
 
 
 @pytest.mark.bots
 def test_the_command_needs_to_be_told_where(scratch: Checkout, tmp_path: Path) -> None:
-    (tmp_path / "preview.json").write_text(large(1).model_dump_json())
-    done = gitops(scratch, "preview", "comment", str(tmp_path / "preview.json"))
+    assert "no payload of a workflow_run event" in gitops(scratch, "preview", "comment").err
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(event(7, "a" * 40, "student/fix", "platform/gitops", 1)))
+    done = gitops(scratch, "preview", "comment", GITHUB_EVENT_PATH=str(file))
     assert done.code == 2
     assert "not set: GITHUB_REPOSITORY, GITHUB_TOKEN" in done.err
-    assert gitops(scratch, "preview", "comment", str(tmp_path / "none.json")).code == 2
 
 
 @pytest.mark.bots

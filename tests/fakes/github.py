@@ -54,9 +54,10 @@ class GitHub(Repository):
         self.bodies: list[str] = []
         self.failures: list[str] = []
         self.faults: list[Fault] = []
-        self.dispatches: list[dict[str, Any]] = []
         # (when it began, how it ended), oldest first, by the workflow's file.
         self.workflow_runs: dict[str, list[tuple[str, str]]] = {}
+        # Zip archives by run and name, as upload-artifact leaves them.
+        self.artifacts: dict[tuple[int, str], bytes] = {}
         self._server = Server(self._serve)
         self.url = self._server.url
 
@@ -90,6 +91,9 @@ class GitHub(Repository):
         path = unquote(url.path)
         if path.startswith(f"/{self.name}.git/"):
             self._smart_http(request, path.removeprefix(f"/{self.name}.git"), url.query, body)
+            return
+        if path.startswith("/storage/"):
+            self._storage(request, int(path.removeprefix("/storage/")))
             return
         asked: Any = json.loads(body) if body else {}
         line = f"{request.command} {path.removeprefix('/api/v3')}"
@@ -184,6 +188,10 @@ class GitHub(Repository):
         if method in ("POST", "PATCH", "PUT"):
             openapi.check_request(method, path, asked)
         headers: dict[str, str] = {}
+        if match := re.fullmatch(r"/actions/artifacts/(\d+)/zip", path.removeprefix(own)):
+            # As on GitHub, where the storage is another host: one that gets the token refuses.
+            host = self.url.replace("127.0.0.1", "localhost")
+            return 302, openapi.answer(method, path, 302, None), {"Location": f"{host}/storage/{match[1]}"}
         status, value = self._rest(method, path.removeprefix(own), query, asked)
         if isinstance(value, list) and method == "GET":
             value, headers = self._page(request, query, value)
@@ -238,10 +246,30 @@ class GitHub(Repository):
                 if conclusion in query.get("status", [conclusion])
             ]
             return 200, {"total_count": len(found_runs), "workflow_runs": found_runs[::-1]}
-        if path == "/dispatches":
-            self.dispatches.append(asked)
-            return 204, None
+        if match := re.fullmatch(r"/actions/runs/(\d+)", path):
+            return 200, {"id": int(match[1]), "artifacts_url": f"{self.url}/api/v3/repos/{self.name}{path}/artifacts"}
+        if match := re.fullmatch(r"/actions/runs/(\d+)/artifacts", path):
+            kept = [self._artifact(n, *key) for n, key in enumerate(self.artifacts, 1) if key[0] == int(match[1])]
+            return 200, {"total_count": len(kept), "artifacts": kept}
         return missing
+
+    def _artifact(self, number: int, run: int, name: str) -> dict[str, Any]:
+        url = f"{self.url}/api/v3/repos/{self.name}/actions/artifacts/{number}"
+        size = len(self.artifacts[run, name])
+        described = {"id": number, "name": name, "size_in_bytes": size, "expired": False, "workflow_run": {"id": run}}
+        return {**described, "url": url, "archive_download_url": f"{url}/zip"}
+
+    def _storage(self, request: BaseHTTPRequestHandler, number: int) -> None:
+        content = list(self.artifacts.values())[number - 1]
+        refused = "Authorization" in request.headers
+        answer(request, 403 if refused else 200, b"" if refused else content, "application/zip")
+
+    def fork_opens(self, fork: str, branch: str, head: str) -> Pull:
+        """A stranger opens a pull request from a repository of their own, `owner/name`."""
+        number = len(self.pulls) + 1
+        pull = Pull(number, branch, "main", "A stranger's", "", fork.partition("/")[0], last_head=head, fork=fork)
+        self.pulls[number] = pull
+        return pull
 
     def _open(self, asked: dict[str, Any]) -> tuple[int, Any]:
         head = self.head(asked["head"])
@@ -300,6 +328,10 @@ class GitHub(Repository):
         label = f"{owner}:{pull.head}"
         head = {"ref": pull.head, "sha": pull.last_head, "label": label, "user": {"login": owner}, "repo": repo}
         base = {**head, "ref": pull.base, "sha": self.head(pull.base) or ZERO, "label": f"{owner}:{pull.base}"}
+        if pull.fork:
+            stranger, name = pull.fork.split("/")
+            theirs = {"name": name, "full_name": pull.fork, "owner": {"login": stranger}, "private": False}
+            head |= {"label": f"{stranger}:{pull.head}", "user": {"login": stranger}, "repo": theirs}
         address = f"{self.url}/{self.name}/pull/{pull.number}"
         return {
             "number": pull.number,

@@ -33,6 +33,8 @@ class Pull:
     notes: dict[int, tuple[str, str]] = field(default_factory=dict)  # id: (login, text)
     auto_merge: bool = False
     last_head: str = ""
+    # The repository of its branch, `owner/name`; without one: this repository.
+    fork: str = ""
 
     @property
     def comments(self) -> list[str]:
@@ -138,7 +140,7 @@ class Repository:
     def settle(self) -> None:
         """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""
         for pull in self.pulls.values():
-            if pull.state != "open":
+            if pull.state != "open" or pull.fork:
                 continue
             head = self.head(pull.head)
             if head is None or not self.git("rev-list", "-1", f"{pull.base}..{head}"):

@@ -187,6 +187,38 @@ class Hub:
                 return None
         return newest.run_started_at.astimezone(UTC) if newest else None
 
+    def artifact(self, run: int, name: str, *, limit: int) -> bytes:
+        """The zip archive that a workflow run kept under `name` last, in memory: no file of it is written anywhere.
+
+        `limit`: its most bytes; a larger one is not asked for. Raises InputError, ExternalError.
+        """
+        what = f"read the artifact {name} of run {run}"
+        with _errors(what):
+            kept = self._repo.get_workflow_run(run).get_artifacts()
+            artifacts = [artifact for artifact in kept if artifact.name == name and not artifact.expired]
+        if not artifacts:
+            raise InputError(f"run {run} kept no artifact {name}; its own log says why")
+        newest = max(artifacts, key=lambda artifact: artifact.id)
+        if newest.size_in_bytes > limit:
+            raise InputError(
+                f"run {run}: the artifact {name} is too large",
+                found=f"{newest.size_in_bytes} bytes",
+                expected=f"at most {limit}",
+            )
+        headers = {"Authorization": f"Bearer {self.settings.token}", "Accept": "application/vnd.github+json"}
+        # GitHub sends on to a storage of others; `requests` gives the token to no other host.
+        with (
+            _errors(what),
+            requests.get(newest.archive_download_url, headers=headers, timeout=20, stream=True) as answer,
+        ):
+            answer.raise_for_status()
+            content: bytes = answer.raw.read(limit + 1)
+        if len(content) > limit:
+            raise InputError(
+                f"run {run}: the artifact {name} is larger than GitHub said", expected=f"at most {limit} bytes"
+            )
+        return content
+
     def head(self, branch: str) -> str | None:
         """The commit of a branch on GitHub, or None where there is no such branch."""
         with _errors(f"read {branch}"):

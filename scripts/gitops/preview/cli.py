@@ -62,22 +62,32 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
 
 
 @preview.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--pull", type=click.IntRange(1), help="The pull request (default: the open one at the preview's commit)."
+    "--sarif",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the run's findings here, for GitHub's code scanning.",
 )
-@click.option(
-    "--artifact", default="preview", show_default=True, help="Where the whole is, if it is too long for a comment."
-)
-def comment(file: Path, pull: int | None, artifact: str) -> None:
-    """Write the sticky comment from FILE, which gitops preview --output json has made.
+def comment(sarif: Path | None) -> None:
+    """Write the sticky comment of the pull request whose check has ended.
 
-    GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where.
+    The event of GitHub Actions says which (workflow_run: GITHUB_EVENT_PATH); GITHUB_REPOSITORY, GITHUB_TOKEN and
+    GITHUB_API_URL say where. number and sarif become outputs of the step.
     """
     from gitops.clients.github import Hub
+    from gitops.ground import settings
+    from gitops.preview import artifact
     from gitops.preview import comment as comments
 
-    summary = comments.read(file)
-    action, number = comments.post(Hub.from_environment(), summary, number=pull, artifact=artifact)
-    hand_on("number", str(number))
-    click.echo(f"#{number}: comment {action}" if action != "nothing" else f"#{number}: nothing changes, no comment")
+    run = artifact.read_run(settings.read().event_file)
+    hub = Hub.from_environment()
+    pull = comments.pull_of(hub, run)
+    kept = artifact.read(hub.artifact(run.id, artifact.NAME, limit=artifact.LIMIT))
+    comments.agree(kept.preview, run)
+    action = comments.post(hub, pull, kept.preview)
+    if sarif and kept.sarif:
+        write_file(sarif, kept.sarif.text())
+        hand_on("sarif", str(sarif))
+    hand_on("number", str(pull.number))
+    click.echo(
+        f"#{pull.number}: comment {action}" if action != "nothing" else f"#{pull.number}: nothing changes, no comment"
+    )

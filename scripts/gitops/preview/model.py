@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 # Of what a fork may have written only so much is read.
 _TEXT = Field(max_length=20_000)
+_APPLICATIONS, _OBJECTS, _FIELDS = 5_000, 20_000, 20_000
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FieldChange(_Frozen):
@@ -30,7 +31,7 @@ class ObjectChange(_Frozen):
     namespace: str = _TEXT
     name: str = _TEXT
     renamed: str | None = None
-    fields: tuple[FieldChange, ...] = ()
+    fields: Annotated[tuple[FieldChange, ...], Field(max_length=_FIELDS)] = ()
 
 
 class Resources(_Frozen):
@@ -50,8 +51,8 @@ class ApplicationChange(_Frozen):
     name: str = _TEXT
     action: Literal["added", "changed", "removed", "broken"]
     error: str | None = None
-    notable: tuple[str, ...] = ()
-    objects: tuple[ObjectChange, ...] = ()
+    notable: Annotated[tuple[str, ...], Field(max_length=_OBJECTS)] = ()
+    objects: Annotated[tuple[ObjectChange, ...], Field(max_length=_OBJECTS)] = ()
     before: Resources = Resources()
     after: Resources = Resources()
 
@@ -63,7 +64,7 @@ class Preview(_Frozen):
     head: str = _TEXT
     head_sha: str = Field(default="", pattern=r"^[0-9a-f]{0,40}$")
     looked: int
-    applications: tuple[ApplicationChange, ...] = ()
+    applications: Annotated[tuple[ApplicationChange, ...], Field(max_length=_APPLICATIONS)] = ()
 
     def counts(self) -> dict[str, int]:
         """How many objects are added, changed and removed."""

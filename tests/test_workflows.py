@@ -67,7 +67,7 @@ def test_the_bots_token_never_has_all_rights_of_the_app() -> None:
     assert action["inputs"]["contents"]["required"] is True
     [step] = action["runs"]["steps"]
     asked = {name.removeprefix("permission-") for name in step["with"] if name.startswith("permission-")}
-    assert asked == set(action["inputs"]) - {"app-id", "private-key"}
+    assert asked == set(action["inputs"]) - {"client-id", "private-key"}
 
 
 def test_the_freeze_job_sets_its_status(github: GitHub, ecr: Ecr, runner: Path) -> None:
@@ -80,10 +80,11 @@ def test_the_freeze_job_sets_its_status(github: GitHub, ecr: Ecr, runner: Path) 
     assert status["context"] == "freeze"
 
 
-def test_a_service_builds_labels_pushes_and_tells_the_platform(
+def test_a_service_builds_labels_and_pushes_without_any_secret(
     github: GitHub, ecr: Ecr, runner: Path, tmp_path: Path
 ) -> None:
-    inputs = {"image": "mogle", "version": "v1.2.3", "tell": github.name, "platforms": "linux/amd64", "context": "."}
+    assert "secrets" not in (ROOT / ".github/workflows/build.yaml").read_text()
+    inputs = {"image": "mogle", "version": "v1.2.3", "platforms": "linux/amd64", "context": "."}
     built = tmp_path / "built"
     done = act.run(
         runner,
@@ -102,7 +103,7 @@ def test_a_service_builds_labels_pushes_and_tells_the_platform(
     assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
     assert labels["org.opencontainers.image.source"].endswith("/platform/gitops")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"])
-    assert github.dispatches == [{"event_type": "image-pushed", "client_payload": {"image": "mogle"}}]
+    assert github.requests == []
 
 
 def test_the_rotation_proposes_and_its_log_tells_no_value(github: GitHub, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.manifests import kustomize, yamltext
+from gitops.manifests import kustomize, yamlfile, yamltext
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 
@@ -35,7 +35,10 @@ class Pin:
 
 def read(content: bytes, source: str, entry: str = "app") -> Pin:
     """The pin of one entry. Raises InputError with `source` and line where it is missing, doubled or not whole."""
-    node = _entry(yamltext.decode(content, source), source, entry)
+    return _pin(_entry(yamltext.decode(content, source), source, entry), source, entry)
+
+
+def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
     line = node.start_mark.line + 1
     fields = {key.value: value for key, value in node.value}
     missing = [name for name in ("newName", "newTag", "digest") if name not in fields]
@@ -58,21 +61,22 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     """
     if not _TAG.fullmatch(image.tag) or not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
         raise InputError(f"{image}: not a tag and digest that can be written into {source}")
-    pin = read(content, source, entry)
     text = yamltext.decode(content, source)
-    fields = {key.value: value for key, value in _entry(text, source, entry).value}
+    node = _entry(text, source, entry)
+    pin = _pin(node, source, entry)
+    fields = {key.value: value for key, value in node.value}
     edits = [(fields["newTag"], image.tag), (fields["digest"], image.digest)]
     changed = text
     # From the end, so that the first edit does not move the second one's place.
-    for node, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
-        changed = _put(changed, source, node, value)
-    expected = yaml.safe_load(text)
+    for scalar, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
+        changed = _put(changed, source, scalar, value)
+    [expected] = yamlfile.parse_all(text, source)
     for item in expected["images"]:
         if item["name"] == entry:
             item.update(newTag=image.tag, digest=image.digest)
     try:
-        same = yaml.safe_load(changed) == expected
-    except yaml.YAMLError:
+        same = yamlfile.parse_all(changed, source) == [expected]
+    except InputError:
         same = False
     if not same:
         raise InputError(

@@ -7,6 +7,7 @@ import random
 import re
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class Lab:
         if api_port:
             check_free("api", api_port)
         settings = Settings(
-            ports=dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)) | ({"api": api_port} if api_port else {}),
+            ports=dict(zip(PORTS, _free_ports(len(PORTS), self._neighbours()), strict=True))
+            | ({"api": api_port} if api_port else {}),
             token=secrets.token_urlsafe(32),
             webhook_secret=secrets.token_urlsafe(32),
             nodes_per_zone=nodes_per_zone,
@@ -103,6 +105,14 @@ class Lab:
         partial.chmod(0o600)
         partial.rename(self.folder / "lab.json")
         return settings
+
+    def _neighbours(self) -> set[int]:
+        """The ports of this checkout's other labs: one that is down finds its own free again."""
+        ports: set[int] = set()
+        for lab in find_labs(self.checkout):
+            if lab.name != self.name:
+                ports.update(lab.settings().ports.values())
+        return ports
 
     def url(self, port: str) -> str:
         """The plain address of one of the lab's ports."""
@@ -146,10 +156,10 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_ports(count: int) -> list[int]:
-    """`count` different free ports, chosen at random so that two labs that start together do not meet."""
+def _free_ports(count: int, others: Collection[int]) -> list[int]:
+    """`count` different free ports, none of `others`; at random, so that two labs that start together do not meet."""
     candidates = random.SystemRandom().sample(PORT_RANGE, k=min(len(PORT_RANGE), count * 20))
-    free = [port for port in candidates if _is_free(port)][:count]
+    free = [port for port in candidates if port not in others and _is_free(port)][:count]
     if len(free) < count:
         raise MachineError(f"fewer than {count} free ports between {PORT_RANGE.start} and {PORT_RANGE.stop}")
     return free

@@ -27,7 +27,7 @@ INGRESS = "overlays/mogle/prod/ingress.yaml"
 KUSTOMIZATION = "overlays/mogle/prod/kustomization.yaml"
 # make says what it would run, and runs only itself.
 DRY = {"MAKEFLAGS": "n"}
-LIVE, PRODUCT, DOCS = "pytest -n auto -m live", "pytest -n auto -m 'bots and not matrix'", "pytest -m docs"
+LIVE, PRODUCT, DOCS = "pytest -m live", "pytest -n auto -m 'bots and not matrix'", "pytest -m docs"
 
 
 class Runner:

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from git import Repo
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:  # those modules use this one
     from tests.oauth_world import RotationWorld
 
 GITOPS = Path(sys.prefix) / "bin/gitops"
+SHARED_MEMORY = Path("/dev/shm")
+# Bytes: a lab takes 3 GiB, and nothing that the tests write comes to as much.
+SPARE = 8 * 2**30
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,6 +40,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_configure() -> None:
     """For tests alone: a bench or the demo that uses this module's helpers works on what it likes."""
     guard.install()
+    _work_in_memory()
+
+
+def _work_in_memory() -> None:
+    """Clones, render folders and labs' data are some hundred thousand small files, which a disk takes longer to make
+    than the tests to run. Where the machine has no memory to spare, or TMPDIR is set, they stay where they were.
+    """
+    if "TMPDIR" in os.environ or not SHARED_MEMORY.is_dir():
+        return
+    about = os.statvfs(SHARED_MEMORY)
+    free = min(about.f_bavail * about.f_frsize, psutil.virtual_memory().available)
+    if free > SPARE and not about.f_flag & os.ST_NOEXEC and os.access(SHARED_MEMORY, os.W_OK):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(SHARED_MEMORY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -75,15 +75,24 @@ def _environment(process: psutil.Process) -> dict[str, str]:
         time.sleep(0.002)
 
 
-def end_all(lab: Lab, *, order: Sequence[str] = (), patience: float = 10.0) -> int:
-    """End every process of the lab: asked first, in `order`, then killed after `patience` seconds. Returns how many."""
+def end_all(lab: Lab, *, order: Sequence[str] = (), last: str = "", patience: float = 10.0) -> int:
+    """End every process of the lab: asked first, in `order`, then killed after `patience` seconds. Returns how many.
+
+    `last`: the part that is asked when all others are gone, as they need it to end.
+    """
     ended: set[int] = set()
     asked = running(lab)
     for part in sorted(asked, key=lambda name: order.index(name) if name in order else -1):
-        _signal(asked[part], psutil.Process.terminate)
+        if part != last:
+            _signal(asked[part], psutil.Process.terminate)
     deadline = time.monotonic() + patience
-    while processes := [process for group in running(lab).values() for process in group]:
+    waits = last in asked
+    while parts := running(lab):
+        processes = [process for group in parts.values() for process in group]
         ended |= {process.pid for process in processes}
+        if waits and parts.keys() == {last}:
+            waits = False
+            _signal(processes, psutil.Process.terminate)
         if time.monotonic() > deadline:
             _signal(processes, psutil.Process.kill)
         psutil.wait_procs(processes, timeout=0.1)

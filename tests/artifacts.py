@@ -32,7 +32,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def kept(folder: Path) -> bytes:
-    """A folder as upload-artifact keeps it."""
+def kept(folder: Path, more: dict[str, bytes]) -> bytes:
+    """A folder as upload-artifact keeps it, and more entries."""
     files = (file for file in sorted(folder.rglob("*")) if file.is_file())
-    return zipped({str(file.relative_to(folder)): file.read_bytes() for file in files})
+    return zipped({str(file.relative_to(folder)): file.read_bytes() for file in files} | more)

@@ -189,7 +189,8 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     assert expected in checked.text, checked.text
     assert github.writes == []
     runner.check_out("origin/main")
-    github.artifacts[7, "preview"] = kept(runner.artifacts / "preview")
+    # What a stranger's run would add: an unpacking action wrote it where the next step finds its program.
+    github.artifacts[7, "preview"] = kept(runner.artifacts / "preview", {"x/../../.venv/bin/evil": b"x"})
     commented = act.run(
         runner.folder,
         "comment.yaml",
@@ -201,6 +202,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
         secrets={"GITHUB_TOKEN": TOKEN},
     )
     assert commented.code == 0, commented.text
+    assert not (ROOT / ".venv/bin/evil").exists(), "the stand-in's .venv is a link to ours"
     [comment] = github.pulls[1].comments
     assert "### What this change does: 1 of 1 rendered Applications change: 1 changed" in comment
     assert ":warning: **mogle-prod**: removes host www.mogle.example.com" in comment

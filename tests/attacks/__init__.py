@@ -40,6 +40,7 @@ class Guard(StrEnum):
     SYSTEM = "operating system"
     WORKFLOW = "workflow"
     BOT = "bot"
+    AWS = "AWS role"
 
 
 def attack(door: Door, tries: str, *guards: Guard) -> Callable[[Test], Test]:

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 GITOPS := $(VENV)/bin/gitops
 SCHEMA := .tools/github-schema
+LOCK := uv pip compile --universal --python-version=3.11 --generate-hashes --all-extras \
+  --output-file=requirements.lock pyproject.toml
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
 .PHONY: attacks demo kustomize prune test test-change test-docs test-live test-unit matrix catalogue lint bench tools lock clean
@@ -94,9 +96,10 @@ catalogue: tools
 bench: tools $(SCHEMA)/installed
 	@$(VENV)/bin/python -m tests.bench $(BENCH)
 
+# Nothing younger than a week, as in .github/renovate.json, which runs the command of the lock's head.
 lock: $(STAMP)
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --all-extras --upgrade pyproject.toml -o requirements.lock
+	@UV_CUSTOM_COMPILE_COMMAND='$(LOCK)' $(VENV)/bin/$(LOCK) \
+	  --quiet --upgrade --exclude-newer '7 days' --no-emit-index-url --no-emit-find-links
 
 clean:
 	@if [ -x $(GITOPS) ]; then $(GITOPS) lab down --all; fi

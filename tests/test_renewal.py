@@ -1,0 +1,47 @@
+"""Every pin is renewed by Renovate (.github/renovate.json), and none with what is younger than some days."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.frozen import ROOT
+
+CONFIGURATION = json.loads((ROOT / ".github/renovate.json").read_text())
+# What a manager of Renovate's finds: where, and what stands in our repository for it.
+MANAGED = {
+    "github-actions": ".github/workflows/*.yaml",
+    "gomod": "scripts/tools/*/go.mod",
+    "pip-compile": "requirements.lock",
+    "npm": "tests/fakes/github-schema/package.json",
+}
+
+
+def test_every_kind_of_pin_is_renewed_in_a_group() -> None:
+    assert set(CONFIGURATION["enabledManagers"]) == set(MANAGED)
+    assert all(list(ROOT.glob(pattern)) for pattern in MANAGED.values())
+    grouped = {
+        manager for rule in CONFIGURATION["packageRules"] if "groupName" in rule for manager in rule["matchManagers"]
+    }
+    assert grouped == set(MANAGED)
+
+
+def test_nothing_young_is_taken_and_nothing_merges_by_itself() -> None:
+    assert CONFIGURATION["minimumReleaseAge"] == "7 days"
+    # What says nothing of its age counts as young.
+    assert CONFIGURATION["minimumReleaseAgeBehaviour"] == "timestamp-required"
+    # A pull request waits for the age, and is not opened before.
+    assert CONFIGURATION["internalChecksFilter"] == "strict"
+    assert CONFIGURATION["automerge"] is False
+    assert not any({"minimumReleaseAge", "automerge"} & rule.keys() for rule in CONFIGURATION["packageRules"])
+
+
+def test_the_lock_is_made_by_the_command_that_renovate_repeats() -> None:
+    [pattern] = CONFIGURATION["pip-compile"]["managerFilePatterns"]
+    assert re.search(pattern.strip("/"), "requirements.lock")
+    variables = (ROOT / "Makefile").read_text().replace("\\\n  ", "")
+    [command] = re.findall(r"^LOCK := (.+)$", variables, re.MULTILINE)
+    assert (ROOT / "requirements.lock").read_text().splitlines()[1] == f"#    {command}"
+    # An option that Renovate does not know ends its work on the file.
+    known = {"--universal", "--python-version", "--generate-hashes", "--all-extras", "--output-file"}
+    assert {word.partition("=")[0] for word in command.split() if word.startswith("-")} == known

@@ -52,6 +52,7 @@ lint: tools
 	@$(VENV)/bin/lint-imports --no-cache --no-logo >/dev/null || $(VENV)/bin/lint-imports --no-cache
 	@.tools/bin/actionlint
 	@$(VENV)/bin/zizmor --offline --quiet --no-progress --persona auditor .github
+	@.tools/bin/gitleaks git --ignore-gitleaks-allow --no-banner --redact --log-level warn .
 
 # What the fake GitHub of the tests is checked against: npm packages, by the node of requirements.lock.
 $(SCHEMA)/installed: tests/fakes/github-schema/package-lock.json | $(STAMP)

@@ -165,6 +165,20 @@ def test_every_secret_is_one_of_the_environment_that_its_job_names() -> None:
             assert not secrets or environment in act.DECLARED, file
 
 
+def test_security_md_tells_of_every_token() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = {row.split("|")[1].strip(): row for row in text.splitlines() if row.startswith("|")}
+    secrets = {secret for environment in act.DECLARED.values() for secret in environment["secrets"]}
+    assert {secret for secret in secrets if f"`{secret}`" not in " ".join(rows)} == set()
+    assert [file.name for file in (ROOT / ".github/aws").glob("*-trust.json") if file.name not in text] == []
+    for file in (ROOT / ".github/workflows").glob("*.yaml"):
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            written = {f"{name}: write" for name, right in job["permissions"].items() if right == "write"} - {
+                "id-token: write"
+            }
+            assert not written or all(right in rows[f"`GITHUB_TOKEN` of `{file.name}`"] for right in written), file
+
+
 # -- a workflow that is changed, and the linters of `make lint`
 
 STEP = "    steps:\n      - uses: actions/checkout"

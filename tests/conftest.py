@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # those modules use this one
     from tests.image_world import ImageWorld
     from tests.oauth_world import RotationWorld
 
+pytest_plugins = ["tests.lab.running"]
+
 GITOPS = Path(sys.prefix) / "bin/gitops"
 SHARED_MEMORY = Path("/dev/shm")
 # Bytes: a lab takes 3 GiB, and nothing that the tests write comes to as much.

@@ -31,6 +31,7 @@ from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import LOGIN, PASSWORD, Intra42
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
+from tests.forward import forward
 
 SERVICE = "mogle"
 STAGING = f"overlays/{SERVICE}/staging/kustomization.yaml"
@@ -59,7 +60,7 @@ def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
             _wait(lab, cluster, github)
         with progress.step(f"push {SERVICE}:{major}.1.0 to ECR; the scheduled workflow opens a pull request"):
             second = Image(name, f"{major}.1.0", ecr.push(SERVICE, f"{major}.1.0"))
-            Repo.clone_from(lab.repo_url, folder / "runner").close()
+            Repo.clone_from(lab.origin, folder / "runner").close()
             done = act.run(folder / "runner", "images.yaml", "schedule", job="bump", github=github, ecr=ecr)
             if done.code:
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
@@ -182,7 +183,7 @@ def oauth_loop(
     `folder`: an empty one. The other applications' pull requests stay open.
     """
     cluster, github = Cluster(lab.kubeconfig), GitHub(lab.origin)
-    Repo.clone_from(lab.repo_url, folder / "main").close()
+    Repo.clone_from(lab.origin, folder / "main").close()
     applications, broken = model.applications(Checkout(folder / "main"), [])
     assert not broken
     intra = Intra42({application.id: application.uid for application in applications})
@@ -196,21 +197,22 @@ def oauth_loop(
             app = intra.apps[mine.id]
             intra.advance(app.switch - intra.shows_before - intra.now + timedelta(hours=1))
             assert app.next
-            Repo.clone_from(lab.repo_url, folder / "runner").close()
-            done = act.run(
-                folder / "runner",
-                "oauth.yaml",
-                "schedule",
-                job="rotate",
-                github=github,
-                secrets={"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN},
-                environment={
-                    "GITOPS_42_PROFILE_URL": intra.url,
-                    "GITOPS_42_API_URL": intra.url,
-                    "SLACK_API_URL": f"{lab.url('externals')}/slack/api/",
-                    "GITOPS_CLUSTER": "lab",
-                },
-            )
+            Repo.clone_from(lab.origin, folder / "runner").close()
+            with forward(lab, "externals") as externals:
+                done = act.run(
+                    folder / "runner",
+                    "oauth.yaml",
+                    "schedule",
+                    job="rotate",
+                    github=github,
+                    secrets={"INTRA42_LOGIN": LOGIN, "INTRA42_PASSWORD": PASSWORD, "SLACK_TOKEN": SLACK_TOKEN},
+                    environment={
+                        "GITOPS_42_PROFILE_URL": intra.url,
+                        "GITOPS_42_API_URL": intra.url,
+                        "SLACK_API_URL": f"{externals}/slack/api/",
+                        "GITOPS_CLUSTER": "lab",
+                    },
+                )
             if done.code:
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
         [pull] = [pull for pull in github.pulls.values() if pull.head == mine.branch]

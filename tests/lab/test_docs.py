@@ -19,7 +19,7 @@ from tests.conftest import GITOPS, commit_all
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 from tests.frozen import ROOT, clone
-from tests.lab.conftest import Running
+from tests.lab.running import Running
 
 pytestmark = [pytest.mark.lab, pytest.mark.docs]
 
@@ -35,7 +35,9 @@ def commands() -> list[str]:
     return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-def test_every_command_of_the_documentation_works(tmp_path: Path, github: GitHub, ecr: Ecr, running: Running) -> None:
+def test_every_command_of_the_documentation_works(
+    tmp_path: Path, github: GitHub, ecr: Ecr, running: Running, sealed_secrets: str
+) -> None:
     assert set(commands()) >= NOT_RUN_AGAIN
     checkout = clone(tmp_path / "clone")
     # Sealed for the lab that runs: its controller is the one that the runbooks ask.
@@ -51,7 +53,7 @@ def test_every_command_of_the_documentation_works(tmp_path: Path, github: GitHub
         image = Image(edit.read(before, path).image.name, "9.0.0", digest)
         github.commit("main", {path: edit.replace(before, path, image)}, "mogle 9.0.0")
     fakes = {**github.environment, **ecr.environment, "GITOPS_GITHUB_PAUSE": "0"}
-    fakes |= {"GITOPS_SEALED_SECRETS_URL": running.lab.url("sealed-secrets"), "GITOPS_CLUSTER": "lab"}
+    fakes |= {"GITOPS_SEALED_SECRETS_URL": sealed_secrets, "GITOPS_CLUSTER": "lab"}
     env = {**os.environ, **fakes, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}
     try:
         for command in commands():

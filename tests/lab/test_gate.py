@@ -19,7 +19,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.render import build
 from tests import generated
 from tests.frozen import TEST
-from tests.lab.conftest import Running
+from tests.lab.running import Running
 
 pytestmark = pytest.mark.lab
 
@@ -31,7 +31,7 @@ BRANCH = "faithful"
 def manifests(running: Running, token: str, application: str) -> list[dict[str, Any]]:
     """What repo-server renders for an Application, without Argo CD's own mark."""
     url = f"{running.lab.url('argocd')}/api/v1/applications/{application}/manifests"
-    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60, verify=running.ca)
     answer.raise_for_status()
     objects = [json.loads(text) for text in answer.json()["manifests"]]
     for item in objects:
@@ -71,7 +71,7 @@ def test_every_overlay_renders_as_argocd_renders_it(running: Running) -> None:
 
 def test_two_hundred_generated_overlays_render_as_argocd_renders_them(running: Running, tmp_path: Path) -> None:
     work = tmp_path / "work"
-    Repo.clone_from(running.lab.repo_url, work).close()
+    Repo.clone_from(running.lab.origin, work).close()
     shutil.rmtree(work / "overlays")
     units = [str(generated.overlay(work, number).relative_to(work)) for number in range(GENERATED)]
     with Repo(work) as repo:

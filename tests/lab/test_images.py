@@ -18,7 +18,7 @@ from gitops.lab import lab as labs
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
-from tests.lab.conftest import Running
+from tests.lab.running import Running
 from tests.loops import image_loop, running_images
 
 pytestmark = pytest.mark.lab
@@ -35,6 +35,7 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
         # The same question that a promotion asks, of the real Argo CD.
         monkeypatch.setenv("ARGOCD_SERVER", running.lab.url("argocd"))
         monkeypatch.setenv("ARGOCD_AUTH_TOKEN", running.token())
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", running.ca)
         overlay = Overlay("mogle", "staging")
         source = Target(overlay, Policy(newest=Newest()), edit.Pin("app", image, 1), None)
         history = History(running.work)

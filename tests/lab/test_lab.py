@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -20,20 +21,18 @@ from gitops.ground.errors import NotHealthyError
 from gitops.lab import lab as labs
 from gitops.lab import process
 from gitops.lab.bootstrap import START_UP_MS
-from gitops.lab.layout import Lab
+from gitops.lab.layout import DOORS, Lab
 from gitops.lab.parts import PARTS
 from gitops.manifests import kustomize
 from tests.conftest import GITOPS, gitops
 from tests.frozen import platform
-from tests.lab.conftest import Running
+from tests.lab.running import Running
 from tests.zones import TOLERATION_SECONDS, is_ready, living_pods, lose_zone
 
 pytestmark = pytest.mark.lab
 
 PUSH_SECONDS = 60.0  # far below the poll's 180 s, so the webhook did it; `make bench` holds it to 15 s
 MEMORY = 3 * 2**30
-# These two have no flag for the address of their metrics: they listen on every interface.
-NO_METRICS_ADDRESS = {"application-controller", "notifications"}
 
 
 def until(what: str, check: Any, seconds: float = 60) -> float:
@@ -65,23 +64,26 @@ def test_a_second_up_changes_nothing(running: Running) -> None:
     assert {part.name: part.pid for part in labs.status(running.lab)} == before
 
 
-def connections(running: Running, kind: str) -> Iterator[tuple[str, Any]]:
-    """The name of a part, and a connection of one of its processes, of every part."""
-    for part, group in process.running(running.lab).items():
-        for member in group:
-            for connection in member.net_connections(kind):
-                yield part, connection
+def network_of(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
-def test_everything_listens_on_loopback(running: Running) -> None:
+def test_everything_runs_in_the_labs_own_network(running: Running) -> None:
+    groups = process.running(running.lab)
+    inside = network_of(groups["network"][0].pid)
+    assert inside != network_of(os.getpid())
+    assert {part: {network_of(member.pid) for member in group} for part, group in groups.items()} == {
+        part: {inside} for part in PARTS
+    }
+    # What the machine's own network has of it: the doors.
+    members = {member.pid for group in groups.values() for member in group}
+    listening = [one for one in psutil.net_connections("tcp") if one.pid in members and one.status == "LISTEN"]
     ports = running.lab.settings().ports
-    allowed = {ports[name] for name in NO_METRICS_ADDRESS}
-    for part, connection in connections(running, "inet"):
-        if connection.status == "LISTEN" and connection.laddr.port not in allowed:
-            assert connection.laddr.ip == "127.0.0.1", (part, connection.laddr)
-    sockets = {str(connection.laddr) for _, connection in connections(running, "unix") if connection.laddr}
-    assert {name for name in sockets if name.startswith("/")} == set(), "a fixed path would be shared by all labs"
-    assert "argocd/ask-pass.sock" in sockets
+    assert sorted(one.laddr for one in listening) == sorted(("127.0.0.1", ports[door]) for door in DOORS)
+    sockets = Path(f"/proc/{groups['network'][0].pid}/net/unix").read_text().splitlines()[1:]
+    names = {line.split()[-1] for line in sockets if len(line.split()) > 7}
+    assert {name for name in names if name.startswith("/")} == set(), "a fixed path would be shared by all labs"
+    assert names >= {"argocd/ask-pass.sock", "redis.sock"}
 
 
 def test_a_push_is_synced_and_healthy_within_seconds(running: Running) -> None:

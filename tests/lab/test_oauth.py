@@ -21,7 +21,7 @@ from gitops.secrets import certificate
 from gitops.secrets.seal import seal
 from tests import leaks
 from tests.conftest import Ran, gitops
-from tests.lab.conftest import Running
+from tests.lab.running import Running
 from tests.loops import oauth_loop
 
 pytestmark = pytest.mark.lab
@@ -56,9 +56,9 @@ SEALS = 100  # `make matrix` opens 1,000
 
 
 @pytest.mark.parametrize("count", [SEALS, pytest.param(1000, marks=pytest.mark.matrix)])
-def test_what_we_seal_the_controller_opens(running: Running, count: int) -> None:
+def test_what_we_seal_the_controller_opens(running: Running, sealed_secrets: str, count: int) -> None:
     kubectl, kubeconfig = running.lab.checkout.tool("kubectl"), running.lab.kubeconfig
-    pem = Controller(running.lab.url("sealed-secrets")).certificate()
+    pem = Controller(sealed_secrets).certificate()
     key = certificate.load(pem, "the lab's controller", datetime.now(UTC)).key
     namespace = f"seals-{count}"
     apply(kubectl, kubeconfig, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
@@ -97,8 +97,10 @@ def test_what_we_seal_the_controller_opens(running: Running, count: int) -> None
         running.cluster.delete(f"/api/v1/namespaces/{namespace}")
 
 
-def test_after_a_renewed_key_everything_is_sealed_anew_without_knowing_a_value(running: Running) -> None:
-    url = running.lab.url("sealed-secrets")
+def test_after_a_renewed_key_everything_is_sealed_anew_without_knowing_a_value(
+    running: Running, sealed_secrets: str
+) -> None:
+    url = sealed_secrets
     checkout = Checkout(running.work)
 
     def command(verb: str) -> Ran:
@@ -133,15 +135,16 @@ def test_after_a_renewed_key_everything_is_sealed_anew_without_knowing_a_value(r
     assert "nothing to do" in command("reseal").out
 
 
-def test_a_seal_for_another_name_is_named_by_verify_and_refused_by_reseal(running: Running) -> None:
+def test_a_seal_for_another_name_is_named_by_verify_and_refused_by_reseal(
+    running: Running, sealed_secrets: str
+) -> None:
     file = running.overlay("mogle-staging") / "sealedsecret-oauth-42-g1.yaml"
     good = file.read_text()
     foreign = (running.overlay("mogle-prod") / "sealedsecret-oauth-42-g1.yaml").read_text()
     lines = [line for line in foreign.splitlines() if "client-secret:" in line]
     file.write_text("\n".join(lines[0] if "client-secret:" in line else line for line in good.splitlines()) + "\n")
     try:
-        url = running.lab.url("sealed-secrets")
-        done = gitops(Checkout(running.work), "secrets", "verify", GITOPS_SEALED_SECRETS_URL=url)
+        done = gitops(Checkout(running.work), "secrets", "verify", GITOPS_SEALED_SECRETS_URL=sealed_secrets)
         assert done.code == 1
         assert "overlays/mogle/staging/sealedsecret-oauth-42-g1.yaml: sealed for another cluster" in done.err
         assert done.out.count("NO") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def write_in_cluster_settings(lab: Lab, settings: Settings) -> None:
     """Write what a pod would find of its service account: the sealed-secrets controller reads nothing else."""
     folder = lab.folder / "in-cluster"
     folder.mkdir(mode=0o700, exist_ok=True)
-    shutil.copyfile(lab.folder / "pki/ca.crt", folder / "ca.crt")
+    shutil.copyfile(lab.ca, folder / "ca.crt")
     (folder / "token").write_text(settings.token)
     (folder / "namespace").write_text("kube-system")
 
@@ -90,14 +91,17 @@ def _established(cluster: Cluster, name: str) -> bool:
 
 
 def _foundations(lab: Lab, settings: Settings) -> list[Object]:
-    def secret(name: str, values: dict[str, str]) -> Object:
+    def secret(name: str, values: dict[str, str], kind: str = "Opaque") -> Object:
         labels = {"app.kubernetes.io/part-of": "argocd"}
         return {
             "apiVersion": "v1",
             "kind": "Secret",
+            "type": kind,
             "metadata": {"name": name, "namespace": "argocd", "labels": labels},
             "stringData": values,
         }
+
+    certificate, key = ((lab.folder / f"pki/argocd-server.{end}").read_text() for end in ("crt", "key"))
 
     metrics = {"name": "metrics-server", "namespace": "kube-system"}
     rendered = kustomize.build(lab.checkout, lab.checkout.root / "clusters/lab")
@@ -105,6 +109,7 @@ def _foundations(lab: Lab, settings: Settings) -> list[Object]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}},
         *(item for item in rendered if item["kind"] == "ConfigMap"),
         secret("argocd-secret", {"server.secretkey": settings.token, "webhook.github.secret": settings.webhook_secret}),
+        secret("argocd-server-tls", {"tls.crt": certificate, "tls.key": key}, "kubernetes.io/tls"),
         secret(
             "argocd-notifications-secret", {"slack-token": "lab", "slack-api-url": f"{lab.url('externals')}/slack/api/"}
         ),
@@ -123,7 +128,7 @@ def _foundations(lab: Lab, settings: Settings) -> list[Object]:
                 "service": {**metrics, "port": settings.ports["metrics-server"]},
                 "group": "metrics.k8s.io",
                 "version": "v1beta1",
-                "insecureSkipTLSVerify": True,
+                "caBundle": base64.b64encode(lab.ca.read_bytes()).decode(),
                 "groupPriorityMinimum": 100,
                 "versionPriority": 100,
             },

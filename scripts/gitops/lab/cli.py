@@ -177,7 +177,8 @@ def _print_addresses(target: Lab) -> None:
     rows: dict[str, Any] = {
         "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
         "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",
-        "git origin": target.repo_url,
+        "its CA": str(target.ca),
+        "git origin": str(target.origin),
         "Slack": str(target.slack_file),
     }
     for what, value in rows.items():

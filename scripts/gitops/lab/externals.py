@@ -1,7 +1,8 @@
 """What is outside of the cluster, on loopback: the git host that is Argo CD's origin, and Slack's one endpoint.
 
 Run as a process: `python -m gitops.lab.externals CHECKOUT LAB`. Git is real: every request goes to `git http-backend`.
-After a push that moved a branch both of Argo CD's webhooks get the event that GitHub would send.
+It is read alone: people push to the repository's folder, and its hook says what moved, for which both of Argo CD's
+webhooks get the event that GitHub would send.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,13 +19,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import requests
-
 from gitops.ground.checkout import Checkout
+from gitops.lab import network
 from gitops.lab.layout import Lab
+from gitops.lab.origin import PUSHED
 from gitops.repository.git import Repo
 
 EMPTY = "0" * 40
+PUSH = "git-receive-pack"
+# What git tells a post-receive hook of each branch: the commit before, the commit after, the branch.
+_MOVED = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/heads/\S+)")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     lab: Lab
-    pushing = threading.Lock()
+    writing = threading.Lock()
 
     def do_GET(self) -> None:  # noqa: D102
         self._route()
@@ -57,25 +62,17 @@ class Handler(BaseHTTPRequestHandler):
     def _slack(self) -> None:
         form = {key: values[0] for key, values in parse_qs(self._body().decode()).items()}
         form.pop("token", None)
-        with self.pushing, self.lab.slack_file.open("a") as stream:
+        with self.writing, self.lab.slack_file.open("a") as stream:
             stream.write(json.dumps(form) + "\n")
         answer = {"ok": True, "channel": form.get("channel", ""), "ts": "1.0"}
         self._answer(200, json.dumps(answer).encode(), "application/json")
 
     def _git(self, path: str, query: str) -> None:
-        push = path == "git-receive-pack"
         body = self._body()
-        if not push:
+        if PUSH in (path, *parse_qs(query).get("service", [])):
+            self._answer(403, b"push to the repository's folder", "text/plain")
+        else:
             self._backend(path, query, body)
-            return
-        with self.pushing:
-            before = _branches(self.lab)
-            self._backend(path, query, body)
-            after = _branches(self.lab)
-        for name in sorted(before.keys() | after.keys()):
-            old, new = before.get(name, EMPTY), after.get(name, EMPTY)
-            if old != new:
-                threading.Thread(target=send_webhooks, args=(self.lab, name, old, new), daemon=True).start()
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -100,7 +97,6 @@ class Handler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-            "REMOTE_USER": "lab",
             "REMOTE_ADDR": "127.0.0.1",
         }
         done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=120)  # noqa: S607
@@ -125,9 +121,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-def _branches(lab: Lab) -> dict[str, str]:
-    with Repo(lab.origin) as repo:
-        return {head.path: head.commit.hexsha for head in repo.heads}
+def follow_pushes(lab: Lab) -> None:
+    """Tell Argo CD of each branch that the origin's hook says has moved, for ever."""
+    # Opened for both ways: it has no end while nobody pushes.
+    with os.fdopen(os.open(lab.folder / PUSHED, os.O_RDWR)) as stream:
+        for line in stream:
+            moved = _MOVED.fullmatch(line.strip())
+            if moved and moved[1] != moved[2]:
+                threading.Thread(target=send_webhooks, args=(lab, moved[3], moved[1], moved[2]), daemon=True).start()
 
 
 def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
@@ -176,11 +177,11 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
         "X-GitHub-Event": "push",
         "X-Hub-Signature-256": "sha256=" + hmac.new(settings.webhook_secret.encode(), body, hashlib.sha256).hexdigest(),
     }
-    for port in ("argocd", "applicationset-webhook"):
+    for port, tls in (("argocd", network.trusting(lab.ca)), ("applicationset-webhook", None)):
         try:
-            answer = requests.post(f"{lab.url(port)}/api/webhook", data=body, headers=headers, timeout=10)
-            print(f"webhook {port} {ref} {new[:8]}: {answer.status_code} {answer.text[:200]}", flush=True)
-        except requests.RequestException as error:
+            status, text = network.request(lab, port, "/api/webhook", body=body, headers=headers, tls=tls, seconds=10)
+            print(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}", flush=True)
+        except OSError as error:
             # Argo CD polls as well: a lost event costs minutes, not the change.
             print(f"webhook {port} {ref} {new[:8]}: {error}", flush=True)
 
@@ -189,6 +190,7 @@ def main() -> None:
     """Serve until ended."""
     lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
     Handler.lab = lab
+    threading.Thread(target=follow_pushes, args=(lab,), daemon=True).start()
     ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["externals"]), Handler).serve_forever()
 
 

@@ -12,7 +12,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
-from gitops.lab import bootstrap, origin, pki, process
+from gitops.lab import bootstrap, origin, pki, process, redis
 from gitops.lab.layout import Lab, check_free
 from gitops.lab.part import Part
 from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
@@ -45,25 +45,29 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
             f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}; gitops lab reset forgets that"
         )
     settings = lab.settings()
+    if not settings.private:
+        raise InputError(f"lab {lab.name!r} is a check's: it has no nodes", fix="gitops lab reset, or another name")
     (lab.folder / "tmp").mkdir(exist_ok=True)
     (lab.folder / "argocd").mkdir(exist_ok=True)
     parts = all_parts(lab)
+    end_what_lost_its_network(lab)
     missing = {part.name for part in parts} - process.running(lab).keys()
     seeded = (lab.folder / "seals.json").exists()
     if not missing and seeded:
         return False
     origin.create(lab)
     pki.write(lab)
+    redis.write(lab)
     bootstrap.write_kwok_config(lab)
     bootstrap.write_in_cluster_settings(lab, settings)
     with progress.step("control plane"):
-        for wave in (0, 1):
+        for wave in (0, 1, 2):
             _start(lab, [part for part in parts if part.wave == wave and part.name in missing])
             _ready(lab, [part for part in parts if part.wave <= wave])
         bootstrap.apply_foundations(lab)
         bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
     with progress.step("controllers and Argo CD"):
-        _start(lab, [part for part in parts if part.wave == 2 and part.name in missing])
+        _start(lab, [part for part in parts if part.wave == 3 and part.name in missing])
         _ready(lab, parts)
     with progress.step("git origin, sealed with the lab's certificate"):
         if not seeded:
@@ -79,10 +83,11 @@ def control_plane(lab: Lab) -> None:
     What runs already stays. Raises MachineError (a port is taken), NotHealthyError (a part died, with its log's end).
     """
     if not lab.exists:
-        lab.create(0)
+        lab.create(0, private=False)
     pki.write(lab)
     (lab.folder / "tmp").mkdir(exist_ok=True)
-    wanted = [part for part in all_parts(lab) if part.name in ("etcd", "kube-apiserver")]
+    end_what_lost_its_network(lab)
+    wanted = [part for part in all_parts(lab) if part.name in (process.NETWORK, "etcd", "kube-apiserver")]
     running = process.running(lab).keys()
     for part in wanted:
         if part.name not in running:
@@ -92,15 +97,23 @@ def control_plane(lab: Lab) -> None:
 
 def _start(lab: Lab, parts: Iterable[Part]) -> None:
     parts = list(parts)
-    ports = lab.settings().ports
+    settings = lab.settings()
     for part in parts:
-        for port in part.ports:
-            check_free(f"{port} of lab {lab.name!r}", ports[port])
+        # Nobody else has a port in the lab's network.
+        for port in part.ports if part.name == process.NETWORK or not settings.private else ():
+            check_free(f"{port} of lab {lab.name!r}", settings.ports[port])
     for part in parts:
         for word in part.argv:
             if isinstance(word, Path) and word.parent == lab.checkout.tools / "bin":
                 lab.checkout.tool(word.name)
         process.start(lab, part.name, part.argv, part.env)
+
+
+def end_what_lost_its_network(lab: Lab) -> None:
+    """Nobody can follow the parts of a lab into a network whose process died, and nobody reaches them there."""
+    alive = process.running(lab)
+    if lab.settings().private and alive and process.NETWORK not in alive:
+        down(lab)
 
 
 def _ready(lab: Lab, parts: list[Part]) -> None:
@@ -250,7 +263,7 @@ def push_one_line(lab: Lab, service: str, environment: str, value: str, *, secon
 
     work = lab.folder / "demo"
     shutil.rmtree(work, ignore_errors=True)
-    with Repo.clone_from(lab.repo_url, work) as repo:
+    with Repo.clone_from(str(lab.origin), work) as repo:
         file = work / "overlays" / service / environment / "kustomization.yaml"
         lines = [line for line in file.read_text().splitlines() if not line.startswith("commonAnnotations:")]
         file.write_text("\n".join([*lines, f"commonAnnotations: {{example.com/revision: {value}}}", ""]))

@@ -17,13 +17,16 @@ from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, MachineError
 
-# Every port that a part listens on. All on 127.0.0.1.
+# Every port that a part listens on, in the lab's own network. Redis has none: it listens on a socket in
+# the lab's folder.
 PORTS = (
     "etcd", "etcd-peer", "api", "controller-manager", "scheduler", "kwok", "metrics-server", "sealed-secrets",
-    "sealed-secrets-metrics", "redis", "repo-server", "repo-server-metrics", "argocd", "argocd-metrics",
+    "sealed-secrets-metrics", "repo-server", "repo-server-metrics", "argocd", "argocd-metrics",
     "application-controller", "applicationset-webhook", "applicationset-metrics", "applicationset-probe",
     "notifications", "externals", "simulation",
 )  # fmt: skip
+# The ports that lead in from the machine's loopback. What stands behind them has a certificate and asks who one is.
+DOORS = ("api", "argocd")
 # Below the range that Linux takes outgoing connections from, so that a lab that was down finds its ports free again.
 PORT_RANGE = range(20000, 32000)
 
@@ -35,7 +38,11 @@ class Settings:
     ports: dict[str, int]
     token: str
     webhook_secret: str
+    redis_password: str
     nodes_per_zone: int
+    # Whether its parts run in a network of its own. The control plane of a check alone does without: it has no part
+    # that does not ask for a certificate or a token.
+    private: bool
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,14 @@ class Lab:
         """Read lab.json. Raises InputError where the lab was never up."""
         try:
             return Settings(**json.loads((self.folder / "lab.json").read_text()))
+        except TypeError:
+            raise InputError(
+                f"lab {self.name!r}: made by another version of gitops", fix="gitops lab reset   (forgets that lab)"
+            ) from None
         except FileNotFoundError:
             raise InputError(f"lab {self.name!r}: never started; run: gitops lab up") from None
 
-    def create(self, nodes_per_zone: int, api_port: int | None = None) -> Settings:
+    def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> Settings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
         if api_port:
             check_free("api", api_port)
@@ -96,13 +107,17 @@ class Lab:
             | ({"api": api_port} if api_port else {}),
             token=secrets.token_urlsafe(32),
             webhook_secret=secrets.token_urlsafe(32),
+            redis_password=secrets.token_urlsafe(32),
             nodes_per_zone=nodes_per_zone,
+            private=private,
         )
-        (self.folder / "log").mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder.chmod(0o700)  # also one that was there before
+        (self.folder / "log").mkdir(exist_ok=True)
         partial = self.folder / "lab.json.partial"
+        partial.touch(0o600)
         partial.write_text(json.dumps(asdict(settings), indent=1))
-        partial.chmod(0o600)
         partial.rename(self.folder / "lab.json")
         return settings
 
@@ -111,16 +126,23 @@ class Lab:
         ports: set[int] = set()
         for lab in find_labs(self.checkout):
             if lab.name != self.name:
-                ports.update(lab.settings().ports.values())
+                # One of another version keeps its ports, if nothing else can be said of it.
+                ports.update(json.loads((lab.folder / "lab.json").read_text())["ports"].values())
         return ports
 
     def url(self, port: str) -> str:
-        """The plain address of one of the lab's ports."""
-        return f"http://127.0.0.1:{self.settings().ports[port]}"
+        """The address of one of the lab's ports, in the lab's own network."""
+        scheme = "https" if port in DOORS else "http"
+        return f"{scheme}://127.0.0.1:{self.settings().ports[port]}"
+
+    @property
+    def ca(self) -> Path:
+        """The authority that certifies what answers on the lab's ports."""
+        return self.folder / "pki/ca.crt"
 
     @property
     def repo_url(self) -> str:
-        """The origin's address, as git and Argo CD know it."""
+        """The origin's address, as Argo CD knows it. Everybody else clones and pushes `origin`, the folder itself."""
         return f"{self.url('externals')}/platform/gitops.git"
 
 

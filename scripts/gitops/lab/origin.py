@@ -7,14 +7,16 @@ commits them to its own origin: nothing of the working copy is ever changed.
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shlex
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
+from gitops.lab import network
 from gitops.lab.layout import Lab
 from gitops.manifests import yamlfile
 from gitops.repository.git import Actor, GitError, Repo
@@ -24,14 +26,27 @@ from gitops.secrets.seal import seal
 
 LAB = Actor("lab", "lab@example.com")
 CLUSTER_FILE = "clusters/lab/cluster.yaml"
+# Where the git host reads what was pushed.
+PUSHED = "pushed"
+# Opened for both ways: without a reader, nobody waits for one.
+_HOOK = """\
+#!/bin/sh
+exec timeout 5 cat 1<>{pushed}
+"""
 
 
 def create(lab: Lab) -> None:
-    """Create the bare repository that the lab's git host serves."""
+    """Create the bare repository that the lab's git host serves. Whoever may write in its folder pushes."""
     if not lab.origin.exists():
         with Repo.init(lab.origin, bare=True, initial_branch="main") as repo, repo.config_writer() as writer:
-            # The host answers on loopback alone.
+            # For a git host that a test puts before it; the lab's own takes no push.
             writer.set_value("http", "receivepack", "true")
+    pushed = lab.folder / PUSHED
+    if not pushed.exists():
+        os.mkfifo(pushed, 0o600)
+    hook = lab.origin / "hooks/post-receive"
+    hook.write_text(_HOOK.format(pushed=shlex.quote(str(pushed))))
+    hook.chmod(0o700)
 
 
 def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
@@ -83,7 +98,7 @@ def push(lab: Lab) -> str:
     work = lab.folder / "seed"
     try:
         shutil.rmtree(work, ignore_errors=True)
-        with Repo.clone_from(lab.repo_url, work) as repo:
+        with Repo.clone_from(str(lab.origin), work) as repo:
             for entry in work.iterdir():
                 if entry.name != ".git":
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -108,12 +123,22 @@ def _name_origin(lab: Lab, work: Path) -> None:
     file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
 
 
+def _certificate(lab: Lab) -> bytes:
+    """The newest certificate of the lab's controller, in PEM. Raises ExternalError."""
+    try:
+        status, content = network.request(lab, "sealed-secrets", "/v1/cert.pem", seconds=30)
+    except OSError as error:
+        raise ExternalError(f"the lab's sealed-secrets controller: {error}") from None
+    if status != 200:
+        raise ExternalError(f"the lab's sealed-secrets controller: /v1/cert.pem: HTTP {status}")
+    return content
+
+
 def _seal_all(lab: Lab, work: Path) -> None:
     """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
     memory = lab.folder / "seals.json"
     known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
-    pem = Controller(lab.url("sealed-secrets")).certificate()
-    current = certificate.load(pem, "the lab's controller", datetime.now(UTC))
+    current = certificate.load(_certificate(lab), "the lab's controller", datetime.now(UTC))
     for path, content in certificate.pin_files(Checkout(work), "lab", current).items():
         (work / path).write_bytes(content)
     key = current.key

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import ssl
 import sys
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gitops.lab import network
 from gitops.lab.layout import Lab
+from gitops.lab.relay import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
+REDIS_SOCKET = "redis.sock"
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,58 @@ class Context:
         return [sys.executable, "-m"]
 
     @property
-    def redis(self) -> str:
-        """Redis' address."""
-        return f"{LOOPBACK}:{self.ports['redis']}"
+    def redis(self) -> list[str]:
+        """Flags: where Redis is. Every part runs in the lab's folder, and a socket's path may have 107 bytes."""
+        return ["--redis", f"/proc/self/cwd/{REDIS_SOCKET}"]
 
-    @property
-    def repo_server(self) -> str:
-        """The address of Argo CD's repo-server."""
-        return f"{LOOPBACK}:{self.ports['repo-server']}"
+    def repo_server(self, flag: str = "--repo-server") -> list[str]:
+        """Flags: where Argo CD's repo-server is, who certifies it, and the certificate that it asks for."""
+        return [
+            *(flag, f"{LOOPBACK}:{self.ports['repo-server']}"),
+            f"--repo-server-ca-cert-path={self.pki / 'parts-ca.crt'}",
+            f"--repo-server-client-cert-path={self.pki / 'argocd.crt'}",
+            f"--repo-server-client-cert-key-path={self.pki / 'argocd.key'}",
+        ]
 
     @property
     def serving(self) -> list[str]:
         """Flags: serve TLS with the API's certificate."""
         return [f"--tls-cert-file={self.pki / 'api.crt'}", f"--tls-private-key-file={self.pki / 'api.key'}"]
+
+    def http(
+        self, port: str, path: str = "/healthz", *, tls: Callable[[], ssl.SSLContext] | None = None, token: str = ""
+    ) -> Callable[[], bool]:
+        """Ready once the path of a port answers with success."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+        def ready() -> bool:
+            try:
+                status, _ = network.request(self.lab, port, path, headers=headers, tls=tls() if tls else None)
+            except OSError:
+                return False
+            return status == 200
+
+        return ready
+
+    def tcp(self, port: str) -> Callable[[], bool]:
+        """Ready once something listens on the port."""
+
+        def ready() -> bool:
+            try:
+                network.connect(self.lab, port).close()
+            except OSError:
+                return False
+            return True
+
+        return ready
+
+    def trusting(self) -> ssl.SSLContext:
+        """TLS of what people reach."""
+        return network.trusting(self.lab.ca)
+
+    def as_api_server(self) -> ssl.SSLContext:
+        """TLS to etcd, which asks for a certificate."""
+        return network.trusting(self.pki / "parts-ca.crt", self.pki / "etcd-client.crt", self.pki / "etcd-client.key")
 
     @property
     def as_admin(self) -> list[str]:
@@ -86,6 +126,8 @@ class Context:
         """What each program of Argo CD has in its environment."""
         return {
             "ARGOCD_FAKE_IN_CLUSTER": "true",
+            # Where repo-server looks for reposerver/tls, its own certificate.
+            "ARGOCD_APP_CONF_PATH": str(self.pki / "argocd"),
             # Relative to the lab's folder, where every part runs, as a socket's path may have 107 bytes. The default
             # is one file in /tmp for every lab of every user.
             "ARGOCD_ASK_PASS_SOCK": "argocd/ask-pass.sock",
@@ -94,35 +136,6 @@ class Context:
             "ARGOCD_TLS_DATA_PATH": str(self.folder / "argocd/tls"),
             "HOME": str(self.folder / "argocd"),
             "KUBECONFIG": str(self.kubeconfig),
+            "REDIS_CREDS_DIR_PATH": str(self.folder / "redis"),
             "PATH": f"{self.tools}:{Path(shutil.which('git') or '/usr/bin/git').parent}:/usr/bin:/bin",
-            "TMPDIR": str(self.folder / "tmp"),
         }
-
-
-def http(url: str, *, token: str | None = None, ca: Path | None = None) -> Callable[[], bool]:
-    """Ready once the address answers with success."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
-
-    def ready() -> bool:
-        try:
-            context = ssl.create_default_context(cafile=str(ca)) if ca else None
-            with urllib.request.urlopen(request, timeout=2, context=context) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    return ready
-
-
-def tcp(port: int) -> Callable[[], bool]:
-    """Ready once something listens on the port."""
-    import socket
-
-    def ready() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    return ready

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from gitops.lab import argocd
-from gitops.lab.layout import Lab
-from gitops.lab.part import LOOPBACK, Context, Part, http, tcp
+from gitops.lab import argocd, redis
+from gitops.lab.layout import DOORS, Lab
+from gitops.lab.network import CONTROL, is_open
+from gitops.lab.part import Context, Part
+from gitops.lab.process import NETWORK
+from gitops.lab.relay import LOOPBACK
 
 # In the order of their start; they end in the opposite one, so that nothing writes a page of errors into its log while
 # its server goes first.
 PARTS = (
-    "etcd", "redis", "externals", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "simulation",
-    "metrics-server", "sealed-secrets", "argocd-repo-server", "argocd-server", "argocd-application-controller",
-    "argocd-applicationset-controller", "argocd-notifications",
+    "network", "etcd", "redis", "externals", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
+    "simulation", "metrics-server", "sealed-secrets", "argocd-repo-server", "argocd-server",
+    "argocd-application-controller", "argocd-applicationset-controller", "argocd-notifications",
 )  # fmt: skip
 # What a lab waits for at most until one part answers. Reached only on a machine that is far too small.
 READY_SECONDS = 90.0
@@ -25,6 +27,7 @@ def all_parts(lab: Lab) -> list[Part]:
     settings = lab.settings()
     context = Context(lab, settings.ports, settings.token)
     return [
+        *(_network(context) if settings.private else []),
         *_storage(context),
         *_api_server(context),
         *_kubernetes(context),
@@ -35,46 +38,54 @@ def all_parts(lab: Lab) -> list[Part]:
     ]
 
 
+def _network(context: Context) -> list[Part]:
+    """The network that all others are in."""
+    doors = [str(context.ports[door]) for door in DOORS]
+    argv: list[str | Path] = [*context.python, "gitops.lab.relay", CONTROL, *doors]
+    return [Part(NETWORK, 0, argv, lambda: is_open(context.lab), DOORS)]
+
+
 def _storage(context: Context) -> list[Part]:
     """What the control plane stands on, and what is outside of the cluster."""
+    client, peer = (f"https://{LOOPBACK}:{context.ports[port]}" for port in ("etcd", "etcd-peer"))
     return [
         Part(
             "etcd",
-            0,
+            1,
             [
                 context.tools / "etcd",
                 f"--data-dir={context.folder / 'etcd'}",
-                f"--listen-client-urls=http://{LOOPBACK}:{context.ports['etcd']}",
-                f"--advertise-client-urls=http://{LOOPBACK}:{context.ports['etcd']}",
-                f"--listen-peer-urls=http://{LOOPBACK}:{context.ports['etcd-peer']}",
-                f"--initial-advertise-peer-urls=http://{LOOPBACK}:{context.ports['etcd-peer']}",
-                f"--initial-cluster=default=http://{LOOPBACK}:{context.ports['etcd-peer']}",
+                f"--listen-client-urls={client}",
+                f"--advertise-client-urls={client}",
+                f"--listen-peer-urls={peer}",
+                f"--initial-advertise-peer-urls={peer}",
+                f"--initial-cluster=default={peer}",
+                *_certified(context, ""),
+                *_certified(context, "peer-"),
                 "--unsafe-no-fsync",  # a lab may lose its last second with the machine's power
                 "--log-level=warn",
             ],
-            http(f"http://{LOOPBACK}:{context.ports['etcd']}/health"),
+            context.http("etcd", "/health", tls=context.as_api_server),
             ("etcd", "etcd-peer"),
         ),
-        Part(
-            "redis",
-            0,
-            [
-                Path(sys.prefix) / "bin/redis-server",
-                *("--bind", LOOPBACK, "--port", str(context.ports["redis"]), "--save", "", "--appendonly", "no"),
-                # Redis writes its title over the environment that its lab is known by.
-                *("--set-proc-title", "no"),
-                *("--dir", str(context.folder / "tmp")),
-            ],
-            tcp(context.ports["redis"]),
-            ("redis",),
-        ),
+        redis.part(context),
         Part(
             "externals",
-            0,
+            1,
             [*context.python, "gitops.lab.externals", str(context.lab.checkout.root), context.lab.name],
-            http(f"http://{LOOPBACK}:{context.ports['externals']}/healthz"),
+            context.http("externals"),
             ("externals",),
         ),
+    ]
+
+
+def _certified(context: Context, prefix: str) -> list[str]:
+    """etcd's flags: who may talk to it, on the port of its clients or of its peers."""
+    return [
+        f"--{prefix}cert-file={context.pki / 'etcd.crt'}",
+        f"--{prefix}key-file={context.pki / 'etcd.key'}",
+        f"--{prefix}trusted-ca-file={context.pki / 'parts-ca.crt'}",
+        f"--{prefix}client-cert-auth",
     ]
 
 
@@ -83,10 +94,14 @@ def _api_server(context: Context) -> list[Part]:
     return [
         Part(
             "kube-apiserver",
-            1,
+            2,
             [
                 context.tools / "kube-apiserver",
-                f"--etcd-servers=http://{LOOPBACK}:{context.ports['etcd']}",
+                f"--etcd-servers=https://{LOOPBACK}:{context.ports['etcd']}",
+                f"--etcd-cafile={context.pki / 'parts-ca.crt'}",
+                f"--etcd-certfile={context.pki / 'etcd-client.crt'}",
+                f"--etcd-keyfile={context.pki / 'etcd-client.key'}",
+                "--anonymous-auth=false",
                 f"--bind-address={LOOPBACK}",
                 f"--advertise-address={LOOPBACK}",
                 f"--secure-port={context.ports['api']}",
@@ -109,7 +124,7 @@ def _api_server(context: Context) -> list[Part]:
                 f"--proxy-client-key-file={context.pki / 'aggregator.key'}",
                 "--v=1",
             ],
-            http(f"https://{LOOPBACK}:{context.ports['api']}/readyz", token=context.token, ca=context.pki / "ca.crt"),
+            context.http("api", "/readyz", tls=context.trusting, token=context.token),
             ("api",),
         ),
     ]
@@ -120,7 +135,7 @@ def _kubernetes(context: Context) -> list[Part]:
     return [
         Part(
             "kube-controller-manager",
-            2,
+            3,
             [
                 context.tools / "kube-controller-manager",
                 *context.as_admin,
@@ -139,12 +154,12 @@ def _kubernetes(context: Context) -> list[Part]:
                 "--kube-api-burst=400",
                 "--v=1",
             ],
-            http(f"https://{LOOPBACK}:{context.ports['controller-manager']}/healthz", ca=context.pki / "ca.crt"),
+            context.http("controller-manager", tls=context.trusting),
             ("controller-manager",),
         ),
         Part(
             "kube-scheduler",
-            2,
+            3,
             [
                 context.tools / "kube-scheduler",
                 *context.as_admin,
@@ -156,7 +171,7 @@ def _kubernetes(context: Context) -> list[Part]:
                 "--kube-api-burst=400",
                 "--v=1",
             ],
-            http(f"https://{LOOPBACK}:{context.ports['scheduler']}/healthz", ca=context.pki / "ca.crt"),
+            context.http("scheduler", tls=context.trusting),
             ("scheduler",),
         ),
     ]
@@ -167,7 +182,7 @@ def _nodes(context: Context) -> list[Part]:
     return [
         Part(
             "kwok",
-            2,
+            3,
             [
                 context.tools / "kwok",
                 f"--kubeconfig={context.kubeconfig}",
@@ -178,32 +193,33 @@ def _nodes(context: Context) -> list[Part]:
                 f"--node-port={context.ports['kwok']}",
                 "--node-lease-duration-seconds=40",
             ],
-            http(f"http://{LOOPBACK}:{context.ports['kwok']}/healthz"),
+            context.http("kwok"),
             ("kwok",),
         ),
         Part(
             "simulation",
-            2,
+            3,
             [*context.python, "gitops.lab.simulation", str(context.lab.checkout.root), context.lab.name],
-            http(f"http://{LOOPBACK}:{context.ports['simulation']}/healthz"),
+            context.http("simulation"),
             ("simulation",),
         ),
         Part(
             "metrics-server",
-            2,
+            3,
             [
                 context.tools / "metrics-server",
                 *context.as_admin,
                 f"--bind-address={LOOPBACK}",
                 f"--secure-port={context.ports['metrics-server']}",
-                f"--cert-dir={context.folder / 'metrics-server'}",
+                f"--tls-cert-file={context.pki / 'metrics-server.crt'}",
+                f"--tls-private-key-file={context.pki / 'metrics-server.key'}",
                 "--deprecated-kubelet-completely-insecure",  # its kubelets are kwok, on loopback
                 "--kubelet-use-node-status-port",
                 "--kubelet-preferred-address-types=InternalIP",
                 "--kubelet-request-timeout=5s",
                 "--metric-resolution=10s",
             ],
-            tcp(context.ports["metrics-server"]),
+            context.tcp("metrics-server"),
             ("metrics-server",),
         ),
     ]
@@ -214,7 +230,7 @@ def _sealed_secrets(context: Context) -> list[Part]:
     return [
         Part(
             "sealed-secrets",
-            2,
+            3,
             # The controller reads in-cluster settings only: a namespace of its own, with them where it looks.
             [
                 "unshare",
@@ -231,7 +247,7 @@ def _sealed_secrets(context: Context) -> list[Part]:
                 "--kubeclient-qps=100",
                 "--kubeclient-burst=200",
             ],
-            http(f"http://{LOOPBACK}:{context.ports['sealed-secrets']}/v1/cert.pem"),
+            context.http("sealed-secrets", "/v1/cert.pem"),
             ("sealed-secrets", "sealed-secrets-metrics"),
             {
                 "KUBERNETES_SERVICE_HOST": LOOPBACK,

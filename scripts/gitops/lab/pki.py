@@ -15,18 +15,33 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gitops.lab.layout import Lab
 
 YEAR = datetime.timedelta(days=365)
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+Issuer = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
 def write(lab: Lab) -> None:
-    """Write the CA, the API server's and the aggregator's certificates, the service account key and the kubeconfig."""
+    """Write two authorities, what each certifies, the service account key and the kubeconfig.
+
+    `ca` is the API's: it certifies what people reach, and its clients have a name in the API. `parts-ca` is for parts
+    that talk to each other alone.
+    """
     folder = lab.folder / "pki"
     if lab.kubeconfig.exists():
         return
-    folder.mkdir(exist_ok=True)
-    ca_key, ca = _issue(folder, "ca", "gitops-lab", None)
-    _issue(folder, "api", "kube-apiserver", (ca_key, ca), server=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    ca = _issue(folder, "ca", "gitops-lab", None)
+    _issue(folder, "api", "kube-apiserver", ca, SERVER)
+    _issue(folder, "argocd-server", "argocd-server", ca, SERVER)
+    _issue(folder, "metrics-server", "metrics-server.kube-system.svc", ca, SERVER)
     # The API server shows this one to metrics-server, to vouch for whom it forwards.
-    _issue(folder, "aggregator", "aggregator", (ca_key, ca))
+    _issue(folder, "aggregator", "aggregator", ca, CLIENT)
+    parts = _issue(folder, "parts-ca", "gitops-lab-parts", None)
+    _issue(folder, "etcd", "etcd", parts, SERVER, CLIENT)
+    _issue(folder, "etcd-client", "kube-apiserver", parts, CLIENT)
+    _issue(folder, "argocd", "argocd", parts, CLIENT)
+    # Under the name and in the folder where repo-server looks for it.
+    (folder / "argocd/reposerver/tls").mkdir(parents=True, exist_ok=True)
+    _issue(folder / "argocd/reposerver/tls", "tls", "argocd-repo-server", parts, SERVER)
     _write_key(folder / "service-account.key", ec.generate_private_key(ec.SECP256R1()))
     settings = lab.settings()
     (folder / "tokens.csv").touch(0o600)
@@ -53,14 +68,7 @@ def write(lab: Lab) -> None:
     partial.rename(lab.kubeconfig)
 
 
-def _issue(
-    folder: Path,
-    file: str,
-    name: str,
-    issuer: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None,
-    *,
-    server: bool = False,
-) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _issue(folder: Path, file: str, name: str, issuer: Issuer | None, *usages: x509.ObjectIdentifier) -> Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -74,11 +82,11 @@ def _issue(
         .not_valid_after(now + YEAR)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
-    if issuer:
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    if server:
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    if SERVER in usages:
         names: list[x509.GeneralName] = [
+            x509.DNSName(name),
             x509.DNSName("localhost"),
             x509.DNSName("kubernetes.default.svc"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),

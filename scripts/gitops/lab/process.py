@@ -18,24 +18,40 @@ from gitops.ground.errors import NotHealthyError
 from gitops.lab.layout import Lab
 
 TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"
+NETWORK = "network"
 TAIL_LINES = 12
 EXEC_SECONDS = 2.0
 
 
 def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
-    """Start a part that outlives this command. Its output goes to its log."""
+    """Start a part that outlives this command, in the lab's network where it has one. Its output goes to its log.
+
+    Whatever it writes is its owner's alone, and no name in a folder that is shared with others can be guessed.
+    """
     log = lab.log(part)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as stream:
+    temporary = {"TMPDIR": str(lab.folder / "tmp")}
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
         subprocess.Popen(
-            [str(word) for word in argv],
-            env={**os.environ, **env, TAG: str(lab.folder), PART: part},
+            [*_into_network(lab, part), *(str(word) for word in argv)],
+            env={**os.environ, **temporary, **env, TAG: str(lab.folder), PART: part},
             cwd=lab.folder,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
         )
+
+
+def _into_network(lab: Lab, part: str) -> list[str]:
+    """The words before a command that run it in the lab's network."""
+    if part == NETWORK or not (lab.exists and lab.settings().private):
+        return []
+    network = running(lab).get(NETWORK)
+    if not network:
+        raise dead_part(lab, NETWORK)
+    return ["nsenter", f"--target={network[0].pid}", "--user", "--net", "--preserve-credentials", "--"]
 
 
 def running(lab: Lab) -> dict[str, list[psutil.Process]]:

@@ -1,3 +1,5 @@
+"""The one lab of a test run, for every test that needs it, wherever it stands."""
+
 from __future__ import annotations
 
 import base64
@@ -15,6 +17,7 @@ from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from tests.conftest import gitops
+from tests.forward import forward
 from tests.frozen import TEST, clone
 
 NAME = "test"
@@ -26,6 +29,7 @@ class Running:
     def __init__(self, lab: Lab, work: Path) -> None:
         self.lab, self.work = lab, work
         self.cluster = Cluster(lab.kubeconfig)
+        self.ca = str(lab.ca)
 
     def push(self, message: str = "change") -> str:
         """Commit everything in the working copy and push it to the origin's main."""
@@ -48,7 +52,7 @@ class Running:
         secret = self.cluster.get("/api/v1/namespaces/argocd/secrets/argocd-initial-admin-secret")
         password = base64.b64decode(secret["data"]["password"]).decode()
         login = {"username": "admin", "password": password}
-        answer = requests.post(f"{self.lab.url('argocd')}/api/v1/session", json=login, timeout=20)
+        answer = requests.post(f"{self.lab.url('argocd')}/api/v1/session", json=login, timeout=20, verify=self.ca)
         answer.raise_for_status()
         return str(answer.json()["token"])
 
@@ -73,8 +77,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         # New pods have no metrics for some seconds, and their HorizontalPodAutoscaler says so.
         labs.wait_synced(lab, Progress(quiet=True))
         work = tmp_path_factory.mktemp("origin") / "work"
-        Repo.clone_from(lab.repo_url, work).close()
+        Repo.clone_from(lab.origin, work).close()
         yield Running(lab, work)
     finally:
         labs.down(lab)
         shutil.rmtree(lab.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def sealed_secrets(running: Running) -> Iterator[str]:
+    """Where the lab's sealed-secrets controller answers during the test."""
+    with forward(running.lab, "sealed-secrets") as url:
+        yield url

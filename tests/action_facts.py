@@ -7,6 +7,7 @@ and that the version's tag is that commit. `needs` (the rights of the job's toke
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import subprocess
 import tempfile
@@ -50,7 +51,8 @@ class Pin:
 def pins(root: Path = ROOT) -> set[Pin]:
     """Every action of others that a workflow or an action of ours uses."""
     files = [*root.glob(".github/workflows/*.yaml"), *root.glob(".github/actions/*/action.yml")]
-    return {Pin(*use) for file in files for use in _USE.findall(file.read_text())}
+    uses = itertools.chain.from_iterable(_USE.findall(file.read_text()) for file in files)
+    return {Pin(*use) for use in uses}
 
 
 def read() -> dict[str, Any]:

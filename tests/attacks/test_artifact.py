@@ -107,8 +107,8 @@ def run_of(github: GitHub, number: int) -> Run:
 def two(github: GitHub) -> GitHub:
     """A student's pull request, and a stranger's."""
     head = github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
-    other = github.commit("elsewhere", {"README.md": b"y"}, "Fix", parent=github.head("main"))
-    github.fork_opens("stranger/gitops", "evil", other)
+    evil = github.commit("elsewhere", {"README.md": b"y"}, "Fix", parent=github.head("main"))
+    github.fork_opens("stranger/gitops", "evil", evil)
     github.fork_opens("student/gitops", "student/fix", head)
     return github
 

@@ -92,7 +92,27 @@ def run(
         return Done(1, f"Branch {branch!r} is not allowed to deploy to {named} due to environment protection rules.")
     event_file = folder.parent / f"{folder.name}-event.json"
     event_file.write_text(json.dumps(payload or {}))
-    variables = {
+    secret_values = {"BOT_PRIVATE_KEY": "key", **(secrets or {})}
+    if not environment_policy:
+        secret_values = {name: value for name, value in secret_values.items() if name == "GITHUB_TOKEN"}
+    words = _command(folder, file, event, job, event_file)
+    for name in secret_values:
+        words += ["--secret", name]
+    for name, value in _variables(github, ecr, origin, environment or {}).items():
+        words += ["--env", f"{name}={value}"]
+    home = folder.parent / f"{folder.name}-home"
+    home.mkdir(exist_ok=True)
+    # Not of the tests that run this: a workflow may run tests.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**inherited, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **secret_values}
+    env["PATH"] = f"{PROGRAMS}:{env['PATH']}"
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
+    return Done(done.returncode, done.stdout + done.stderr)
+
+
+def _variables(github: GitHub, ecr: Ecr | None, origin: str | None, environment: dict[str, str]) -> dict[str, str]:
+    """What the runner has in its environment."""
+    return {
         "GITHUB_API_URL": github.environment["GITHUB_API_URL"],
         "GITHUB_REPOSITORY": github.name,
         "GITOPS_GITHUB_PAUSE": "0",
@@ -102,8 +122,12 @@ def run(
         "STANDIN_TOOLS": str(Checkout(ROOT).tool_cache.resolve()),
         "STANDIN_AWS": ecr.url if ecr else "",
         "STANDIN_TOKEN": TOKEN,
-        **(environment or {}),
+        **environment,
     }
+
+
+def _command(folder: Path, file: Path, event: str, job: str, event_file: Path) -> list[str]:
+    """How act runs the job: with the repository's variables and each action of others as a folder of this machine."""
     settings = {
         "AWS_IMAGES_ROLE": "role",
         "AWS_PUSH_ROLE": "role",
@@ -113,13 +137,6 @@ def run(
     words = [str(ROOT / ".tools/bin/act"), event, "--workflows", str(_readable(file)), "--job", job]
     words += ["--platform", "ubuntu-24.04=-self-hosted", "--eventpath", str(event_file), "--no-cache-server"]
     words += ["--action-offline-mode", "--rm"]
-    secret_values = {"BOT_PRIVATE_KEY": "key", **(secrets or {})}
-    if not environment_policy:
-        secret_values = {name: value for name, value in secret_values.items() if name == "GITHUB_TOKEN"}
-    for name in secret_values:
-        words += ["--secret", name]
-    for name, value in variables.items():
-        words += ["--env", f"{name}={value}"]
     for name, value in settings.items():
         words += ["--var", f"{name}={value}"]
     for action in sorted(third_party_actions(file, *folder.glob(".github/actions/*/action.yml"))):
@@ -127,14 +144,7 @@ def run(
         path, _, commit = action.partition("@")
         owner, name = path.split("/")[:2]
         words += ["--local-repository", f"{owner}/{name}@{commit}={ACTIONS / name}"]
-    home = folder.parent / f"{folder.name}-home"
-    home.mkdir(exist_ok=True)
-    # Not of the tests that run this: a workflow may run tests.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env = {**inherited, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **secret_values}
-    env["PATH"] = f"{PROGRAMS}:{env['PATH']}"
-    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout)
-    return Done(done.returncode, done.stdout + done.stderr)
+    return words
 
 
 def _readable(file: Path) -> Path:

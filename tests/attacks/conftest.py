@@ -38,7 +38,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = pyfuncitem._fixtureinfo.argnames
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
     guard = pyfuncitem.funcargs["guard"]
-    row = [marker.kwargs["door"], marker.kwargs["tries"].format(**pyfuncitem.funcargs), guard, None]
+    # Text itself and no member of an enumeration: the workers of xdist send nothing else.
+    left = None if guard is None else str(guard)
+    row = [str(marker.kwargs["door"]), marker.kwargs["tries"].format(**pyfuncitem.funcargs), left, None]
     pyfuncitem.user_properties.append((PROPERTY, row))
     row[3] = stopped = pyfuncitem.obj(**arguments)
     if guard is None:

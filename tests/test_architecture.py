@@ -8,13 +8,20 @@ import tomllib
 
 import pytest
 
-from tests import structure
+from tests import reading, structure
 from tests.frozen import ROOT
 
 TEXT = (ROOT / "docs/architecture.md").read_text()
 QUESTIONS = re.findall(r"^\| (\w.+?) \| `(\S+\.py)` \| `(\w+)` \|$", TEXT, re.MULTILINE)
 # `images/plan.py:make` and `clients/ecr.py` in the running text, below the package.
 PLACES = sorted(set(re.findall(r"`(\w+/\w+\.py)(?::(\w+))?`", TEXT)))
+
+# What may be hard to read, and why.
+HARD_TO_READ = {
+    ("scripts/gitops/ground/errors.py", "the name found"),  # the field beside `expected`: what stands there instead
+}
+# What others mend at this moment; to be taken out with the last of it.
+BEING_WORKED_ON = ("scripts/gitops/", "tests/every_change.py", "tests/test_every_change.py", "tests/live_world.py")
 
 
 def names(file: str) -> set[str]:
@@ -51,6 +58,51 @@ def test_no_module_stands_in_a_circle_and_none_has_grown_past_reading() -> None:
     now = structure.measure(ROOT / "scripts")
     assert (now.circles, now.part_circles) == (0, 0)
     assert now.loose_modules == 1, "the door alone: cli.py"
-    assert now.longest_function <= 70
+    assert now.longest_function <= reading.FUNCTION_LINES
     assert now.deepest_nesting <= 5
-    assert now.largest_file <= 450
+    assert now.largest_file <= reading.FILE_LINES
+
+
+def test_code_is_read_once_and_understood() -> None:
+    """No empty name, no comprehension that is read twice, no file or function that nobody keeps in mind."""
+    faults = [*reading.faults(ROOT / "scripts/gitops", ROOT), *reading.faults(ROOT / "tests", ROOT)]
+    hard = [fault for fault in faults if (fault.file, fault.what) not in HARD_TO_READ]
+    assert [fault for fault in hard if not fault.file.startswith(BEING_WORKED_ON)] == []
+    assert HARD_TO_READ - {(fault.file, fault.what) for fault in faults} == set(), "no exception any more"
+
+
+UNREADABLE = {
+    "found = 1": ["the name found"],
+    "def f(at): pass": ["the name at"],
+    "def f(*, other=None): pass": ["the name other"],
+    "def each(): pass": ["the name each"],
+    "lambda wanted: 1": ["the name wanted"],
+    "class A:\n    found: int": ["the name found"],
+    "self.other = 1": ["the name other"],
+    "import a as other": ["the name other"],
+    "try:\n    f()\nexcept E as found:\n    pass": ["the name found"],
+    "match x:\n    case {'a': other}:\n        pass": ["the name other"],
+    "with f() as found: pass": ["the name found"],
+    "for each in y: pass": ["the name each"],
+    "[each for each in y]": ["the name each"],
+    "if (found := f()): pass": ["the name found"],
+    "[a for b in c for a in b]": [reading.TWO_LOOPS],
+    "{a: [c for c in a] for a in b}": [reading.NESTED],
+    "{a for a in [c for c in b]}": [reading.NESTED],
+    "any(all(c for c in a) for a in b)": [reading.NESTED],
+    "def f():\n" + "    x()\n" * 60: ["f has more than 60 lines"],
+    "x()\n" * 401: ["a file of more than 400 lines"],
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=lambda text: text[:40])
+def test_what_is_hard_to_read_is_found(text: str) -> None:
+    assert [what for _, what in reading.in_text(text)] == UNREADABLE[text]
+
+
+READABLE = ["x.found", "f(at=1)", "print(other)", "def f():\n" + "    x()\n" * 59, "x()\n" * 400, "[f(a) for a in b]"]
+
+
+@pytest.mark.parametrize("text", READABLE, ids=lambda text: text[:40])
+def test_what_reads_well_is_no_fault(text: str) -> None:
+    assert list(reading.in_text(text)) == []

@@ -1,0 +1,76 @@
+"""What makes code hard to read: a name that says nothing of the thing, a comprehension that is read twice, a file or a
+function that nobody keeps in mind.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+EMPTY_NAMES = {"found", "each", "at", "wanted", "other"}
+FILE_LINES = 400
+FUNCTION_LINES = 60
+NESTED = "a comprehension in another"
+TWO_LOOPS = "a comprehension with two loops"
+
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where something is hard to read. `what` has no numbers in it, so that a list of exceptions may name it."""
+
+    file: str
+    what: str
+    line: int
+
+
+def faults(folder: Path, root: Path) -> Iterator[Fault]:
+    """Every fault of the Python files in `folder`; `Fault.file` is relative to `root`."""
+    for file in sorted(folder.rglob("*.py")):
+        for line, what in in_text(file.read_text()):
+            yield Fault(str(file.relative_to(root)), what, line)
+
+
+def in_text(text: str) -> Iterator[tuple[int, str]]:
+    """The line and the kind of every fault of one file."""
+    if len(text.splitlines()) > FILE_LINES:
+        yield FILE_LINES + 1, f"a file of more than {FILE_LINES} lines"
+    for node in ast.walk(ast.parse(text)):
+        for name in EMPTY_NAMES.intersection(_names(node)):
+            yield _line(node), f"the name {name}"
+        if isinstance(node, COMPREHENSIONS):
+            if len(node.generators) > 1:
+                yield node.lineno, TWO_LOOPS
+            for inner in ast.walk(node):
+                if isinstance(inner, COMPREHENSIONS) and inner is not node:
+                    yield inner.lineno, NESTED
+        if isinstance(node, FUNCTIONS) and _length(node) > FUNCTION_LINES:
+            yield node.lineno, f"{node.name} has more than {FUNCTION_LINES} lines"
+
+
+def _names(node: ast.AST) -> Iterator[str | None]:
+    """The names that a node gives: to a variable, a parameter, an attribute, a function, a class, what is imported."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+            yield name
+        case ast.arg(arg=name) | ast.alias(asname=name):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.ExceptHandler(name=name) | ast.MatchAs(name=name) | ast.MatchStar(name=name):
+            yield name
+        case ast.MatchMapping(rest=name):
+            yield name
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 0))
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """The lines of a function, its decorators left out."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1

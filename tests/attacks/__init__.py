@@ -41,6 +41,7 @@ class Guard(StrEnum):
     WORKFLOW = "workflow"
     BOT = "bot"
     AWS = "AWS role"
+    LOCK = "password or certificate"
 
 
 def attack(door: Door, tries: str, *guards: Guard) -> Callable[[Test], Test]:

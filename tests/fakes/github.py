@@ -6,10 +6,12 @@ OpenAPI, and every query runs on its GraphQL schema (github_graphql.py).
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
 import re
+import secrets
 import socket
 import struct
 import subprocess
@@ -26,7 +28,10 @@ from tests.fakes import github_graphql, openapi
 from tests.fakes.github_repository import BOT, ZERO, Pull, Repository, now
 from tests.fakes.server import Server, answer, body_of, pick
 
-TOKEN = "ghs-fake-token"
+# Another in each process: whoever else is on the machine could otherwise push what a workflow then runs.
+TOKEN = f"ghs-fake-{secrets.token_hex(16)}"
+_PUSH = "git-receive-pack"
+_MAY_PUSH = f"Basic {base64.b64encode(f'x-access-token:{TOKEN}'.encode()).decode()}"
 
 
 @dataclass
@@ -150,6 +155,9 @@ class GitHub(Repository):
         answer(request, status, content, "application/json; charset=utf-8", headers)
 
     def _smart_http(self, request: BaseHTTPRequestHandler, path: str, query: str, body: bytes) -> None:
+        if _PUSH in path + query and request.headers.get("Authorization") != _MAY_PUSH:
+            answer(request, 401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="GitHub"'})
+            return
         env = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(self.git_dir),

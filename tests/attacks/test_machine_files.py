@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,7 @@ def test_proc(running: Running, file: str, guard: Guard | None) -> str | None:
     """The control is a part that is given its token in its command line."""
     settings = running.lab.settings()
     secrets = [settings.token, settings.webhook_secret, settings.redis_password]
-    pids = [member.pid for group in process.running(running.lab).values() for member in group]
+    pids = [member.pid for member in chain.from_iterable(process.running(running.lab).values())]
 
     def deed() -> str | None:
         for pid in pids:

@@ -40,8 +40,8 @@ def listen(control: str, doors: list[int]) -> list[socket.socket]:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind((LOOPBACK, port))
         sockets.append(door)
-    for each in sockets:
-        each.listen(128)
+    for listener in sockets:
+        listener.listen(128)
     return sockets
 
 
@@ -68,8 +68,8 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
     except OSError:
         # One end is gone: the other direction must notice too.
-        for each in (source, target):
-            _shut(each)
+        for connection in (source, target):
+            _shut(connection)
 
 
 def _shut(connection: socket.socket) -> None:
@@ -116,9 +116,9 @@ def main() -> None:
     if sys.argv[1] != INSIDE:
         ports = sys.argv[2:]
         numbers = []
-        for each in listen(sys.argv[1], [int(port) for port in ports]):
-            os.set_inheritable(each.fileno(), True)
-            numbers.append(str(each.detach()))
+        for listener in listen(sys.argv[1], [int(port) for port in ports]):
+            os.set_inheritable(listener.fileno(), True)
+            numbers.append(str(listener.detach()))
         again = [sys.executable, "-m", "gitops.lab.relay", INSIDE, *numbers]
         os.execvp("unshare", ["unshare", "--user", "--map-root-user", "--net", *again])  # noqa: S606, S607
     raise_loopback()

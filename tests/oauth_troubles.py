@@ -195,7 +195,9 @@ def _push_race(case: Case) -> None:
     def race() -> None:
         main = case.world.github.head("main")
         bot = ("GitHub", "noreply@github.com")
-        case.world.github.commit(BRANCH, {"x": b"y"}, "Other\n\nMade-By: gitops", committer=bot, parent=main)
+        case.world.github.commit(
+            BRANCH, {"overlays/mogle/prod/x": b"y"}, "Other\n\nMade-By: gitops", committer=bot, parent=main, signed=True
+        )
 
     case.world.github.faults += [GitHubFault("POST", "mutation Commit", race)]
 

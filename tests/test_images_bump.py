@@ -6,7 +6,7 @@ import base64
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gitops.manifests.image import Image
 from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Fault
 from tests.fakes.github import Fault as GitHubFault
+from tests.fakes.github_rulesets import BOT_ACTOR
 from tests.frozen import ROOT
 from tests.image_world import NOW, REPOSITORY, STAGING, ImageWorld
 
@@ -53,7 +54,7 @@ def test_a_newer_image_is_one_pull_request_that_says_everything(images: ImageWor
     pull = images.github.pulls[1]
     assert (pull.head, pull.title) == ("bump/mogle/staging", "mogle/staging: 3.10.0")
     assert pull.labels == ["images", "staging"]
-    assert pull.auto_merge, "staging's policy says so"
+    assert not pull.auto_merge, "it would stay armed for what a stranger pushes"
     for expected in (
         old,
         new,
@@ -146,6 +147,23 @@ def test_a_platform_that_is_missing_is_no_winner(images: ImageWorld) -> None:
     row = images.bump()["staging"]
     assert row["winner"].startswith(f"{REPOSITORY}:3.1.0@")
     assert why(row)["3.2.0"] == "not built for linux/amd64"
+
+
+def test_what_may_merge_by_itself_is_merged_by_the_run_that_finds_its_checks_green(images: ImageWorld) -> None:
+    new = images.ecr.push("mogle", "3.1.0")
+    images.bump()
+    head = images.github.pulls[1].last_head
+    passed: list[Callable[[], None]] = [
+        lambda: images.github.rules.checked(head),
+        lambda: images.github.rules.status(head, "main-gate", "success", BOT_ACTOR),
+        lambda: images.github.rules.status(head, "freeze", "success", BOT_ACTOR),
+    ]
+    for check in passed:
+        assert images.bump()["staging"]["action"] == "unchanged"
+        check()
+    assert images.bump()["staging"]["action"] == "merged"
+    assert edit.read(images.file(STAGING), STAGING).image == Image(REPOSITORY, "3.1.0", new)
+    assert images.github.pulls[1].merged_at
 
 
 def test_prod_takes_what_staging_ran_for_the_soak_time_and_selects_nothing_itself(images: ImageWorld) -> None:
@@ -323,7 +341,6 @@ def test_a_kill_at_any_request_of_the_command_is_healed_by_the_next_run(images: 
     images.bump()
     assert images.open() == ["bump/mogle/staging"]
     assert images.proposed(1) == Image(REPOSITORY, "3.1.0", new)
-    assert images.github.pulls[1].auto_merge
     writes = len(images.github.writes)
     images.bump()
     assert len(images.github.writes) == writes

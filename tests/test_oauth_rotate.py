@@ -231,10 +231,11 @@ def test_a_branch_that_moves_meanwhile_is_looked_at_again(known: RotationWorld) 
         head = known.github.head("main")
         known.github.commit(
             BRANCH,
-            {"x": b"y"},
+            {"overlays/mogle/prod/x": b"y"},
             "Another run\n\nMade-By: gitops",
             committer=("GitHub", "noreply@github.com"),
             parent=head,
+            signed=True,
         )
 
     known.github.faults = [GitHubFault("POST", "mutation Commit", race)]

@@ -6,7 +6,6 @@ OpenAPI, and every query runs on its GraphQL schema (github_graphql.py).
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -26,12 +25,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes import github_graphql, openapi
 from tests.fakes.github_repository import BOT, ZERO, Pull, Repository, now
+from tests.fakes.github_rulesets import BOT_ACTOR, BOT_APP, Actor, Rules, pushed, token_of
 from tests.fakes.server import Server, answer, body_of, pick
 
 # Another in each process: whoever else is on the machine could otherwise push what a workflow then runs.
 TOKEN = f"ghs-fake-{secrets.token_hex(16)}"
 _PUSH = "git-receive-pack"
-_MAY_PUSH = f"Basic {base64.b64encode(f'x-access-token:{TOKEN}'.encode()).decode()}"
 
 
 @dataclass
@@ -55,12 +54,17 @@ class GitHub(Repository):
     def __init__(self, repository: Path, name: str = "platform/gitops") -> None:
         """`repository`: a bare git repository, which may be another git host's too."""
         super().__init__(repository, name)
+        self.rules = Rules(self)
+        # Who asks with which token.
+        self.tokens: dict[str, Actor] = {TOKEN: BOT_ACTOR}
         self.requests: list[str] = []
         self.bodies: list[str] = []
         self.failures: list[str] = []
         self.faults: list[Fault] = []
         # (when it began, how it ended), oldest first, by the workflow's file.
         self.workflow_runs: dict[str, list[tuple[str, str]]] = {}
+        # Finished runs by the workflow's file, oldest first: commit, how it ended, event, branch.
+        self.finished: dict[str, list[tuple[str, str, str, str]]] = {}
         # Zip archives by run and name, as upload-artifact leaves them.
         self.artifacts: dict[tuple[int, str], bytes] = {}
         self._server = Server(self._serve)
@@ -73,6 +77,7 @@ class GitHub(Repository):
             "GITHUB_REPOSITORY": self.name,
             "GITHUB_TOKEN": TOKEN,
             "GITHUB_API_URL": f"{self.url}/api/v3",
+            "BOT_APP_ID": str(BOT_APP),
             "GITOPS_GITHUB_WAIT": "0.1",
         }
 
@@ -155,7 +160,8 @@ class GitHub(Repository):
         answer(request, status, content, "application/json; charset=utf-8", headers)
 
     def _smart_http(self, request: BaseHTTPRequestHandler, path: str, query: str, body: bytes) -> None:
-        if _PUSH in path + query and request.headers.get("Authorization") != _MAY_PUSH:
+        pusher = self.tokens.get(token_of(request.headers.get("Authorization", "")))
+        if _PUSH in path + query and pusher is None:
             answer(request, 401, b"", "text/plain", {"WWW-Authenticate": 'Basic realm="GitHub"'})
             return
         env = {
@@ -172,6 +178,11 @@ class GitHub(Repository):
             "REMOTE_USER": "student",
             "REMOTE_ADDR": "127.0.0.1",
         }
+        if path == f"/{_PUSH}" and pusher:
+            for branch, before, after in pushed(body):
+                if reason := self.rules.refuses_push(branch, before, after, pusher):
+                    answer(request, 403, f"Repository rule violations found: {reason}".encode(), "text/plain")
+                    return
         with self._lock:
             done = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=120)
             self.settle()
@@ -185,10 +196,11 @@ class GitHub(Repository):
     def _route(
         self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]], asked: Any
     ) -> tuple[int, Any, dict[str, str]]:
-        if request.headers.get("Authorization") not in (f"token {TOKEN}", f"Bearer {TOKEN}"):
+        actor = self.tokens.get(token_of(request.headers.get("Authorization", "")))
+        if actor is None:
             return 401, {"message": "Bad credentials", "documentation_url": "x"}, {}
         if path == "/api/graphql":
-            return 200, github_graphql.execute(self, asked), {}
+            return 200, github_graphql.execute(self, self.rules, actor, asked), {}
         path, method = path.removeprefix("/api/v3"), request.command
         own = f"/repos/{self.name}"
         if not path.startswith(own):
@@ -200,7 +212,7 @@ class GitHub(Repository):
             # As on GitHub, where the storage is another host: one that gets the token refuses.
             host = self.url.replace("127.0.0.1", "localhost")
             return 302, openapi.answer(method, path, 302, None), {"Location": f"{host}/storage/{match[1]}"}
-        status, value = self._rest(method, path.removeprefix(own), query, asked)
+        status, value = self._rest(method, path.removeprefix(own), query, asked, actor)
         if isinstance(value, list) and method == "GET":
             value, headers = self._page(request, query, value)
         return status, openapi.answer(method, path, status, value), headers
@@ -215,7 +227,9 @@ class GitHub(Repository):
         base = re.sub(r"[?&]page=\d+", "", request.path)
         return part, {"Link": f'<{self.url}{base}{"&" if "?" in base else "?"}page={page + 1}>; rel="next"'}
 
-    def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any) -> tuple[int, Any]:
+    def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any, actor: Actor) -> tuple[int, Any]:
+        if (answered := self.rules.rest(method, path, asked, actor)) is not None:
+            return answered
         missing = (404, {"message": "Not Found", "documentation_url": "x", "status": "404"})
         if path == "/pulls" and method == "GET":
             state, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
@@ -223,6 +237,8 @@ class GitHub(Repository):
             return 200, [self._pull(pull) for pull in reversed(listed)]
         if path == "/pulls" and method == "POST":
             return self._open(asked)
+        if match := re.fullmatch(r"/pulls/(\d+)/merge", path):
+            return self.rules.merge(self.pulls[int(match[1])], asked, actor)
         if match := re.fullmatch(r"/pulls/(\d+)", path):
             pull = self.pulls.get(int(match[1]))
             if pull is None:
@@ -246,8 +262,11 @@ class GitHub(Repository):
         if match := re.fullmatch(r"/statuses/([0-9a-f]{40})", path):
             kept = [status for status in self.statuses.get(match[1], []) if status["context"] != asked["context"]]
             self.statuses[match[1]] = [*kept, asked]
+            self.rules.status_apps[match[1], asked["context"]] = actor.app
             return 201, asked
         if match := re.fullmatch(r"/actions/workflows/([\w.]+)/runs", path):
+            if "branch" in query:
+                return 200, self._finished(match[1], query["event"][0], query["branch"][0])
             found_runs = [
                 {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": began, "event": "schedule"}
                 for n, (began, conclusion) in enumerate(self.workflow_runs.get(match[1], []), 1)
@@ -260,6 +279,14 @@ class GitHub(Repository):
             kept = [self._artifact(n, *key) for n, key in enumerate(self.artifacts, 1) if key[0] == int(match[1])]
             return 200, {"total_count": len(kept), "artifacts": kept}
         return missing
+
+    def _finished(self, workflow: str, event: str, branch: str) -> dict[str, Any]:
+        runs = [
+            {"id": n, "status": "completed", "head_sha": sha, "conclusion": conclusion, "event": event}
+            for n, (sha, conclusion, of, on) in enumerate(self.finished.get(workflow, []), 1)
+            if (of, on) == (event, branch)
+        ]
+        return {"total_count": len(runs), "workflow_runs": runs[::-1]}
 
     def _artifact(self, number: int, run: int, name: str) -> dict[str, Any]:
         url = f"{self.url}/api/v3/repos/{self.name}/actions/artifacts/{number}"

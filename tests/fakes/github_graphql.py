@@ -9,15 +9,16 @@ from graphql import GraphQLError, graphql_sync
 
 from tests.fakes import openapi
 from tests.fakes.github_repository import BOT, GITHUB, Repository
+from tests.fakes.github_rulesets import Actor, Rules
 
 
-def execute(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
-    """What GitHub answers to a query, which has to be one of its schema."""
+def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
+    """What GitHub answers to a query of an actor, which has to be one of its schema."""
     root = {
         "repository": lambda info, owner, name, **_: {"id": "R_1"} if f"{owner}/{name}" == repository.name else None,
-        "createCommitOnBranch": lambda info, input: _create_commit(repository, input),
-        "updateRefs": lambda info, input: _update_refs(repository, input),
-        "enablePullRequestAutoMerge": lambda info, input: _auto_merge(repository, input),
+        "createCommitOnBranch": lambda info, input: _create_commit(repository, rules, actor, input),
+        "updateRefs": lambda info, input: _update_refs(repository, rules, actor, input),
+        "disablePullRequestAutoMerge": lambda info, input: _disarm(repository, input),
     }
     done = graphql_sync(openapi.graphql_schema(), asked["query"], root, variable_values=asked.get("variables"))
     told: dict[str, Any] = {"data": done.data}
@@ -33,7 +34,7 @@ def execute(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _create_commit(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
+def _create_commit(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
     branch = asked["branch"]["branchName"]
     if asked["branch"]["repositoryNameWithOwner"] != repository.name:
         raise GraphQLError("Could not resolve to a Repository", extensions={"type": "NOT_FOUND"})
@@ -43,21 +44,30 @@ def _create_commit(repository: Repository, asked: dict[str, Any]) -> dict[str, A
     if head != asked["expectedHeadOid"]:
         text = f'Expected branch to point to "{head}" but it did not. Pull and try again.'
         raise GraphQLError(text, extensions={"type": "STALE_DATA"})
+    # It is moved to a commit that is not made yet; no rule asks which.
+    _check_rules(rules, actor, branch, head, head)
     changes = asked["fileChanges"]
     files: dict[str, bytes | None] = {
         addition["path"]: base64.b64decode(addition["contents"]) for addition in changes.get("additions", [])
     }
     files |= {deletion["path"]: None for deletion in changes.get("deletions", [])}
     message = f"{asked['message']['headline']}\n\n{asked['message'].get('body', '')}".strip()
-    oid = repository.commit(branch, files, message, author=BOT, committer=GITHUB)
+    author = BOT if actor.login == BOT[0] else (actor.login, f"{actor.login}@example.com")
+    oid = repository.commit(branch, files, message, author=author, committer=GITHUB, signed=True)
     return {"commit": {"oid": oid}}
 
 
-def _update_refs(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
+def _check_rules(rules: Rules, actor: Actor, branch: str, before: str, after: str) -> None:
+    if reason := rules.refuses_push(branch, before, after, actor):
+        raise GraphQLError(f"Repository rule violations found\n\n{reason}\n\n")
+
+
+def _update_refs(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
     lines = ["start"]
     for update in asked["refUpdates"]:
         before, after = update.get("beforeOid"), update["afterOid"]
         assert before is not None, "a move without beforeOid compares nothing"
+        _check_rules(rules, actor, update["name"].removeprefix("refs/heads/"), before, after)
         lines.append(f"update {update['name']} {after} {before}")
     try:
         repository.git("update-ref", "--stdin", stdin="\n".join([*lines, "commit", ""]).encode())
@@ -67,6 +77,9 @@ def _update_refs(repository: Repository, asked: dict[str, Any]) -> dict[str, Any
     return {"clientMutationId": None}
 
 
-def _auto_merge(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
-    repository.pulls[int(asked["pullRequestId"].removeprefix("PR_"))].auto_merge = True
+def _disarm(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
+    pull = repository.pulls[int(asked["pullRequestId"].removeprefix("PR_"))]
+    if not pull.auto_merge:
+        raise GraphQLError("Can't disable auto-merge for this pull request")
+    pull.auto_merge = False
     return {"clientMutationId": None}

@@ -50,6 +50,8 @@ class Repository:
         self.git_dir, self.name = repository, name
         self.pulls: dict[int, Pull] = {}
         self.statuses: dict[str, list[dict[str, str]]] = {}
+        # Commits that GitHub made and signed itself.
+        self.signed: set[str] = set()
         self._lock = threading.RLock()
 
     def git(self, *words: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
@@ -79,8 +81,12 @@ class Repository:
         parent: str | None = None,
         parents: list[str] | None = None,
         when: str | None = None,
+        signed: bool = False,
     ) -> str:
-        """Commit to a branch as a person or as GitHub does, with git's own plumbing. Returns the commit."""
+        """Commit to a branch as a person or as GitHub does, with git's own plumbing. Returns the commit.
+
+        `signed`: GitHub made it, by its API or a button of its pages.
+        """
         committer = committer or author
         with self._lock:
             onto = parent or self.head(branch) or ""
@@ -109,6 +115,8 @@ class Repository:
             for commit in parents or [onto]:
                 words += ["-p", commit]
             made = self.git(*words, stdin=message.encode(), env=who)
+            if signed:
+                self.signed.add(made)
             self.git("update-ref", f"refs/heads/{branch}", made)
             self.settle()
             return made
@@ -133,7 +141,7 @@ class Repository:
                     files[path] = None
             author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
             message = f"{pull.title} (#{number})"
-            made = self.commit("main", files, message, author=author, committer=GITHUB)
+            made = self.commit("main", files, message, author=author, committer=GITHUB, signed=True)
             pull.state, pull.merged_at, pull.last_head = "closed", now(), head
             return made
 

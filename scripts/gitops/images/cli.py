@@ -85,13 +85,16 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
 
 @images.command()
 def freeze() -> None:
-    """Set the commit status `freeze` on every open pull request to what holds now."""
+    """Set the commit status `freeze` on all that waits to be merged to what holds now.
+
+    In a window only a change that does nothing but go back to images that main ran before passes.
+    """
     from gitops.clients.github import Hub
     from gitops.images import rollback as rollbacks
 
     written = rollbacks.set_freeze(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
-    for number, text in written.items():
-        click.echo(f"#{number}: {text}")
+    for name, text in written.items():
+        click.echo(f"{name}: {text}")
     if not written:
         click.echo("nothing changed")
 

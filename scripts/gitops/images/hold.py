@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -25,6 +27,7 @@ from gitops.repository.pulls import Marker
 
 FILE = "hold.yaml"
 FREEZES = ".github/freezes.yaml"
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 # How a pull request says which image it proposes.
 MARKER = Marker("gitops-image")
 
@@ -115,6 +118,18 @@ def write(hold: Hold) -> bytes:
     head = "# yaml-language-server: $schema=../../../docs/schemas/hold.json\n"
     lines = [f"tag: {json.dumps(hold.tag)}", f"reason: {json.dumps(hold.reason, ensure_ascii=False)}"]
     return (head + "\n".join([*lines, f"until: {hold.until.isoformat(timespec='seconds')}", ""])).encode()
+
+
+def as_written(content: bytes) -> Hold | None:
+    """The hold, where a file is exactly what `write` makes of one. A stranger's file is not parsed as YAML."""
+    with suppress(ValueError):  # also what pydantic, json and a decoder raise
+        _, tag, reason, until = content.decode().removesuffix("\n").split("\n")
+        texts = {"tag": tag.removeprefix("tag: "), "reason": reason.removeprefix("reason: ")}
+        if all(_QUOTED.fullmatch(text) for text in texts.values()):
+            fields = {name: json.loads(text) for name, text in texts.items()}
+            hold = Hold.model_validate({**fields, "until": until.removeprefix("until: ")})
+            return hold if write(hold) == content else None
+    return None
 
 
 @dataclass(frozen=True)

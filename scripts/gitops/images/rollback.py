@@ -12,12 +12,14 @@ from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
-from gitops.repository.history import History
+from gitops.repository.history import FILE_MODE, History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, propose
 
 LABEL = "rollback"
 CONTEXT = "freeze"
+# Where the merge queue tries what it is about to merge.
+QUEUE = "gh-readonly-queue/main/"
 
 
 def rollback(
@@ -63,22 +65,64 @@ def _choose(path: str, ran: Sequence[hold.Run], to: str | None, current: Image) 
     return fitting[0]
 
 
-def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[int, str]:
-    """Set the commit status `freeze` on every open pull request to what holds now. Returns what was written, by number.
+def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
+    """Set the commit status `freeze` on all that waits to be merged to what holds now.
 
-    Branch protection requires it: GitHub evaluates no check again at a window's edge, so a scheduled job does.
+    Returns what was written, by pull request (#12) or branch of the merge queue. Branch protection requires the status:
+    GitHub evaluates no check again at a window's edge, so a scheduled job does.
     """
     history = History(checkout.root)
     history.fetch(hub.settings.token)
     with main_files(checkout, history) as base:
         window = hold.frozen(hold.freezes(base), now)
     written = {}
-    for pull in hub.open_heads():
+    waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
+    for name, head in [*waiting, *history.branches(QUEUE)]:
         state, text = "success", "no freeze"
-        if window and LABEL in {label.name for label in pull.labels}:
+        if window and goes_back(history, head):
             text = f"a rollback may be merged in {window.name}"
         elif window:
             state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
-        if hub.status(pull.head.sha, CONTEXT, state, text[:140]):
-            written[pull.number] = f"{state}: {text}"
+        if hub.status(head, CONTEXT, state, text[:140]):
+            written[name] = f"{state}: {text}"
     return written
+
+
+def goes_back(history: History, head: str) -> bool:
+    """Whether a commit does nothing but bring overlays back to images that main ran in them, and hold them there.
+
+    Read from its files and main's history: a label, a title or a branch's name can be given by anyone.
+    """
+    base, added = history.fork_point(head), history.added(head)
+    if base is None or not added or set(added.values()) != {FILE_MODE}:
+        return False
+    allowed = set()
+    for overlay in {Overlay.of_path(path) for path in added}:
+        image = _image_taken_back(history, overlay, base, head) if overlay else None
+        if overlay is None or image is None:
+            return False
+        allowed.add(overlay.kustomization)
+        if _holds(history, head, overlay, image):
+            allowed.add(overlay.file(hold.FILE))
+    return set(added) <= allowed
+
+
+def _image_taken_back(history: History, overlay: Overlay, base: str, head: str) -> Image | None:
+    """The former image that `head` pins in an overlay, where its kustomization changes that image and no more."""
+    path = overlay.kustomization
+    before, after = history.content(base, path), history.content(head, path)
+    if before is None or after is None:
+        return None
+    try:
+        pin = edit.read(before, path)
+        former = [run.image for run in hold.runs(history, path, pin.entry) if run.image.name == pin.image.name]
+        # What a stranger wrote is compared and never parsed.
+        fitting = [image for image in former if image != pin.image and edit.replace(before, path, image) == after]
+    except InputError:
+        return None
+    return fitting[0] if fitting else None
+
+
+def _holds(history: History, head: str, overlay: Overlay, image: Image) -> bool:
+    kept = hold.as_written(history.content(head, overlay.file(hold.FILE)) or b"")
+    return kept is not None and kept.tag == image.tag

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gitops.clients.github import GITHUB_COMMITTER
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.repository.git import Commit, GitError, Repo
 
-# GitHub commits in its own name what is made through its API or its pages.
-GITHUB_COMMITTER = "noreply@github.com"
+# Modes of git: a file that is no program and no link; nothing.
+FILE_MODE, GONE_MODE = "100644", "000000"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class History:
         listed = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname)")
         return str(listed).splitlines()[0] if listed else None
 
+    def branches(self, prefix: str) -> list[tuple[str, str]]:
+        """Every branch of origin whose name begins so, with its commit."""
+        form = "%(refname:lstrip=3) %(objectname)"
+        listed = str(self._repo.git.for_each_ref("refs/remotes/origin/", format=form)).splitlines()
+        branches = [tuple(line.rsplit(" ", 1)) for line in listed]
+        return [(name, sha) for name, sha in branches if name.startswith(prefix)]
+
     def main(self) -> str:
         """The commit of origin's main. Raises InputError where there is none."""
         sha = self.branch("main")
@@ -83,25 +91,51 @@ class History:
         """What a branch adds to main, oldest first."""
         return list(self._repo.iter_commits(f"{self.main()}..{branch}", reverse=True))
 
-    def by_people(self, branch: str, trailer: str, files: set[str]) -> list[Commit]:
+    def changes(self, base: str, head: str) -> dict[str, str]:
+        """The paths that differ between two commits, each with its mode at `head` (100644: a file, 000000: gone)."""
+        raw = str(self._repo.git.diff("--raw", "--no-renames", "--abbrev=40", "-z", base, head))
+        fields = raw.rstrip("\0").split("\0") if raw else []
+        # `:100644 100644 BEFORE AFTER M`, then the path.
+        return {path: fact.split(" ")[1] for fact, path in zip(fields[::2], fields[1::2], strict=True)}
+
+    def added(self, head: str) -> dict[str, str] | None:
+        """What a commit adds to main, as `changes` says it; None where this clone has no such commit."""
+        base = self.fork_point(head)
+        return self.changes(base, head) if base else None
+
+    def fork_point(self, head: str) -> str | None:
+        """The newest commit that main and `head` share; None where there is none, or where this clone has no `head`."""
+        try:
+            return str(self._repo.git.merge_base(self.main(), head))
+        except GitError:
+            return None
+
+    def by_people(self, branch: str, trailer: str, folder: str, signed: Callable[[str], bool]) -> list[Commit]:
         """The commits of a branch that the bot with this trailer did not make.
 
-        A bot's commit is made by GitHub and ends with the trailer; one that a person amended has another committer. The
-        merge of main that the button "Update branch" makes changes nothing of ours and does not count.
+        Committer and trailer are text that anyone can write, so `signed` has to say, as GitHub does, that GitHub made
+        and signed the commit; and a bot changes files of its `folder` alone. The merge of main that the button "Update
+        branch" makes changes nothing of ours and does not count.
         """
         return [
             commit
             for commit in self.ahead(branch)
-            if commit.committer.email != GITHUB_COMMITTER
-            or (trailer not in str(commit.message).splitlines() and not self._brings_main(commit, files))
+            if not self._by_bot(commit, trailer, folder, signed) and not self._brings_main(commit, folder)
         ]
 
-    def _brings_main(self, commit: Commit, files: set[str]) -> bool:
+    def _by_bot(self, commit: Commit, trailer: str, folder: str, signed: Callable[[str], bool]) -> bool:
+        if commit.committer.email != GITHUB_COMMITTER or trailer not in str(commit.message).splitlines():
+            return False
+        if len(commit.parents) != 1 or not _within(folder, self.changes(commit.parents[0].hexsha, commit.hexsha)):
+            return False
+        return signed(commit.hexsha)
+
+    def _brings_main(self, commit: Commit, folder: str) -> bool:
         if len(commit.parents) != 2:
             return False
         first, second = (parent.hexsha for parent in commit.parents)
-        changed = set(self._repo.git.diff("--name-only", second, commit.hexsha).splitlines())
-        return changed <= files and all(self.content(commit.hexsha, f) == self.content(first, f) for f in files)
+        ours = self.changes(second, commit.hexsha)
+        return _within(folder, ours) and not set(ours) & set(self.changes(first, commit.hexsha))
 
     def versions(self, path: str, *, limit: int = 100) -> Iterator[Version]:
         """What a file of main was, newest first, by main's own line of commits (a merge counts when it was merged)."""
@@ -119,6 +153,10 @@ class History:
             git: list[str | Path] = ["git", "-C", self.root]
             run([*git, "read-tree", sha], timeout=60, env=env)
             run([*git, "checkout-index", "--all", "--force", f"--prefix={target.resolve()}/"], timeout=60, env=env)
+
+
+def _within(folder: str, paths: Iterable[str]) -> bool:
+    return all(path.startswith(f"{folder}/") for path in paths)
 
 
 @contextmanager

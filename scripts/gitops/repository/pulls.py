@@ -1,6 +1,10 @@
 """One stable branch and pull request for each thing that changes: opened, updated in place, withdrawn; never two.
 
 A person's commit on the branch stops the bot, and the bot says so once. A second run with nothing new writes nothing.
+
+GitHub's own auto-merge is never used: it stays armed when someone with write access pushes to the branch, and it does
+not know of the bot's leave to merge without a review. A pull request that may merge by itself is merged by a later run,
+once that has proved that the branch is exactly its proposal and that the required checks passed on that very commit.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from github.PullRequest import PullRequest
 
 from gitops.clients.github import WORK, Hub, RaceError
 from gitops.repository.git import Commit
-from gitops.repository.history import History
+from gitops.repository.history import FILE_MODE, GONE_MODE, History
 
 # Every commit of a bot ends with this line: what has it not, a person made.
 TRAILER = "Made-By: gitops"
@@ -32,6 +36,7 @@ class Action(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     STOPPED = "stopped"
+    MERGED = "merged"
     WITHDRAWN = "withdrawn"
     NOTHING = "nothing"
 
@@ -90,23 +95,24 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
     Raises RaceError where someone else moved the branch in between, ExternalError.
     """
     head = history.branch(proposal.branch)
-    if head and (people := history.by_people(head, TRAILER, set(proposal.files))):
+    if head and (people := _by_people(hub, history, head, proposal.branch)):
         return _stop(hub, pull, proposal.branch, people[0])
     fresh = head is not None and _carries(history, head, proposal)
     if fresh:
         _delete_work_branch(hub, history, proposal.branch)
     else:
+        if pull:
+            # What a person armed it for is not what it will be.
+            hub.disarm(pull)
         message = f"{proposal.title}\n\n{TRAILER}"
         hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
         pull = hub.open_pull(proposal.branch, proposal.title, proposal.body, list(proposal.labels))
-        action = Action.OPENED
-    else:
-        edited = hub.edit_pull(pull, proposal.title, proposal.body, list(proposal.labels))
-        action = Action.UNCHANGED if fresh and not edited else Action.UPDATED
-    if proposal.auto_merge:
-        hub.auto_merge(pull)
-    return Outcome(action, pull.number, pull.html_url)
+        return Outcome(Action.OPENED, pull.number, pull.html_url)
+    edited = hub.edit_pull(pull, proposal.title, proposal.body, list(proposal.labels))
+    if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
+        return Outcome(Action.MERGED, pull.number, pull.html_url)
+    return Outcome(Action.UNCHANGED if fresh and not edited else Action.UPDATED, pull.number, pull.html_url)
 
 
 def propose_or_retry(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
@@ -125,13 +131,23 @@ def _delete_work_branch(hub: Hub, history: History, branch: str) -> None:
         hub.delete_branch(WORK + branch, head)
 
 
+def _by_people(hub: Hub, history: History, head: str, branch: str) -> list[Commit]:
+    # bump/mogle/prod may change overlays/mogle/prod.
+    return history.by_people(head, TRAILER, f"overlays/{branch.partition('/')[2]}", hub.signed_by_github)
+
+
 def _carries(history: History, head: str, proposal: Proposal) -> bool:
-    """Whether the branch adds exactly these files to main, and main did not change them since."""
-    commits = history.ahead(head)
-    if not commits or any(history.content(head, path) != content for path, content in proposal.files.items()):
+    """Whether the branch adds exactly these files to main and nothing else, and main did not change them since."""
+    base = history.fork_point(head)
+    if base is None or any(
+        history.content(base, path) != history.content(proposal.base, path) for path in proposal.files
+    ):
         return False
-    base = commits[0].parents[0].hexsha
-    return all(history.content(base, path) == history.content(proposal.base, path) for path in proposal.files)
+    due = {path for path, content in proposal.files.items() if history.content(base, path) != content}
+    changes = history.changes(base, head)
+    plain = all(mode in (FILE_MODE, GONE_MODE) for mode in changes.values())
+    right = all(history.content(head, path) == content for path, content in proposal.files.items())
+    return bool(due) and plain and right and set(changes) == due
 
 
 def leave(pull: PullRequest | None, why: str) -> Outcome:
@@ -144,8 +160,13 @@ def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Ou
     if pull is None:
         why = f"branch {branch} holds a person's commit ({who}); merge it or delete the branch"
         return Outcome(Action.STOPPED, why=why)
-    text = f"There is a commit that the bot did not make ({who}), so it leaves this pull request to you."
-    hub.comment_once(pull, _STOPPED, text + " Merge or close it, and the bot goes on.")
+    hub.disarm(pull)
+    text = (
+        f"There is a commit that the bot did not make ({who}), so it leaves this pull request to you, whatever the "
+        "commit's author says: GitHub did not sign it as the bot's, or it changes other files than the bot's. It will "
+        "not merge by itself; read all of it. Merge or close it, and the bot goes on."
+    )
+    hub.comment_once(pull, _STOPPED, text)
     return Outcome(Action.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
 
 
@@ -153,7 +174,7 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
     """Close the pull request of a branch and delete it, as its reason is gone. A person's commits keep it open."""
     head = history.branch(branch)
     _delete_work_branch(hub, history, branch)
-    if head and (people := history.by_people(head, TRAILER, set())):
+    if head and (people := _by_people(hub, history, head, branch)):
         return _stop(hub, pull, branch, people[0]) if pull else Outcome(Action.NOTHING, why=why)
     if pull:
         hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {why}.")

@@ -8,8 +8,8 @@ forced update of a branch compares nothing. A pull request's branch never stands
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from github import Auth, Github, GithubException, GithubRetry, UnknownObjectExce
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
+from gitops.clients.github.errors import RaceError, errors
 from gitops.ground import settings as environment
 from gitops.ground.errors import ExternalError, GitopsError, InputError
 
@@ -31,15 +32,16 @@ _COMMIT = """mutation Commit($input: CreateCommitOnBranchInput!) {
   createCommitOnBranch(input: $input) { commit { oid } }
 }"""
 _REFS = "mutation Refs($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }"
-_MERGE = """mutation AutoMerge($input: EnablePullRequestAutoMergeInput!) {
-  enablePullRequestAutoMerge(input: $input) { clientMutationId }
+_DISARM = """mutation Disarm($input: DisablePullRequestAutoMergeInput!) {
+  disablePullRequestAutoMerge(input: $input) { clientMutationId }
 }"""
-
-
-class RaceError(GitopsError):
-    """Another run, or a person, moved the branch in between. Nothing of ours was written (exit 4)."""
-
-    exit_code = 4
+# GitHub commits in its own name what is made through its API or its pages.
+GITHUB_COMMITTER = "noreply@github.com"
+# What has to pass on a commit before it merges (.github/rulesets/main.json): the check of GitHub Actions, by the App
+# that must report it, and the statuses that main's own code sets as our App.
+ACTIONS_APP = 15368
+CHECK = "check"
+STATUSES = ("freeze", "main-gate")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,15 @@ class RepositorySettings:
             fix = "in Actions the workflow sets them (.github/workflows)"
             raise InputError(f"not set: {', '.join(missing)}", fix=fix)
         return cls(own.github_repository, token.get_secret_value(), own.github_api_url)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run of a workflow that ended. `commit`: what it ran on; `url`: its page."""
+
+    commit: str
+    conclusion: str
+    url: str
 
 
 class Hub:
@@ -109,12 +120,12 @@ class Hub:
 
     def open_heads(self) -> list[PullRequest]:
         """Every open pull request, those of forks too."""
-        with _errors("list pull requests"):
+        with errors("list pull requests"):
             return list(self._repo.get_pulls(state="open"))
 
     def closed_pulls(self, branch: str) -> list[PullRequest]:
         """The pull requests of a branch that were closed without a merge, newest first."""
-        with _errors(f"list pull requests of {branch}"):
+        with errors(f"list pull requests of {branch}"):
             pulls = list(self._repo.get_pulls(state="closed", head=f"{self.owner}:{branch}"))
         return [pull for pull in pulls if pull.merged_at is None]
 
@@ -180,7 +191,7 @@ class Hub:
 
     def last_success(self, workflow: str) -> datetime | None:
         """When the newest run of a workflow file that succeeded began, or None where none ever did."""
-        with _errors(f"read the runs of {workflow}"):
+        with errors(f"read the runs of {workflow}"):
             try:
                 newest = next(iter(self._repo.get_workflow(workflow).get_runs(status="success")), None)
             except UnknownObjectException:
@@ -193,7 +204,7 @@ class Hub:
         `limit`: its most bytes; a larger one is not asked for. Raises InputError, ExternalError.
         """
         what = f"read the artifact {name} of run {run}"
-        with _errors(what):
+        with errors(what):
             kept = self._repo.get_workflow_run(run).get_artifacts()
             artifacts = [artifact for artifact in kept if artifact.name == name and not artifact.expired]
         if not artifacts:
@@ -208,7 +219,7 @@ class Hub:
         headers = {"Authorization": f"Bearer {self.settings.token}", "Accept": "application/vnd.github+json"}
         # GitHub sends on to a storage of others; `requests` gives the token to no other host.
         with (
-            _errors(what),
+            errors(what),
             requests.get(newest.archive_download_url, headers=headers, timeout=20, stream=True) as answer,
         ):
             answer.raise_for_status()
@@ -219,9 +230,27 @@ class Hub:
             )
         return content
 
+    def newest_run(self, workflow: str, *, branch: str, event: str) -> FinishedRun | None:
+        """The newest finished run of a workflow file for an event on a branch of this repository, if there is one."""
+        with errors(f"read the runs of {workflow}"):
+            runs = self._repo.get_workflow(workflow).get_runs(branch=branch, event=event, status="completed")
+            newest = next(iter(runs), None)
+        return FinishedRun(newest.head_sha, newest.conclusion, newest.html_url) if newest else None
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - what GitHub answers
+        """One call of the REST API below this repository's address, for what PyGithub has no class for.
+
+        Raises ExternalError.
+        """
+        with errors(f"{method} {path.partition('?')[0] or 'the repository'}"):
+            if method != "GET":
+                self.writes += 1
+            url = f"/repos/{self.settings.repository}{path}"
+            return self._github.requester.requestJsonAndCheck(method, url, input=body)[1]
+
     def head(self, branch: str) -> str | None:
         """The commit of a branch on GitHub, or None where there is no such branch."""
-        with _errors(f"read {branch}"):
+        with errors(f"read {branch}"):
             try:
                 return str(self._repo.get_git_ref(f"heads/{branch}").object.sha)
             except UnknownObjectException:
@@ -232,14 +261,14 @@ class Hub:
         return self._graphql(query, {"input": content}, what)
 
     def _graphql(self, query: str, variables: dict[str, Any], what: str = "read the repository") -> dict[str, Any]:
-        with _errors(what):
+        with errors(what):
             _, answer = self._github.requester.graphql_query(query, variables)
         data: dict[str, Any] = answer["data"]
         return data
 
     def open_pull(self, branch: str, title: str, body: str, labels: list[str]) -> PullRequest:
         """Open a pull request; where there is one already (another run was faster), that one."""
-        with _errors(f"open a pull request for {branch}"):
+        with errors(f"open a pull request for {branch}"):
             try:
                 self.writes += 1
                 pull = self._repo.create_pull(base="main", head=branch, title=title, body=body)
@@ -258,7 +287,7 @@ class Hub:
         present = {label.name for label in pull.labels}
         missing = [name for name in labels if name not in present]
         differs = pull.title != title or (pull.body or "").replace("\r\n", "\n") != body
-        with _errors(f"edit #{pull.number}"):
+        with errors(f"edit #{pull.number}"):
             if differs:
                 self.writes += 1
                 pull.edit(title=title, body=body)
@@ -269,7 +298,7 @@ class Hub:
 
     def comment_once(self, pull: PullRequest, marker: str, text: str) -> bool:
         """Comment unless a comment with this marker is there. Returns whether it was written."""
-        with _errors(f"comment on #{pull.number}"):
+        with errors(f"comment on #{pull.number}"):
             if any(marker in (comment.body or "") for comment in pull.get_issue_comments()):
                 return False
             self.writes += 1
@@ -280,7 +309,7 @@ class Hub:
         self, pull: PullRequest, marker: str, text: str | None
     ) -> Literal["written", "updated", "unchanged", "removed", "nothing"]:
         """Keep one comment of ours with this marker at `text`; None takes it away. Nobody else's is touched."""
-        with _errors(f"comment on #{pull.number}"):
+        with errors(f"comment on #{pull.number}"):
             # A person can write the marker too; only a bot's comment is ours.
             ours = [c for c in pull.get_issue_comments() if (c.body or "").startswith(marker) and c.user.type == "Bot"]
             if text is None:
@@ -300,20 +329,57 @@ class Hub:
 
     def close_pull(self, pull: PullRequest, label: str) -> None:
         """Close a pull request, labelled first so that everyone sees that no person declined it."""
-        with _errors(f"close #{pull.number}"):
+        with errors(f"close #{pull.number}"):
             self.writes += 2
             pull.add_to_labels(label)
             pull.edit(state="closed")
 
-    def auto_merge(self, pull: PullRequest) -> None:
-        """Let GitHub merge it once its checks pass."""
+    def disarm(self, pull: PullRequest) -> bool:
+        """Take back GitHub's auto-merge, whoever armed it. Returns whether it was armed."""
         if not pull.raw_data.get("auto_merge"):
-            content = {"pullRequestId": pull.raw_data["node_id"], "mergeMethod": "SQUASH"}
-            self._write(_MERGE, content, f"auto-merge of #{pull.number}")
+            return False
+        self._write(_DISARM, {"pullRequestId": pull.raw_data["node_id"]}, f"auto-merge of #{pull.number}")
+        return True
+
+    def merge(self, pull: PullRequest, head: str) -> bool:
+        """Squash and merge a pull request if it still stands at `head`. Returns whether GitHub's rules let it.
+
+        Raises RaceError where the branch moved meanwhile.
+        """
+        with errors(f"merge #{pull.number}"):
+            try:
+                self.writes += 1
+                return bool(pull.merge(sha=head, merge_method="squash").merged)
+            except GithubException as error:
+                if error.status == 409:
+                    raise RaceError(f"GitHub: #{pull.number} is no longer at {head[:12]}; the next run looks") from None
+                if error.status == 405:
+                    return False
+                raise
+
+    def signed_by_github(self, sha: str) -> bool:
+        """Whether GitHub itself made this commit and vouches for its signature.
+
+        It does so for what an App or a person makes through its API or pages, whatever author they name: no more than
+        that it was made there is proved.
+        """
+        with errors(f"read {sha[:12]}"):
+            commit = self._repo.get_git_commit(sha)
+            return bool(commit.verification.verified) and commit.committer.email == GITHUB_COMMITTER
+
+    def passed(self, sha: str) -> bool:
+        """Whether the required checks passed on a commit: GitHub Actions' own and our statuses."""
+        with errors(f"read the checks of {sha[:12]}"):
+            commit = self._repo.get_commit(sha)
+            states = {status.context: status.state for status in commit.get_combined_status().statuses}
+            runs = [run for run in commit.get_check_runs(check_name=CHECK) if run.app.id == ACTIONS_APP]
+        # Any workflow can bring a job of that name, so each of them has to have passed.
+        checked = bool(runs) and all(run.conclusion == "success" for run in runs)
+        return checked and all(states.get(name) == "success" for name in STATUSES)
 
     def status(self, sha: str, context: str, state: str, description: str) -> bool:
         """Set a commit status where it is not so yet. Returns whether it was written."""
-        with _errors(f"status of {sha[:12]}"):
+        with errors(f"status of {sha[:12]}"):
             commit = self._repo.get_commit(sha)
             for status in commit.get_combined_status().statuses:
                 if status.context == context and (status.state, status.description) == (state, description):
@@ -321,22 +387,3 @@ class Hub:
             self.writes += 1
             commit.create_status(state, description=description, context=context)
         return True
-
-
-@contextmanager
-def _errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except GithubException as error:
-        data = error.data if isinstance(error.data, dict) else {}
-        faults = [fault for fault in data.get("errors", []) if isinstance(fault, dict)]
-        messages = [fault.get("message", "") for fault in faults]
-        kinds = {fault.get("type") for fault in faults}
-        text = "; ".join(filter(None, [str(data.get("message") or ""), *messages])) or type(error).__name__
-        if "STALE_DATA" in kinds:
-            raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
-        if error.status == 401:
-            raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None
-        raise ExternalError(f"GitHub: {what}: {error.status} {text}") from None
-    except requests.RequestException as error:
-        raise ExternalError(f"GitHub: {what}: cannot be reached ({type(error).__name__})") from None

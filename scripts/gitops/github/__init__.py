@@ -1,0 +1,1 @@
+"""What GitHub itself is told, as files: who may merge what; and main's own verdict on each change."""

@@ -1,0 +1,152 @@
+"""What has to change for GitHub to be set as declared, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gitops.github.declared import Declared
+from gitops.github.remote import Remote
+
+
+class Kind(StrEnum):
+    """What is set. In the order in which it is set: rules close doors, so they come first."""
+
+    RULESET = "ruleset"
+    ENVIRONMENT = "environment"
+    ACTIONS = "actions"
+    WORKFLOW_TOKEN = "workflow-token"  # noqa: S105 - the name of a setting
+    REPOSITORY = "repository"
+
+
+class Verb(StrEnum):
+    """What is done about it."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field. `declared` or `actual` is None where that side does not have it."""
+
+    field: str
+    declared: Any
+    actual: Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting that is not as declared. `name`: the ruleset's or environment's; the kind's own for the others."""
+
+    kind: Kind
+    name: str
+    verb: Verb
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All changes, in the order in which they are made.
+
+    `unseen`: what GitHub did not show to this token, so that nothing is known of it. `edited`: rulesets of which
+    something is unseen, and when they were last edited.
+    """
+
+    changes: tuple[Change, ...]
+    unseen: tuple[str, ...]
+    edited: dict[str, datetime]
+
+    def edited_since(self, moment: datetime | None) -> list[str]:
+        """The rulesets that someone edited since then, where what they changed may be unseen."""
+        return sorted(name for name, when in self.edited.items() if moment is not None and when > moment)
+
+
+def make(declared: Declared, remote: Remote) -> Plan:
+    """Compare both sides."""
+    unseen: list[str] = []
+    changes = [*_rulesets(declared, remote, unseen), *_environments(declared, remote)]
+    settings = declared.settings
+    for kind, wish, actual in (
+        (Kind.ACTIONS, settings.actions.model_dump(), remote.actions),
+        (Kind.WORKFLOW_TOKEN, settings.workflow_token.model_dump(), remote.workflow_token),
+        (Kind.REPOSITORY, settings.repository, remote.repository),
+    ):
+        unseen += [f"{kind}.{name}" for name in wish if name not in actual]
+        # GitHub says far more of a repository than is declared here.
+        shown = {name: actual[name] for name in wish if name in actual}
+        if fields := tuple(differences({name: wish[name] for name in shown}, shown)):
+            changes.append(Change(kind, kind, Verb.UPDATE, fields))
+    edited = {name: when for name, when in remote.edited.items() if f"ruleset.{name}.bypass_actors" in unseen}
+    return Plan(tuple(changes), tuple(unseen), edited)
+
+
+def _rulesets(declared: Declared, remote: Remote, unseen: list[str]) -> Iterator[Change]:
+    for name, wish in declared.rulesets.items():
+        actual = remote.rulesets.get(name)
+        if actual is None:
+            yield Change(Kind.RULESET, name, Verb.CREATE)
+            continue
+        hidden = [key for key in wish if key not in actual]
+        unseen += [f"ruleset.{name}.{key}" for key in hidden]
+        seen = {key: value for key, value in wish.items() if key not in hidden}
+        if fields := tuple(differences(seen, actual)):
+            yield Change(Kind.RULESET, name, Verb.UPDATE, fields)
+    for name in sorted(set(remote.rulesets) - set(declared.rulesets)):
+        yield Change(Kind.RULESET, name, Verb.DELETE)
+
+
+def _environments(declared: Declared, remote: Remote) -> Iterator[Change]:
+    """Others than the declared ones are left alone: a workflow that names one makes it, and it has no secret."""
+    for name, environment in declared.environments.items():
+        if name not in remote.environments:
+            yield Change(Kind.ENVIRONMENT, name, Verb.CREATE)
+        elif (actual := remote.environments[name]) != environment.branches:
+            difference = Difference("branches", environment.branches, "every branch" if actual is None else actual)
+            yield Change(Kind.ENVIRONMENT, name, Verb.UPDATE, (difference,))
+
+
+def differences(declared: object, actual: object, field: str = "") -> Iterator[Difference]:
+    """Where two values differ. What is not declared may be there as long as it says nothing (false, empty, null)."""
+    if isinstance(declared, dict) or isinstance(actual, dict):
+        ours, theirs = _mapping(declared), _mapping(actual)
+        for key in sorted(ours.keys() | theirs.keys()):
+            yield from differences(ours.get(key), theirs.get(key), f"{field}.{key}" if field else key)
+    elif _has_entries(declared) or _has_entries(actual):
+        ours, theirs = _by_identity(declared), _by_identity(actual)
+        for identity in sorted(ours.keys() | theirs.keys()):
+            yield from differences(ours.get(identity), theirs.get(identity), f"{field}[{identity}]")
+    elif isinstance(declared, list) and isinstance(actual, list):
+        if sorted(declared) != sorted(actual):
+            yield Difference(field, declared, actual)
+    elif declared != actual and (declared or actual):
+        yield Difference(field, declared, actual)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {} if value is None else {"value": value}
+
+
+def _has_entries(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(entry, dict) for entry in value)
+
+
+def _by_identity(entries: object) -> dict[str, Any]:
+    """Rules by their type, checks by their context, actors by type and number: their order says nothing."""
+    named: dict[str, Any] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        name = identity = _identity(entry)
+        while name in named:
+            name += f", again {identity}"
+        named[name] = entry
+    return named
+
+
+def _identity(entry: dict[str, Any]) -> str:
+    if "actor_type" in entry:
+        return f"{entry['actor_type']} {entry.get('actor_id')}"
+    return str(entry.get("type") or entry.get("context") or entry)

@@ -1,0 +1,59 @@
+"""One run of `gitops github`: the files, GitHub, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from gitops.clients.github import Hub
+from gitops.clients.slack import Slack
+from gitops.github import apply as applying
+from gitops.github import declared, plan, remote
+from gitops.github.plan import Plan
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+
+# The workflow that verifies on a schedule: .github/workflows/settings.yaml.
+WORKFLOW = "settings.yaml"
+RUNBOOK = "docs/runbooks/github.md"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found. `drift`: one phrase for each setting that is not as declared."""
+
+    plan: Plan
+    drift: tuple[str, ...]
+
+
+def look(checkout: Checkout) -> tuple[remote.Remote, Plan]:
+    """Compare the files with GitHub. Raises InputError, ExternalError."""
+    wish = declared.read(checkout)
+    actual = remote.read(Hub.from_environment())
+    return actual, plan.make(wish, actual)
+
+
+def apply(checkout: Checkout, *, prune: bool) -> list[applying.Step]:
+    """Set GitHub as declared. Raises InputError, and ExternalError where nothing was changed yet."""
+    wish, hub = declared.read(checkout), Hub.from_environment()
+    actual = remote.read(hub)
+    return applying.apply(hub, wish, plan.make(wish, actual), actual.ids, prune=prune)
+
+
+def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) -> Verdict:
+    """Compare, and with `tell` say to Slack what is not as declared. Raises InputError, ExternalError."""
+    slack = Slack.of(taken)
+    if tell and slack is None:
+        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of drift")
+    wish, hub = declared.read(checkout), Hub.from_environment()
+    made = plan.make(wish, remote.read(hub))
+    drift = [f"{change.kind} {change.name}: {change.verb}" for change in made.changes]
+    # Who may bypass a ruleset is shown to its editors alone; that someone edited it is shown to all.
+    since = hub.last_success(WORKFLOW) if made.edited else None
+    drift += [f"ruleset {name}: edited since it was verified last" for name in made.edited_since(since)]
+    if tell and slack and drift:
+        lines = [f":warning: GitHub is not set as declared: {phrase}" for phrase in drift]
+        slack.post("\n".join([*lines, f"Runbook: {RUNBOOK}"]))
+    return Verdict(made, tuple(drift))

@@ -1,0 +1,49 @@
+"""What main's own code says of a commit, as a status that only our App may set; and whether main itself is right.
+
+A pull request brings its own workflows, so a green job of the name `check` may be one that it wrote. The gate that runs
+main's code on the pull request's files cannot be rewritten by it, and the ruleset takes the status `main-gate` from our
+App alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pydantic import SecretStr
+
+from gitops.clients.github import Hub
+from gitops.clients.slack import Slack
+from gitops.ground.errors import InputError
+
+CONTEXT = "main-gate"
+WORKFLOW = "check.yaml"
+RUNBOOK = "docs/runbooks/github.md"
+
+
+def report(commit: str, result: str) -> bool:
+    """Set the status of a commit: success for `success` and a failure for all else. Returns whether it was written.
+
+    Raises InputError where `commit` is no whole commit id, ExternalError.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise InputError("COMMIT", expected="a commit's 40 hexadecimal digits", found=repr(commit[:50]))
+    passed = result == "success"
+    text = "main's own gate passes it" if passed else "main's own gate does not pass it; see the workflow gate"
+    return Hub.from_environment().status(commit, CONTEXT, "success" if passed else "failure", text)
+
+
+def main_is_red(taken: Mapping[str, SecretStr]) -> str:
+    """Tell Slack, where the newest finished check of main failed, and return what was told; else nothing.
+
+    Raises InputError without SLACK_TOKEN, ExternalError.
+    """
+    slack = Slack.of(taken)
+    if slack is None:
+        raise InputError("not set: SLACK_TOKEN; without it nobody would hear that main is red")
+    run = Hub.from_environment().newest_run(WORKFLOW, branch="main", event="push")
+    if run is None or run.conclusion == "success":
+        return ""
+    text = f"main is red at {run.commit[:12]}: its check ended with {run.conclusion} {run.url}"
+    slack.post(f":rotating_light: {text}\nRunbook: {RUNBOOK}")
+    return text

@@ -1,0 +1,81 @@
+"""gate.yaml and settings.yaml themselves, run by act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from git import Repo
+
+from tests.fakes import act
+from tests.fakes.github import TOKEN, GitHub
+from tests.fakes.slack import TOKEN as SLACK_TOKEN
+from tests.fakes.slack import Slack
+from tests.frozen import ROOT
+
+pytestmark = pytest.mark.bots
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    fake = Slack()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def runner(github: GitHub, tmp_path: Path) -> Path:
+    Repo.clone_from(github.clone_url, tmp_path / "runner").close()
+    return tmp_path / "runner"
+
+
+def test_drift_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner: Path) -> None:
+    done = act.run(
+        runner,
+        "settings.yaml",
+        "schedule",
+        job="verify",
+        github=github,
+        secrets={"SLACK_TOKEN": SLACK_TOKEN},
+        environment={"SLACK_API_URL": slack.url},
+    )
+    assert done.code == 1
+    assert "ruleset main: create" in slack.messages[0]
+    assert github.writes == []
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"), [("failure", True), pytest.param("success", False, marks=pytest.mark.matrix)]
+)
+def test_a_red_main_is_told(github: GitHub, slack: Slack, runner: Path, ended: str, told: bool) -> None:
+    main = str(github.head("main"))
+    github.finished["check.yaml"] = [("0" * 40, "success", "push", "main"), (main, ended, "push", "main")]
+    # A pull request's run is none of main's.
+    github.finished["check.yaml"].append(("1" * 40, "failure", "pull_request", "main"))
+    done = act.run(
+        runner,
+        "gate.yaml",
+        "workflow_run",
+        job="main",
+        github=github,
+        secrets={"SLACK_TOKEN": SLACK_TOKEN, "GITHUB_TOKEN": TOKEN},
+        environment={"SLACK_API_URL": slack.url},
+        payload={"workflow_run": {"event": "push", "conclusion": "failure", "head_sha": main, "id": 1}},
+    )
+    assert (done.code != 0, bool(slack.messages)) == (told, told), done.text
+    if told:
+        assert f"main is red at {main[:12]}" in slack.messages[0]
+
+
+def test_what_works_on_a_strangers_files_has_no_secret_and_what_has_one_runs_no_strangers_file() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/gate.yaml").read_text())["jobs"]
+    assert jobs["judge"]["permissions"] == {"contents": "read"}
+    assert "environment" not in jobs["judge"]
+    assert "secrets." not in yaml.safe_dump(jobs["judge"])
+    for name in ("report", "main"):
+        text = yaml.safe_dump(jobs[name])
+        assert "git fetch" not in text
+        assert "gitops check" not in text
+        assert not any("ref" in step.get("with", {}) for step in jobs[name]["steps"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.preview import artifact, comment, text
 from gitops.preview.artifact import Run
+from gitops.preview.lines import diff_lines
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from tests.artifacts import event, zipped
 from tests.conftest import commit_all, gitops
@@ -55,6 +57,29 @@ def test_what_a_stranger_wrote_is_text_in_every_form() -> None:
     parser.feed(text.page(shown))
     assert "img" not in parser.seen
     assert "pre" in parser.seen
+
+
+def test_a_line_has_the_colour_of_what_it_is_and_not_of_its_first_letter() -> None:
+    field = FieldChange(path="data.text", old="+ a", new="@@ b\n- c")
+    changed = ObjectChange(action="changed", kind="ConfigMap", namespace="n", name="c", fields=(field,))
+    apps = (
+        ApplicationChange(name="a", action="changed", objects=(changed,)),
+        ApplicationChange(name="b", action="broken", error="- not YAML:\n+ or a tab"),
+    )
+    shown = Preview(base="a", head="b", looked=2, applications=apps)
+    lines = [(line.kind, line.text) for line in itertools.chain.from_iterable(map(diff_lines, apps))]
+    assert lines == [
+        ("header", "@@ ConfigMap n/c @@"),
+        ("removed", "- data.text: + a"),
+        ("added", "+ data.text: @@ b"),
+        ("added", "+   - c"),
+        ("error", "- not YAML:"),
+        ("error", "+ or a tab"),
+    ]
+    assert re.findall(r"<span class=(.)>", text.page(shown)) == ["c", "r", "a", "a", "n", "n"]
+    cyan, red, green = ("\x1b[36m", "\x1b[31m", "\x1b[32m")
+    colours = re.findall(r"^  (\x1b\[3\dm)", terminal(shown), re.MULTILINE)
+    assert colours == [cyan, red, green, green, red, red]
 
 
 @pytest.mark.bots
@@ -118,8 +143,8 @@ def run_of(github: GitHub, number: int = 1) -> Run:
 def tell(github: GitHub, preview: Preview) -> comment.Action:
     """Comment as `gitops preview comment` does."""
     run = run_of(github)
-    comment.agree(preview, run)
-    return comment.post(hub(github), comment.pull_of(hub(github), run), preview)
+    comment.check_same_commit(preview, run)
+    return comment.post(hub(github), comment.pull_request(hub(github), run), preview)
 
 
 @pytest.mark.bots
@@ -142,17 +167,17 @@ def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
     old = run_of(pull)
     pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
     with pytest.raises(InputError, match="0 open pull requests are at"):
-        comment.pull_of(hub(pull), old)
+        comment.pull_request(hub(pull), old)
     with pytest.raises(InputError, match="is of another commit"):
-        comment.agree(preview_of(pull, 2), old)
+        comment.check_same_commit(preview_of(pull, 2), old)
 
 
 @pytest.mark.bots
 def test_a_forks_run_is_told_of_on_its_own_pull_request(pull: GitHub) -> None:
     pull.fork_opens("stranger/gitops", "student/fix", pull.pulls[1].last_head)
     # The same commit and the same branch name; GitHub names no pull request for a fork's run.
-    assert comment.pull_of(hub(pull), run_of(pull, 2)).number == 2
-    assert comment.pull_of(hub(pull), run_of(pull, 1)).number == 1
+    assert comment.pull_request(hub(pull), run_of(pull, 2)).number == 2
+    assert comment.pull_request(hub(pull), run_of(pull, 1)).number == 1
 
 
 @pytest.mark.parametrize(

@@ -122,10 +122,10 @@ def test_preview_of_another_commit(two: GitHub, guard: Guard | None) -> str | No
     run = run_of(two, mine.number)
     if guard is Guard.BOT:
         with pytest.raises(InputError, match="is of another commit"):
-            comment.agree(forged, run)
+            comment.check_same_commit(forged, run)
         return "the preview must be of the run's commit"
     if guard is Guard.WORKFLOW:
-        comment.post(hub, comment.pull_of(hub, run), forged)
+        comment.post(hub, comment.pull_request(hub, run), forged)
     else:
         [pull] = [pull for pull in hub.open_heads() if pull.head.sha == forged.head_sha]
         comment.post(hub, pull, forged)
@@ -140,9 +140,9 @@ def test_preview_of_the_same_commit(two: GitHub, guard: Guard | None) -> str | N
     mine.last_head = victim.last_head
     forged = large(2).model_copy(update={"head_sha": victim.last_head})
     run = run_of(two, mine.number)
-    comment.agree(forged, run)
+    comment.check_same_commit(forged, run)
     pulls = [pull for pull in hub.open_heads() if pull.head.sha == run.head_sha]
-    comment.post(hub, comment.pull_of(hub, run) if guard else pulls[0], forged)
+    comment.post(hub, comment.pull_request(hub, run) if guard else pulls[0], forged)
     return None if victim.comments else "repository and branch of the run tell them apart"
 
 

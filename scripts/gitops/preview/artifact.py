@@ -159,7 +159,8 @@ def read_run(event: Path | None) -> Run:
         return _Event.model_validate_json(event.read_bytes() if event else b"").workflow_run
     except (OSError, ValidationError) as error:
         raise InputError(
-            f"{event or 'GITHUB_EVENT_PATH'}: no payload of a workflow_run event: {_first(error)}",
+            f"no payload of a workflow_run event: {_first(error)}",
+            path=str(event or "GITHUB_EVENT_PATH"),
             fix="comment.yaml calls this; on a laptop `gitops preview` shows the same",
         ) from None
 

@@ -80,9 +80,9 @@ def comment(sarif: Path | None) -> None:
 
     run = artifact.read_run(settings.read().event_file)
     hub = Hub.from_environment()
-    pull = comments.pull_of(hub, run)
+    pull = comments.pull_request(hub, run)
     kept = artifact.read(hub.artifact(run.id, artifact.NAME, limit=artifact.LIMIT))
-    comments.agree(kept.preview, run)
+    comments.check_same_commit(kept.preview, run)
     action = comments.post(hub, pull, kept.preview)
     if sarif and kept.sarif:
         write_file(sarif, kept.sarif.text())

@@ -15,7 +15,7 @@ from gitops.preview.text import MARKER, markdown
 Action = Literal["written", "updated", "unchanged", "removed", "nothing"]
 
 
-def pull_of(hub: Hub, run: Run) -> PullRequest:
+def pull_request(hub: Hub, run: Run) -> PullRequest:
     """The open pull request to main that a run was for, by GitHub's own word of the run.
 
     The same commit may be the head of two: the repository and the branch that it was pushed to tell them apart.
@@ -41,7 +41,7 @@ def pull_of(hub: Hub, run: Run) -> PullRequest:
     return pulls[0]
 
 
-def agree(preview: Preview, run: Run) -> None:
+def check_same_commit(preview: Preview, run: Run) -> None:
     """Raises InputError where a preview is of another commit than its run."""
     if preview.head_sha != run.head_sha:
         raise InputError(

@@ -25,20 +25,16 @@ class Node:
     price: Decimal
 
 
-def node(checkout: Checkout, cluster: str) -> Node | None:
+def read_node(checkout: Checkout, cluster: str) -> Node | None:
     """The cluster's node, None where its cluster.yaml names no price."""
     data = yamlfile.read(checkout, checkout.root / cluster / "cluster.yaml").get("data") or {}
     values = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
     return Node(*values) if all(values) else None
 
 
-def resources(objects: Sequence[Object], price: Node | None) -> Resources:
+def resources(objects: Sequence[Object], node: Node | None) -> Resources:
     """Requests of all pods at their least and largest scale. Jobs run now and then and do not count."""
-    scales = {
-        (str(t.get("kind")), str(t.get("name"))): item["spec"]
-        for item in objects
-        if item["kind"] == "HorizontalPodAutoscaler" and (t := (item.get("spec") or {}).get("scaleTargetRef"))
-    }
+    scales = _scales(objects)
     low, high = [Decimal(0), Decimal(0), Decimal(0)], [Decimal(0), Decimal(0), Decimal(0)]
     for item in objects:
         pods = template(item)
@@ -48,16 +44,31 @@ def resources(objects: Sequence[Object], price: Node | None) -> Resources:
         fixed = (item.get("spec") or {}).get("replicas", 1)
         least, most = (spec.get("minReplicas", 1), spec.get("maxReplicas", 1)) if spec else (fixed, fixed)
         requests = [(container.get("resources") or {}).get("requests") or {} for _, container in pods.containers()]
-        cpu, memory = (sum((number(r.get(what)) for r in requests), Decimal(0)) for what in ("cpu", "memory"))
-        share = max(cpu / price.cpu, memory / price.memory) * price.price * HOURS if price else Decimal(0)
+        cpu, memory = _sum(requests, "cpu"), _sum(requests, "memory")
+        share = max(cpu / node.cpu, memory / node.memory) * node.price * HOURS if node else Decimal(0)
         for total, count in ((low, least), (high, most)):
-            for n, value in enumerate((cpu, memory, share)):
-                total[n] += value * (count if isinstance(count, int) else 0)
+            for column, value in enumerate((cpu, memory, share)):
+                total[column] += value * (count if isinstance(count, int) else 0)
     return Resources(
         cpu=float(low[0]),
         memory=float(low[1]),
-        cost=float(low[2]) if price else None,
+        cost=float(low[2]) if node else None,
         most_cpu=float(high[0]),
         most_memory=float(high[1]),
-        most_cost=float(high[2]) if price else None,
+        most_cost=float(high[2]) if node else None,
     )
+
+
+def _scales(objects: Sequence[Object]) -> dict[tuple[str, str], Object]:
+    """The HorizontalPodAutoscalers' specs, by kind and name of what each scales."""
+    scales: dict[tuple[str, str], Object] = {}
+    for item in objects:
+        spec = item.get("spec") or {}
+        target = spec.get("scaleTargetRef")
+        if item["kind"] == "HorizontalPodAutoscaler" and target:
+            scales[str(target.get("kind")), str(target.get("name"))] = spec
+    return scales
+
+
+def _sum(requests: Sequence[Object], resource: str) -> Decimal:
+    return sum((number(request.get(resource)) for request in requests), Decimal(0))

@@ -32,13 +32,9 @@ def pairs(before: Sequence[Object], after: Sequence[Object]) -> Iterator[tuple[O
         yield left[identity], right[identity]
     gone, new = sorted(left.keys() - right.keys()), sorted(right.keys() - left.keys())
     for identity in list(gone):
-        stem = (*identity[:3], _GENERATED.sub("", identity[3]))
-        twins = [
-            candidate
-            for candidate in new
-            if (*candidate[:3], _GENERATED.sub("", candidate[3])) == stem and candidate[3] != stem[3]
-        ]
-        if len(twins) == 1 and identity[3] != stem[3]:
+        stem = _stem(identity)
+        twins = [twin for twin in new if _stem(twin) == stem] if stem else []
+        if len(twins) == 1:
             gone.remove(identity)
             new.remove(twins[0])
             yield left[identity], right[twins[0]]
@@ -46,6 +42,12 @@ def pairs(before: Sequence[Object], after: Sequence[Object]) -> Iterator[tuple[O
         yield left[identity], None
     for identity in new:
         yield None, right[identity]
+
+
+def _stem(identity: Key) -> Key | None:
+    """What a generated name is generated from, None for any other name."""
+    stem = _GENERATED.sub("", identity[3])
+    return (*identity[:3], stem) if stem != identity[3] else None
 
 
 def compare(old: Object | None, new: Object | None) -> ObjectChange | None:

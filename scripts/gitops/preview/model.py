@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,5 +70,6 @@ class Preview(_Frozen):
 
     def counts(self) -> dict[str, int]:
         """How many objects are added, changed and removed."""
-        actions = [item.action for app in self.applications for item in app.objects]
-        return {action: actions.count(action) for action in ("added", "changed", "removed")}
+        objects = itertools.chain.from_iterable(app.objects for app in self.applications)
+        actions = Counter(item.action for item in objects)
+        return {action: actions[action] for action in ("added", "changed", "removed")}

@@ -40,7 +40,7 @@ class NetworkPath:
 
 def notable(pairs: Pairs) -> tuple[str, ...]:
     """One line each; empty where a change does nothing of the kind."""
-    return tuple(dict.fromkeys(line for old, new in pairs for line in _lines(old, new)))
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(itertools.starmap(_lines, pairs))))
 
 
 def _lines(old: Object | None, new: Object | None) -> Iterator[str]:
@@ -69,7 +69,8 @@ def _changed(old: Object, new: Object) -> Iterator[str]:
             yield f"changes the {word} spec.{field} of {label(new)}: the API server refuses that on what runs"
     if kind == "Service" and any(change.within("spec", "selector") for change in changes):
         yield f"changes the selector of {label(new)}: it may answer from other pods, or none"
-    if old.get("immutable") is True and any(change.steps[:1] in [(field,) for field in _CONTENT] for change in changes):
+    content = any(change.within(field) for change, field in itertools.product(changes, _CONTENT))
+    if old.get("immutable") is True and content:
         yield f"changes {label(new)}, which is immutable"
     pods = template(new)
     if kind in _RUNS_PODS and pods and any(change.within(*pods.path) for change in changes):
@@ -127,12 +128,13 @@ def _peer(peer: object) -> str:
     if not isinstance(peer, dict):
         return str(peer)
     if block := peer.get("ipBlock"):
-        out = f" except {', '.join(block['except'])}" if block.get("except") else ""
-        return f"{block.get('cidr')}{out}"
+        excepted = f" except {', '.join(block['except'])}" if block.get("except") else ""
+        return f"{block.get('cidr')}{excepted}"
     texts = []
-    for key, word in (("namespaceSelector", "namespaces"), ("podSelector", "pods")):
-        if key in peer:
-            pairs = ", ".join(f"{k}={v}" for k, v in sorted(((peer[key] or {}).get("matchLabels") or {}).items()))
+    for selector, word in (("namespaceSelector", "namespaces"), ("podSelector", "pods")):
+        if selector in peer:
+            labels = (peer[selector] or {}).get("matchLabels") or {}
+            pairs = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
             texts.append(f"{word} {pairs or 'of any label'}")
     return " with ".join(texts) or "anyone"
 

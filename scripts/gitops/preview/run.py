@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from typing import Literal
 
@@ -28,13 +29,13 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     Raises InputError, MachineError and ExternalError as the parts do.
     """
     if change.base is None:
-        raise InputError("nothing to compare with; name a revision with --base")
+        raise InputError("nothing to compare with", fix="name a revision with --base")
     before, after = Graph(change.base, change.overviews[0]), Graph(change.head, change.overviews[1])
     left, right = set(before.affected(change.files)), set(after.affected(change.files))
     units = sorted(left | right | (set(before.units) ^ set(after.units)))
-    price = cost.node(change.head, CLUSTER) if (change.head.root / CLUSTER / "cluster.yaml").exists() else None
+    node = cost.read_node(change.head, CLUSTER) if (change.head.root / CLUSTER / "cluster.yaml").exists() else None
     with progress.step(f"rendering {len(units)} of {len(after.units)} Applications on both sides"):
-        apps = in_parallel(lambda unit: _application(checkout, before, after, unit, price), units)
+        apps = in_parallel(lambda unit: _application(checkout, before, after, unit, node), units)
     with Repo(checkout.root) as repo:
         sha = repo.commit("HEAD" if change.head_name == WORKING_COPY else change.head_name).hexsha
     return Preview(
@@ -47,7 +48,7 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
 
 
 def _application(
-    checkout: Checkout, before: Graph, after: Graph, unit: str, price: cost.Node | None
+    checkout: Checkout, before: Graph, after: Graph, unit: str, node: cost.Node | None
 ) -> ApplicationChange | None:
     old, new = _side(checkout, before, unit), _side(checkout, after, unit)
     overlay = Overlay.of_path(unit)
@@ -63,7 +64,7 @@ def _application(
         objects = tuple(change for pair in pairs if (change := diff.compare(*pair)))
         if not objects and old is not None and new is not None:
             return None
-        sides = _resources(left_side, right_side, [item for pair in pairs for item in pair if item], price)
+        sides = _resources(left_side, right_side, list(filter(None, itertools.chain.from_iterable(pairs))), node)
     except InputError as error:
         return ApplicationChange(name=application, action="broken", error=str(error))
     lines: tuple[str, ...] = ()
@@ -96,8 +97,8 @@ def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
 
 
 def _resources(
-    old: Rendered, new: Rendered, changed: list[Object], price: cost.Node | None
+    old: Rendered, new: Rendered, changed: list[Object], node: cost.Node | None
 ) -> tuple[Resources, Resources]:
     if not any(item["kind"] in _SCALED for item in changed):
         return Resources(), Resources()
-    return cost.resources(old.objects(), price), cost.resources(new.objects(), price)
+    return cost.resources(old.objects(), node), cost.resources(new.objects(), node)

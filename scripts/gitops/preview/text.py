@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.markup import escape
 
-from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview, Resources
+from gitops.preview.lines import LineKind, diff_lines, printable
+from gitops.preview.model import ApplicationChange, Preview, Resources
 
 # GitHub's limit of a comment, in characters.
 LIMIT = 65_536
@@ -21,8 +23,8 @@ def headline(preview: Preview) -> str:
     """In one line what happens."""
     counts = preview.counts()
     apps = len(preview.applications)
-    actions = ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no object"
-    return f"{apps} of {preview.looked} rendered Applications change: {actions}"
+    objects = ", ".join(f"{count} {action}" for action, count in counts.items() if count) or "no object"
+    return f"{apps} of {preview.looked} rendered Applications change: {objects}"
 
 
 def delta(preview: Preview) -> str | None:
@@ -56,7 +58,7 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
     if requested := delta(preview):
         lines += ["", f"Requested: {requested}"]
     head = "\n".join(lines)
-    body = "\n".join(part for app in preview.applications for part in _details(app))
+    body = "\n".join(itertools.chain.from_iterable(map(_details, preview.applications)))
     span = f"{_plain(preview.base)}..{_plain(preview.head_sha[:12] or preview.head)}"
     foot = f"\n<sub>{span}; values of secrets are hidden</sub>"
     whole = f"{head}\n\n{body}\n{foot}\n"
@@ -74,11 +76,9 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
 
 
 def _details(app: ApplicationChange) -> Iterator[str]:
-    size = f"({app.action}, {len(app.objects)} objects)"
-    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {size}</summary>\n"
-    lines = [line for item in app.objects for line in _object(item)]
-    if app.error:
-        lines = app.error.splitlines()
+    extent = f"({app.action}, {len(app.objects)} objects)"
+    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {extent}</summary>\n"
+    lines = [line.text for line in diff_lines(app)]
     # A fence that the text cannot close.
     fence = "```"
     while any(fence in line for line in lines):
@@ -88,34 +88,15 @@ def _details(app: ApplicationChange) -> Iterator[str]:
     yield f"{fence}\n</details>\n"
 
 
-def _object(item: ObjectChange) -> Iterator[str]:
-    renamed = f" (was {item.renamed})" if item.renamed else ""
-    sign = {"added": "+ ", "removed": "- ", "changed": "@@ "}[item.action]
-    end = " @@" if item.action == "changed" else ""
-    yield _one_line(f"{sign}{item.kind} {item.namespace}/{item.name}{renamed}{end}")
-    for field in item.fields:
-        yield from _field(field)
-
-
-def _field(field: FieldChange) -> Iterator[str]:
-    for sign, value in (("-", field.old), ("+", field.new)):
-        if value is not None:
-            first, *rest = value.split("\n")
-            yield _one_line(f"{sign} {field.path}: {first}")
-            yield from (_one_line(f"{sign}   {line}") for line in rest)
-
-
-def _one_line(text: str) -> str:
-    """Without what a terminal would act on."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
 def _plain(text: str) -> str:
     """Text of a fork in our comment: no mention, no link, no HTML."""
-    out = html.escape(_one_line(text.replace("\n", " ")), quote=False)
+    escaped = html.escape(printable(text.replace("\n", " ")), quote=False)
     for char in "@[]`*_|#":
-        out = out.replace(char, f"&#{ord(char)};")
-    return out
+        escaped = escaped.replace(char, f"&#{ord(char)};")
+    return escaped
+
+
+_COLOURS: dict[LineKind, str] = {"added": "green", "removed": "red", "header": "cyan", "error": "red"}
 
 
 def terminal(preview: Preview, console: Console) -> None:
@@ -123,16 +104,13 @@ def terminal(preview: Preview, console: Console) -> None:
     console.print(f"[bold]{escape(headline(preview))}[/bold]")
     if requested := delta(preview):
         console.print(f"requested: {escape(requested)}")
-    colours = {"+": "green", "-": "red", "@": "cyan"}
     for app in preview.applications:
         console.print(f"\n[bold]{_SIGN[app.action]} {escape(app.name)}[/bold] ({app.action})")
         for line in app.notable:
-            console.print(f"  [yellow]! {escape(_one_line(line))}[/yellow]")
-        for line in (app.error or "").splitlines():
-            console.print(f"  [red]{escape(_one_line(line))}[/red]")
-        for line in (line for item in app.objects for line in _object(item)):
-            colour = colours.get(line[:1], "white")
-            console.print(f"  [{colour}]{escape(line)}[/{colour}]", soft_wrap=True)
+            console.print(f"  [yellow]! {escape(printable(line))}[/yellow]")
+        for row in diff_lines(app):
+            colour = _COLOURS[row.kind]
+            console.print(f"  [{colour}]{escape(printable(row.text))}[/{colour}]", soft_wrap=True)
 
 
 _STYLE = (
@@ -140,6 +118,7 @@ _STYLE = (
     "pre{overflow:auto;background:#f6f8fa;padding:.7rem}"
     ".a{color:#116329}.r{color:#82071e}.c{color:#0550ae}.w{color:#9a6700}"
 )
+_CLASSES: dict[LineKind, str] = {"added": "a", "removed": "r", "header": "c", "error": "n"}
 
 
 def page(preview: Preview) -> str:
@@ -153,8 +132,8 @@ def page(preview: Preview) -> str:
     for app in preview.applications:
         parts.append(f"<details open><summary><b>{html.escape(app.name)}</b> ({app.action})</summary>")
         parts += [f"<p class=w>{html.escape(line)}</p>" for line in app.notable]
-        lines = (app.error or "").splitlines() or [line for item in app.objects for line in _object(item)]
-        classes = {"+": "a", "-": "r", "@": "c"}
-        text = "\n".join(f"<span class={classes.get(line[:1], 'n')}>{html.escape(line)}</span>" for line in lines)
+        text = "\n".join(
+            f"<span class={_CLASSES[line.kind]}>{html.escape(line.text)}</span>" for line in diff_lines(app)
+        )
         parts.append(f"<pre>{text}</pre></details>")
     return "\n".join(parts) + "\n</html>\n"

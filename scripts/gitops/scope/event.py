@@ -38,5 +38,6 @@ def comparison(name: str | None, file: Path | None) -> Comparison | None:
                 # Zeros: main itself is new.
                 return Comparison(payload["before"] if payload["before"].strip("0") else None, payload["after"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file or 'GITHUB_EVENT_PATH'}: not the payload of a {name} event: {error!r}") from None
+        path = str(file or "GITHUB_EVENT_PATH")
+        raise InputError(f"not the payload of a {name} event: {error!r}", path=path) from None
     return Comparison(None, "HEAD")

@@ -108,7 +108,7 @@ def test_a_rule_is_called_hidden_only_if_no_request_meets_it(group: Any) -> None
     )
     met = {id(balancer.route(host, p)) for host, p in asked}
     for n, rule in enumerate(balancer.rules):
-        if any(earlier.hides(rule) for earlier in balancer.rules[:n]):
+        if any(earlier.shadows(rule) for earlier in balancer.rules[:n]):
             assert id(rule) not in met
 
 
@@ -124,7 +124,7 @@ def test_quotas_are_forecast_before_they_are_full() -> None:
     assert broken_rules(*many(11)) == ["lb-quota"]
     balancer = model.merge(many(9), CERTIFICATES)
     assert balancer.used == {"rules": 90, "certificates": 0, "target groups": 9}
-    assert balancer.room() == 1
+    assert balancer.remaining_services() == 1
     crowded = [model.Certificate(arn=str(n), names=["*.example.com"]) for n in range(27)]
     assert "lb-quota" in [f.rule for f in check.check(model.merge(many(1), crowded), many(1))]
     services = unit("x", ("x.example.com", [path(f"/{n}", "Exact", f"s{n}") for n in range(101)]))

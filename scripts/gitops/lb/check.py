@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from gitops.lb.model import ORDER, PREFIX, QUOTAS, VALUES_PER_RULE, ListenerRule, LoadBalancer, ours
+from gitops.lb.model import (
+    ORDER,
+    PREFIX,
+    QUOTAS,
+    VALUES_PER_RULE,
+    ListenerRule,
+    LoadBalancer,
+    in_group,
+    ingress_rules,
+    rule_paths,
+)
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object
@@ -64,7 +75,7 @@ def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
     """Everything that the controller would stop at, or that no request could ever meet."""
     for unit in units:
         for item in unit.kind("Ingress"):
-            if ours(item):
+            if in_group(item):
                 yield from _annotations(unit, item)
                 yield from _health(unit, item)
                 yield from _paths(unit, item)
@@ -73,7 +84,8 @@ def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
     if balancer.certificates is not None:
         for host, (unit, item, path) in balancer.hosts.items():
             if not balancer.covers(host):
-                names = ", ".join(n for c in balancer.certificates for n in c.names) or "none"
+                covered = itertools.chain.from_iterable(certificate.names for certificate in balancer.certificates)
+                names = ", ".join(covered) or "none"
                 yield unit.finding(
                     "lb-certificate",
                     item,
@@ -84,18 +96,18 @@ def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
 
 
 def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
-    for n, rule in enumerate(balancer.rules):
+    for number, rule in enumerate(balancer.rules):
         if not rule.host:
-            yield rule.unit.finding("lb-host", rule.item, rule.at[:3], "a rule without a host", "name the host")
-        if rule.values > VALUES_PER_RULE:
+            yield rule.unit.finding("lb-host", rule.item, rule.location[:3], "a rule without a host", "name the host")
+        if rule.condition_values > VALUES_PER_RULE:
             yield rule.unit.finding(
                 "lb-quota",
                 rule.item,
-                (*rule.at, "path"),
-                f"{rule.values} values in one rule; a rule takes {VALUES_PER_RULE}",
+                rule.path_location,
+                f"{rule.condition_values} values in one rule; a rule takes {VALUES_PER_RULE}",
                 "use fewer conditions",
             )
-        first = next((other for other in balancer.rules[:n] if other.hides(rule)), None)
+        first = next((earlier for earlier in balancer.rules[:number] if earlier.shadows(rule)), None)
         if first is None:
             continue
         address = f"{rule.host or '*'}{rule.path}"
@@ -103,7 +115,7 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
             yield rule.unit.finding(
                 "lb-duplicate",
                 rule.item,
-                (*rule.at[:3], "host"),
+                rule.host_location,
                 f"{address} belongs to {first.ingress} ({_where(first)})",
                 "take another host or path",
             )
@@ -111,7 +123,7 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
             yield rule.unit.finding(
                 "lb-shadowed",
                 rule.item,
-                (*rule.at, "path"),
+                rule.path_location,
                 f"{address} never answers: {first.host or '*'}{first.path} of {first.ingress} "
                 f"({_where(first)}) comes before it",
                 f"put it before, or give its Ingress a lower {ORDER}",
@@ -119,7 +131,7 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
 
 
 def _where(rule: ListenerRule) -> str:
-    place: Place = rule.unit.places.of(rule.item, (*rule.at[:3], "host"))
+    place: Place = rule.unit.places.of(rule.item, rule.host_location)
     return f"{place.file}:{place.line}"
 
 
@@ -136,8 +148,8 @@ def _quotas(balancer: LoadBalancer) -> Iterator[Finding]:
             continue
         message = f"{used} of {quota} {what} are used, {most} uses most"
         if used <= quota:
-            rule, message = "lb-forecast", f"{message}; room for {balancer.room()} more services"
-        yield largest.unit.finding(rule, largest.item, (*largest.at[:3], "host"), message, fix)
+            rule, message = "lb-forecast", f"{message}; room for {balancer.remaining_services()} more services"
+        yield largest.unit.finding(rule, largest.item, largest.host_location, message, fix)
 
 
 def _annotations(unit: Unit, item: Object) -> Iterator[Finding]:
@@ -188,18 +200,14 @@ def _is_json(text: object) -> bool:
 
 def _health(unit: Unit, item: Object) -> Iterator[Finding]:
     annotations = item["metadata"].get("annotations") or {}
-    templates = [found for each in unit.objects if (found := template(each)) and found.path == ("spec", "template")]
-    containers = [container for each in templates for _, container in each.containers()]
-    ports = {str(value) for each in templates for pair in each.ports().items() for value in pair}
-    probes = [(container.get("readinessProbe") or {}).get("httpGet") or {} for container in containers]
-    asked = {str(probe["path"]) for probe in probes if "path" in probe}
+    ports, readiness = _pods(unit)
     key = f"{PREFIX}healthcheck-path"
-    if key in annotations and asked and annotations[key] not in asked:
+    if key in annotations and readiness and annotations[key] not in readiness:
         yield unit.finding(
             "lb-health",
             item,
             ("metadata", "annotations", key),
-            f"asks {annotations[key]}; the pods' readiness is {', '.join(sorted(asked))}",
+            f"asks {annotations[key]}; the pods' readiness is {', '.join(sorted(readiness))}",
             "ask the path of the readinessProbe",
         )
     key = f"{PREFIX}healthcheck-port"
@@ -213,15 +221,31 @@ def _health(unit: Unit, item: Object) -> Iterator[Finding]:
         )
 
 
+def _pods(unit: Unit) -> tuple[set[str], set[str]]:
+    """What the pods of a unit's workloads answer on: names and numbers of their ports, paths of their readiness."""
+    ports, readiness = set[str](), set[str]()
+    for item in unit.objects:
+        pods = template(item)
+        if not pods or pods.path != ("spec", "template"):
+            continue
+        for name, number in pods.ports().items():
+            ports |= {name, str(number)}
+        for _, container in pods.containers():
+            probe = (container.get("readinessProbe") or {}).get("httpGet") or {}
+            if "path" in probe:
+                readiness.add(str(probe["path"]))
+    return ports, readiness
+
+
 def _paths(unit: Unit, item: Object) -> Iterator[Finding]:
-    for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
-        for m, path in enumerate((rule.get("http") or {}).get("paths") or []):
+    for rule_location, rule in ingress_rules(item):
+        for location, path in rule_paths(rule_location, rule):
             text, kind = str(path.get("path") or "/"), path.get("pathType")
             if kind in ("Exact", "Prefix") and re.search(r"[*?]", text):
                 yield unit.finding(
                     "lb-path",
                     item,
-                    ("spec", "rules", n, "http", "paths", m, "path"),
+                    (*location, "path"),
                     f"{text}: {kind} takes no * or ?",
                     "pathType: ImplementationSpecific",
                 )
@@ -229,7 +253,7 @@ def _paths(unit: Unit, item: Object) -> Iterator[Finding]:
                 yield unit.finding(
                     "lb-path",
                     item,
-                    ("spec", "rules", n, "http", "paths", m, "path"),
+                    (*location, "path"),
                     f"{len(text)} characters; a rule takes 128",
                     "shorten it",
                 )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
@@ -44,12 +44,13 @@ def show(cluster: str, output: str) -> None:
         print_table(table.HEAD, table.rows(balancer))
         for what, used in balancer.used.items():
             click.echo(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
-        if (room := balancer.room()) is not None:
-            click.echo(
-                f"forecast: at {len(balancer.rules) / balancer.services:.1f} rules a service, {room} more services fit"
-            )
+        if (remaining := balancer.remaining_services()) is not None:
+            rules_each = len(balancer.rules) / balancer.services
+            click.echo(f"forecast: at {rules_each:.1f} rules a service, {remaining} more services fit")
     if findings:
-        raise NotHealthyError("\n".join(f"{finding.place}: {finding.rule}: {finding.what}" for finding in findings))
+        raise NotHealthyError.several(
+            Fault(f"{finding.rule}: {finding.what}", finding.place.file, finding.place.line) for finding in findings
+        )
 
 
 @lb.command()
@@ -74,8 +75,8 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
     rule = balancer.route(host, path)
     if rule is None:
         raise NotHealthyError(f"https://{host}{path}: no rule matches; the load balancer answers 404")
-    number, place = balancer.rules.index(rule) + 1, rule.unit.places.of(rule.item, (*rule.at, "path"))
-    covered = balancer.serves(host)
+    number, place = balancer.rules.index(rule) + 1, rule.unit.places.of(rule.item, rule.path_location)
+    covered = balancer.accepts_tls(host)
     if output == "json":
         click.echo(
             json.dumps(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,10 @@ VALUES_PER_RULE = 5
 
 @dataclass(frozen=True)
 class ListenerRule:
-    """One rule of the listener: the first that matches answers. `conditions`: values that annotations add to it."""
+    """One rule of the listener: the first that matches answers.
+
+    `conditions`: how many values annotations add to it; `location`: where its path entry stands in the Ingress.
+    """
 
     host: str
     path: str
@@ -43,10 +46,10 @@ class ListenerRule:
     ingress: str
     unit: Unit
     item: Object
-    at: Path
+    location: Path
 
     @property
-    def values(self) -> int:
+    def condition_values(self) -> int:
         """How many condition values it has, of which the load balancer takes five."""
         return (1 if self.host else 0) + len(self.patterns) + self.conditions
 
@@ -57,22 +60,31 @@ class ListenerRule:
             return ("/*",) if self.path == "/" else (self.path.rstrip("/"), f"{self.path.rstrip('/')}/*")
         return (self.path,)
 
-    def answers(self, host: str, path: str) -> bool:
-        """Whether a request for host and path meets this rule."""
-        return (not self.host or fnmatch.fnmatchcase(host, self.host)) and any(
-            fnmatch.fnmatchcase(path, p) for p in self.patterns
-        )
+    @property
+    def host_location(self) -> Path:
+        """Where its host stands in the Ingress."""
+        return (*self.location[:3], "host")
 
-    def hides(self, other: ListenerRule) -> bool:
-        """Whether every request of `other` meets this rule first."""
+    @property
+    def path_location(self) -> Path:
+        """Where its path stands in the Ingress."""
+        return (*self.location, "path")
+
+    def matches(self, host: str, path: str) -> bool:
+        """Whether a request for host and path meets this rule."""
+        return (not self.host or fnmatch.fnmatchcase(host, self.host)) and self._matches_path(path)
+
+    def shadows(self, later: ListenerRule) -> bool:
+        """Whether every request of `later` meets this rule first."""
         host = (
             not self.host
-            or self.host == other.host
-            or (other.host != "" and fnmatch.fnmatchcase(other.host, self.host))
+            or self.host == later.host
+            or (later.host != "" and fnmatch.fnmatchcase(later.host, self.host))
         )
-        return host and all(
-            any(fnmatch.fnmatchcase(theirs, mine) for mine in self.patterns) for theirs in other.patterns
-        )
+        return host and all(map(self._matches_path, later.patterns))
+
+    def _matches_path(self, path: str) -> bool:
+        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.patterns)
 
 
 @dataclass
@@ -95,7 +107,7 @@ class LoadBalancer:
         certificates = max(0, len(self.certificates or []) - 1)
         return {"rules": len(self.rules), "certificates": certificates, "target groups": len(self.target_groups)}
 
-    def room(self) -> int | None:
+    def remaining_services(self) -> int | None:
         """How many more services like today's fit before the first quota is full; None while there is none."""
         if not self.services or not self.rules:
             return None
@@ -105,9 +117,9 @@ class LoadBalancer:
 
     def route(self, host: str, path: str) -> ListenerRule | None:
         """Which rule answers, None for the default answer (404)."""
-        return next((rule for rule in self.rules if rule.answers(host.lower(), path)), None)
+        return next((rule for rule in self.rules if rule.matches(host.lower(), path)), None)
 
-    def serves(self, host: str) -> bool:
+    def accepts_tls(self, host: str) -> bool:
         """Whether a browser accepts the host: a certificate covers it, or nobody says which certificates there are."""
         return self.certificates is None or self.covers(host)
 
@@ -116,7 +128,7 @@ class LoadBalancer:
         return certificates.covers(self.certificates or [], host)
 
 
-def ours(item: Object) -> bool:
+def in_group(item: Object) -> bool:
     """Whether an Ingress belongs to the one load balancer."""
     return bool((item.get("spec") or {}).get("ingressClassName") == CLASS)
 
@@ -124,22 +136,34 @@ def ours(item: Object) -> bool:
 def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalancer:
     """The load balancer of all overlays. Ingresses of other classes are not its own."""
     balancer = LoadBalancer(certificates=known)
-    ingresses = [(unit, item) for unit in units for item in unit.kind("Ingress") if ours(item)]
-    ingresses.sort(key=lambda at: (order(at[1]), at[0].namespace, name(at[1])))
+    ingresses: list[tuple[Unit, Object]] = []
+    for unit in units:
+        ingresses += ((unit, item) for item in unit.kind("Ingress") if in_group(item))
+    ingresses.sort(key=lambda ingress: (group_order(ingress[1]), ingress[0].namespace, name(ingress[1])))
     balancer.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
     for unit, item in ingresses:
-        for n, rule in enumerate((item.get("spec") or {}).get("rules") or []):
+        for location, rule in ingress_rules(item):
             host = str(rule.get("host") or "")
             if host:
-                balancer.hosts.setdefault(host, (unit, item, ("spec", "rules", n, "host")))
-            paths = list(enumerate((rule.get("http") or {}).get("paths") or []))
-            paths.sort(key=lambda at: _rank(at[1]))
-            for m, path in paths:
-                balancer.rules.append(_rule(unit, item, host, path, ("spec", "rules", n, "http", "paths", m)))
+                balancer.hosts.setdefault(host, (unit, item, (*location, "host")))
+            for path_location, path in sorted(rule_paths(location, rule), key=lambda entry: _rank(entry[1])):
+                balancer.rules.append(_rule(unit, item, host, path, path_location))
     return balancer
 
 
-def order(item: Object) -> int:
+def ingress_rules(item: Object) -> Iterator[tuple[Path, Object]]:
+    """The rules of an Ingress, each with where it stands."""
+    for number, rule in enumerate((item.get("spec") or {}).get("rules") or []):
+        yield ("spec", "rules", number), rule
+
+
+def rule_paths(location: Path, rule: Object) -> Iterator[tuple[Path, Object]]:
+    """The path entries of a rule that stands at `location`, each with where it stands."""
+    for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
+        yield (*location, "http", "paths", number), path
+
+
+def group_order(item: Object) -> int:
     """The Ingress' place in the group; what cannot be read counts as the default (check.py says so)."""
     text = str((item["metadata"].get("annotations") or {}).get(ORDER, "0"))
     return int(text) if text.lstrip("-").isdigit() else 0
@@ -150,7 +174,7 @@ def _rank(path: Object) -> tuple[int, int]:
     return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
 
 
-def _rule(unit: Unit, item: Object, host: str, path: Object, at: Path) -> ListenerRule:
+def _rule(unit: Unit, item: Object, host: str, path: Object, location: Path) -> ListenerRule:
     service = (path.get("backend") or {}).get("service") or {}
     port = service.get("port") or {}
     return ListenerRule(
@@ -164,7 +188,7 @@ def _rule(unit: Unit, item: Object, host: str, path: Object, at: Path) -> Listen
         ingress=f"{unit.namespace}/{name(item)}",
         unit=unit,
         item=item,
-        at=at,
+        location=location,
     )
 
 
@@ -173,16 +197,18 @@ def _conditions(item: Object, service: str) -> int:
     text = (item["metadata"].get("annotations") or {}).get(f"{PREFIX}conditions.{service}")
     try:
         listed: Any = json.loads(text) if text else []
-        return sum(
-            len(v)
-            for entry in listed
-            for config in entry.values()
-            if isinstance(config, dict)
-            for v in config.values()
-            if isinstance(v, list)
-        )
+        return sum(map(_count_values, listed))
     except (ValueError, AttributeError, TypeError):
         return 0
+
+
+def _count_values(condition: Object) -> int:
+    """The values of one condition: they are the lists of its configuration."""
+    count = 0
+    for config in condition.values():
+        if isinstance(config, dict):
+            count += sum(len(values) for values in config.values() if isinstance(values, list))
+    return count
 
 
 def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Finding]]:
@@ -194,21 +220,22 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
     path = f"{platform.name}/{certificates.FILE}"
     known = certificates.read(Checkout(platform.places.root), file.parent)
     named = list((params[0].get("spec") or {}).get("certificateArn") or [])
+    described = {certificate.arn for certificate in known}
     findings = [
         platform.finding(
             "lb-certificate",
             params[0],
-            ("spec", "certificateArn", n),
+            ("spec", "certificateArn", number),
             f"{path} does not say which names {arn} covers",
             f"add it to {path}",
         )
-        for n, arn in enumerate(named)
-        if arn not in {certificate.arn for certificate in known}
+        for number, arn in enumerate(named)
+        if arn not in described
     ]
     lines = file.read_text().splitlines() if file.exists() else []
     for certificate in known:
         if certificate.arn not in named:
-            line = next((n for n, text in enumerate(lines, 1) if certificate.arn in text), 1)
+            line = next((number for number, text in enumerate(lines, 1) if certificate.arn in text), 1)
             findings.append(
                 Finding(
                     "lb-certificate",

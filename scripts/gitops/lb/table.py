@@ -45,7 +45,7 @@ def rows(balancer: model.LoadBalancer) -> list[list[str]]:
             rule.path,
             rule.path_type,
             f"{rule.namespace}/{rule.service}:{rule.port}",
-            "yes" if balancer.serves(rule.host) else "NO",
+            "yes" if balancer.accepts_tls(rule.host) else "NO",
         ]
         for number, rule in enumerate(balancer.rules, 1)
     ]
@@ -56,7 +56,7 @@ def as_dict(balancer: model.LoadBalancer, findings: Sequence[Finding]) -> dict[s
     return {
         "rules": [_rule(number, rule) for number, rule in enumerate(balancer.rules, 1)],
         "quotas": {what: {"used": used, "quota": model.QUOTAS[what]} for what, used in balancer.used.items()},
-        "room": balancer.room(),
+        "room": balancer.remaining_services(),
         "findings": [finding.what for finding in findings],
     }
 

@@ -30,7 +30,7 @@ from gitops.scope.targets import is_data
 from tests import guard
 from tests.conftest import Ran, commit_all
 from tests.fakes.aws import MANIFEST, Ecr
-from tests.fakes.github import GitHub
+from tests.fakes.github import TOKEN, GitHub
 from tests.fakes.intra42 import App, Intra42
 from tests.fakes.sealed_secrets import SealedSecrets
 from tests.fakes.slack import Slack
@@ -121,7 +121,8 @@ class LiveWorld:
         with Repo(self.checkout.root) as repo:
             if repo.is_dirty(untracked_files=True):
                 commit_all(self.checkout, message)
-                repo.git.push("--quiet", "origin", "HEAD:main")
+                owner = self.github.clone_url.replace("//", f"//x-access-token:{TOKEN}@")
+                repo.git.push("--quiet", owner, "HEAD:main")
         self.pull()
 
     def pull(self) -> None:

@@ -30,7 +30,7 @@ def deployment(unit: Unit) -> dict[str, Any]:
 
 
 def refused(unit: Unit, item: dict[str, Any], status: int, reason: str, *causes: tuple[str, str]) -> list[Finding]:
-    return list(answers.refused(unit, item, ClusterError("PATCH x", status, reason, causes), ()))
+    return list(answers.refusal(unit, item, ClusterError("PATCH x", status, reason, causes), ()))
 
 
 def test_a_policys_refusal_names_the_policy_and_the_field(unit: Unit, deployment: dict[str, Any]) -> None:

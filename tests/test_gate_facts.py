@@ -6,12 +6,12 @@ from datetime import date
 
 import pytest
 
-from gitops.check.exceptions import Allowed
+from gitops.check.exceptions import PolicyException
 from gitops.check.render_faults import Complaint
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
 
-ALLOWED = Allowed("x", "image-digest", "mogle-prod", "Deployment", "web", date(2999, 1, 1))
+ALLOWED = PolicyException("x", "image-digest", "mogle-prod", "Deployment", "web", date(2999, 1, 1))
 
 
 @pytest.mark.parametrize("problem", ["no digest", "Deployment web: image-digest: a: b", ""])

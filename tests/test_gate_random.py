@@ -120,7 +120,9 @@ def rejected(made: catalogue.Gate) -> str | None:
     cluster = Cluster(Lab(made.checkout, catalogue.LAB).kubeconfig)
     server = Server(made.checkout, cluster)
     # A check takes away what it tried a transition of, a ServiceAccount with other labels too.
-    server.stand([item for item in rendered.objects() if item["kind"] in ("ServiceAccount", "LimitRange")])
+    server.apply_prerequisites(
+        [item for item in rendered.objects() if item["kind"] in ("ServiceAccount", "LimitRange")]
+    )
     space = "/api/v1/namespaces/umbrella-prod/pods"
     for item in rendered.objects():
         try:

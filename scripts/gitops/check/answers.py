@@ -20,7 +20,7 @@ _TYPED = re.compile(r"typed patch object .*?: \.(\S+): (duplicate entries .*)")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
-def refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ...]) -> Iterator[Finding]:
+def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ...]) -> Iterator[Finding]:
     """What a refusal says is wrong, each at its field. `prefix`: of the pod's template, where a pod was asked for.
 
     Raises ExternalError where it is no verdict on the object: the server could not be reached, or broke.
@@ -59,7 +59,7 @@ def refused(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
             rule,
             item,
             path,
-            f"{word}{field + ': ' if field else ''}{short(message)}",
+            f"{word}{field + ': ' if field else ''}{shorten(message)}",
             "write what the API server asks for",
         )
 
@@ -70,29 +70,32 @@ def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, 
     if pods is None:
         return
     for what, who in re.findall(r"(?:, |: )([^,:(]+) \(((?:[^()]|\([^()]*\))*)\)", reason):
-        fields = [f.rstrip(".") for f in re.findall(r"securityContext[\w.]*|host\w+", who)] or [what.split()[0]]
+        fields = re.findall(r"securityContext[\w.]*|host\w+", who) or [what.split()[0]]
+        field = fields[0].rstrip(".")
         names = re.findall(r'"([^"]+)"', who)
-        owners = ["", *(f"containers[{n}]." for n in names), *(f"initContainers[{n}]." for n in names)]
-        if fields[0] == "hostPath":
-            owners = [f"volumes[{n}]." for n in names]
-        paths = [field_path(pods.spec, f"{owner}{fields[0]}") for owner in owners]
+        owners = ["", *(f"containers[{name}]." for name in names), *(f"initContainers[{name}]." for name in names)]
+        if field == "hostPath":
+            owners = [f"volumes[{name}]." for name in names]
+        paths = [field_path(pods.spec, f"{owner}{field}") for owner in owners]
         yield (*pods.path, "spec", *max(paths, key=partial(_there, pods.spec), default=())), f"{what} ({who})"
 
 
 def _there(item: Object, path: tuple[str | int, ...]) -> int:
     """How many steps of a path are there."""
-    return sum(value_at(item, path[: n + 1]) is not None for n in range(len(path)))
+    return sum(value_at(item, path[:length]) is not None for length in range(1, len(path) + 1))
 
 
 def _no_quantities(item: Object) -> list[tuple[str | int, ...]]:
     """Where a pod's resources are no quantities; the whole object where none of them is at fault."""
     pods = template(item)
-    paths = [(*at, "resources") for at, _ in pods.containers()] if pods else []
-    values = [found for path in paths for found in _values(item, path)]
-    return [path for path, value in values if not is_quantity(value)] or [()]
+    paths: list[tuple[str | int, ...]] = []
+    for container_path, _ in pods.containers() if pods else ():
+        values = _values(item, (*container_path, "resources"))
+        paths += (path for path, value in values if not is_quantity(value))
+    return paths or [()]
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """On one line, and not longer than one reads."""
     text = " ".join(text.split())
     return text if len(text) <= 300 else f"{text[:300]} ..."
@@ -163,7 +166,7 @@ def _policy_path(item: Object, place: str) -> tuple[str | int, ...]:
     return (*pods.path, "spec", *field_path(pods.spec, place))
 
 
-def warned(item: Object, text: str) -> tuple[str | int, ...]:
+def warning_path(item: Object, text: str) -> tuple[str | int, ...]:
     """Where a warning points: most name a field first, 'spec.x: ...'."""
     field, colon, _ = text.partition(":")
     if colon and " " not in field and "." in field:

@@ -57,7 +57,7 @@ def _filled(text: str, overlay: Overlay) -> str:
     return text
 
 
-def folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
+def check_folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
     """Folders that the ApplicationSet would overlook or mistake, and those that are gone since `before`."""
     root = graph.checkout.root
     # A component of an overlay may be deeper: then an overlay reads it.
@@ -88,12 +88,12 @@ def folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
 
 def _removed(graph: Graph, before: Graph) -> Iterator[Finding]:
     there, known = set(graph.units), set(before.units)
-    new = [overlay for unit in graph.units if unit not in known and (overlay := Overlay.of_path(unit))]
+    created = [overlay for unit in graph.units if unit not in known and (overlay := Overlay.of_path(unit))]
     for unit in before.units:
         overlay = Overlay.of_path(unit)
         if unit in there or overlay is None:
             continue
-        renamed = next((other for other in new if other.environment == overlay.environment), None)
+        renamed = next((heir for heir in created if heir.environment == overlay.environment), None)
         gone = f"{unit} is gone (renamed to {renamed.path}?)" if renamed else f"{unit} is gone"
         name = overlay.application
         yield Finding(
@@ -142,7 +142,7 @@ def _in_its_namespace(unit: Unit, overlay: Overlay, item: Object) -> Iterator[Fi
         yield unit.finding("sealed-scope", item, ("metadata", "annotations", scope), f"has {scope}", fix)
 
 
-def paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
+def check_paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
     """Whether the static manifest-generate-paths name every file that the overlay is made of."""
     annotation = str((platform.template.get("metadata") or {}).get("annotations", {}).get(PATHS, "."))
     watched = [
@@ -171,10 +171,10 @@ def check_cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:
     for item in unit.kind("Application"):
         yield from _application(unit, item, ("spec",), projects)
     for item in unit.kind("AppProject"):
-        for n, url in enumerate(item["spec"].get("sourceRepos") or []):
+        for number, url in enumerate(item["spec"].get("sourceRepos") or []):
             if url != repo_url:
                 fix = f"allow {repo_url} alone"
-                yield unit.finding("source", item, ("spec", "sourceRepos", n), f"allows {url}", fix)
+                yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
 
 
 def _generated(unit: Unit, item: Object) -> Iterator[Finding]:

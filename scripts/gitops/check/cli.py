@@ -52,23 +52,23 @@ def check(
 
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, TOOLS)
-    result, baseline = outcome.look(
+    result, baseline = outcome.check(
         checkout, progress, base=base, head=head, everything=everything, offline=offline, lab=lab
     )
     if write_baseline:
         report.write_baseline(checkout.root / report.BASELINE, result.findings)
         click.echo(f"{report.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
         return
-    seen = outcome.of(result, baseline)
+    verdict = outcome.CheckOutcome.of(result, baseline)
     if sarif:
-        write(sarif, report.sarif(seen.new))
+        write(sarif, report.sarif(verdict.new))
     if output == "json":
-        click.echo(json.dumps([report.as_dict(finding) for finding in seen.new], indent=1))
+        click.echo(json.dumps([report.as_dict(finding) for finding in verdict.new], indent=1))
     else:
-        for finding in seen.new:
+        for finding in verdict.new:
             click.echo("\n".join(report.as_lines(finding)))
-    if seen.new:
-        summarise(["where", "rule", "what", "fix"], [report.as_row(finding) for finding in seen.new])
-    if seen.errors:
-        raise NotHealthyError(seen.sentence)
-    click.echo(seen.sentence, err=True)
+    if verdict.new:
+        summarise(["where", "rule", "what", "fix"], [report.as_row(finding) for finding in verdict.new])
+    if verdict.errors:
+        raise NotHealthyError(verdict.sentence)
+    click.echo(verdict.sentence, err=True)

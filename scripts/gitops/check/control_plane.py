@@ -44,9 +44,9 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
 def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:
     """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
     crds = definitions(server.checkout)
-    spaces = {"argocd": {}, "kube-system": {}, **namespaces}
-    in_parallel(lambda space: _namespace(server, *space), spaces.items())
-    if _has(server, [*crds, *policies]):
+    labels = {"argocd": {}, "kube-system": {}, **namespaces}
+    in_parallel(lambda namespace: _apply_namespace(server, *namespace), labels.items())
+    if _is_prepared(server, [*crds, *policies]):
         return
     in_parallel(server.apply, crds)
     for item in crds:
@@ -63,27 +63,27 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
     for item in policies:
         server.apply(item)
     _wait_for_policies(server)
-    server.apply(_memory([*crds, *policies]))
+    server.apply(_marker([*crds, *policies]))
 
 
-def _namespace(server: Server, namespace: str, labels: Mapping[str, str]) -> None:
-    space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": dict(labels)}}
-    server.apply(space)
+def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> None:
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
     # Which in a cluster a controller makes.
-    account = {"name": "default", "namespace": namespace}
+    account = {"name": "default", "namespace": name}
     server.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
 
 
-def _memory(items: Sequence[Object]) -> Object:
+def _marker(items: Sequence[Object]) -> Object:
+    """What a server keeps of the definitions and policies that it was given."""
     digest = hashlib.sha256(json.dumps(items, sort_keys=True, default=str).encode()).hexdigest()
     metadata = {"name": MANAGER, "namespace": "default"}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"has": digest}}
 
 
-def _has(server: Server, items: Sequence[Object]) -> bool:
+def _is_prepared(server: Server, items: Sequence[Object]) -> bool:
     """Whether a check before this one brought the same definitions and policies to a server that stayed."""
-    memory = server.cluster.find(f"/api/v1/namespaces/default/configmaps/{MANAGER}")
-    return memory is not None and memory["data"] == _memory(items)["data"]
+    marker = server.cluster.find(f"/api/v1/namespaces/default/configmaps/{MANAGER}")
+    return marker is not None and marker["data"] == _marker(items)["data"]
 
 
 def _wait_for_policies(server: Server) -> None:

@@ -31,7 +31,7 @@ class Server:
         """Bring an object for good: what is asked later stands on it. Raises ClusterError."""
         self.cluster.patch(self.path(item), item, kind="apply", fieldManager=MANAGER, force="true")
 
-    def stand(self, items: Sequence[Object]) -> None:
+    def apply_prerequisites(self, items: Sequence[Object]) -> None:
         """Bring what must be there before a pod can be asked for: the ServiceAccounts and LimitRanges of a change."""
         for item in items:
             try:
@@ -51,7 +51,7 @@ class Server:
                 findings += self._pod(unit, pods)
         return findings
 
-    def transition(self, unit: Unit, pairs: Sequence[tuple[Object, Object]]) -> list[Finding]:
+    def check_update(self, unit: Unit, pairs: Sequence[tuple[Object, Object]]) -> list[Finding]:
         """What the API server says to the new form of an object that runs in its old one (immutable fields)."""
         findings: list[Finding] = []
         for old, new in pairs:
@@ -68,7 +68,7 @@ class Server:
                         where = answers.field_path(new, field)
                         fix = "leave it as it is, or give the object another name (the old one is then deleted)"
                         findings.append(
-                            unit.finding("immutable", new, where, f"{field}: {answers.short(message)}", fix)
+                            unit.finding("immutable", new, where, f"{field}: {answers.shorten(message)}", fix)
                         )
             finally:
                 with suppress(ClusterError):
@@ -83,21 +83,22 @@ class Server:
         try:
             warnings = self.cluster.ask("PATCH", path, item, kind="apply", fieldManager=MANAGER, force="true")
         except ClusterError as error:
-            return list(answers.refused(unit, item, error, ()))
+            return list(answers.refusal(unit, item, error, ()))
         return [
-            unit.finding("api-warning", item, answers.warned(item, text), text, "change it before it is refused")
+            unit.finding("api-warning", item, answers.warning_path(item, text), text, "change it before it is refused")
             for text in warnings
             if "PodSecurity" not in text  # the pod itself is asked for, and refused
         ]
 
     def _pod(self, unit: Unit, pods: Template) -> list[Finding]:
-        metadata = {k: v for k, v in (pods.body.get("metadata") or {}).items() if k in ("labels", "annotations")}
+        template_metadata = pods.body.get("metadata") or {}
+        metadata = {key: value for key, value in template_metadata.items() if key in ("labels", "annotations")}
         metadata |= {"generateName": f"{name(pods.item)}-", "namespace": unit.namespace}
         pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pods.spec}
         try:
             warnings = self.cluster.ask("POST", f"/api/v1/namespaces/{unit.namespace}/pods", pod)
         except ClusterError as error:
-            return list(answers.refused(unit, pods.item, error, pods.path))
+            return list(answers.refusal(unit, pods.item, error, pods.path))
         return [
             unit.finding(
                 "api-warning", pods.item, (*pods.path, "spec"), f"its pods: {text}", "change it before it is refused"
@@ -124,7 +125,11 @@ class Server:
                 listed = self.cluster.get(root)["resources"]
             except ClusterError:
                 listed = []
-            self._resources[root] = {r["kind"]: (r["name"], r["namespaced"]) for r in listed if "/" not in r["name"]}
+            self._resources[root] = {
+                resource["kind"]: (resource["name"], resource["namespaced"])
+                for resource in listed
+                if "/" not in resource["name"]  # a subresource
+            }
         return self._resources[root]
 
     def forget_kinds(self) -> None:

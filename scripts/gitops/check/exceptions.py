@@ -35,7 +35,7 @@ class ExceptionFile(BaseModel):
 
 
 @dataclass(frozen=True)
-class Allowed:
+class PolicyException:
     """One exception. `rule`: a policy's name, or a rule of the check."""
 
     file: str
@@ -55,9 +55,9 @@ class Allowed:
         )
 
 
-def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[list[Allowed], list[Finding]]:
+def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[list[PolicyException], list[Finding]]:
     """Every exception that holds today, and what is wrong with the others. `policies`: the names of those in force."""
-    allowed: list[Allowed] = []
+    allowed: list[PolicyException] = []
     findings: list[Finding] = []
     files = sorted(file for file in (checkout.root / FOLDER).glob("*") if file.name != "kustomization.yaml")
     teams = set(yamlfile.read(checkout, checkout.teams_file)) if files else set()
@@ -77,7 +77,7 @@ def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[li
             fix = f"{content.owner}: put right what it allows"
             findings.append(Finding("exception-ends", place, f"ends on {content.until}", fix))
         rule, namespace, kind, name = file.name.split(".")[:4]
-        allowed.append(Allowed(place.file, rule, namespace, kind, name, content.until))
+        allowed.append(PolicyException(place.file, rule, namespace, kind, name, content.until))
     return allowed, findings
 
 
@@ -119,5 +119,8 @@ def _listed(checkout: Checkout) -> set[str]:
         content = yamlfile.read(checkout, checkout.root / LIST)
     except InputError:
         return set()
-    entries = [entry for entry in content.get("configMapGenerator") or [] if entry.get("name") == "policy-exceptions"]
-    return {str(file) for entry in entries for file in entry.get("files") or []}
+    files = set[str]()
+    for entry in content.get("configMapGenerator") or []:
+        if entry.get("name") == "policy-exceptions":
+            files.update(map(str, entry.get("files") or []))
+    return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -29,19 +30,22 @@ class Bases:
         self._checkout, self._graph = checkout, graph
         self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, str], Object]] = {}
 
-    def of(self, unit: str) -> dict[tuple[str, str], Object]:
+    def objects(self, unit: str) -> dict[tuple[str, str], Object]:
         """The guarded objects of an overlay's bases, by kind and name, before the overlay changes anything."""
         root = self._graph.checkout.root
         file = kustomization(root / unit)
         content = yamlfile.read(Checkout(root), file) if file else {}
-        chosen = tuple(
-            tuple(path for entry in content.get(field) or [] if (path := self._base(unit, entry)))
-            for field in ("resources", "components")
+        components = self._bases(unit, content.get("components"))
+        key = (
+            self._bases(unit, content.get("resources")),
+            tuple(path for path in components if _guards(root / path)),
         )
-        key = (chosen[0], tuple(path for path in chosen[1] if _guards(root / path)))
         if key not in self._known:
             self._known[key] = self._render(root, *key)
         return self._known[key]
+
+    def _bases(self, unit: str, entries: list[object] | None) -> tuple[str, ...]:
+        return tuple(path for entry in entries or [] if (path := self._base(unit, entry)))
 
     def _base(self, unit: str, entry: object) -> str | None:
         root = self._graph.checkout.root
@@ -68,7 +72,8 @@ class Bases:
 
 def _guards(component: Path) -> bool:
     """Whether a component touches what is guarded; one that needs the overlay's own files cannot be rendered alone."""
-    return any(kind in file.read_text(errors="replace") for file in component.glob("*.yaml") for kind in GUARDED)
+    texts = [file.read_text(errors="replace") for file in component.glob("*.yaml")]
+    return any(kind in text for text, kind in itertools.product(texts, GUARDED))
 
 
 def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
@@ -82,11 +87,11 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "a plain Secret",
                 "seal it: gitops secrets seal SERVICE NAME --key KEY",
             )
-    expected = bases.of(unit.name)
+    originals = bases.objects(unit.name)
     guards = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED)}
     for key, item in guards.items():
-        expected_item = expected.get(key)
-        if expected_item is None:
+        original = originals.get(key)
+        if original is None:
             yield unit.finding(
                 "guard-rails",
                 item,
@@ -96,15 +101,13 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
             )
             continue
         # What stands there explains more than what is missing.
-        changes = sorted(
-            differences(expected_item.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT
-        )
+        changes = sorted(differences(original.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT)
         if changes:
             path = ("spec", *changes[0].new_path)
             what = f"{'.'.join(map(str, path))} is not what the base has"
             yield unit.finding("guard-rails", item, path, what, "leave it as the base has it")
-    for kind, missing in sorted(expected.keys() - guards.keys()):
-        item = expected[kind, missing]
+    for kind, missing in sorted(originals.keys() - guards.keys()):
+        item = originals[kind, missing]
         yield unit.finding(
             "guard-rails", item, (), f"the base's {kind} {missing} was taken away", "leave it as the base has it"
         )
@@ -112,7 +115,7 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
 
 def plain_secrets(graph: Graph) -> Iterator[Finding]:
     """Secrets in files that no overlay renders: they are in git all the same."""
-    rendered = {file for unit in graph.units for file in graph.reach(unit).files}
+    rendered = set[str]().union(*(graph.reach(unit).files for unit in graph.units))
     root = graph.checkout.root
     for folder in ("apps", "base", "clusters", "overlays", "policies"):
         for file in sorted((root / folder).rglob("*.y*ml")):

@@ -23,6 +23,13 @@ class CheckOutcome:
     known: int
     excepted: int
 
+    @classmethod
+    def of(cls, result: CheckResult, baseline: Baseline) -> CheckOutcome:
+        """What is new of a result."""
+        known = {entry.fingerprint for entry in baseline.findings}
+        new = [finding for finding in result.findings if finding.fingerprint not in known]
+        return cls(new, len(result.units), len(result.findings) - len(new), len(result.excepted))
+
     @property
     def errors(self) -> int:
         """How many of the new findings close the gate."""
@@ -37,7 +44,7 @@ class CheckOutcome:
         return ", ".join(parts)
 
 
-def look(
+def check(
     checkout: Checkout,
     progress: Progress,
     *,
@@ -62,10 +69,3 @@ def look(
     with change as sides:
         result = run.run(checkout, sides, progress, offline=offline, everything=everything, lab=lab, today=today)
         return result, report.read_baseline(sides.head, sides.head.root / report.BASELINE)
-
-
-def of(result: CheckResult, baseline: Baseline) -> CheckOutcome:
-    """What is new of a result."""
-    known = {entry.fingerprint for entry in baseline.findings}
-    new = [finding for finding in result.findings if finding.fingerprint not in known]
-    return CheckOutcome(new, len(result.units), len(result.findings) - len(new), len(result.excepted))

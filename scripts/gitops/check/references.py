@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import Object, Path, name, value_at
 from gitops.manifests.pods import Reference, Template, template
@@ -71,7 +72,7 @@ def _reference(
     kind, rule = reference.kind, f"{reference.kind.lower()}-key"
     known = keys.get((kind, reference.name))
     if known is None and reference.name not in _GIVEN:
-        there = ", ".join(sorted(other for other_kind, other in keys if other_kind == kind)) or "none"
+        there = ", ".join(sorted(key_name for key_kind, key_name in keys if key_kind == kind)) or "none"
         what = f"names {kind} {reference.name}, which this overlay does not have"
         seal = "; for a new one: gitops secrets seal" if kind == "Secret" else ""
         yield unit.finding(rule, pods.item, reference.name_path, what, f"the overlay has: {there}{seal}")
@@ -124,13 +125,13 @@ def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
             yield _selects_nothing(unit, "service-selector", item, ("spec", "selector"), templates)
             continue
         ports = set[str]().union(*(pods.ports() for pods in chosen))
-        for n, port in enumerate(spec.get("ports") or []):
+        for position, port in enumerate(spec.get("ports") or []):
             target = str(port.get("targetPort", port.get("port")))
             if target not in ports:
                 yield unit.finding(
                     "service-port",
                     item,
-                    ("spec", "ports", n, "targetPort" if "targetPort" in port else "port"),
+                    ("spec", "ports", position, "targetPort" if "targetPort" in port else "port"),
                     f"sends to port {target}, which no container of its pods has",
                     f"the containers have: {', '.join(sorted(ports)) or 'none'}",
                 )
@@ -175,9 +176,9 @@ def _backends(unit: Unit) -> Iterator[tuple[Object, Path, Object]]:
         spec = item.get("spec") or {}
         if spec.get("defaultBackend"):
             yield item, ("spec", "defaultBackend"), spec["defaultBackend"]
-        for n, rule in enumerate(spec.get("rules") or []):
-            for m, path in enumerate((rule.get("http") or {}).get("paths") or []):
-                yield item, ("spec", "rules", n, "http", "paths", m, "backend"), path.get("backend") or {}
+        for location, rule in ingress_rules(item):
+            for path_location, path in rule_paths(location, rule):
+                yield item, (*path_location, "backend"), path.get("backend") or {}
 
 
 def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
@@ -274,8 +275,8 @@ def _variables(templates: list[Template]) -> Iterator[tuple[Object, Path, str]]:
     """Every environment variable of the pods: the object, the path of the value, and the value."""
     for pods in templates:
         for path, container in pods.containers():
-            for n, variable in enumerate(container.get("env") or []):
-                yield pods.item, (*path, "env", n, "value"), str(variable.get("value", ""))
+            for position, variable in enumerate(container.get("env") or []):
+                yield pods.item, (*path, "env", position, "value"), str(variable.get("value", ""))
 
 
 def _unreachable(
@@ -310,8 +311,10 @@ def _selects_nothing(
 
 def _unmet(selector: Mapping[str, Any], templates: Sequence[Template]) -> tuple[str, ...]:
     """The first label of a selector that no pod has."""
-    labels = [pods.labels for pods in templates]
-    return next(((key,) for key, value in selector.items() if not any(pairs.get(key) == value for pairs in labels)), ())
+    for key, value in selector.items():
+        if all(pods.labels.get(key) != value for pods in templates):
+            return (key,)
+    return ()
 
 
 def _text(labels: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ kustomize says both in English alone, and most often without a line. What is und
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -44,14 +45,14 @@ class Complaint:
     @classmethod
     def of(cls, text: str) -> Complaint:
         """Read kustomize's standard error."""
-        ids = [[group for group in groups if group] for groups in _IDS.findall(text)]
+        ids = [tuple(filter(None, groups)) for groups in _IDS.findall(text)]
         field = _FIELD.search(text)
         quoted = [next(filter(None, groups)) for groups in _WORDS.findall(text)]
-        parts = [(word, word.rpartition("/")[2]) for word in quoted]
+        words = itertools.chain.from_iterable((word, word.rpartition("/")[2]) for word in quoted)
         return cls(
             tuple((kind, name) for kind, name in ids),
             tuple(field[1].split(".")) if field else (),
-            tuple(word for pair in parts for word in pair if len(word) > 3),
+            tuple(word for word in words if len(word) > 3),
         )
 
 

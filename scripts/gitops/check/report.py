@@ -42,7 +42,10 @@ def read_baseline(checkout: Checkout, file: Path) -> Baseline:
 
 def write_baseline(file: Path, findings: Iterable[Finding]) -> None:
     """Make these the known ones."""
-    entries = [{"rule": f.rule, "file": f.place.file, "what": f.what, "fingerprint": f.fingerprint} for f in findings]
+    entries = [
+        {"rule": finding.rule, "file": finding.place.file, "what": finding.what, "fingerprint": finding.fingerprint}
+        for finding in findings
+    ]
     head = (
         "# yaml-language-server: $schema=docs/schemas/baseline.json\n"
         "# What gitops check found when it was taken up here, and does not fail for. Take out what you put right;\n"

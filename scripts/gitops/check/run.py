@@ -201,13 +201,13 @@ def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int,
 
 def _offline(scope: _Scope, platform: Platform) -> list[Finding]:
     checkout, graph = scope.checkout, scope.graph
-    findings = [*argo.folders(graph, scope.base), *guards.plain_secrets(graph)]
+    findings = [*argo.check_folders(graph, scope.base), *guards.plain_secrets(graph)]
     findings += _by_schema(scope)
     bases = guards.Bases(checkout, graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
         findings += argo.check_overlay(unit, overlay, platform)
-        findings += argo.paths(graph, unit.name, platform)
+        findings += argo.check_paths(graph, unit.name, platform)
         findings += guards.check(unit, bases)
         if not unit.partial:
             findings += references.check(unit, services)
@@ -269,17 +269,17 @@ def _touches_ingress(scope: _Scope, unit: Unit) -> bool:
 
 
 def _online(api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
-    spaces: dict[str, Mapping[str, str]] = {
+    namespaces: dict[str, Mapping[str, str]] = {
         overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
     }
     listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
-    control_plane.prepare(api, [*listed, *policies], spaces)
+    control_plane.prepare(api, [*listed, *policies], namespaces)
     units = list(scope.units.values())
-    in_parallel(lambda unit: api.stand(unit.kind("ServiceAccount", "LimitRange")), units)
+    in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)
     findings: list[Finding] = []
     for answer in in_parallel(api.check, units):
         findings += answer
     changed = [(unit, pairs) for unit in units if (pairs := scope.changed(unit))]
-    for answer in in_parallel(lambda change: api.transition(*change), changed):
+    for answer in in_parallel(lambda change: api.check_update(*change), changed):
         findings += answer
     return findings

@@ -6,6 +6,7 @@ CEL rules, quantities and admission are the API server's own business (dry_run.p
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -74,7 +75,7 @@ def definitions(checkout: Checkout) -> list[Object]:
         *sorted((share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml")),
         *sorted(OWN.glob("*.yaml")),
     ]
-    return [item for file in files for item in _definition(file)]
+    return list(itertools.chain.from_iterable(map(_definition, files)))
 
 
 @cache

@@ -84,7 +84,7 @@ def test_what_lost_its_network_is_ended_and_nothing_else_starts_there(lab: Lab) 
     with pytest.raises(NotHealthyError, match="network is dead"):
         process.start(lab, "late", ["sleep", "60"], {})
     assert set(process.running(lab)) == {"api", "kwok"}
-    labs.end_what_lost_its_network(lab)
+    labs.end_where_network_died(lab)
     assert process.running(lab) == {}
 
 

@@ -52,7 +52,7 @@ def redis_deed(name: str, password: str, words: str, *, handed: socket.socket | 
 def test_redis(running: Running, words: str, guard: Guard | None) -> str | None:
     """The operating system's guard is the lab's folder; taken away, the attacker is handed a connection."""
     lab = running.lab
-    handed = None if guard is Guard.SYSTEM else network.unix(lab.folder / REDIS_SOCKET)
+    handed = None if guard is Guard.SYSTEM else network.connect_unix(lab.folder / REDIS_SOCKET)
     password = "" if guard is Guard.LOCK else lab.settings().redis_password
     deed = redis_deed(f"{lab.name}/{REDIS_SOCKET}", password, words, handed=handed)
     return as_nobody(deed, folder=lab.folder.parent)
@@ -80,11 +80,11 @@ def former_redis(folder: Path) -> Iterator[Path]:
 def test_redis_as_a_writer_of_files(running: Running, tmp_path: Path, words: str, guard: Guard | None) -> str | None:
     """A server that obeys these writes wherever its owner may."""
     if guard is Guard.LOCK:
-        handed = network.unix(running.lab.folder / REDIS_SOCKET)
+        handed = network.connect_unix(running.lab.folder / REDIS_SOCKET)
         deed = redis_deed("", running.lab.settings().redis_password, words, handed=handed)
         return as_nobody(deed, folder=tmp_path)
     with former_redis(tmp_path) as path:
-        return as_nobody(redis_deed("", "", words, handed=network.unix(path)), folder=tmp_path)
+        return as_nobody(redis_deed("", "", words, handed=network.connect_unix(path)), folder=tmp_path)
 
 
 @attack(Door.MACHINE, "gets a connection into the lab's network from its control socket", Guard.SYSTEM, Guard.LOCK)
@@ -93,7 +93,7 @@ def test_redis_as_a_writer_of_files(running: Running, tmp_path: Path, words: str
 def test_control_socket(running: Running, guard: Guard | None) -> str | None:
     """Its lock is that it asks the kernel who connected."""
     lab, number = running.lab, str(running.lab.settings().ports["etcd"]).encode()
-    handed = network.unix(lab.folder / network.CONTROL) if guard is None else None
+    handed = network.connect_unix(lab.folder / network.CONTROL) if guard is None else None
 
     def deed() -> str | None:
         with handed or socket.socket(socket.AF_UNIX) as control:

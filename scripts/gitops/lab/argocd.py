@@ -39,7 +39,7 @@ def servers(context: Context) -> list[Part]:
                 *context.redis,
                 "--loglevel=warn",
             ],
-            context.http("argocd", tls=context.trusting),
+            context.http("argocd", tls=context.server_tls),
             ("argocd", "argocd-metrics"),
             context.argocd_environment,
         ),

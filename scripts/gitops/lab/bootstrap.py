@@ -14,7 +14,7 @@ from gitops.clients.kubernetes import Cluster, apply
 from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab, Settings
 from gitops.lab.process import wait_until
-from gitops.lab.simulation import FOUND
+from gitops.lab.simulation import REFERENCES_EXIST
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
 
@@ -48,7 +48,7 @@ def write_kwok_config(lab: Lab) -> None:
             document["spec"]["delay"] = {"durationMilliseconds": delays[name]}
         if name == "pod-ready":
             document["spec"]["selector"]["matchExpressions"].append(
-                {"key": f'.metadata.annotations["{FOUND}"]', "operator": "Exists"}
+                {"key": f'.metadata.annotations["{REFERENCES_EXIST}"]', "operator": "Exists"}
             )
         documents.append(document)
     (lab.folder / "kwok.yaml").write_text(yaml.safe_dump_all(documents))
@@ -87,7 +87,7 @@ def wait_established(cluster: Cluster, name: str) -> None:
 def _established(cluster: Cluster, name: str) -> bool:
     definition = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
     conditions = definition.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
 def _foundations(lab: Lab, settings: Settings) -> list[Object]:

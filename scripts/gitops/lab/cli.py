@@ -86,7 +86,7 @@ def status(name: str, output: str) -> None:
         if len(dead) < len(parts):
             _print_addresses(target)
     if dead and len(dead) == len(parts):
-        raise NotHealthyError(f"lab {name!r} is down; run: gitops lab up")
+        raise NotHealthyError(f"lab {name!r} is down", fix="run: gitops lab up")
     if dead:
         raise process.dead_part(target, dead[0])
     if late := [app for app in apps if not app.good]:
@@ -101,10 +101,10 @@ def down(name: str, every: bool) -> None:
     from gitops.lab import lab as labs
     from gitops.lab.layout import find_labs
 
-    there = find_labs(Checkout.find())
-    if not every and name not in [lab.name for lab in there]:
-        raise InputError(f"lab {name!r}: there is none; there are: {', '.join(lab.name for lab in there) or 'none'}")
-    for target in there if every else [_lab(name)]:
+    existing = find_labs(Checkout.find())
+    if not every and name not in [lab.name for lab in existing]:
+        raise InputError(f"lab {name!r}: there is none; there are: {', '.join(lab.name for lab in existing) or 'none'}")
+    for target in existing if every else [_lab(name)]:
         count = labs.down(target)
         click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
 
@@ -129,8 +129,8 @@ def logs(part: str | None, name: str, lines: int) -> None:
 
     target = _lab(name)
     target.settings()
-    for each in labs.parts_or_all(part):
-        click.echo(f"==> {target.log(each)}\n{process.tail(target, each, lines)}")
+    for part_name in labs.select_parts(part):
+        click.echo(f"==> {target.log(part_name)}\n{process.tail(target, part_name, lines)}")
 
 
 @lab.command()

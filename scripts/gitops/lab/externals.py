@@ -25,7 +25,7 @@ from gitops.lab.layout import Lab
 from gitops.lab.origin import PUSHED
 from gitops.repository.git import Repo
 
-EMPTY = "0" * 40
+NO_COMMIT = "0" * 40
 PUSH = "git-receive-pack"
 # What git tells a post-receive hook of each branch: the commit before, the commit after, the branch.
 _MOVED = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/heads/\S+)")
@@ -135,31 +135,27 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
     """Tell both of Argo CD's webhooks what GitHub would: the branch, its commits, and the files that they touched."""
     page = lab.repo_url.removesuffix(".git")
     commits = []
-    if EMPTY not in (old, new):
+    if NO_COMMIT not in (old, new):
         with Repo(lab.origin) as repo:
             diff = repo.commit(old).diff(new)
+            modified = set[str]()
+            for change in diff:
+                if not change.new_file and not change.deleted_file:
+                    modified.update(path for path in (change.a_path, change.b_path) if path)
             commits = [
                 {
                     "id": new,
                     "added": [change.b_path for change in diff if change.new_file],
                     "removed": [change.a_path for change in diff if change.deleted_file],
-                    "modified": sorted(
-                        {
-                            p
-                            for change in diff
-                            if not change.new_file and not change.deleted_file
-                            for p in (change.a_path, change.b_path)
-                            if p
-                        }
-                    ),
+                    "modified": sorted(modified),
                 }
             ]
     event = {
         "ref": ref,
         "before": old,
         "after": new,
-        "created": old == EMPTY,
-        "deleted": new == EMPTY,
+        "created": old == NO_COMMIT,
+        "deleted": new == NO_COMMIT,
         "commits": commits,
         "head_commit": commits[-1] if commits else None,
         "repository": {
@@ -177,7 +173,7 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
         "X-GitHub-Event": "push",
         "X-Hub-Signature-256": "sha256=" + hmac.new(settings.webhook_secret.encode(), body, hashlib.sha256).hexdigest(),
     }
-    for port, tls in (("argocd", network.trusting(lab.ca)), ("applicationset-webhook", None)):
+    for port, tls in (("argocd", network.tls_context(lab.ca)), ("applicationset-webhook", None)):
         try:
             status, text = network.request(lab, port, "/api/webhook", body=body, headers=headers, tls=tls, seconds=10)
             print(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}", flush=True)

@@ -42,7 +42,8 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
         lab.create(nodes_per_zone, api_port)
     elif api_port and api_port != lab.settings().ports["api"]:
         raise InputError(
-            f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}; gitops lab reset forgets that"
+            f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}",
+            fix="gitops lab reset forgets that",
         )
     settings = lab.settings()
     if not settings.private:
@@ -50,7 +51,7 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
     (lab.folder / "tmp").mkdir(exist_ok=True)
     (lab.folder / "argocd").mkdir(exist_ok=True)
     parts = all_parts(lab)
-    end_what_lost_its_network(lab)
+    end_where_network_died(lab)
     missing = {part.name for part in parts} - process.running(lab).keys()
     seeded = (lab.folder / "seals.json").exists()
     if not missing and seeded:
@@ -86,10 +87,10 @@ def control_plane(lab: Lab) -> None:
         lab.create(0, private=False)
     pki.write(lab)
     (lab.folder / "tmp").mkdir(exist_ok=True)
-    end_what_lost_its_network(lab)
-    wanted = [part for part in all_parts(lab) if part.name in (process.NETWORK, "etcd", "kube-apiserver")]
+    end_where_network_died(lab)
+    parts = [part for part in all_parts(lab) if part.name in (process.NETWORK, "etcd", "kube-apiserver")]
     running = process.running(lab).keys()
-    for part in wanted:
+    for part in parts:
         if part.name not in running:
             _start(lab, [part])
         _ready(lab, [part])
@@ -109,7 +110,7 @@ def _start(lab: Lab, parts: Iterable[Part]) -> None:
         process.start(lab, part.name, part.argv, part.env)
 
 
-def end_what_lost_its_network(lab: Lab) -> None:
+def end_where_network_died(lab: Lab) -> None:
     """Nobody can follow the parts of a lab into a network whose process died, and nobody reaches them there."""
     alive = process.running(lab)
     if lab.settings().private and alive and process.NETWORK not in alive:
@@ -168,7 +169,7 @@ def _without_metrics(cluster: Cluster) -> str:
     """
     for item in cluster.items("/apis/autoscaling/v2/horizontalpodautoscalers"):
         conditions = item.get("status", {}).get("conditions", [])
-        scaling = next((c for c in conditions if c["type"] == "ScalingActive"), {"status": "False"})
+        scaling = next((entry for entry in conditions if entry["type"] == "ScalingActive"), {"status": "False"})
         if scaling["status"] != "True":
             return f"{'/'.join(_key(item))}: {scaling.get('message', 'not looked at yet')}"
     pods = cluster.items("/api/v1/pods", labelSelector="app.kubernetes.io/component=web")
@@ -244,8 +245,8 @@ def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> str:
     return commit
 
 
-def parts_or_all(name: str | None) -> list[str]:
-    """Check a part's name for `logs`. Raises InputError for one that does not exist."""
+def select_parts(name: str | None) -> list[str]:
+    """The part of a name, or every part. Raises InputError for one that does not exist."""
     if name is None:
         return list(PARTS)
     if name not in PARTS:

@@ -96,14 +96,14 @@ class Lab:
                 f"lab {self.name!r}: made by another version of gitops", fix="gitops lab reset   (forgets that lab)"
             ) from None
         except FileNotFoundError:
-            raise InputError(f"lab {self.name!r}: never started; run: gitops lab up") from None
+            raise InputError(f"lab {self.name!r}: never started", fix="run: gitops lab up") from None
 
     def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> Settings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
         if api_port:
             check_free("api", api_port)
         settings = Settings(
-            ports=dict(zip(PORTS, _free_ports(len(PORTS), self._neighbours()), strict=True))
+            ports=dict(zip(PORTS, _free_ports(len(PORTS), self._reserved()), strict=True))
             | ({"api": api_port} if api_port else {}),
             token=secrets.token_urlsafe(32),
             webhook_secret=secrets.token_urlsafe(32),
@@ -121,7 +121,7 @@ class Lab:
         partial.rename(self.folder / "lab.json")
         return settings
 
-    def _neighbours(self) -> set[int]:
+    def _reserved(self) -> set[int]:
         """The ports of this checkout's other labs: one that is down finds its own free again."""
         ports: set[int] = set()
         for lab in find_labs(self.checkout):
@@ -159,10 +159,9 @@ def check_free(what: str, port: int) -> None:
 def _owner(port: int) -> str:
     for process in psutil.process_iter():
         try:
-            if any(
-                c.laddr and c.laddr.port == port and c.status == psutil.CONN_LISTEN for c in process.net_connections()
-            ):
-                return f" by process {process.pid} ({process.name()})"
+            for connection in process.net_connections():
+                if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                    return f" by process {process.pid} ({process.name()})"
         except (psutil.Error, OSError):
             continue
     return ""
@@ -178,10 +177,10 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_ports(count: int, others: Collection[int]) -> list[int]:
-    """`count` different free ports, none of `others`; at random, so that two labs that start together do not meet."""
-    candidates = random.SystemRandom().sample(PORT_RANGE, k=min(len(PORT_RANGE), count * 20))
-    free = [port for port in candidates if port not in others and _is_free(port)][:count]
+def _free_ports(count: int, reserved: Collection[int]) -> list[int]:
+    """`count` free ports, none of them `reserved`; at random, so that two labs that start together do not meet."""
+    sample = random.SystemRandom().sample(PORT_RANGE, k=min(len(PORT_RANGE), count * 20))
+    free = [port for port in sample if port not in reserved and _is_free(port)][:count]
     if len(free) < count:
         raise MachineError(f"fewer than {count} free ports between {PORT_RANGE.start} and {PORT_RANGE.stop}")
     return free

@@ -22,7 +22,7 @@ def connect(lab: Lab, port: str, *, seconds: float = SECONDS) -> socket.socket:
     number = lab.settings().ports[port]
     if not lab.settings().private:
         return socket.create_connection((LOOPBACK, number), timeout=seconds)
-    with unix(lab.folder / CONTROL, seconds=seconds) as control:
+    with connect_unix(lab.folder / CONTROL, seconds=seconds) as control:
         control.sendall(str(number).encode())
         answer, files, _, _ = socket.recv_fds(control, len(CONNECTED), 1)
     if answer != CONNECTED or not files:
@@ -32,7 +32,7 @@ def connect(lab: Lab, port: str, *, seconds: float = SECONDS) -> socket.socket:
     return connection
 
 
-def unix(path: Path, *, seconds: float = SECONDS) -> socket.socket:
+def connect_unix(path: Path, *, seconds: float = SECONDS) -> socket.socket:
     """A connection to a socket of any path: the kernel takes one of at most 107 bytes. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(seconds)
@@ -87,7 +87,7 @@ def request(
         return answer.status, answer.read()
 
 
-def trusting(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
+def tls_context(ca: Path, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
     """TLS that trusts one authority alone, and shows a certificate of ours where it has one."""
     context = ssl.create_default_context(cafile=str(ca))
     if certificate:
@@ -98,7 +98,7 @@ def trusting(ca: Path, certificate: Path | None = None, key: Path | None = None)
 def is_open(lab: Lab) -> bool:
     """Whether the lab's network is there: somebody inside answers, whatever it is."""
     try:
-        with unix(lab.folder / CONTROL) as control:
+        with connect_unix(lab.folder / CONTROL) as control:
             control.sendall(b"0")
             return bool(control.recv(16))
     except OSError:

@@ -57,7 +57,9 @@ def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
             changed = [line[3:] for line in repo.git.status("--porcelain").splitlines()]
             return head.hexsha, str(head.summary), changed
     except (GitError, ValueError):
-        raise InputError(f"{lab.checkout.root}: the lab runs a commit, and there is none; commit first") from None
+        raise InputError(
+            "the lab runs a commit, and there is none", path=str(lab.checkout.root), fix="commit first"
+        ) from None
 
 
 def main(lab: Lab) -> str:

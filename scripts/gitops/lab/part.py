@@ -107,13 +107,15 @@ class Context:
 
         return ready
 
-    def trusting(self) -> ssl.SSLContext:
+    def server_tls(self) -> ssl.SSLContext:
         """TLS of what people reach."""
-        return network.trusting(self.lab.ca)
+        return network.tls_context(self.lab.ca)
 
-    def as_api_server(self) -> ssl.SSLContext:
+    def etcd_tls(self) -> ssl.SSLContext:
         """TLS to etcd, which asks for a certificate."""
-        return network.trusting(self.pki / "parts-ca.crt", self.pki / "etcd-client.crt", self.pki / "etcd-client.key")
+        return network.tls_context(
+            self.pki / "parts-ca.crt", self.pki / "etcd-client.crt", self.pki / "etcd-client.key"
+        )
 
     @property
     def as_admin(self) -> list[str]:

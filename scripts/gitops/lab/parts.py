@@ -65,7 +65,7 @@ def _storage(context: Context) -> list[Part]:
                 "--unsafe-no-fsync",  # a lab may lose its last second with the machine's power
                 "--log-level=warn",
             ],
-            context.http("etcd", "/health", tls=context.as_api_server),
+            context.http("etcd", "/health", tls=context.etcd_tls),
             ("etcd", "etcd-peer"),
         ),
         redis.part(context),
@@ -124,7 +124,7 @@ def _api_server(context: Context) -> list[Part]:
                 f"--proxy-client-key-file={context.pki / 'aggregator.key'}",
                 "--v=1",
             ],
-            context.http("api", "/readyz", tls=context.trusting, token=context.token),
+            context.http("api", "/readyz", tls=context.server_tls, token=context.token),
             ("api",),
         ),
     ]
@@ -154,7 +154,7 @@ def _kubernetes(context: Context) -> list[Part]:
                 "--kube-api-burst=400",
                 "--v=1",
             ],
-            context.http("controller-manager", tls=context.trusting),
+            context.http("controller-manager", tls=context.server_tls),
             ("controller-manager",),
         ),
         Part(
@@ -171,7 +171,7 @@ def _kubernetes(context: Context) -> list[Part]:
                 "--kube-api-burst=400",
                 "--v=1",
             ],
-            context.http("scheduler", tls=context.trusting),
+            context.http("scheduler", tls=context.server_tls),
             ("scheduler",),
         ),
     ]

@@ -6,6 +6,7 @@ that, never by a pid that was written down, so `down` misses nothing even when `
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import time
@@ -60,7 +61,11 @@ def running(lab: Lab) -> dict[str, list[psutil.Process]]:
     for process in psutil.process_iter():
         if part := _part_of(lab, process):
             by_part.setdefault(part, []).append(process)
-    return {part: sorted(processes, key=lambda p: (p.create_time(), p.pid)) for part, processes in by_part.items()}
+    return {part: sorted(processes, key=_age) for part, processes in by_part.items()}
+
+
+def _age(process: psutil.Process) -> tuple[float, int]:
+    return process.create_time(), process.pid
 
 
 def _part_of(lab: Lab, process: psutil.Process) -> str | None:
@@ -104,7 +109,7 @@ def end_all(lab: Lab, *, order: Sequence[str] = (), last: str = "", patience: fl
     deadline = time.monotonic() + patience
     waits = last in asked
     while parts := running(lab):
-        processes = [process for group in parts.values() for process in group]
+        processes = list(itertools.chain.from_iterable(parts.values()))
         ended |= {process.pid for process in processes}
         if waits and parts.keys() == {last}:
             waits = False
@@ -112,7 +117,7 @@ def end_all(lab: Lab, *, order: Sequence[str] = (), last: str = "", patience: fl
         if time.monotonic() > deadline:
             _signal(processes, psutil.Process.kill)
         psutil.wait_procs(processes, timeout=0.1)
-    return len(ended | {process.pid for group in asked.values() for process in group})
+    return len(ended | {process.pid for process in itertools.chain.from_iterable(asked.values())})
 
 
 def _signal(processes: Sequence[psutil.Process], send: Callable[[psutil.Process], None]) -> None:
@@ -147,8 +152,9 @@ def tail(lab: Lab, part: str, lines: int = TAIL_LINES) -> str:
 def dead_part(lab: Lab, part: str) -> NotHealthyError:
     """The error that names a dead part and shows how its log ends."""
     return NotHealthyError(
-        f"lab {lab.name!r}: {part} is dead; its log {lab.log(part)} ends:\n{_indent(tail(lab, part))}\n"
-        f"fix: gitops lab up   (starts dead parts again)"
+        f"lab {lab.name!r}: {part} is dead; its log ends:\n{_indent(tail(lab, part))}\n"
+        f"fix: gitops lab up   (starts dead parts again)",
+        path=lab.checkout.relative(lab.log(part)),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gitops.ground.errors import MachineError
 from gitops.lab.layout import Lab
-from gitops.lab.network import unix
+from gitops.lab.network import connect_unix
 from gitops.lab.part import REDIS_SOCKET, Context, Part
 
 USER = "argocd"
@@ -51,7 +51,7 @@ def _answers(path: Path) -> Callable[[], bool]:
 
     def ready() -> bool:
         try:
-            with unix(path) as connection:
+            with connect_unix(path) as connection:
                 connection.sendall(b"PING\r\n")
                 return bool(connection.recv(64))
         except OSError:

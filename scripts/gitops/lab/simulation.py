@@ -24,7 +24,7 @@ from gitops.lab.layout import Lab
 from gitops.manifests.objects import Object
 from gitops.manifests.pods import Template
 
-FOUND = "lab.gitops/references"
+REFERENCES_EXIST = "lab.gitops/references"
 ADDRESS = "lab-load-balancer.example.net"
 INGRESS_CLASS = "platform"
 
@@ -57,7 +57,7 @@ class Kubelet:
         for event, pod in self._cluster.watch("/api/v1/pods"):
             key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
             pending = pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") == "Pending"
-            started = FOUND in (pod["metadata"].get("annotations") or {})
+            started = REFERENCES_EXIST in (pod["metadata"].get("annotations") or {})
             if event == "DELETED" or not pending or started:
                 with self._lock:
                     self._waiting.pop(key, None)
@@ -89,19 +89,19 @@ class Kubelet:
             return
         try:
             if message is None:
-                self._cluster.patch(path, {"metadata": {"annotations": {FOUND: "found"}}})
+                self._cluster.patch(path, {"metadata": {"annotations": {REFERENCES_EXIST: "found"}}})
                 return
             waiting = {"reason": "CreateContainerConfigError", "message": message}
             statuses = [
                 {
-                    "name": c["name"],
-                    "image": c["image"],
+                    "name": container["name"],
+                    "image": container["image"],
                     "imageID": "",
                     "ready": False,
                     "restartCount": 0,
                     "state": {"waiting": waiting},
                 }
-                for c in pod["spec"]["containers"]
+                for container in pod["spec"]["containers"]
             ]
             self._cluster.patch(f"{path}/status", {"status": {"containerStatuses": statuses}}, kind="strategic")
             print(f"pod {key[0]}/{key[1]} waits: {message}", flush=True)

@@ -94,6 +94,19 @@ def test_an_application_set_that_contradicts_itself_ends_the_wait() -> None:
         argocd.wait_for(Scripted(status("Synced", OLD), services=services), ["x-prod"], seconds=30, revision=NEW)
 
 
+def test_an_application_set_with_an_error_that_passes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cache had no project yet when it was made: by itself it tries again after three minutes."""
+    monkeypatch.setattr(argocd, "_SET_PAUSE", 0.0)
+    message = 'error getting project services: AppProject.argoproj.io "services" not found'
+    reason = "ApplicationParamsGenerationError"
+    error = {"type": "ErrorOccurred", "status": "True", "reason": reason, "message": message}
+    services = {"metadata": {}, "status": {"conditions": [error]}}
+    late = status("OutOfSync", OLD)
+    cluster = Scripted(late, late, GOOD, services=services)
+    argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
+    assert cluster.patched == [argocd.SERVICES, argocd.SERVICES]
+
+
 def test_what_older_projects_and_policies_refused_is_tried_again_first() -> None:
     early = status("OutOfSync", NEW, failed=DENIED)
     again = {**early, "operationState": {**early["operationState"], "retryCount": 1}}

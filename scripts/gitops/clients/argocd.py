@@ -32,6 +32,10 @@ _REFRESH = "argocd.argoproj.io/refresh"
 # Seconds after which an Application that is not at the commit is asked for: by then a webhook has come through.
 _PATIENCE = 15.0
 _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
+# Seconds from one look of the ApplicationSet that is asked for to the next.
+_SET_PAUSE = 2.0
+_SET_FAILED = ("ErrorOccurred", "True")
+_CONTRADICTION = "ApplicationValidationError"
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class _Refusals:
         self._cluster = cluster
         self._revision = revision
         self._asked: set[str] = set()
+        self._set_asked = -_SET_PAUSE
         self._began = time.monotonic()
         self._early: dict[str, Refusal] = {}
 
@@ -172,25 +177,21 @@ class _Refusals:
         """The same of the ApplicationSet, which makes no Application of folders that contradict each other."""
         services = self._cluster.find(SERVICES) or {}
         conditions = services.get("status", {}).get("conditions", [])
-        errors = [condition["message"] for condition in conditions if _is_set_refused(condition)]
-        if not errors:
+        errors = [condition for condition in conditions if (condition["type"], condition["status"]) == _SET_FAILED]
+        if not errors or _REFRESH_SET in (services["metadata"].get("annotations") or {}):
             return
-        if SERVICES not in self._asked:
+        reason, message = errors[0].get("reason"), errors[0]["message"]
+        if SERVICES in self._asked and reason == _CONTRADICTION:
+            raise NotHealthyError(f"refused, so that waiting does not help:\n  ApplicationSet services: {message}")
+        # Any other error passes, such as a project that its cache does not have yet; by itself it tries again after
+        # three minutes.
+        if time.monotonic() - self._set_asked > _SET_PAUSE:
+            self._set_asked = time.monotonic()
             self._ask(SERVICES, SERVICES, {_REFRESH_SET: "true"})
-        elif _REFRESH_SET not in (services["metadata"].get("annotations") or {}):
-            raise NotHealthyError(f"refused, so that waiting does not help:\n  ApplicationSet services: {errors[0]}")
 
     def _ask(self, path: str, name: str, annotations: dict[str, str]) -> None:
         self._cluster.patch(path, {"metadata": {"annotations": annotations}})
         self._asked.add(name)
-
-
-def _is_set_refused(condition: dict[str, str]) -> bool:
-    return (condition["type"], condition["status"], condition.get("reason")) == (
-        "ErrorOccurred",
-        "True",
-        "ApplicationValidationError",
-    )
 
 
 def wait_for(

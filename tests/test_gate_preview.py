@@ -57,6 +57,24 @@ def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: C
 
 
 @pytest.mark.bots
+@pytest.mark.parametrize("spec", ["text", "[1]", "3"])
+def test_a_spec_that_is_no_mapping_costs_nothing(scratch: Checkout, spec: str) -> None:
+    """In an overlay without `images`: where it has them, kustomize looks for containers there and refuses it."""
+    odd = f"apiVersion: example.com/v1\nkind: Widget\nmetadata: {{name: odd}}\nspec: {spec}\n"
+    (scratch.root / "overlays/mogle/prod/odd.yaml").write_text(odd)
+    file = scratch.root / "overlays/mogle/prod/kustomization.yaml"
+    content = yaml.safe_load(file.read_text())
+    del content["images"]
+    content["labels"][0]["includeTemplates"] = False
+    content["resources"].append("odd.yaml")
+    file.write_text(yaml.safe_dump(content))
+    [app] = preview(scratch).applications
+    assert [(item.action, item.kind) for item in app.objects] == [("changed", "Deployment"), ("added", "Widget")]
+    assert app.before == app.after
+    assert app.after.cpu > 0
+
+
+@pytest.mark.bots
 def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
     file = scratch.root / "overlays/mogle/prod/ingress.yaml"
     document = yaml.safe_load(file.read_text())

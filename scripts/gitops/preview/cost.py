@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
-from gitops.manifests.objects import Object, name
+from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
 from gitops.manifests.quantity import number
 from gitops.preview.model import Resources
@@ -63,10 +63,9 @@ def _scales(objects: Sequence[Object]) -> dict[tuple[str, str], Object]:
     """The HorizontalPodAutoscalers' specs, by kind and name of what each scales."""
     scales: dict[tuple[str, str], Object] = {}
     for item in objects:
-        spec = item.get("spec") or {}
-        target = spec.get("scaleTargetRef")
-        if item["kind"] == "HorizontalPodAutoscaler" and target:
-            scales[str(target.get("kind")), str(target.get("name"))] = spec
+        target = value_at(item, ("spec", "scaleTargetRef"))
+        if item["kind"] == "HorizontalPodAutoscaler" and isinstance(target, dict):
+            scales[str(target.get("kind")), str(target.get("name"))] = item["spec"]
     return scales
 
 

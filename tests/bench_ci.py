@@ -1,8 +1,8 @@
-"""How long a bot's pull request waits from opened to mergeable: check.yaml's jobs, by act, for a bump.
+"""How long a bot's pull request waits from opened to mergeable: check.yaml's and gate.yaml's jobs, by act, for a bump.
 
-Each job has a runner of its own, so they are run one after another and the longer one counts. Cold: nothing is in the
-caches, so the packages are installed and the tools are built. What act cannot count: the wait for a runner and its
-start (twice, as `check` needs the other jobs), and the download of the caches.
+Each job of check.yaml has a runner of its own, so they are run one after another and the longer one counts; gate.yaml's
+judge and report follow it, one after the other. Cold: nothing is in the caches, so the packages are installed and the
+tools are built. What act cannot count: the wait for a runner and its start (four in a row), and the download of caches.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from git import Repo
 
@@ -47,29 +48,39 @@ SMALLEST = Size(clone, _DRY, {"STANDIN_CACHE": "stale", **_DRY})
 
 
 @dataclass(frozen=True)
-class Job:
-    """Seconds of a job, and of these for its setup: packages and tools."""
+class Run:
+    """Seconds of a run, and of these for the setup (packages and tools) of each of its jobs."""
 
     whole: float
-    setup: float
+    setups: list[float]
+
+    @property
+    def work(self) -> float:
+        """What no cache changes."""
+        return self.whole - sum(self.setups)
 
 
 def measure(size: Size, report: Report) -> None:
-    """Seconds of both jobs with warm caches, and of the gate with cold ones: the setup of both is the same."""
+    """Seconds of all jobs with warm caches and, as the setup alone differs, of main's own verdict with cold ones.
+
+    Its first job is set up as those of check.yaml are.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         runner = _Runner(size.clone, Path(folder))
         try:
-            gate, tests = (runner.run(job, size.warm) for job in ("gate", "tests"))
-            cold = runner.run("gate", size.cold)
+            gate, tests = (runner.check(job, size.warm) for job in ("gate", "tests"))
+            verdict, cold = (runner.judge(environment) for environment in (size.warm, size.cold))
         finally:
             runner.github.close()
-    cold_tests = cold.setup + tests.whole - tests.setup
-    for cached, setup, *jobs in (
-        (1, gate.setup, gate.whole, tests.whole),
-        (0, cold.setup, cold.whole, cold_tests),
-    ):
-        report.row("rows", cached=cached, setup=setup, gate=jobs[0], tests=jobs[1], wait=max(jobs))
+    setup = cold.setups[0]
+    _row(report, cached=1, setup=gate.setups[0], gate=gate.whole, tests=tests.whole, verdict=verdict.whole)
+    _row(report, cached=0, setup=setup, gate=setup + gate.work, tests=setup + tests.work, verdict=cold.whole)
     report.figures["cold_tools"] = "built in the very run"
+
+
+def _row(report: Report, *, gate: float, tests: float, verdict: float, **others: float) -> None:
+    wait = max(gate, tests) + verdict
+    report.row("rows", **others, gate=gate, tests=tests, verdict=verdict, wait=wait)
 
 
 class _Runner:
@@ -82,26 +93,37 @@ class _Runner:
         self.github, self.artifacts = GitHub(folder / "origin.git"), folder / "artifacts"
         self.clone = Path(Repo.clone_from(self.github.clone_url, folder / "runner").working_dir)
         self.head = _bump(self.clone)
+        with Repo(self.clone) as repo:
+            repo.git.push("--quiet", str(folder / "origin.git"), "HEAD:refs/heads/bump")
+        self.github._open({"head": "bump", "base": "main", "title": "Bump"})
 
-    def run(self, job: str, environment: dict[str, str]) -> Job:
-        """Run one job as GitHub would for the pull request. Raises AssertionError where it fails."""
+    def check(self, job: str, environment: dict[str, str]) -> Run:
+        """A job of what runs for the pull request."""
         pull = {"number": 1, "head": {"sha": self.head}, "base": {"ref": "main"}}
+        return self._run("check.yaml", "pull_request", job, {"pull_request": pull}, environment)
+
+    def judge(self, environment: dict[str, str]) -> Run:
+        """What main runs when that has ended: the job that judges, and the one that needs it and reports."""
+        ended = {"event": "pull_request", "conclusion": "success", "head_sha": self.head, "id": 1}
+        return self._run("gate.yaml", "workflow_run", "report", {"workflow_run": ended}, environment)
+
+    def _run(self, workflow: str, event: str, job: str, payload: dict[str, Any], environment: dict[str, str]) -> Run:
+        """Run one job, with those that it needs, as GitHub would. Raises AssertionError where it fails."""
         began = time.monotonic()
         done = act.run(
             self.clone,
-            "check.yaml",
-            "pull_request",
+            workflow,
+            event,
             job=job,
             github=self.github,
-            payload={"pull_request": pull},
+            payload=payload,
             # The cache of this machine's tools is no runner's.
             environment={"STANDIN_ARTIFACTS": str(self.artifacts), "GITOPS_TOOL_CACHE": "", **environment},
             timeout=TIMEOUT,
         )
         whole = time.monotonic() - began
         assert done.code == 0, done.text[-5000:]
-        [setup] = _SETUP.findall(done.text)
-        return Job(whole, _seconds(setup))
+        return Run(whole, [_seconds(setup) for setup in _SETUP.findall(done.text)])
 
 
 def _bump(clone: Path) -> str:

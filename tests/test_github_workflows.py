@@ -15,6 +15,8 @@ from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.fakes.slack import Slack
 from tests.frozen import ROOT
 
+FILE = "overlays/mogle/prod/kustomization.yaml"
+
 pytestmark = pytest.mark.bots
 
 
@@ -67,6 +69,27 @@ def test_a_red_main_is_told(github: GitHub, slack: Slack, runner: Path, ended: s
     assert (done.code != 0, bool(slack.messages)) == (told, told), done.text
     if told:
         assert f"main is red at {main[:12]}" in slack.messages[0]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_main_says_of_a_pull_request_what_its_own_gate_says(github: GitHub, runner: Path, passes: bool) -> None:
+    added = "# Nothing but a comment.\n" if passes else "  - https://example.org/deployment.yaml\n"
+    content = (runner / FILE).read_text().replace("resources:\n", f"resources:\n{added}")
+    head = github.commit("student/fix", {FILE: content.encode()}, "Fix", parent=github.head("main"))
+    github._open({"head": "student/fix", "base": "main", "title": "Fix"})
+    # Whatever the pull request's own workflows said.
+    ended = {"event": "pull_request", "conclusion": "success", "head_sha": head, "id": 1}
+    done = act.run(
+        runner,
+        "gate.yaml",
+        "workflow_run",
+        job="report",
+        github=github,
+        secrets={"GITHUB_TOKEN": TOKEN},
+        payload={"workflow_run": ended},
+    )
+    said = {status["context"]: status["state"] for status in github.statuses[head]}
+    assert said == {"main-gate": "success" if passes else "failure", "freeze": "success"}, done.text
 
 
 def test_what_works_on_a_strangers_files_has_no_secret_and_what_has_one_runs_no_strangers_file() -> None:

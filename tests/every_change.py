@@ -5,6 +5,7 @@ A change acts on overlays that it finds by rule, or on services that an earlier 
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def new_service(world: LiveWorld, name: str, *words: str, ecr: bool = False) -> 
 
 
 def domains(*names: str) -> list[str]:
-    return [word for name in names for word in ("--domain", f"{name}.{DOMAIN}")]
+    return list(itertools.chain.from_iterable(("--domain", f"{name}.{DOMAIN}") for name in names))
 
 
 def new_web(world: LiveWorld) -> None:

@@ -223,9 +223,9 @@ class LiveWorld:
         """Somebody makes an application on 42's page."""
         number = str(max([40000, *map(int, self.intra.apps)]) + 1)
         uid = f"u-s4t2ud-{hashlib.sha256(number.encode()).hexdigest()}"
-        other = Intra42({number: uid})
-        other.close()
-        self.intra.apps[number] = other.apps[number]
+        issuer = Intra42({number: uid})
+        issuer.close()
+        self.intra.apps[number] = issuer.apps[number]
         self.intra.apps[number].switch = self.intra.now + 11 * DAY
         self.intra.apps[number].accepted = {self.intra.apps[number].current: (self.intra.now - DAY, None)}
         return self.intra.apps[number]

@@ -22,8 +22,8 @@ READS_ONLY = {
 def commands(text: str) -> set[str]:
     """The commands of the package in a document's blocks of shell."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    found = [match for block in blocks for match in re.findall(r"\bgitops ([a-z]+)(?: ([a-z]+))?", block)]
-    return {group if group in ("check", "preview") else f"{group} {verb}" for group, verb in found}
+    lines = re.findall(r"\bgitops ([a-z]+)(?: ([a-z]+))?", "\n".join(blocks))
+    return {group if group in ("check", "preview") else f"{group} {verb}" for group, verb in lines}
 
 
 @pytest.mark.bots

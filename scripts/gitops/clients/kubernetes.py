@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -179,7 +180,8 @@ def _causes(content: bytes) -> list[tuple[str, str]]:
 
 def _warnings(headers: Sequence[str]) -> list[str]:
     """The texts of Warning headers (RFC 7234: 299 - "text")."""
-    return [match.replace('\\"', '"') for line in headers for match in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', line)]
+    texts = itertools.chain.from_iterable(re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', line) for line in headers)
+    return [text.replace('\\"', '"') for text in texts]
 
 
 def apply(

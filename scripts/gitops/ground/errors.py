@@ -12,6 +12,7 @@ for fields and types, never for words of a message.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -113,6 +114,6 @@ class ExternalError(GitopsError):
 def combined(errors: Iterable[GitopsError]) -> GitopsError:
     """Several errors (at least one) as one, each fault once, with the exit code of the worst."""
     errors = list(errors)
-    combination = GitopsError.several(fault for error in errors for fault in error.faults)
+    combination = GitopsError.several(itertools.chain.from_iterable(error.faults for error in errors))
     combination.exit_code = max(error.exit_code for error in errors)
     return combination

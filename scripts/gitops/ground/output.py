@@ -29,8 +29,8 @@ def present(output: str, table: Table, documents: Sequence[Any]) -> None:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head on standard output."""
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
@@ -46,8 +46,12 @@ def write(path: Path, text: str) -> None:
 
 def summarise(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Add the same as a Markdown table to the run's summary, in Actions."""
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in [head, ["---"] * len(head), *rows]]
-    summarise_text("".join(f"| {line} |\n" for line in lines))
+    summarise_text("".join(map(_markdown_row, [head, ["---"] * len(head), *rows])))
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    content = " | ".join(cell.replace("|", "\\|") for cell in cells)
+    return f"| {content} |\n"
 
 
 def summarise_text(markdown: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,5 +39,5 @@ def read(checkout: Checkout, cluster: Path) -> list[Certificate]:
 
 def covers(certificates: Iterable[Certificate], host: str) -> bool:
     """Whether one of them covers a host: a wildcard stands for one label."""
-    names = {name for certificate in certificates for name in certificate.names}
+    names = set(itertools.chain.from_iterable(certificate.names for certificate in certificates))
     return host in names or f"*.{host.partition('.')[2]}" in names

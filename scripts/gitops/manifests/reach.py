@@ -6,6 +6,7 @@ file that cannot be read) is told as unsure.
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
@@ -101,7 +102,7 @@ class Reach:
         """Whether one of the changed paths is one of its files, or could take the place of one."""
         if self.unsure:
             return bool(changed)
-        names = {posixpath.join(folder, name) for folder in self.folders for name in NAMES}
+        names = set(itertools.starmap(posixpath.join, itertools.product(self.folders, NAMES)))
         return not (self.files | names).isdisjoint(changed)
 
 

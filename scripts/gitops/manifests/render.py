@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import Counter
@@ -43,7 +44,7 @@ class Rendered:
         """All of them, read. Raises InputError: its own error, or where kustomize printed what is no object."""
         if self.error:
             raise self.error
-        return [item for document in self.documents for item in yamlfile.parse_all(document, self.unit)]
+        return _read(self.documents, self.unit)
 
 
 def build(checkout: Checkout, tree: Path, unit: str) -> Rendered:
@@ -65,8 +66,8 @@ def differing(before: Rendered, after: Rendered) -> tuple[list[Object], list[Obj
     if before.text == after.text:
         return [], []
     left, right = Counter(before.documents), Counter(after.documents)
-    return _read(left - right, before.unit), _read(right - left, after.unit)
+    return _read((left - right).elements(), before.unit), _read((right - left).elements(), after.unit)
 
 
-def _read(documents: Counter[bytes], unit: str) -> list[Object]:
-    return [item for document in documents.elements() for item in yamlfile.parse_all(document, unit)]
+def _read(documents: Iterable[bytes], unit: str) -> list[Object]:
+    return list(itertools.chain.from_iterable(yamlfile.parse_all(document, unit) for document in documents))

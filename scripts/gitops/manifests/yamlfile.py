@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,16 +52,22 @@ def bomb(path: Path) -> int | None:
         node, done = waiting.pop()
         if id(node) in sizes and not done:
             continue
-        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
-        inner = [part for each in parts for part in (each if isinstance(each, tuple) else (each,))]
+        children = _children(node)
         if not done:
             sizes[id(node)] = 1
-            waiting += [(node, True), *((part, False) for part in inner)]
+            waiting += [(node, True), *((child, False) for child in children)]
             continue
-        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in inner)
+        sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
         if sizes[id(node)] > MOST_VALUES:
             return int(node.start_mark.line) + 1
     return None
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    """A mapping's keys and values, a sequence's items; a scalar has none."""
+    if isinstance(node, yaml.MappingNode):
+        return list(itertools.chain.from_iterable(node.value))
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 @contextmanager

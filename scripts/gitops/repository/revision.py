@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,15 +190,22 @@ def _overview(repo: Repo, sha: str) -> Overview:
             links.add(unit)
         elif path.count("/") > 2 and path.endswith(TEXTS):
             files.setdefault(unit, {})[path] = oid
-    units = {unit for unit, own in files.items() if any(f"{unit}/{name}" in own for name in NAMES)}
-    units = {unit for unit in units if "/." not in unit}
-    contents = _contents(repo, [oid for unit in units for oid in files[unit].values()])
-    known = {unit: {path: contents[oid] for path, oid in files[unit].items()} for unit in units}
-    home = {unit for unit in units - links if is_self_contained(known[unit])}
+    units = {unit for unit, own in files.items() if _is_unit(unit, own)}
+    contents = _contents(repo, itertools.chain.from_iterable(files[unit].values() for unit in units))
+    home = {unit for unit in units - links if is_self_contained(_texts(files[unit], contents))}
     return Overview(tuple(sorted(units)), frozenset(home))
 
 
-def _contents(repo: Repo, oids: list[str]) -> dict[str, bytes]:
+def _is_unit(folder: str, files: Container[str]) -> bool:
+    """Whether a folder has a kustomization among its files. A hidden one is a draft."""
+    return "/." not in folder and any(f"{folder}/{name}" in files for name in NAMES)
+
+
+def _texts(files: Mapping[str, str], contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {path: contents[oid] for path, oid in files.items()}
+
+
+def _contents(repo: Repo, oids: Iterable[str]) -> dict[str, bytes]:
     asked = "".join(f"{oid}\n" for oid in oids).encode()
     out = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked)
     contents: dict[str, bytes] = {}

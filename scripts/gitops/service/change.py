@@ -95,7 +95,7 @@ def uncovered(checkout: Checkout, request: NewService) -> list[str]:
     None where no cluster declares certificates. Raises InputError.
     """
     clusters = sorted(file.parent for file in (checkout.root / "clusters").glob(f"*/{certificates.FILE}"))
-    known = [certificate for cluster in clusters for certificate in certificates.read(checkout, cluster)]
+    known = list(itertools.chain.from_iterable(certificates.read(checkout, cluster) for cluster in clusters))
     hosts = itertools.chain.from_iterable(request.hosts(overlay) for overlay in request.overlays)
     return [host for host in hosts if not certificates.covers(known, host)] if clusters else []
 

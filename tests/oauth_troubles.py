@@ -109,7 +109,7 @@ def _wrong_secret(case: Case) -> None:
 
 def _anothers_secret(case: Case) -> None:
     app = case.world.intra.apps[ID]
-    neighbour = next(candidate for candidate in case.world.intra.apps.values() if candidate.id != ID)
+    neighbour = next(app for app in case.world.intra.apps.values() if app.id != ID)
     right = app.next
     app.next = neighbour.current
     case.undo.append(lambda: setattr(app, "next", right))
@@ -242,7 +242,7 @@ TROUBLES: dict[str, Trouble] = {
 ONLY_WHEN_VERIFYING = {"wrong secret", "another application's secret"}
 
 
-# The first token is for what is deployed, the second for the candidate.
+# The first token is for what is deployed, the second for the next one.
 KILLS: dict[str, Kill | None] = {
     "none": None,
     "DUE": Kill("due", "42", f"GET /oauth/applications/{ID}"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-EMPTY_NAMES = {"found", "each", "at", "wanted", "other"}
+EMPTY_NAMES = {"found", "each", "at", "wanted", "other", "candidate", "expected_item"}
 FILE_LINES = 400
 FUNCTION_LINES = 60
 NESTED = "a comprehension in another"

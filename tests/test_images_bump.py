@@ -30,7 +30,7 @@ pytestmark = pytest.mark.bots
 
 def why(row: dict[str, Any]) -> dict[str, str]:
     """Why each tag was not taken."""
-    return {candidate["tag"]: candidate["why_not"] for candidate in row["candidates"]}
+    return {image["tag"]: image["why_not"] for image in row["candidates"]}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_newer_one_updates_in_place_and_a_merge_closes_the_matter(images: Imag
     assert images.proposed(1).tag == "3.2.0"
     images.github.merge(1)
     row = images.bump()["staging"]
-    assert row["note"] == "no candidate is newer than what runs"
+    assert row["note"] == "no image is newer than what runs"
     assert images.github.branches() == ["main"], "the merged branch is swept"
 
 
@@ -109,7 +109,7 @@ def test_rewording_every_reason_changes_nothing_that_is_done(
     images.pin(STAGING, "3.1.0", new)
     row = images.bump()["staging"]
     assert (row["action"], row["note"]) == ("withdrawn", "reworded")
-    assert {candidate["reason"] for candidate in row["candidates"]} - {"untagged"} == {"not-newer"}
+    assert {image["reason"] for image in row["candidates"]} - {"untagged"} == {"not-newer"}
     assert images.open() == []
 
 
@@ -189,7 +189,7 @@ def test_what_staging_ran_too_short_or_took_back_is_not_promoted(images: ImageWo
     images.pin(STAGING, "3.0.0", first, NOW - timedelta(days=2))
     rows = images.bump()
     assert rows["prod"]["action"] == "nothing"
-    assert rows["staging"]["note"] == "no candidate is newer than what runs"
+    assert rows["staging"]["note"] == "no image is newer than what runs"
     assert why(rows["staging"])["3.1.0"] == "held: a person took 3.1.0 back"
     fixed = images.ecr.push("mogle", "3.1.1")
     assert images.bump()["staging"]["winner"] == f"{REPOSITORY}:3.1.1@{fixed}"
@@ -247,7 +247,7 @@ def test_an_image_without_a_valid_signature_is_never_proposed(images: ImageWorld
     images.ecr.blobs[payload] = images.ecr.blobs[payload].replace(b"cosign", b"cosigm")
     row = images.bump()["staging"]
     assert row["winner"] == f"{REPOSITORY}:3.1.0@{good}"
-    why = {candidate["tag"]: candidate["why_not"] for candidate in row["candidates"]}
+    why = {image["tag"]: image["why_not"] for image in row["candidates"]}
     assert why["3.2.0"] == "not signed"
     assert {why[tag] for tag in ("3.3.0", "3.4.0", "3.5.0")} == {
         "no signature of the named key is valid for this digest"

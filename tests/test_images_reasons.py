@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from github.PullRequest import PullRequest
 
-from gitops.clients.ecr import Candidate
+from gitops.clients.ecr import ListedImage
 from gitops.images import reasons, wording
 from gitops.images.hold import Declined, Hold
 from gitops.images.policy import Policy
@@ -65,7 +65,7 @@ def digest(number: int) -> str:
 def test_a_followed_tag_that_runs_already_is_a_certain_answer() -> None:
     """So the pull request of a person who was slower is withdrawn."""
     policy = Policy.model_validate({"digest": {"tag": "stable"}})
-    selection = select(policy, [Candidate("stable", digest(1), NOW)], tag="stable", digest=digest(1))
+    selection = select(policy, [ListedImage("stable", digest(1), NOW)], tag="stable", digest=digest(1))
     assert selection.no_change == NoneNewer()
     assert NoneNewer.certain
 
@@ -73,10 +73,10 @@ def test_a_followed_tag_that_runs_already_is_a_certain_answer() -> None:
 def test_a_declined_digest_is_not_read_as_a_tag() -> None:
     """sha256:... stands behind every date in the alphabet: read as a tag it would hold the overlay for ever."""
     policy = Policy.model_validate({"pattern": {"match": ".*", "order": "alphabetical"}})
-    candidates = [Candidate(tag, digest(n), NOW) for n, tag in enumerate(["2026-01", "2026-02", "2026-03"])]
+    listing = [ListedImage(tag, digest(n), NOW) for n, tag in enumerate(["2026-01", "2026-02", "2026-03"])]
     declined = [Declined("2026-02", digest(1))]
-    selection = select(policy, candidates, tag="2026-01", digest=digest(0), declined=declined)
-    assert [candidate.tag for candidate in selection.ranked] == ["2026-03"]
+    selection = select(policy, listing, tag="2026-01", digest=digest(0), declined=declined)
+    assert [image.tag for image in selection.ranked] == ["2026-03"]
 
 
 def test_a_marker_is_read_back_and_a_damaged_one_declines_nothing() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitops.clients import ecr
-from gitops.clients.ecr import Candidate
+from gitops.clients.ecr import ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
 from gitops.images import policy, wording
@@ -25,14 +25,14 @@ def digest(number: int) -> str:
     return f"sha256:{number:064x}"
 
 
-def candidates(*tags: str) -> list[Candidate]:
+def listing_of(*tags: str) -> list[ListedImage]:
     """One digest for each tag, pushed in this order."""
-    return [Candidate(tag, digest(n + 1), START + timedelta(hours=n)) for n, tag in enumerate(tags)]
+    return [ListedImage(tag, digest(n + 1), START + timedelta(hours=n)) for n, tag in enumerate(tags)]
 
 
 def choose(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> Selection:
-    listed = candidates(*tags)
-    running = next((candidate.digest for candidate in listed if candidate.tag == runs), digest(999))
+    listed = listing_of(*tags)
+    running = next((image.digest for image in listed if image.tag == runs), digest(999))
     declined = [Declined(tag, digest(0)) for tag in refused]
     return select(policy.Policy.model_validate(raw), listed, tag=runs, digest=running, declined=declined)
 
@@ -44,9 +44,7 @@ def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[s
 
 def why(decision: Selection, tag: str) -> str:
     return next(
-        wording.rejection(assessment.rejection)
-        for assessment in decision.assessments
-        if assessment.candidate.tag == tag
+        wording.rejection(assessment.rejection) for assessment in decision.assessments if assessment.image.tag == tag
     )
 
 
@@ -101,9 +99,7 @@ def test_the_choice(case: str) -> None:
 
 def test_every_rejection_has_its_reason() -> None:
     decision = choose({**SEMVER, "ignore": ["1.4.*"]}, "1.2.3", "latest", "1.4.0", "1.3.0-rc.1", "x.sig", runs="1.2.3")
-    assert {
-        assessment.candidate.tag: wording.rejection(assessment.rejection) for assessment in decision.assessments
-    } == {
+    assert {assessment.image.tag: wording.rejection(assessment.rejection) for assessment in decision.assessments} == {
         "1.2.3": "not newer than 1.2.3, which runs",
         "latest": "no whole semantic version (MAJOR.MINOR.PATCH)",
         "1.4.0": "ignored by '1.4.*'",
@@ -121,20 +117,20 @@ def test_an_empty_listing_means_no_change() -> None:
 def test_the_running_tags_disappearance_is_an_alert_and_no_way_back() -> None:
     decision = choose(SEMVER, "1.2.2", "1.2.4", runs="1.2.3")
     assert decision.alert == RunningImageGone("1.2.3", digest(999))
-    assert [candidate.tag for candidate in decision.ranked] == ["1.2.4"]
+    assert [image.tag for image in decision.ranked] == ["1.2.4"]
     assert choose(SEMVER, "1.2.2", runs="1.2.3").ranked == ()
 
 
 def test_a_tag_that_was_moved_is_an_alert() -> None:
-    listed = [*candidates("1.2.3"), Candidate("", digest(7), START)]
+    listed = [*listing_of("1.2.3"), ListedImage("", digest(7), START)]
     moved = select(policy.Policy.model_validate(SEMVER), listed, tag="1.2.3", digest=digest(7))
     assert moved.alert == TagMoved("1.2.3")
     assert moved.ranked == ()
 
 
 def test_a_tag_moved_to_an_old_digest_does_not_look_new() -> None:
-    old = Candidate("stable-now", digest(1), START)
-    listed = [Candidate("first", digest(1), START), old, Candidate("second", digest(2), START + timedelta(hours=1))]
+    old = ListedImage("stable-now", digest(1), START)
+    listed = [ListedImage("first", digest(1), START), old, ListedImage("second", digest(2), START + timedelta(hours=1))]
     chosen = select(policy.Policy.model_validate({"newest": {}}), listed, tag="second", digest=digest(2))
     assert chosen.ranked == ()
 
@@ -146,14 +142,14 @@ def test_a_policy_that_no_longer_allows_what_runs_goes_back() -> None:
 def test_a_version_that_a_person_took_back_is_not_proposed_again_but_a_newer_one_is() -> None:
     decision = choose(SEMVER, "1.2.3", "1.3.0", "1.3.1", runs="1.2.3", refused=("1.3.0",))
     assert why(decision, "1.3.0") == "held: a person took 1.3.0 back"
-    assert [candidate.tag for candidate in decision.ranked] == ["1.3.1"]
+    assert [image.tag for image in decision.ranked] == ["1.3.1"]
     assert winner({"newest": {}}, "a", "b", "c", runs="a", refused=("b",)) == "c"
     assert winner({"newest": {}}, "a", "b", runs="a", refused=("b",)) is None
 
 
 def test_a_mutable_tag_is_followed_by_its_digest() -> None:
     tracked = policy.Policy.model_validate({"digest": {"tag": "stable"}})
-    listed = candidates("stable", "1.0.0")
+    listed = listing_of("stable", "1.0.0")
     assert select(tracked, listed, tag="stable", digest=digest(9)).ranked == (listed[0],)
     assert select(tracked, listed, tag="stable", digest=digest(1)).ranked == ()
     assert (
@@ -162,8 +158,8 @@ def test_a_mutable_tag_is_followed_by_its_digest() -> None:
 
 
 def test_helm_charts_and_caches_are_recognised_by_their_type() -> None:
-    chart = Candidate("2.0.0", digest(2), START, MANIFEST, "application/vnd.cncf.helm.config.v1+json")
-    image = Candidate("1.0.0", digest(1), START, MANIFEST, CONFIG)
+    chart = ListedImage("2.0.0", digest(2), START, MANIFEST, "application/vnd.cncf.helm.config.v1+json")
+    image = ListedImage("1.0.0", digest(1), START, MANIFEST, CONFIG)
     chosen = select(policy.Policy.model_validate(SEMVER), [chart, image], tag="0.1.0", digest=digest(5))
     assert chosen.ranked == (image,)
     assert "no container image (application/vnd.cncf.helm" in why(chosen, "2.0.0")
@@ -216,7 +212,7 @@ def test_a_listing_reads_every_page_once(monkeypatch: pytest.MonkeyPatch, shop: 
             fake.push("shop", f"1.0.{number}", attestation=False)
         registry = ecr.Registry()
         listing = registry.listing(shop)
-        assert {candidate.tag for candidate in listing} == {"", *(f"1.0.{number}" for number in range(12))}
+        assert {image.tag for image in listing} == {"", *(f"1.0.{number}" for number in range(12))}
         assert registry.calls == fake.calls["DescribeImages"] == 3  # 12 indexes and their 12 children
 
 
@@ -251,7 +247,7 @@ def test_faults_of_ecr_are_said_and_throttling_is_waited_out(
         fake.push("shop", "1.0.0", index=False)
         registry = ecr.Registry()
         fake.faults = [Fault("DescribeImages", "ThrottlingException"), Fault("DescribeImages", "x", status=500)]
-        assert [candidate.tag for candidate in registry.listing(shop)] == ["1.0.0"]
+        assert [image.tag for image in registry.listing(shop)] == ["1.0.0"]
         with pytest.raises(InputError, match=f"{HOST}/nothing: no such repository in ECR"):
             registry.listing(ecr.Repository(ACCOUNT, REGION, "nothing"))
         fake.faults = [Fault("DescribeImages", "ExpiredTokenException", times=9)]

@@ -43,14 +43,14 @@ def wrong_secret(world: RotationWorld) -> None:
 
 def anothers_secret(world: RotationWorld) -> None:
     app = world.intra.apps[ID]
-    neighbour = next(candidate for candidate in world.intra.apps.values() if candidate.id != ID)
+    neighbour = next(app for app in world.intra.apps.values() if app.id != ID)
     assert app.next
     app.accepted.pop(app.next)
     app.next = neighbour.current
 
 
 def other_uid(world: RotationWorld) -> None:
-    shown = next(candidate.uid for candidate in world.intra.apps.values() if candidate.id != ID)
+    shown = next(app.uid for app in world.intra.apps.values() if app.id != ID)
     world.intra.layout = lambda text: text.replace(world.intra.apps[ID].uid, shown)
 
 
@@ -156,7 +156,7 @@ def test_a_401_is_never_asked_again(known: RotationWorld) -> None:
     wrong_secret(known)
     before = known.intra.log.count("POST /oauth/token")
     known.rotate(code=1)
-    assert known.intra.log.count("POST /oauth/token") == before + 2, "what is deployed, and the candidate, once each"
+    assert known.intra.log.count("POST /oauth/token") == before + 2, "what is deployed, and the next one, once each"
 
 
 def test_42s_limits_are_kept_over_all_requests(known: RotationWorld) -> None:

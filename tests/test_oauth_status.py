@@ -170,7 +170,7 @@ def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
     with Repo(known.checkout.root) as repo:
         repo.git.fetch("origin")
         repo.git.reset("--hard", "origin/main")
-    neighbour = next(candidate for candidate in known.intra.apps.values() if candidate.id != ID)
+    neighbour = next(app for app in known.intra.apps.values() if app.id != ID)
     for value, code, message in (
         ("", 2, "not a secret of 42: 0 characters"),
         ("hunter2", 2, "not a secret of 42: 7 characters; expected s-s4t2ud- or s-s4t2af- and 64 hex digits"),

@@ -70,7 +70,7 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     try:
-        code = cli.main(standalone_mode=False, obj=credentials.take_all())
+        code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -249,7 +249,7 @@ class Intra42:
         app = next((app for app in self.apps.values() if app.uid == form.get("client_id")), None)
         value = form.get("client_secret", "")
         # Another application's secret with this client id: 42 gives the token of whichever secret it is.
-        owner = next((candidate for candidate in self.apps.values() if self.accepts(candidate.id, value)), None)
+        owner = next((app for app in self.apps.values() if self.accepts(app.id, value)), None)
         if app is None or owner is None or form.get("grant_type") != "client_credentials":
             text = (
                 "Client authentication failed due to unknown client, no client authentication included, or unsupported"

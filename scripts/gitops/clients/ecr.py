@@ -43,7 +43,7 @@ class CredentialsError(ExternalError):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ListedImage:
     """One tag of a repository as its listing shows it. `pushed` belongs to the digest and not to the tag."""
 
     tag: str
@@ -112,11 +112,11 @@ class Registry:
         with self._lock:
             self.calls += 1
 
-    def listing(self, repository: Repository) -> list[Candidate]:
+    def listing(self, repository: Repository) -> list[ListedImage]:
         """Every tag of a repository; an untagged image has the tag "". Raises InputError for an unknown repository,
         CredentialsError, ExternalError.
         """
-        candidates: list[Candidate] = []
+        listing: list[ListedImage] = []
         with _errors(repository):
             pages = self._client(repository.region).get_paginator("describe_images")
             for page in pages.paginate(
@@ -126,8 +126,8 @@ class Registry:
             ):
                 self._count()
                 for image in page["imageDetails"]:
-                    candidates += _candidates(image)
-        return candidates
+                    listing += _by_tag(image)
+        return listing
 
     def manifest(self, repository: Repository, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
         """One manifest, or None where the registry has it not. Raises CredentialsError, ExternalError."""
@@ -184,14 +184,14 @@ class Registry:
         return Details(platforms, {**own, **(manifest.get("annotations") or {}), **annotations})
 
 
-def _candidates(image: ImageDetailTypeDef) -> list[Candidate]:
+def _by_tag(image: ImageDetailTypeDef) -> list[ListedImage]:
     """One for each tag of an image of the listing."""
     return [
-        Candidate(
+        ListedImage(
             tag=tag,
             digest=image["imageDigest"],
             pushed=image["imagePushedAt"],
-            media_type=image.get("imageManifestMediaType") or Candidate.media_type,
+            media_type=image.get("imageManifestMediaType") or ListedImage.media_type,
             artifact_type=image.get("artifactMediaType"),
         )
         for tag in image.get("imageTags") or [""]

@@ -12,7 +12,7 @@ from pydantic import SecretBytes, SecretStr
 from gitops.ground.errors import InputError
 
 
-def no_traces() -> None:
+def disable_core_dumps() -> None:
     """No core dump of this process or of what it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -36,7 +36,7 @@ CREDENTIALS = {
 }
 
 
-def take_all() -> dict[str, SecretStr]:
+def take_credentials() -> dict[str, SecretStr]:
     """The credentials of the environment, which forgets them: nothing that this process starts inherits one."""
     return {name: value for name in CREDENTIALS if (value := take(name))}
 

@@ -30,7 +30,7 @@ def images() -> None:
 
 @images.command()
 @click.argument("services", nargs=-1)
-@click.option("--dry-run", is_flag=True, help="Say every candidate, why not each other, and the diff.")
+@click.option("--dry-run", is_flag=True, help="Say every image listed, why each is not taken, and the diff.")
 @output_option
 def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     """Open or update one pull request for each overlay whose image should change (SERVICES: only these).
@@ -157,12 +157,12 @@ def _explain(report: BumpReport) -> None:
         if text:
             click.echo(f"  {name}: {text}")
     for assessment in plan.assessments:
-        candidate = assessment.candidate
-        if candidate.tag:
-            won = plan.winner and (candidate.tag, candidate.digest) == (plan.winner.tag, plan.winner.digest)
+        image = assessment.image
+        if image.tag:
+            won = plan.winner and (image.tag, image.digest) == (plan.winner.tag, plan.winner.digest)
             why = "winner" if won else wording.rejection(assessment.rejection) or "older than the winner"
-            click.echo(f"  {candidate.tag}  {candidate.digest[:19]}  {why}")
-    if untagged := sum(not assessment.candidate.tag for assessment in plan.assessments):
+            click.echo(f"  {image.tag}  {image.digest[:19]}  {why}")
+    if untagged := sum(not assessment.image.tag for assessment in plan.assessments):
         click.echo(f"  ({untagged} untagged)")
     if report.edited and report.edited.diff:
         click.echo("\n".join(f"  {line}" for line in report.edited.diff.splitlines()))
@@ -180,7 +180,7 @@ def _as_dict(report: BumpReport) -> dict[str, Any]:
         "note": _note(plan),
         "alert": wording.alert(plan.alert),
         "error": str(report.error) if report.error else None,
-        "candidates": [_candidate(assessment) for assessment in plan.assessments],
+        "candidates": [_assessment(assessment) for assessment in plan.assessments],
         "diff": report.edited.diff if report.edited else "",
         "action": outcome.action if outcome else None,
         "pull_request": outcome.number if outcome else None,
@@ -189,14 +189,14 @@ def _as_dict(report: BumpReport) -> dict[str, Any]:
     }
 
 
-def _candidate(assessment: Assessment) -> dict[str, Any]:
+def _assessment(assessment: Assessment) -> dict[str, Any]:
     from gitops.images import wording
 
-    candidate, rejection = assessment.candidate, assessment.rejection
+    image, rejection = assessment.image, assessment.rejection
     return {
-        "tag": candidate.tag,
-        "digest": candidate.digest,
-        "pushed": candidate.pushed.isoformat(),
+        "tag": image.tag,
+        "digest": image.digest,
+        "pushed": image.pushed.isoformat(),
         "reason": rejection.reason if rejection else None,
         "why_not": wording.rejection(rejection),
     }

@@ -117,7 +117,7 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
     [node] = named
     target = yamltext.scalar(node, "newName")
     chained = next(
-        (candidate for candidate in entries if candidate is not node and yamltext.scalar(candidate, "name") == target),
+        (pin for pin in entries if pin is not node and yamltext.scalar(pin, "name") == target),
         None,
     )
     if chained:

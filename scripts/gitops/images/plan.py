@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from gitops.clients.ecr import Candidate, CredentialsError, Repository
+from gitops.clients.ecr import CredentialsError, ListedImage, Repository
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.images import cosign, edit, hold, policy, promotion
@@ -122,7 +122,7 @@ def _held(plan: Plan, now: datetime) -> Plan:
     return replace(plan, winner=None, no_change=OnHold(target.hold), alert=alert)
 
 
-def _selection(sources: Sources, target: Target, repository: Repository, listing: Sequence[Candidate]) -> Plan:
+def _selection(sources: Sources, target: Target, repository: Repository, listing: Sequence[ListedImage]) -> Plan:
     pin = target.pin
     declined = hold.downgraded(target.policy, hold.runs(sources.history, target.path, pin.entry))
 
@@ -135,23 +135,23 @@ def _selection(sources: Sources, target: Target, repository: Repository, listing
         declined += sources.closed(target.branch)
         selection = choose()
     plan = Plan(target.overlay, target, alert=selection.alert)
-    rejected: dict[Candidate, Rejection] = {}
-    for candidate in selection.ranked:
+    rejected: dict[ListedImage, Rejection] = {}
+    for image in selection.ranked:
         try:
-            check_image(sources, target, repository, candidate.digest)
+            check_image(sources, target, repository, image.digest)
         except RejectedError as error:
-            rejected[candidate] = error.rejection
+            rejected[image] = error.rejection
             continue
-        winner = Image(pin.image.name, candidate.tag, candidate.digest)
-        return replace(plan, assessments=_assessments(selection, rejected), winner=winner, pushed=candidate.pushed)
+        winner = Image(pin.image.name, image.tag, image.digest)
+        return replace(plan, assessments=_assessments(selection, rejected), winner=winner, pushed=image.pushed)
     no_change = selection.no_change or NonePasses()
     return replace(plan, assessments=_assessments(selection, rejected), no_change=no_change)
 
 
-def _assessments(selection: Selection, rejected: Mapping[Candidate, Rejection]) -> tuple[Assessment, ...]:
+def _assessments(selection: Selection, rejected: Mapping[ListedImage, Rejection]) -> tuple[Assessment, ...]:
     """Those of the policy, with what the images themselves were rejected for."""
     return tuple(
-        replace(assessment, rejection=assessment.rejection or rejected.get(assessment.candidate))
+        replace(assessment, rejection=assessment.rejection or rejected.get(assessment.image))
         for assessment in selection.assessments
     )
 

@@ -1,6 +1,6 @@
 """Why an image is not taken, and why nothing is to change: facts, on which code decides. `wording` makes sentences.
 
-Rejection   of one candidate
+Rejection   of one image
 NoChange    of a whole overlay: why its image stays. `certain`: an open pull request has lost its reason
 Alert       something that a person must hear, even when nothing changes
 """
@@ -18,7 +18,7 @@ from gitops.manifests.overlay import Overlay
 
 
 class Reason(StrEnum):
-    """Why a candidate is not taken. The comment says what a rejection's `value` is."""
+    """Why an image is not taken. The comment says what a rejection's `value` is."""
 
     UNTAGGED = "untagged"
     ATTACHMENT = "attachment"
@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a candidate is not taken."""
+    """Why an image is not taken."""
 
     reason: Reason
     value: str = ""
@@ -66,7 +66,7 @@ class EmptyListing(NoChange):
 
 @dataclass(frozen=True)
 class NoneFits(NoChange):
-    """No candidate fits the policy, not even what runs."""
+    """No image fits the policy, not even what runs."""
 
     certain: ClassVar[bool] = False
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gitops.clients.ecr import Candidate
+from gitops.clients.ecr import ListedImage
 from gitops.images import order
 from gitops.images.hold import Declined
 from gitops.images.order import Key
@@ -37,74 +37,74 @@ _CONFIGS = {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.
 
 @dataclass(frozen=True)
 class Assessment:
-    """A candidate, and why it is not taken (None for those that may be)."""
+    """An image of the registry's listing, and why it is not taken (None for those that may be)."""
 
-    candidate: Candidate
+    image: ListedImage
     rejection: Rejection | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What to run. `ranked`: allowed candidates, best first; empty means no change, for the reason `no_change`."""
+    """What to run. `ranked`: allowed images, best first; empty means no change, for the reason `no_change`."""
 
     assessments: tuple[Assessment, ...]
-    ranked: tuple[Candidate, ...]
+    ranked: tuple[ListedImage, ...]
     no_change: NoChange | None = None
     alert: Alert | None = None
 
 
 def select(
-    policy: Policy, candidates: Sequence[Candidate], *, tag: str, digest: str, declined: Sequence[Declined] = ()
+    policy: Policy, listing: Sequence[ListedImage], *, tag: str, digest: str, declined: Sequence[Declined] = ()
 ) -> Selection:
     """Rank what may run above what runs (`tag`, `digest`). Nothing up to the highest of `declined` is proposed again.
 
     An empty listing means no change. Never goes back to an older one, except from a tag that the policy itself does
     not allow any more.
     """
-    if not candidates:
+    if not listing:
         return Selection((), (), EmptyListing())
-    keys: dict[Candidate, Key] = {}
+    keys: dict[ListedImage, Key] = {}
     fitting: list[Assessment] = []
-    for candidate in candidates:
-        judged = _judge(policy, candidate)
+    for image in listing:
+        judged = _judge(policy, image)
         if not isinstance(judged, Rejection):
-            keys[candidate] = judged
-        fitting.append(Assessment(candidate, judged if isinstance(judged, Rejection) else None))
+            keys[image] = judged
+        fitting.append(Assessment(image, judged if isinstance(judged, Rejection) else None))
     if isinstance(policy.select, Digest):
         assessments = [_follow(assessment, digest, declined) for assessment in fitting]
     else:
         floors = _floors(policy, keys, tag, declined)
         assessments = [_above(assessment, keys, floors) for assessment in fitting]
-    allowed = [assessment.candidate for assessment in assessments if assessment.rejection is None]
+    allowed = [assessment.image for assessment in assessments if assessment.rejection is None]
     ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed, c.tag), reverse=True))
     no_change: NoChange | None = None if ranked else NoneNewer() if keys else NoneFits()
-    return Selection(tuple(assessments), ranked, no_change, _alert(policy, candidates, tag, digest))
+    return Selection(tuple(assessments), ranked, no_change, _alert(policy, listing, tag, digest))
 
 
-def _alert(policy: Policy, candidates: Sequence[Candidate], tag: str, digest: str) -> Alert | None:
-    tags = {candidate.tag for candidate in candidates if candidate.digest == digest}
+def _alert(policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str) -> Alert | None:
+    tags = {image.tag for image in listing if image.digest == digest}
     if not tags:
         return RunningImageGone(tag, digest)
     return TagMoved(tag) if tag not in tags and not isinstance(policy.select, Digest) else None
 
 
 def _floors(
-    policy: Policy, keys: Mapping[Candidate, Key], tag: str, declined: Sequence[Declined]
+    policy: Policy, keys: Mapping[ListedImage, Key], tag: str, declined: Sequence[Declined]
 ) -> list[tuple[Key, Rejection]]:
-    """What a candidate must be above, and the rejection of those that are not: what runs first."""
+    """What an image must be above, and the rejection of those that are not: what runs first."""
     limits = [(tag, Rejection(Reason.NOT_NEWER, tag))]
     limits += [(image.tag, Rejection(Reason.DECLINED, image.tag)) for image in declined]
-    listed = {candidate.tag: key for candidate, key in reversed(list(keys.items()))}
+    listed = {image.tag: key for image, key in reversed(list(keys.items()))}
     floors = [(listed.get(limit) or order.key(policy, limit), rejection) for limit, rejection in limits]
     return [(key, rejection) for key, rejection in floors if key is not None]
 
 
 def _above(
-    assessment: Assessment, keys: Mapping[Candidate, Key], floors: Sequence[tuple[Key, Rejection]]
+    assessment: Assessment, keys: Mapping[ListedImage, Key], floors: Sequence[tuple[Key, Rejection]]
 ) -> Assessment:
     if assessment.rejection:
         return assessment
-    key = keys[assessment.candidate]
+    key = keys[assessment.image]
     return replace(assessment, rejection=next((rejection for floor, rejection in floors if key <= floor), None))
 
 
@@ -112,28 +112,28 @@ def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -
     """For a mutable tag that is followed by its digest."""
     if assessment.rejection:
         return assessment
-    if assessment.candidate.digest == digest:
+    if assessment.image.digest == digest:
         return replace(assessment, rejection=Rejection(Reason.RUNS_ALREADY))
-    if any(assessment.candidate.digest == image.digest for image in declined):
+    if any(assessment.image.digest == image.digest for image in declined):
         return replace(assessment, rejection=Rejection(Reason.DECLINED_DIGEST))
     return assessment
 
 
-def _judge(policy: Policy, candidate: Candidate) -> Key | Rejection:
-    """A candidate's place among those that fit the policy, or why it does not."""
-    return _no_image(candidate) or _not_listed(policy, candidate.tag) or _place(policy, candidate)
+def _judge(policy: Policy, image: ListedImage) -> Key | Rejection:
+    """An image's place among those that fit the policy, or why it does not."""
+    return _no_image(image) or _not_listed(policy, image.tag) or _place(policy, image)
 
 
-def _no_image(candidate: Candidate) -> Rejection | None:
-    tag, artifact_type = candidate.tag, candidate.artifact_type
+def _no_image(image: ListedImage) -> Rejection | None:
+    tag, artifact_type = image.tag, image.artifact_type
     if not tag:
         return Rejection(Reason.UNTAGGED)
     if _ATTACHED.fullmatch(tag):
         return Rejection(Reason.ATTACHMENT)
     if _CACHE.fullmatch(tag):
         return Rejection(Reason.BUILD_CACHE)
-    if candidate.media_type not in _IMAGES or (artifact_type and artifact_type not in _CONFIGS):
-        return Rejection(Reason.NO_IMAGE, artifact_type or candidate.media_type)
+    if image.media_type not in _IMAGES or (artifact_type and artifact_type not in _CONFIGS):
+        return Rejection(Reason.NO_IMAGE, artifact_type or image.media_type)
     return None
 
 
@@ -144,12 +144,12 @@ def _not_listed(policy: Policy, tag: str) -> Rejection | None:
     return Rejection(Reason.IGNORED, ignored) if ignored is not None else None
 
 
-def _place(policy: Policy, candidate: Candidate) -> Key | Rejection:
-    way, tag = policy.select, candidate.tag
+def _place(policy: Policy, image: ListedImage) -> Key | Rejection:
+    way, tag = policy.select, image.tag
     if isinstance(way, Newest):
-        return (candidate.pushed,)
+        return (image.pushed,)
     if isinstance(way, Digest):
-        return (candidate.pushed,) if tag == way.tag else Rejection(Reason.OTHER_TAG, way.tag)
+        return (image.pushed,) if tag == way.tag else Rejection(Reason.OTHER_TAG, way.tag)
     if isinstance(way, Semver):
         return _semver_place(way, tag)
     if isinstance(way, Pattern):

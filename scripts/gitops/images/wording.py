@@ -31,7 +31,7 @@ _REJECTIONS = {
 
 
 def rejection(rejected: Rejection | None) -> str:
-    """Why a candidate is not taken; nothing where it may be."""
+    """Why an image is not taken; nothing where it may be."""
     return _REJECTIONS[rejected.reason].format(rejected.value) if rejected else ""
 
 
@@ -43,11 +43,11 @@ def no_change(reason: NoChange | None) -> str:
         case reasons.EmptyListing():
             return "the listing is empty: no change"
         case reasons.NoneFits():
-            return "no candidate fits the policy: no change"
+            return "no image fits the policy: no change"
         case reasons.NoneNewer():
-            return "no candidate is newer than what runs"
+            return "no image is newer than what runs"
         case reasons.NonePasses():
-            return "no newer candidate passes its checks"
+            return "no newer image passes its checks"
         case reasons.OnHold(hold):
             return f"held on {hold.tag} until {hold.until.isoformat(timespec='minutes')}: {hold.reason}"
         case _:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.group(cls=Group)
 def oauth() -> None:
     """42's OAuth secrets: what each is at, and rotating them by pull requests."""
-    credentials.no_traces()
+    credentials.disable_core_dumps()
 
 
 @oauth.command()

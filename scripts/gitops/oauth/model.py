@@ -125,7 +125,7 @@ def sealed_file(generation: int) -> str:
 
 
 def rotation_id(application: str, secret: SecretStr) -> str:
-    """Names a candidate without telling it: 42's secrets carry 256 random bits, so no one can try them all."""
+    """Names a secret without telling it: 42's secrets carry 256 random bits, so no one can try them all."""
     return hashlib.sha256(_TAG + f"{application}\n{secret.get_secret_value()}".encode()).hexdigest()
 
 

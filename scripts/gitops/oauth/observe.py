@@ -66,7 +66,7 @@ class Observation:
         """The number of the next generation: never one that was used before."""
         return self.past.highest + 1
 
-    def candidate(self) -> SecretStr | None:
+    def intended_secret(self) -> SecretStr | None:
         """The value of the intended rotation."""
         if self.reading is None:
             return None

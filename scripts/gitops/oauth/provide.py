@@ -26,16 +26,16 @@ def provide(checkout: Checkout, source: Source, api: Api, overlay: Overlay, *, c
     application = _application(checkout, overlay)
     check_clean(checkout)
     against = certificate.pinned(checkout, cluster)
-    candidate = source.read(application).next
-    if candidate is None:
+    secret = source.read(application).next
+    if secret is None:
         raise InputError("no secret was given")
     deployed = application.deployed
-    if deployed.record and deployed.record.rotation == rotation_id(application.id, candidate):
+    if deployed.record and deployed.record.rotation == rotation_id(application.id, secret):
         raise InputError(f"{deployed.name} holds this very secret already; nothing to do")
-    accepted = rotate.prove(api, application, candidate)
+    accepted = rotate.prove(api, application, secret)
     generation = model.past(History(checkout.root), application).highest + 1
-    record = rotate.new_record(application, generation, candidate, against, accepted.valid_until)
-    sealed = rotate.sealed_file(against, application, record, candidate)
+    record = rotate.new_record(application, generation, secret, against, accepted.valid_until)
+    sealed = rotate.sealed_file(against, application, record, secret)
     changed = change.rotation(checkout, application, generation, sealed, ())
     contents.write(checkout, changed)
     return [checkout.root / path for path in changed]

@@ -127,44 +127,44 @@ class _Rotation:
         return carried if carried and (carried[1].rotation, carried[1].certificate) == intended else None
 
     def _sealed(self, against: SealingCertificate) -> tuple[bytes, Record]:
-        """The candidate, proved and sealed. Raises BlockedError."""
-        candidate, facts = self._verified(), self.observation.facts
-        record = new_record(self.application, self.observation.generation, candidate, against, facts.until)
-        sealed = sealed_file(against, self.application, record, candidate)
+        """The next secret, proved and sealed. Raises BlockedError."""
+        secret, facts = self._verified(), self.observation.facts
+        record = new_record(self.application, self.observation.generation, secret, against, facts.until)
+        sealed = sealed_file(against, self.application, record, secret)
         self._reach(State.SEALED)
         return sealed, record
 
     def _verified(self) -> SecretStr:
-        """The candidate, once 42 took it for this very application. Raises BlockedError.
+        """The next secret, once 42 took it for this very application. Raises BlockedError.
 
         A refusal is asked again only where the page shows another secret meanwhile.
         """
-        candidate = self.observation.candidate()
-        if candidate is None or self.source is None:
-            raise BlockedError(Reason.LAYOUT, "no candidate is shown")
+        secret = self.observation.intended_secret()
+        if secret is None or self.source is None:
+            raise BlockedError(Reason.LAYOUT, "no secret is shown")
         try:
-            candidate = self._proved(self.source, candidate)
+            secret = self._proved(self.source, secret)
         except BlockedError:
             raise
         except GitopsError as error:
             raise BlockedError.of(error) from None
         self._reach(State.VERIFIED)
-        return candidate
+        return secret
 
-    def _proved(self, source: Source, candidate: SecretStr) -> SecretStr:
+    def _proved(self, source: Source, secret: SecretStr) -> SecretStr:
         try:
-            prove(self.api, self.application, candidate)
+            prove(self.api, self.application, secret)
         except BlockedError as error:
             if error.reason is not Reason.REFUSED:
                 raise
             reading = source.read(self.application)
             shown = reading.next or reading.current
-            if shown is None or shown == candidate:
+            if shown is None or shown == secret:
                 raise
             self._reach(State.FETCHED)
             prove(self.api, self.application, shown)
             return shown
-        return candidate
+        return secret
 
     def _clean_up_proposal(self) -> Proposal:
         application = self.application
@@ -200,7 +200,7 @@ def prove(api: Api, application: OAuthApplication, secret: SecretStr) -> Accepte
 def new_record(
     application: OAuthApplication,
     generation: int,
-    candidate: SecretStr,
+    secret: SecretStr,
     against: SealingCertificate,
     valid_until: datetime | None,
 ) -> Record:
@@ -209,18 +209,16 @@ def new_record(
         application=application.id,
         uid=application.uid,
         generation=generation,
-        rotation=rotation_id(application.id, candidate),
+        rotation=rotation_id(application.id, secret),
         certificate=against.fingerprint,
         valid_until=valid_until,
     )
 
 
-def sealed_file(
-    against: SealingCertificate, application: OAuthApplication, record: Record, candidate: SecretStr
-) -> bytes:
+def sealed_file(against: SealingCertificate, application: OAuthApplication, record: Record, secret: SecretStr) -> bytes:
     """The SealedSecret of a generation."""
     name = application.secret_name(record.generation)
-    value = candidate.get_secret_value().encode()
+    value = secret.get_secret_value().encode()
     encrypted = {KEY: seal(against.key, application.overlay.namespace, name, value)}
     return sealedsecret.write(name, encrypted, record.annotations())
 

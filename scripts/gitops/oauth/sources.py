@@ -1,4 +1,4 @@
-"""Where a secret's candidate comes from, behind one small interface: 42's page, or a person."""
+"""Where a next secret comes from, behind one small interface: 42's page, or a person."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
     from gitops.secrets import manage
     from gitops.tools.build import ensure
 
-    credentials.no_traces()
+    credentials.disable_core_dumps()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     target = manage.SecretTarget(Overlay(service, environment), name)
@@ -146,7 +146,7 @@ def recover(backup: Path, cluster: str) -> None:
     from gitops.secrets import manage
     from gitops.service.change import check_clean
 
-    credentials.no_traces()
+    credentials.disable_core_dumps()
     checkout = Checkout.find()
     check_clean(checkout)
     for path in manage.recover(checkout, manage.backup_keys(backup), cluster):

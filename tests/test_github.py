@@ -27,7 +27,7 @@ pytestmark = pytest.mark.bots
 
 TOKEN = "ghp-operator"
 READER = "ghs-reader"
-RULESETS = ["bots", "main", "queue", "review"]
+RULESETS = ["bots", "main", "queue", "review", "tags"]
 
 
 class Operator:

@@ -96,8 +96,11 @@ class Rules:
     # -- what the rules forbid
 
     def _active(self, branch: str, actor: Actor, *, by_pull: bool) -> Iterator[dict[str, Any]]:
+        kind = "tag" if branch.startswith("refs/tags/") else "branch"
         for ruleset in self.rulesets.values():
             names = ruleset["conditions"]["ref_name"]
+            if ruleset["target"] != kind:
+                continue
             if ruleset["enforcement"] != "active" or not any(_fits(text, branch) for text in names["include"]):
                 continue
             if any(_fits(text, branch) for text in names["exclude"]):
@@ -113,7 +116,7 @@ class Rules:
                 yield from ruleset["rules"]
 
     def refuses_push(self, branch: str, before: str, after: str, actor: Actor) -> str:
-        """Why a branch may not be moved so; empty where it may."""
+        """Why a branch may not be moved so; empty where it may. A tag is written as a whole, `refs/tags/...`."""
         kinds = {rule["type"] for rule in self._active(branch, actor, by_pull=False)}
         if before == ZERO:
             return "Cannot create ref due to creations being restricted." if "creation" in kinds else ""
@@ -333,7 +336,7 @@ def _fits(pattern: str, branch: str) -> bool:
         return pattern == "~ALL" or branch == "main"
     parts = re.split(r"(\*\*/|\*)", pattern)
     text = "".join({"**/": "(?:.+/)?", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
-    return bool(re.fullmatch(text, f"refs/heads/{branch}"))
+    return bool(re.fullmatch(text, branch if branch.startswith("refs/tags/") else f"refs/heads/{branch}"))
 
 
 def token_of(header: str) -> str:

@@ -58,11 +58,14 @@ def open_repository(checkout: Checkout) -> Repo:
 
 
 def resolve(repo: Repo, revision: str) -> str:
-    """The commit of a revision. Raises InputError where git does not know it."""
+    """The commit of a revision. Raises InputError where git does not know it.
+
+    A branch comes before a tag of its name: git takes the tag, and whoever may push one could call it `origin/main`.
+    """
     # A revision that begins with a hyphen would be an option.
-    if not revision.startswith("-"):
+    for name in () if revision.startswith("-") else (f"refs/remotes/{revision}", f"refs/heads/{revision}", revision):
         with suppress(BadName, ValueError, GitError, IndexError):
-            return str(repo.commit(revision).hexsha)
+            return str(repo.commit(name).hexsha)
     raise InputError(f"{revision!r}: git knows no such revision here; try: git fetch origin")
 
 

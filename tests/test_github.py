@@ -143,6 +143,14 @@ DRIFT: dict[str, tuple[Callable[[Operator], None], str]] = {
         lambda o: (o.github.rules.environments["gate"] or {}).update({9: "student/*"}),
         "student/*",
     ),
+    "an environment for a tag of main's name, too": (
+        lambda o: (o.github.rules.environments["gate"] or {}).update({9: "tag main"}),
+        '"tag main"',
+    ),
+    "an environment for a tag of main's name": (
+        lambda o: o.github.rules.environments.update(gate={9: "tag main"}),
+        '"tag main"',
+    ),
     "actions that can move": (lambda o: o.github.rules.actions.update(sha_pinning_required=False), "sha_pinning"),
     "a token that may write": (
         lambda o: o.github.rules.workflow_token.update(default_workflow_permissions="write"),
@@ -205,13 +213,22 @@ def test_who_may_bypass_is_shown_to_editors_alone_and_that_is_said(operator: Ope
     seen = operator.run("verify", token=READER)
     assert seen.code == 0
     assert "not shown to this token: ruleset.main.bypass_actors" in seen.err
-    # That the ruleset was edited is shown to all: with a verification before it, that is drift.
+    # That the ruleset was edited is shown to all.
     operator.github.workflow_runs["settings.yaml"] = [("2026-10-01T00:00:00Z", "success")]
+    operator.github.branch_runs["settings.yaml"] = [("2026-11-02T00:00:00Z", "success")]
     verified = operator.run("verify", "--tell", token=READER)
-    assert verified.code == 1
-    assert "ruleset main: edited since it was verified last" in operator.slack.messages[0]
-    operator.github.workflow_runs["settings.yaml"] = [("2026-11-02T00:00:00Z", "success")]
+    assert "ruleset main: edited since it was verified last" in verified.err
+    assert "who may bypass is hidden from this run: ruleset main: edited since" in operator.slack.messages[0]
+    # The run that told succeeds, so that the next is silent.
+    assert verified.code == 0
+    operator.github.workflow_runs["settings.yaml"].append(("2026-11-02T00:00:00Z", "success"))
     assert operator.run("verify", "--tell", token=READER).code == 0
+    assert len(operator.slack.messages) == 1
+    # With drift beside it, it is none.
+    operator.ruleset("main")["enforcement"] = "disabled"
+    operator.github.workflow_runs["settings.yaml"].pop()
+    assert operator.run("verify", "--tell", token=READER).code == 1
+    assert operator.slack.messages[1].count("\n") == len(RULESETS) + 1
 
 
 def test_only_an_administrator_applies(operator: Operator) -> None:

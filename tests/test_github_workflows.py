@@ -14,6 +14,7 @@ from tests.fakes.github import TOKEN, GitHub
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.fakes.slack import Slack
 from tests.frozen import ROOT
+from tests.world import run_here
 
 FILE = "overlays/mogle/prod/kustomization.yaml"
 
@@ -48,14 +49,21 @@ def test_drift_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner
     assert github.writes == []
 
 
+# The scheduled run, too: a push whose message has `[skip ci]` has none.
 @pytest.mark.parametrize(
-    ("ended", "told"), [("failure", True), pytest.param("success", False, marks=pytest.mark.matrix)]
+    ("event", "ended", "told"),
+    [
+        ("schedule", "failure", True),
+        pytest.param("push", "failure", True, marks=pytest.mark.matrix),
+        pytest.param("push", "cancelled", True, marks=pytest.mark.matrix),
+        pytest.param("push", "success", False, marks=pytest.mark.matrix),
+    ],
 )
-def test_a_red_main_is_told(github: GitHub, slack: Slack, runner: Path, ended: str, told: bool) -> None:
+def test_a_red_main_is_told(github: GitHub, slack: Slack, runner: Path, event: str, ended: str, told: bool) -> None:
     main = str(github.head("main"))
-    github.finished["check.yaml"] = [("0" * 40, "success", "push", "main"), (main, ended, "push", "main")]
-    # A pull request's run is none of main's.
-    github.finished["check.yaml"].append(("1" * 40, "failure", "pull_request", "main"))
+    github.finished[1] = (main, ended, event, "main")
+    # A later commit that touches nothing of it is green.
+    github.finished[2] = ("0" * 40, "success", "push", "main")
     done = act.run(
         runner,
         "gate.yaml",
@@ -64,11 +72,19 @@ def test_a_red_main_is_told(github: GitHub, slack: Slack, runner: Path, ended: s
         github=github,
         secrets={"SLACK_TOKEN": SLACK_TOKEN, "GITHUB_TOKEN": TOKEN},
         environment={"SLACK_API_URL": slack.url},
-        payload={"workflow_run": {"event": "push", "conclusion": "failure", "head_sha": main, "id": 1}},
+        payload={"workflow_run": {"event": event, "conclusion": "failure", "head_branch": "main", "id": 1}},
     )
     assert (done.code != 0, bool(slack.messages)) == (told, told), done.text
     if told:
         assert f"main is red at {main[:12]}" in slack.messages[0]
+
+
+@pytest.mark.parametrize(("event", "branch"), [("pull_request", "main"), ("push", "student/fix")])
+def test_the_run_of_another_is_none_of_mains(github: GitHub, slack: Slack, event: str, branch: str) -> None:
+    github.finished[1] = ("1" * 40, "failure", event, branch)
+    environment = {**github.environment, **slack.environment}
+    done = run_here(ROOT, ["github", "main", "1"], None, environment)
+    assert (done.code, slack.messages) == (0, []), done.err
 
 
 @pytest.mark.parametrize("passes", [True, False])

@@ -200,8 +200,8 @@ def test_two_claim_one_host(world: World, guard: Guard | None) -> str | None:
             return None
         after = str(github.head("main"))
         ended = "failure" if judge(between, after) else "success"
-        github.finished["check.yaml"] = [(after, ended, "push", "main")]
-        told = world.run("github", "main", **slack.environment)
+        github.finished[7] = (after, ended, "push", "main")
+        told = world.run("github", "main", "7", **slack.environment)
         assert told.code == 1
         return slack.messages[0] if slack.messages else None
     finally:

@@ -61,10 +61,12 @@ class GitHub(Repository):
         self.bodies: list[str] = []
         self.failures: list[str] = []
         self.faults: list[Fault] = []
-        # (when it began, how it ended), oldest first, by the workflow's file.
+        # (when it began, how it ended), oldest first, by the workflow's file: those of its schedule on main.
         self.workflow_runs: dict[str, list[tuple[str, str]]] = {}
-        # Finished runs by the workflow's file, oldest first: commit, how it ended, event, branch.
-        self.finished: dict[str, list[tuple[str, str, str, str]]] = {}
+        # The same of a branch, which has the file as it likes.
+        self.branch_runs: dict[str, list[tuple[str, str]]] = {}
+        # Finished runs of check.yaml, by number: commit, how it ended, event, branch.
+        self.finished: dict[int, tuple[str, str, str, str]] = {}
         # Zip archives by run and name, as upload-artifact leaves them.
         self.artifacts: dict[tuple[int, str], bytes] = {}
         self._server = Server(self._serve)
@@ -265,28 +267,28 @@ class GitHub(Repository):
             self.rules.status_apps[match[1], asked["context"]] = actor.app
             return 201, asked
         if match := re.fullmatch(r"/actions/workflows/([\w.]+)/runs", path):
-            if "branch" in query:
-                return 200, self._finished(match[1], query["event"][0], query["branch"][0])
+            runs = [*self.workflow_runs.get(match[1], [])]
+            if "event" not in query:
+                runs += self.branch_runs.get(match[1], [])
             found_runs = [
-                {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": began, "event": "schedule"}
-                for n, (began, conclusion) in enumerate(self.workflow_runs.get(match[1], []), 1)
+                {"id": n, "status": "completed", "conclusion": conclusion, "run_started_at": began}
+                for n, (began, conclusion) in enumerate(runs, 1)
                 if conclusion in query.get("status", [conclusion])
             ]
             return 200, {"total_count": len(found_runs), "workflow_runs": found_runs[::-1]}
         if match := re.fullmatch(r"/actions/runs/(\d+)", path):
-            return 200, {"id": int(match[1]), "artifacts_url": f"{self.url}/api/v3/repos/{self.name}{path}/artifacts"}
+            address = f"{self.url}/api/v3/repos/{self.name}{path}/artifacts"
+            return 200, {"id": int(match[1]), "artifacts_url": address, **self._finished(int(match[1]))}
         if match := re.fullmatch(r"/actions/runs/(\d+)/artifacts", path):
             kept = [self._artifact(n, *key) for n, key in enumerate(self.artifacts, 1) if key[0] == int(match[1])]
             return 200, {"total_count": len(kept), "artifacts": kept}
         return missing
 
-    def _finished(self, workflow: str, event: str, branch: str) -> dict[str, Any]:
-        runs = [
-            {"id": n, "status": "completed", "head_sha": sha, "conclusion": conclusion, "event": event}
-            for n, (sha, conclusion, of, on) in enumerate(self.finished.get(workflow, []), 1)
-            if (of, on) == (event, branch)
-        ]
-        return {"total_count": len(runs), "workflow_runs": runs[::-1]}
+    def _finished(self, number: int) -> dict[str, Any]:
+        if number not in self.finished:
+            return {}
+        facts = ("head_sha", "conclusion", "event", "head_branch")
+        return {"path": ".github/workflows/check.yaml", **dict(zip(facts, self.finished[number], strict=True))}
 
     def _artifact(self, number: int, run: int, name: str) -> dict[str, Any]:
         url = f"{self.url}/api/v3/repos/{self.name}/actions/artifacts/{number}"

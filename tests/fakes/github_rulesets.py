@@ -285,7 +285,7 @@ class Rules:
             number = max(branches, default=0) + 1
             branches[number] = asked["name"]
             return 200, {"id": number, "name": asked["name"]}
-        listed = [{"id": own, "name": branch} for own, branch in branches.items()]
+        listed = [{"id": own, **_policy(entry)} for own, entry in branches.items()]
         return 200, {"total_count": len(listed), "branch_policies": listed}
 
     def _described(self, name: str) -> dict[str, Any]:
@@ -316,6 +316,12 @@ class Rules:
         reason = "valid" if signed else "unsigned"
         who = {"name": name, "email": email}
         return {"sha": sha, "committer": who, "verification": {"verified": signed, "reason": reason}}
+
+
+def _policy(entry: str) -> dict[str, str]:
+    """A branch by its name; a tag is kept as `tag NAME`."""
+    kind, _, name = entry.rpartition(" ")
+    return {"name": name, "type": kind or "branch"}
 
 
 def _part(mapping: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def newest_success() -> datetime | None:
     headers = {"Accept": "application/vnd.github+json"}
     if token := os.environ.get("GITHUB_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    query = urlencode({"status": "success", "per_page": 1})
+    # GitHub starts a schedule on main alone: any other run may be of a branch that has the file changed.
+    query = urlencode({"status": "success", "event": "schedule", "per_page": 1})
     # Both addresses are this overlay's own settings.
     with urlopen(Request(f"{api}{path}?{query}", headers=headers), timeout=30) as answer:  # noqa: S310
         runs = json.load(answer)["workflow_runs"]

@@ -74,13 +74,15 @@ def apply(prune: bool, output: str) -> None:
 def verify(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
     """Fail where GitHub is not set as declared.
 
-    Exit codes: 0 as declared, as far as this token is shown (what it is not shown is said); 1 drift; 2 a file is wrong;
-    4 GitHub or Slack could not be asked.
+    Exit codes: 0 as declared, as far as this token is shown (what it is not shown is said, and which ruleset was edited
+    there since the last scheduled run); 1 drift; 2 a file is wrong; 4 GitHub or Slack could not be asked.
     """
     from gitops.github import run
 
     verdict = run.verify(Checkout.find(), taken, tell=tell)
     _print(verdict.plan, output)
+    for phrase in verdict.edited:
+        click.echo(phrase, err=True)
     if verdict.drift:
         raise NotHealthyError(
             f"GitHub is not set as declared: {'; '.join(verdict.drift)}",
@@ -102,15 +104,17 @@ def gate(commit: str, result: str) -> None:
 
 
 @github.command()
+@click.argument("run", type=click.IntRange(min=1))
 @click.pass_obj
-def main(taken: Mapping[str, SecretStr]) -> None:
-    """Tell Slack where the newest check of main is red.
+def main(taken: Mapping[str, SecretStr], run: int) -> None:
+    """Tell Slack where RUN, a finished run of check.yaml on main, did not succeed.
 
-    Exit codes: 0 it is green, or still runs; 1 it is red and Slack was told; 4 GitHub or Slack could not be asked.
+    RUN: its number, the last part of its address. Exit codes: 0 it succeeded, or is none of main's; 1 it did not and
+    Slack was told; 4 GitHub or Slack could not be asked.
     """
     from gitops.github import verdict
 
-    if text := verdict.main_is_red(taken):
+    if text := verdict.main_is_red(taken, run):
         raise NotHealthyError(text)
 
 

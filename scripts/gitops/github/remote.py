@@ -47,7 +47,7 @@ def read(hub: Hub) -> Remote:
         policy = environment.get("deployment_branch_policy") or {}
         custom = bool(policy.get("custom_branch_policies"))
         name = environment["name"]
-        remote.environments[name] = sorted(entry["name"] for entry in _policies(hub, name)) if custom else None
+        remote.environments[name] = sorted(_policies(hub, name)) if custom else None
     return remote
 
 
@@ -83,7 +83,7 @@ def write_environment(hub: Hub, name: str, branches: list[str]) -> None:
     """Let runs of these branches alone use an environment. Raises ExternalError."""
     policy = {"protected_branches": False, "custom_branch_policies": True}
     hub.call("PUT", f"/environments/{name}", {"deployment_branch_policy": policy})
-    present = {entry["name"]: entry["id"] for entry in _policies(hub, name)}
+    present = _policies(hub, name)
     # What may no longer use it goes first: a run that stops in between leaves less allowed and not more.
     for branch in sorted(set(present) - set(branches)):
         hub.call("DELETE", f"/environments/{name}/deployment-branch-policies/{present[branch]}")
@@ -91,7 +91,10 @@ def write_environment(hub: Hub, name: str, branches: list[str]) -> None:
         hub.call("POST", f"/environments/{name}/deployment-branch-policies", {"name": branch, "type": "branch"})
 
 
-def _policies(hub: Hub, environment: str) -> list[dict[str, Any]]:
+def _policies(hub: Hub, environment: str) -> dict[str, int]:
+    """Whose runs may use an environment, each with its number: a branch by its name, a tag as `tag NAME`."""
     answer = hub.call("GET", f"/environments/{environment}/deployment-branch-policies?{_ONE_PAGE}")
-    policies: list[dict[str, Any]] = answer["branch_policies"]
-    return policies
+    return {
+        f"tag {entry['name']}" if entry.get("type") == "tag" else entry["name"]: entry["id"]
+        for entry in answer["branch_policies"]
+    }

@@ -22,10 +22,14 @@ RUNBOOK = "docs/runbooks/github.md"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found. `drift`: one phrase for each setting that is not as declared."""
+    """What a verification found. `drift`: one phrase for each setting that is not as declared.
+
+    `edited`: one for each ruleset that someone edited, where what they changed may be hidden from this token.
+    """
 
     plan: Plan
     drift: tuple[str, ...]
+    edited: tuple[str, ...]
 
 
 def look(checkout: Checkout) -> tuple[remote.Remote, Plan]:
@@ -50,10 +54,12 @@ def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) ->
     wish, hub = declared.read(checkout), Hub.from_environment()
     made = plan.make(wish, remote.read(hub))
     drift = [f"{change.kind} {change.name}: {change.verb}" for change in made.changes]
-    # Who may bypass a ruleset is shown to its editors alone; that someone edited it is shown to all.
+    # Who may bypass a ruleset is shown to its editors alone; that someone edited it is shown to all. It is told once:
+    # the run that told of it succeeds, unless there is drift too.
     since = hub.last_success(WORKFLOW) if made.edited else None
-    drift += [f"ruleset {name}: edited since it was verified last" for name in made.edited_since(since)]
-    if tell and slack and drift:
+    edited = [f"ruleset {name}: edited since it was verified last" for name in made.edited_since(since)]
+    if tell and slack and (drift or edited):
         lines = [f":warning: GitHub is not set as declared: {phrase}" for phrase in drift]
+        lines += [f":warning: who may bypass is hidden from this run: {phrase}" for phrase in edited]
         slack.post("\n".join([*lines, f"Runbook: {RUNBOOK}"]))
-    return Verdict(made, tuple(drift))
+    return Verdict(made, tuple(drift), tuple(edited))

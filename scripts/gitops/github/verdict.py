@@ -17,7 +17,9 @@ from gitops.clients.slack import Slack
 from gitops.ground.errors import InputError
 
 CONTEXT = "main-gate"
-WORKFLOW = "check.yaml"
+WORKFLOW = ".github/workflows/check.yaml"
+# What starts it on main; a pull request's branch can be called main, too.
+EVENTS = ("push", "schedule", "workflow_dispatch")
 RUNBOOK = "docs/runbooks/github.md"
 
 
@@ -33,16 +35,19 @@ def report(commit: str, result: str) -> bool:
     return Hub.from_environment().status(commit, CONTEXT, "success" if passed else "failure", text)
 
 
-def main_is_red(taken: Mapping[str, SecretStr]) -> str:
-    """Tell Slack, where the newest finished check of main failed, and return what was told; else nothing.
+def main_is_red(taken: Mapping[str, SecretStr], number: int) -> str:
+    """Tell Slack, where this run of main's check did not succeed, and return what was told; else nothing.
+
+    Not the newest run: of a later commit it looks at what that one changed alone, and may be green beside it.
 
     Raises InputError without SLACK_TOKEN, ExternalError.
     """
     slack = Slack.of(taken)
     if slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear that main is red")
-    run = Hub.from_environment().newest_run(WORKFLOW, branch="main", event="push")
-    if run is None or run.conclusion == "success":
+    run = Hub.from_environment().finished_run(number)
+    of_main = (run.path, run.branch) == (WORKFLOW, "main") and run.event in EVENTS
+    if not of_main or run.conclusion == "success":
         return ""
     text = f"main is red at {run.commit[:12]}: its check ended with {run.conclusion} {run.url}"
     slack.post(f":rotating_light: {text}\nRunbook: {RUNBOOK}")

@@ -67,8 +67,11 @@ class RepositorySettings:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run of a workflow that ended. `commit`: what it ran on; `url`: its page."""
+    """A run of a workflow that ended. `path`: the workflow's file; `commit`: what it ran on; `url`: its page."""
 
+    path: str
+    event: str
+    branch: str
     commit: str
     conclusion: str
     url: str
@@ -190,10 +193,14 @@ class Hub:
                 raise
 
     def last_success(self, workflow: str) -> datetime | None:
-        """When the newest run of a workflow file that succeeded began, or None where none ever did."""
+        """When the newest scheduled run of a workflow file that succeeded began, or None where none ever did.
+
+        GitHub starts a schedule on main alone; any other run may be of a branch that has the file changed.
+        """
         with errors(f"read the runs of {workflow}"):
             try:
-                newest = next(iter(self._repo.get_workflow(workflow).get_runs(status="success")), None)
+                runs = self._repo.get_workflow(workflow).get_runs(status="success", event="schedule")
+                newest = next(iter(runs), None)
             except UnknownObjectException:
                 return None
         return newest.run_started_at.astimezone(UTC) if newest else None
@@ -230,12 +237,11 @@ class Hub:
             )
         return content
 
-    def newest_run(self, workflow: str, *, branch: str, event: str) -> FinishedRun | None:
-        """The newest finished run of a workflow file for an event on a branch of this repository, if there is one."""
-        with errors(f"read the runs of {workflow}"):
-            runs = self._repo.get_workflow(workflow).get_runs(branch=branch, event=event, status="completed")
-            newest = next(iter(runs), None)
-        return FinishedRun(newest.head_sha, newest.conclusion, newest.html_url) if newest else None
+    def finished_run(self, number: int) -> FinishedRun:
+        """A run of a workflow that ended, as GitHub says it now. Raises ExternalError."""
+        with errors(f"read run {number}"):
+            run = self._repo.get_workflow_run(number)
+            return FinishedRun(run.path, run.event, run.head_branch, run.head_sha, run.conclusion, run.html_url)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - what GitHub answers
         """One call of the REST API below this repository's address, for what PyGithub has no class for.

@@ -45,10 +45,10 @@ def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path
         binary.seek(1000)
         binary.write(b"corrupt")
     with pytest.raises(
-        MachineError, match=r"bin/kustomize: the tool cache is corrupt: expected sha256:\w+, found sha256"
+        MachineError, match=r"bin/kustomize: the tool cache is corrupt; expected sha256:\w+, found sha256"
     ) as raised:
         build.verify(cached)
-    assert f"fix: rm -rf {cached} && make tools" in str(raised.value)
+    assert f"rm -rf {cached} && make tools" in str(raised.value)
     (cached / "bin/kustomize").unlink()
     with pytest.raises(MachineError, match="found no file"):
         build.verify(cached)
@@ -93,7 +93,7 @@ def test_a_taken_port_is_named_with_its_owner(scratch: Checkout) -> None:
         done = gitops(scratch, "lab", "up", "--api-port", str(port))
     assert done.code == 3
     assert f"port {port} (api) is taken" in done.err
-    assert "fix: end that program" in done.err
+    assert "; end that program" in done.err
     assert not (scratch.labs / "default/lab.json").exists()
 
 
@@ -182,12 +182,21 @@ def test_progress_is_a_live_line_on_a_terminal_and_plain_lines_in_ci(monkeypatch
 
 
 def test_commands_fail_with_their_own_words_and_in_time() -> None:
-    with pytest.raises(CommandError, match="exited with 3\nbad"):
-        run(["sh", "-c", "echo bad >&2; exit 3"], timeout=5)
-    with pytest.raises(CommandError, match=r"gave no answer within 0\.2 s"):
+    with pytest.raises(CommandError, match=r"^sh exited with 3\nbad$") as failed:
+        run(["/bin/sh", "-c", "echo bad >&2; exit 3"], timeout=5)
+    assert (failed.value.command, failed.value.returncode) == ("sh", 3)
+    with pytest.raises(CommandError, match=r"^sh gave no answer within 0\.2 s$"):
         run(["sh", "-c", "sleep 60 & wait"], timeout=0.2)
     with pytest.raises(MachineError, match="no-such-program: not found"):
         run(["no-such-program"], timeout=1)
+
+
+def test_the_error_of_a_command_tells_no_argument_and_how_its_output_ends() -> None:
+    for script in ("seq 1000 >&2; exit 1", "seq 1000 >&2; sleep 60"):
+        with pytest.raises(CommandError) as failed:
+            run(["sh", "-c", script, "sh", "--password", "hunter2"], timeout=0.5)
+        assert "hunter2" not in repr(failed.value) + str(failed.value) + repr(vars(failed.value))
+        assert str(failed.value).splitlines()[1:] == [str(number) for number in range(961, 1001)]
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,21 @@ from pathlib import Path
 
 from gitops.ground.errors import ExternalError, MachineError
 
+# Of what a failed program printed, as much as a person reads: kubectl names every refused object on a line of its own.
+LAST_LINES = 40
+
 
 class CommandError(ExternalError):
     """A program ended with an exit code that was not allowed, or ran out of time.
 
-    `returncode` is None after a timeout. `stderr` is its text as printed.
+    `command` is the program's name alone: its arguments are nobody's business, as one may be a secret. `returncode` is
+    None after a timeout. `stderr` is all that it printed; the error's text ends with its last lines.
     """
 
-    def __init__(self, argv: Sequence[str], returncode: int | None, stderr: str, timeout: float) -> None:
-        self.argv, self.returncode, self.stderr = list(argv), returncode, stderr
+    def __init__(self, program: str, returncode: int | None, stderr: str, timeout: float) -> None:
+        self.command, self.returncode, self.stderr = Path(program).name, returncode, stderr
         how = f"gave no answer within {timeout:g} s" if returncode is None else f"exited with {returncode}"
-        super().__init__(f"{' '.join(argv)} {how}\n{stderr.strip()}".rstrip())
+        super().__init__("\n".join([f"{self.command} {how}", *stderr.strip().splitlines()[-LAST_LINES:]]))
 
 
 def run(
@@ -53,7 +57,7 @@ def run(
     except FileNotFoundError as error:
         if cwd and not cwd.is_dir():
             raise
-        raise MachineError(f"{words[0]}: not found; the README names the programs that this needs") from error
+        raise MachineError(f"{words[0]}: not found", fix="the README names the programs that this needs") from error
     try:
         out, err = process.communicate(stdin, timeout=timeout)
     except BaseException as error:
@@ -61,8 +65,8 @@ def run(
         os.killpg(process.pid, signal.SIGKILL)
         _, err = process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise CommandError(words, None, err.decode(errors="replace"), timeout) from None
+            raise CommandError(words[0], None, err.decode(errors="replace"), timeout) from None
         raise
     if process.returncode not in ok:
-        raise CommandError(words, process.returncode, err.decode(errors="replace"), timeout)
+        raise CommandError(words[0], process.returncode, err.decode(errors="replace"), timeout)
     return out

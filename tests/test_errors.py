@@ -27,6 +27,7 @@ NEW = "overlays/broken/prod"
         (Fault("gone", path="a.yaml", line=3), "a.yaml:3: gone"),
         (Fault(path="a.yaml", expected="a list", found="str"), "a.yaml: expected a list, found str"),
         (Fault("no tag", expected="one", fix="pin it"), "no tag; expected one; pin it"),
+        (Fault("its log ends:\n  | gone", path="a.log", fix="start it"), "a.log: its log ends:\n  | gone\nstart it"),
     ],
 )
 def test_the_text_is_made_from_the_fields(fault: Fault, text: str) -> None:

@@ -296,7 +296,7 @@ def test_an_overlay_that_would_not_run_the_image_is_named_and_not_proposed(image
     done = images.run("images", "bump")
     assert done.code == 2
     assert f"{STAGING}:" in done.err
-    assert "expected the render to run" in done.err
+    assert "is not what the render runs" in done.err
     assert images.open() == []
 
 

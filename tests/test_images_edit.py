@@ -88,8 +88,11 @@ def test_a_plain_tag_is_quoted_where_yaml_would_read_a_number(tag: str) -> None:
 ENTRY = f"  - name: app\n    newName: {REPOSITORY}\n    newTag: '1.2.3'\n    digest: {OLD}\n"
 BAD: dict[str, tuple[str | bytes, str]] = {
     "no images": ("resources: []\n", "k.yaml: no `images:` list; expected an entry with name: app"),
-    "not in the list": ("images:\n  - name: other\n", "k.yaml:2: image 'app' is not in `images:` (it has: other)"),
-    "duplicate entries": (f"images:\n{ENTRY}{ENTRY}", "pinned more than once (lines 2, 6)"),
+    "not in the list": ("images:\n  - name: other\n", "k.yaml:2: image 'app' is not in `images:`; found other"),
+    "duplicate entries": (
+        f"images:\n{ENTRY}{ENTRY}",
+        "more than once; expected one entry, found lines 2, 6",
+    ),
     "chained newName": (
         f"images:\n{ENTRY}  - name: {REPOSITORY}\n    newTag: '2'\n",
         f"k.yaml:6: changes '{REPOSITORY}' once more",
@@ -103,7 +106,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a block scalar": (f"images:\n{ENTRY}".replace("'1.2.3'", "|-\n      1.2.3"), "k.yaml:4: a block scalar"),
     "not UTF-8": (b"# caf\xe9\nimages: []\n", "k.yaml:1: not UTF-8 (byte 5)"),
     "not YAML": ("images: [\n", "k.yaml:2: not valid YAML"),
-    "a tag that is none": (f"images:\n{ENTRY}".replace("'1.2.3'", "[1]"), "k.yaml:4: newTag: expected text"),
+    "a tag that is none": (
+        f"images:\n{ENTRY}".replace("'1.2.3'", "[1]"),
+        "k.yaml:4: newTag; expected text, found",
+    ),
 }
 
 
@@ -114,6 +120,8 @@ def test_a_file_that_cannot_be_edited_is_named_with_its_line(fault: str) -> None
     with pytest.raises(InputError) as raised:
         edit.replace(content, "k.yaml", Image(REPOSITORY, "2.0.0", NEW))
     assert message in str(raised.value)
+    assert raised.value.fault.path == "k.yaml"
+    assert "k.yaml" not in raised.value.fault.sentence
 
 
 def test_the_render_must_run_exactly_the_image_or_nothing_is_said_to_fit(scratch: Checkout) -> None:
@@ -126,7 +134,8 @@ def test_the_render_must_run_exactly_the_image_or_nothing_is_said_to_fit(scratch
     deployment.write_text(deployment.read_text().replace("image: app", "image: elsewhere"))
     workload: Any = scratch.root / "base/workload/deployment.yaml"
     workload.write_text(workload.read_text().replace("image: app", "image: elsewhere"))
-    with pytest.raises(
-        InputError, match=r"k\.yaml:\d+: image 'app': expected the render to run .* found no such image"
-    ):
+    with pytest.raises(InputError, match="nothing was written") as raised:
         edit.check_render(scratch, folder, "k.yaml", pin, pin.image)
+    fault = raised.value.fault
+    assert (fault.path, fault.line) == ("k.yaml", pin.line)
+    assert (fault.expected, fault.found) == (f"{pin.image} alone", "no such image")

@@ -46,7 +46,9 @@ def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(images
 
 def test_rollback_says_what_it_cannot_do(images: ImageWorld) -> None:
     done = images.run("images", "rollback", "mogle", "--reason", "x", "--to", "0.1.0")
-    assert (done.code, "0.1.0 never ran here; main's history has: 2.14.0" in done.err) == (2, True), done.err
+    assert (done.code, "0.1.0 never ran here; expected what main's history has: 2.14.0" in done.err) == (2, True), (
+        done.err
+    )
     done = images.run("images", "rollback", "nothing", "--reason", "x")
     assert "overlays/nothing/prod/kustomization.yaml: no such overlay on main" in done.err
     assert (

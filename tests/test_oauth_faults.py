@@ -101,10 +101,10 @@ BLOCKED: dict[Callable[[RotationWorld], None], tuple[str, str]] = {
     slow: ("unreachable", "no answer within 1.5 s (last: ReadTimeout)"),
     page_down: ("unreachable", f"42: /oauth/applications/{ID}: HTTP 502"),
     otp: ("otp", "42 asks for a one-time code; set INTRA42_TOTP_SEED"),
-    foreign_certificate: ("certificate", "cluster.yaml pins abab"),
+    foreign_certificate: ("certificate", "is not the one that cluster.yaml pins; expected abab"),
     expired_certificate: ("certificate", "clusters/seoul/sealed-secrets.pem: expired on"),
-    small_certificate: ("certificate", "has 1024 bits; expected 2048 or more"),
-    ecdsa_certificate: ("certificate", "sealed-secrets needs an RSA key"),
+    small_certificate: ("certificate", "its RSA key is too short; expected 2048 bits or more, found 1024"),
+    ecdsa_certificate: ("certificate", "expected an RSA key, as sealed-secrets needs, found"),
 }
 
 

@@ -51,8 +51,8 @@ def _digest(name: str, tag: str) -> str:
         raise
     except Exception as error:
         raise ExternalError(
-            f"image {name}:{tag}: its registry {host} cannot be asked for the digest ({type(error).__name__})\n"
-            f"fix: give the digest: --image {name}:{tag}@sha256:..."
+            f"image {name}:{tag}: its registry {host} cannot be asked for the digest ({type(error).__name__})",
+            fix=f"give the digest: --image {name}:{tag}@sha256:...",
         ) from None
     if digest is None or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise ExternalError(f"image {name}:{tag}: its registry {host} has no such tag")

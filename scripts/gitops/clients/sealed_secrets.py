@@ -34,7 +34,7 @@ class Controller:
         """Whether the controller can open it. Raises ExternalError."""
         answer = self._ask("POST", "/v1/verify", _document(sealed))
         if answer.status_code not in (200, 409):
-            raise ExternalError(f"{self.url}/v1/verify: {sealed.path}: HTTP {answer.status_code}")
+            raise ExternalError(f"{self.url}/v1/verify: HTTP {answer.status_code}", path=sealed.path)
         return answer.status_code == 200
 
     def rotate(self, sealed: Sealed) -> dict[str, str]:
@@ -48,8 +48,9 @@ class Controller:
         except (ValueError, KeyError, TypeError):
             pass
         raise ExternalError(
-            f"{sealed.path}: the controller cannot open it (HTTP {answer.status_code}); "
-            "seal it anew: gitops secrets seal"
+            f"the controller cannot open it (HTTP {answer.status_code})",
+            path=sealed.path,
+            fix="seal it anew: gitops secrets seal",
         )
 
     def _ask(self, method: str, path: str, document: dict[str, Any] | None = None) -> requests.Response:

@@ -22,7 +22,9 @@ class Checkout:
             if (folder / "overlays").is_dir() and (folder / "scripts/tools/tools.yaml").is_file():
                 return cls(folder)
         raise InputError(
-            f"{start}: not inside a checkout of the platform (no folder above it has overlays/ and scripts/tools/)"
+            "not inside a checkout of the platform",
+            path=str(start),
+            expected="a folder above it with overlays/ and scripts/tools/",
         )
 
     @property
@@ -70,5 +72,5 @@ class Checkout:
         """The built tool `name`. Raises InputError when the tools were not built yet."""
         path = self.tools / "bin" / name
         if not path.exists():
-            raise InputError(f"{self.relative(path)}: not built yet; run: make tools")
+            raise InputError("not built yet", path=self.relative(path), fix="run: make tools")
         return path

@@ -42,7 +42,9 @@ class Fault:
         """The text without the place, for those who print the place themselves."""
         sides = [f"expected {self.expected}"] if self.expected is not None else []
         sides += [f"found {self.found}"] if self.found is not None else []
-        return "; ".join(part for part in (self.what, ", ".join(sides), self.fix) if part)
+        text = "; ".join(part for part in (self.what, ", ".join(sides)) if part)
+        # What to do stands on a line of its own below what another program printed.
+        return ("\n" if "\n" in text else "; ").join(part for part in (text, self.fix) if part)
 
 
 class GitopsError(Exception):

@@ -41,7 +41,7 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}; name another file") from None
+        raise InputError(f"cannot be written: {error.strerror}", path=str(path), fix="name another file") from None
 
 
 def summarise(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -31,9 +31,9 @@ def load_key(file: Path, source: str) -> Key:
     try:
         key = load_pem_public_key(file.read_bytes())
     except (ValueError, OSError) as error:
-        raise InputError(f"{source}: not a public key in PEM ({error}); expected cosign.pub") from None
+        raise InputError(f"not a public key in PEM ({error})", path=source, expected="cosign.pub") from None
     if not isinstance(key, Key):
-        raise InputError(f"{source}: {type(key).__name__}: expected an ECDSA, RSA or Ed25519 key")
+        raise InputError(path=source, expected="an ECDSA, RSA or Ed25519 key", found=type(key).__name__)
     return key
 
 

@@ -44,12 +44,15 @@ def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
     missing = [name for name in ("newName", "newTag", "digest") if name not in fields]
     if missing:
         raise InputError(
-            f"{source}:{line}: image {entry!r} has no {', no '.join(missing)}; "
-            "tag and digest are always pinned together: write name, newName, newTag and digest"
+            f"image {entry!r} has no {', no '.join(missing)}",
+            path=source,
+            line=line,
+            fix="write name, newName, newTag and digest: tag and digest are always pinned together",
         )
     for name in ("newTag", "digest", "newName"):
-        if not isinstance(fields[name], yaml.ScalarNode):
-            raise InputError(f"{source}:{fields[name].start_mark.line + 1}: {name}: expected text")
+        node = fields[name]
+        if not isinstance(node, yaml.ScalarNode):
+            raise InputError(name, path=source, line=node.start_mark.line + 1, expected="text", found=f"a {node.id}")
     image = Image(*(fields[name].value for name in ("newName", "newTag", "digest")))
     return Pin(entry, image, line)
 
@@ -60,7 +63,7 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     Raises InputError where anything but these two scalars would change.
     """
     if not _TAG.fullmatch(image.tag) or not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
-        raise InputError(f"{image}: not a tag and digest that can be written into {source}")
+        raise InputError(path=source, expected="a tag and a digest that can be written", found=str(image))
     text = yamltext.decode(content, source)
     node = _entry(text, source, entry)
     pin = _pin(node, source, entry)
@@ -80,8 +83,10 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
         same = False
     if not same:
         raise InputError(
-            f"{source}:{pin.line}: image {entry!r} shares a value with another place (an anchor or an alias); "
-            "write newTag and digest of this entry in full"
+            f"image {entry!r} shares a value with another place (an anchor or an alias)",
+            path=source,
+            line=pin.line,
+            fix="write newTag and digest of this entry in full",
         )
     return changed.encode()
 
@@ -89,9 +94,10 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
 def _put(text: str, source: str, node: yaml.ScalarNode, value: str) -> str:
     start, end, line = node.start_mark.index, node.end_mark.index, node.start_mark.line + 1
     if node.style in ("|", ">"):
-        raise InputError(f"{source}:{line}: a block scalar; write the value on one line")
+        raise InputError("a block scalar", path=source, line=line, fix="write the value on one line")
     if text[start] in "&!*":
-        raise InputError(f"{source}:{line}: has an anchor or a tag ({text[start:end]}); write the value plainly")
+        what = f"has an anchor or a tag ({text[start:end]})"
+        raise InputError(what, path=source, line=line, fix="write the value plainly")
     quote = node.style or ("" if _PLAIN.fullmatch(value) else '"')
     return f"{text[:start]}{quote}{value}{quote}{text[end:]}"
 
@@ -100,19 +106,26 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
     root = yamltext.compose(text, source)
     images = yamltext.child(root, "images")
     if not isinstance(images, yaml.SequenceNode):
-        raise InputError(f"{source}: no `images:` list; expected an entry with name: {entry}")
+        raise InputError("no `images:` list", path=source, expected=f"an entry with name: {entry}")
     entries = [node for node in images.value if isinstance(node, yaml.MappingNode)]
     named = [node for node in entries if yamltext.scalar(node, "name") == entry]
     if not named:
         known = ", ".join(str(yamltext.scalar(node, "name")) for node in entries)
         raise InputError(
-            f"{source}:{images.start_mark.line + 1}: image {entry!r} is not in `images:` (it has: {known or 'nothing'})"
+            f"image {entry!r} is not in `images:`",
+            path=source,
+            line=images.start_mark.line + 1,
+            found=known or "nothing",
         )
     if len(named) > 1:
         lines = ", ".join(str(node.start_mark.line + 1) for node in named)
         raise InputError(
-            f"{source}: image {entry!r} is pinned more than once (lines {lines}); kustomize takes the last one "
-            "silently: keep one"
+            f"image {entry!r} is pinned more than once",
+            path=source,
+            line=named[0].start_mark.line + 1,
+            expected="one entry",
+            found=f"lines {lines}",
+            fix="keep one: kustomize silently takes the last",
         )
     [node] = named
     target = yamltext.scalar(node, "newName")
@@ -122,8 +135,10 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
     )
     if chained:
         raise InputError(
-            f"{source}:{chained.start_mark.line + 1}: changes {target!r} once more, which image {entry!r} is renamed "
-            "to; pin it in one entry"
+            f"changes {target!r} once more, which image {entry!r} is renamed to",
+            path=source,
+            line=chained.start_mark.line + 1,
+            fix="pin it in one entry",
         )
     return node
 
@@ -135,8 +150,11 @@ def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, expect
     running = {image for image in images(rendered) if image.startswith(prefixes)}
     if running != {str(expected)}:
         raise InputError(
-            f"{source}:{pin.line}: image {pin.entry!r}: expected the render to run {expected} alone, "
-            f"found {', '.join(sorted(running)) or 'no such image'}; nothing was written"
+            f"image {pin.entry!r} is not what the render runs, so nothing was written",
+            path=source,
+            line=pin.line,
+            expected=f"{expected} alone",
+            found=", ".join(sorted(running)) or "no such image",
         )
     return rendered
 

@@ -203,7 +203,10 @@ def _source(target: Target, way: Promote, targets: Mapping[Overlay, Target]) -> 
         raise InputError(f"{target.overlay}: {way.from_}, which it promotes from, cannot be read")
     if source.pin.image.name != target.pin.image.name:
         raise InputError(
-            f"{target.path}:{target.pin.line}: runs {target.pin.image.name}, but promotes from {source.path}, which "
-            f"runs {source.pin.image.name}; both must name one repository"
+            "runs another repository than what it promotes from",
+            path=target.path,
+            line=target.pin.line,
+            expected=f"{source.pin.image.name}, as in {source.path}",
+            found=target.pin.image.name,
         )
     return source

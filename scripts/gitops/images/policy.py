@@ -168,9 +168,9 @@ def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
     policies = yamlfile.read_model(checkout, file, Policies).root
     for environment, policy in policies.items():
         if not (service / environment / "kustomization.yaml").is_file():
-            raise InputError(f"{checkout.relative(file)}: {environment}: no such overlay beside it")
+            raise InputError(f"{environment}: no such overlay beside it", path=checkout.relative(file))
         if policy.cosign_key and not (service / policy.cosign_key).is_file():
             raise InputError(
-                f"{checkout.relative(file)}: {environment}: cosign-key {policy.cosign_key!r}: no such file beside it"
+                f"{environment}: cosign-key {policy.cosign_key!r}: no such file beside it", path=checkout.relative(file)
             )
     return policies

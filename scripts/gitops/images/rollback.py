@@ -33,7 +33,7 @@ def rollback(
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
         file = main.files.root / path
         if not file.is_file():
-            raise InputError(f"{path}: no such overlay on main; gitops service list shows those that there are")
+            raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
         pin = edit.read(file.read_bytes(), path)
         image = _choose(path, hold.runs(main.history, path, pin.entry), to, pin.image)
         content = edit.replace(file.read_bytes(), path, image)
@@ -61,7 +61,8 @@ def _choose(path: str, ran: Sequence[hold.Run], to: str | None, current: Image) 
     fitting = [image for image in before if to in (None, image.tag)]
     if not fitting:
         known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"
-        raise InputError(f"{path}: {to or 'another image'} never ran here; main's history has: {known}")
+        what = f"{to or 'another image'} never ran here"
+        raise InputError(what, path=path, expected=f"what main's history has: {known}")
     return fitting[0]
 
 

@@ -151,8 +151,8 @@ def check_free(what: str, port: int) -> None:
     if _is_free(port):
         return
     raise MachineError(
-        f"port {port} ({what}) is taken{_owner(port)}\n"
-        "fix: end that program, or choose new ports with: gitops lab reset && gitops lab up"
+        f"port {port} ({what}) is taken{_owner(port)}",
+        fix="end that program, or choose new ports: gitops lab reset && gitops lab up",
     )
 
 

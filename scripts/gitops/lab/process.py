@@ -152,9 +152,9 @@ def tail(lab: Lab, part: str, lines: int = TAIL_LINES) -> str:
 def dead_part(lab: Lab, part: str) -> NotHealthyError:
     """The error that names a dead part and shows how its log ends."""
     return NotHealthyError(
-        f"lab {lab.name!r}: {part} is dead; its log ends:\n{_indent(tail(lab, part))}\n"
-        f"fix: gitops lab up   (starts dead parts again)",
+        f"lab {lab.name!r}: {part} is dead; its log ends:\n{_indent(tail(lab, part))}",
         path=lab.checkout.relative(lab.log(part)),
+        fix="start dead parts again: gitops lab up",
     )
 
 

@@ -67,9 +67,10 @@ def _check(base: Checkout, application: OAuthApplication, changed: contents.Cont
     sealed = [item for item in rendered if item["kind"] == sealedsecret.KIND and item["metadata"]["name"] == name]
     if references != {name} or len(sealed) != 1 or set(sealed[0]["spec"]["encryptedData"]) != {KEY}:
         raise InputError(
-            f"{application.overlay.path}: expected the render to read OAUTH_42_CLIENT_SECRET from {name} alone and to "
-            f"have its SealedSecret with the key {KEY} once; found {', '.join(sorted(references)) or 'no reference'} "
-            f"and {len(sealed)} of it; nothing was written"
+            "the render does not read the new secret, so nothing was written",
+            path=application.overlay.path,
+            expected=f"OAUTH_42_CLIENT_SECRET from {name} alone, and its SealedSecret with the key {KEY} once",
+            found=f"{', '.join(sorted(references)) or 'no reference'} and {len(sealed)} of it",
         )
 
 

@@ -78,7 +78,9 @@ class Record:
                 datetime.fromisoformat(until).astimezone(UTC) if until else None,
             )
         except (KeyError, ValueError) as error:
-            raise InputError(f"{sealed.path}: annotations {_PREFIX}*: {error}; restore them from git") from None
+            raise InputError(
+                f"annotations {_PREFIX}*: {error}", path=sealed.path, fix="restore them from git"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _application(base: Checkout, overlay: Overlay) -> OAuthApplication:
         generations.append(Generation(number, sealed.name, Record.of(sealed)))
     deployed = next((generation for generation in generations if generation.number == current), None)
     if deployed is None:
-        raise InputError(f"{path}: names {data.secret}, but there is no {sealed_file(current)} beside it")
+        raise InputError(f"names {data.secret}, but there is no {sealed_file(current)} beside it", path=path)
     older = [generation for generation in generations if generation is not deployed]
     older.sort(key=lambda generation: generation.number)
     return OAuthApplication(overlay, data.id, data.uid, deployed, tuple(older))
@@ -178,7 +180,7 @@ def deployed_secret(content: bytes, path: str) -> str:
     """The name of the Secret that a version of oauth-42.yaml deploys. Raises InputError."""
     documents = yamlfile.parse_all(content, path)
     if len(documents) != 1:
-        raise InputError(f"{path}: expected one document, found {len(documents)}")
+        raise InputError(path=path, expected="one document", found=str(len(documents)))
     return _data(documents[0], path).secret
 
 
@@ -192,7 +194,7 @@ def _data(document: dict[str, Any], path: str) -> _Data:
 def _number(name: str, service: str, path: str) -> int:
     match = re.fullmatch(rf"{re.escape(service)}-oauth-42-g([1-9]\d*)", name)
     if not match:
-        raise InputError(f"{path}: Secret {name!r}: expected {service}-oauth-42-g<number>")
+        raise InputError("the Secret's name", path=path, expected=f"{service}-oauth-42-g<number>", found=repr(name))
     return int(match[1])
 
 

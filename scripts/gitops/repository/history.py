@@ -40,12 +40,13 @@ class History:
         try:
             self._repo = Repo(root)
         except GitError:
-            raise InputError(f"{root}: not a git working copy; clone the repository") from None
+            raise InputError("not a git working copy", path=str(root), fix="clone the repository") from None
 
     def fetch(self, token: str | None) -> None:
         """Bring origin's branches up to date. Raises InputError for a shallow clone, ExternalError."""
         if self.root.joinpath(".git/shallow").exists():
-            raise InputError(f"{self.root}: a shallow clone has no history; fetch-depth: 0, or git fetch --unshallow")
+            fix = "fetch-depth: 0, or git fetch --unshallow"
+            raise InputError("a shallow clone has no history", path=str(self.root), fix=fix)
         env = dict(os.environ, GIT_TERMINAL_PROMPT="0")
         if token:
             # By environment and not by URL or argument: those are seen by all.
@@ -76,7 +77,7 @@ class History:
         """The commit of origin's main. Raises InputError where there is none."""
         sha = self.branch("main")
         if not sha:
-            raise InputError(f"{self.root}: origin has no branch main")
+            raise InputError("origin has no branch main", path=str(self.root))
         return sha
 
     def content(self, sha: str, path: str) -> bytes | None:

@@ -48,12 +48,14 @@ def open_repository(checkout: Checkout) -> Repo:
     try:
         repo = Repo(checkout.root)
     except GitError:
-        raise InputError(f"{checkout.root}: not a git repository; clone the repository, or run: git init") from None
+        fix = "clone the repository, or run: git init"
+        raise InputError("not a git repository", path=str(checkout.root), fix=fix) from None
     try:
         repo.head.commit  # noqa: B018
     except ValueError:
         branch = "a commit that is not there" if repo.head.is_detached else repo.active_branch.name
-        raise InputError(f"{checkout.root}: the branch {branch} has no commit yet; commit first") from None
+        what = f"the branch {branch} has no commit yet"
+        raise InputError(what, path=str(checkout.root), fix="commit first") from None
     return repo
 
 
@@ -66,7 +68,7 @@ def resolve(repo: Repo, revision: str) -> str:
     for name in () if revision.startswith("-") else (f"refs/remotes/{revision}", f"refs/heads/{revision}", revision):
         with suppress(BadName, ValueError, GitError, IndexError):
             return str(repo.commit(name).hexsha)
-    raise InputError(f"{revision!r}: git knows no such revision here; try: git fetch origin")
+    raise InputError(f"{revision!r}: git knows no such revision here", fix="try: git fetch origin")
 
 
 def default_base(repo: Repo) -> str:
@@ -97,8 +99,9 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
         if not common or common[0] is None:
             if shallow:
                 raise InputError(
-                    f"{checkout.root}: a shallow clone does not reach where {name} and {head or 'HEAD'} parted; "
-                    "fetch-depth: 0 in a workflow, or git fetch --unshallow"
+                    f"a shallow clone does not reach where {name} and {head or 'HEAD'} parted",
+                    path=str(checkout.root),
+                    fix="fetch-depth: 0 in a workflow, or git fetch --unshallow",
                 )
             raise InputError(f"{name} and {head or 'HEAD'} have no common ancestor: they are two histories")
         before = str(common[0].hexsha)

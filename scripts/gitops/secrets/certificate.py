@@ -42,16 +42,20 @@ def load(pem: bytes, source: str, now: datetime) -> SealingCertificate:
     try:
         parsed = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise CertificateError(f"{source}: not a PEM certificate: {error}; fetch it from /v1/cert.pem") from None
+        raise CertificateError(
+            f"not a PEM certificate: {error}", path=source, fix="fetch it from /v1/cert.pem"
+        ) from None
     key = parsed.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
-        raise CertificateError(f"{source}: carries {type(key).__name__}; sealed-secrets needs an RSA key")
+        raise CertificateError(path=source, expected="an RSA key, as sealed-secrets needs", found=type(key).__name__)
     if key.key_size < LEAST_BITS:
-        raise CertificateError(f"{source}: its RSA key has {key.key_size} bits; expected {LEAST_BITS} or more")
+        raise CertificateError(
+            "its RSA key is too short", path=source, expected=f"{LEAST_BITS} bits or more", found=str(key.key_size)
+        )
     ends = parsed.not_valid_after_utc
     if now >= ends:
         raise CertificateError(
-            f"{source}: expired on {ends:%Y-%m-%d}; the controller has a newer one: gitops secrets reseal"
+            f"expired on {ends:%Y-%m-%d}", path=source, fix="take the controller's newer one: gitops secrets reseal"
         )
     return SealingCertificate(pem, key, parsed.fingerprint(hashes.SHA256()).hex(), ends)
 
@@ -61,19 +65,23 @@ def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> Sea
     folder = checkout.root / "clusters" / cluster
     if not re.fullmatch(r"[a-z0-9-]+", cluster) or not folder.is_dir():
         known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/cluster.yaml")))
-        raise InputError(f"cluster {cluster!r}: no folder clusters/{cluster}; there are: {known}")
+        raise InputError(f"no folder for cluster {cluster!r}", path=f"clusters/{cluster}", expected=f"one of: {known}")
     file, source = folder / FILE, checkout.relative(folder / FILE)
     pin = yamlfile.read(checkout, folder / "cluster.yaml").get("data", {}).get(FIELD)
     if not file.exists() or pin is None:
         raise CertificateError(
-            f"{source}: cluster {cluster!r} has no certificate, or no {FIELD} in cluster.yaml; "
-            "GITOPS_CLUSTER names another cluster"
+            f"cluster {cluster!r} has no certificate, or no {FIELD} in cluster.yaml",
+            path=source,
+            fix="name another cluster: GITOPS_CLUSTER",
         )
     certificate = load(file.read_bytes(), source, now or datetime.now(UTC))
     if certificate.fingerprint != pin:
         raise CertificateError(
-            f"{source}: its SHA-256 fingerprint is {certificate.fingerprint}, but cluster.yaml pins {pin}; "
-            "compare both with the controller's own before you change either"
+            "its SHA-256 fingerprint is not the one that cluster.yaml pins",
+            path=source,
+            expected=str(pin),
+            found=certificate.fingerprint,
+            fix="compare both with the controller's own before you change either",
         )
     return certificate
 

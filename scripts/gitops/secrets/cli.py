@@ -10,7 +10,7 @@ import click
 
 from gitops.ground import credentials, settings
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table
@@ -107,9 +107,8 @@ def verify(url: str, output: str) -> None:
     else:
         print_table(["file", "opens"], [[secret.path, "yes" if opens else "NO"] for secret, opens in verified])
     if bad := [secret.path for secret, opens in verified if not opens]:
-        raise NotHealthyError(
-            "\n".join(f"{path}: sealed for another cluster, namespace or name; seal it anew" for path in bad)
-        )
+        what = "sealed for another cluster, namespace or name"
+        raise NotHealthyError.several(Fault(what, path=path, fix="seal it anew") for path in bad)
 
 
 @secrets.command()

@@ -53,8 +53,9 @@ def check_target(checkout: Checkout, target: SecretTarget, keys: list[str]) -> N
     model.check_exists(checkout, target.overlay)
     if target.is_generation and (checkout.root / target.path).exists():
         raise InputError(
-            f"{target.path}: a generation is never changed, as its pods would not notice; the next one comes by: "
-            f"gitops oauth provide {target.overlay.service}"
+            "a generation is never changed, as its pods would not notice",
+            path=target.path,
+            fix=f"make the next one: gitops oauth provide {target.overlay.service}",
         )
 
 
@@ -155,19 +156,19 @@ def backup_keys(file: Path) -> list[rsa.RSAPrivateKey]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+        raise InputError(f"cannot be read: {error.strerror}", path=str(file)) from None
     blocks = [content] if b"PRIVATE KEY" in content else _of_secrets(content, str(file))
     keys = []
     for block in blocks:
         try:
             key = load_pem_private_key(block, None)
         except (ValueError, TypeError):
-            raise InputError(f"{file}: holds no private key in PEM without a password") from None
+            raise InputError("holds no private key in PEM without a password", path=str(file)) from None
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise InputError(f"{file}: {type(key).__name__}: expected an RSA key")
+            raise InputError(path=str(file), expected="an RSA key", found=type(key).__name__)
         keys.append(key)
     if not keys:
-        raise InputError(f"{file}: no Secret in it has tls.key; expected the controller's key Secrets")
+        raise InputError("no Secret in it has tls.key", path=str(file), expected="the controller's key Secrets")
     return keys
 
 
@@ -179,5 +180,5 @@ def _of_secrets(content: bytes, source: str) -> list[bytes]:
             try:
                 keys += [base64.b64decode(encoded, validate=True)] if encoded else []
             except (binascii.Error, TypeError):
-                raise InputError(f"{source}: data.tls.key is not base64") from None
+                raise InputError("data.tls.key is not base64", path=source) from None
     return keys

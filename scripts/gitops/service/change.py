@@ -241,9 +241,9 @@ def check_clean(checkout: Checkout) -> None:
         with Repo(checkout.root) as repo:
             changed = repo.git.status("--porcelain").splitlines()
     except GitError:
-        raise InputError(f"{checkout.root}: not a git working copy; clone the repository") from None
+        raise InputError("not a git working copy", path=str(checkout.root), fix="clone the repository") from None
     if changed:
         raise InputError(
-            f"the working copy has {len(changed)} uncommitted changes (first: {changed[0][3:]})\n"
-            "fix: commit or stash them first, so that this change is a pull request of its own"
+            f"the working copy has {len(changed)} uncommitted changes (first: {changed[0][3:]})",
+            fix="commit or stash them first, so that this change is a pull request of its own",
         )

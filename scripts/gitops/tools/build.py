@@ -64,7 +64,9 @@ def prune(checkout: Checkout) -> list[str]:
     Raises InputError for a cache that other checkouts may share: their pins are not known here.
     """
     if checkout.tool_cache != checkout.tools / "cache" or checkout.tool_cache.is_symlink():
-        raise InputError(f"{checkout.tool_cache}: other checkouts may share it; only a checkout's own cache is pruned")
+        raise InputError(
+            "other checkouts may share it; only a checkout's own cache is pruned", path=str(checkout.tool_cache)
+        )
     with _only_one(checkout.tool_cache / "lock"):
         named = {_folder(checkout, tool) for tool in load(checkout)}
         old = [file for file in checkout.tool_cache.iterdir() if file.is_dir() and file not in named]
@@ -90,8 +92,11 @@ def verify(folder: Path) -> None:
 
 def _corrupt(folder: Path, file: Path, expected: str, actual: str) -> MachineError:
     return MachineError(
-        f"{file}: the tool cache is corrupt: expected {expected[:26]}, found {actual[:26]}\n"
-        f"fix: rm -rf {folder} && make tools   (builds this one tool again)"
+        "the tool cache is corrupt",
+        path=str(file),
+        expected=expected[:26],
+        found=actual[:26],
+        fix=f"build this one tool again: rm -rf {folder} && make tools",
     )
 
 
@@ -188,7 +193,7 @@ def _only_one(lock: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() - began > BUILD_TIMEOUT:
                     raise MachineError(
-                        f"{lock}: another build has held the tool cache for {BUILD_TIMEOUT:g} s"
+                        f"another build has held the tool cache for {BUILD_TIMEOUT:g} s", path=str(lock)
                     ) from None
                 time.sleep(0.5)
         yield

@@ -215,7 +215,7 @@ class Hub:
             kept = self._repo.get_workflow_run(run).get_artifacts()
             artifacts = [artifact for artifact in kept if artifact.name == name and not artifact.expired]
         if not artifacts:
-            raise InputError(f"run {run} kept no artifact {name}; its own log says why")
+            raise InputError(f"run {run} kept no artifact {name}", fix="read why in its own log")
         newest = max(artifacts, key=lambda artifact: artifact.id)
         if newest.size_in_bytes > limit:
             raise InputError(

@@ -19,8 +19,9 @@ SECONDS = 2.0
 
 def connect(lab: Lab, port: str, *, seconds: float = SECONDS) -> socket.socket:
     """A connection to one of the lab's ports, by its name. Raises OSError where nothing listens."""
-    number = lab.settings().ports[port]
-    if not lab.settings().private:
+    settings = lab.settings()
+    number = settings.ports[port]
+    if not settings.private:
         return socket.create_connection((LOOPBACK, number), timeout=seconds)
     with connect_unix(lab.folder / CONTROL, seconds=seconds) as control:
         control.sendall(str(number).encode())

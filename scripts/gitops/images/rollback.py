@@ -94,8 +94,11 @@ def goes_back(history: History, head: str) -> bool:
 
     Read from its files and main's history: a label, a title or a branch's name can be given by anyone.
     """
-    base, added = history.fork_point(head), history.added(head)
-    if base is None or not added or set(added.values()) != {FILE_MODE}:
+    base = history.fork_point(head)
+    if base is None:
+        return False
+    added = history.changes(base, head)
+    if set(added.values()) != {FILE_MODE}:
         return False
     allowed = set()
     for overlay in {Overlay.of_path(path) for path in added}:

@@ -99,11 +99,6 @@ class History:
         # `:100644 100644 BEFORE AFTER M`, then the path.
         return {path: fact.split(" ")[1] for fact, path in zip(fields[::2], fields[1::2], strict=True)}
 
-    def added(self, head: str) -> dict[str, str] | None:
-        """What a commit adds to main, as `changes` says it; None where this clone has no such commit."""
-        base = self.fork_point(head)
-        return self.changes(base, head) if base else None
-
     def fork_point(self, head: str) -> str | None:
         """The newest commit that main and `head` share; None where there is none, or where this clone has no `head`."""
         try:

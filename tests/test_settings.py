@@ -48,6 +48,8 @@ def test_no_other_module_reads_the_environment() -> None:
         ("GITOPS_RENDER_TIMEOUT", "-1"),
         ("GITOPS_RENDER_TIMEOUT", "inf"),
         ("GITOPS_RENDER_TIMEOUT", "nan"),
+        ("GITOPS_RENDER_TIMEOUT", "9" * 26),  # more than a clock can count
+        ("GITOPS_GITHUB_PAUSE", "86401"),
         ("GITOPS_GITHUB_PAUSE", "-0.1"),
         ("GITOPS_GITHUB_WAIT", "soon"),
         ("GITOPS_42_DEADLINE", "0"),
@@ -56,6 +58,14 @@ def test_no_other_module_reads_the_environment() -> None:
         ("GITHUB_REPOSITORY", "gitops"),
         ("GITHUB_API_URL", "github"),
         ("ARGOCD_SERVER", "argocd.example.com"),
+        ("ARGOCD_SERVER", "https://"),
+        ("GITHUB_API_URL", "http://["),
+        ("GITHUB_API_URL", "http://127.0.0.1:65536"),
+        ("GITOPS_42_PROFILE_URL", "https://a b"),
+        ("GITOPS_42_PROFILE_URL", f"https://{'a' * 64}.example.com"),
+        ("SLACK_API_URL", "ftp://slack.com/api/"),
+        ("BOT_APP_ID", "-1"),
+        ("BOT_APP_ID", "the bot"),
     ],
 )
 def test_a_bad_value_is_one_fault_that_names_the_variable(
@@ -136,6 +146,7 @@ def _document() -> str:
             "",
             "Every variable of the environment that `gitops` reads. They are read when they are used; a bad value is",
             "refused in one line, with exit code 2. A variable that is set to nothing counts as not set. Options win.",
+            "Seconds are numbers up to 86400, a day; an address is http:// or https:// and a host.",
             "",
             "| variable | default | what it is |",
             "|---|---|---|",

@@ -8,15 +8,34 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 
 from gitops.ground.errors import Fault, InputError
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+# Seconds, a day: nobody waits longer, and a clock refuses a number that is larger by far.
+LONGEST = 86_400
+
+
+def check_url(text: str) -> str:
+    """A server's address as requests can use it. Raises ValueError, as pydantic asks of a validator."""
+    try:
+        parts = urlsplit(text)
+        host, _ = (parts.hostname or "").encode("idna"), parts.port
+        usable = parts.scheme in ("http", "https") and bool(host) and text.split() == [text]
+    except ValueError:  # brackets that are open, a port above 65535, a label of 64 characters
+        usable = False
+    if not usable:
+        raise PydanticCustomError("url", "expected http:// or https:// and a host, such as https://api.example.com")
+    return text
+
+
+Seconds = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
+Url = Annotated[str, AfterValidator(check_url)]
 # Runners name themselves in many ways: whatever is set, it is one.
 Set = Annotated[bool, BeforeValidator(bool)]
 IsTrue = Annotated[bool, BeforeValidator(lambda value: value == "true")]
@@ -68,7 +87,7 @@ class Settings(BaseModel):
     github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN", description="Who asks GitHub.")
     github_api_url: Url = Field("https://api.github.com", alias="GITHUB_API_URL", description="GitHub's API.")
     bot_app_id: int | None = Field(
-        None, alias="BOT_APP_ID", description="The number of the bot's GitHub App, which the rulesets name."
+        None, alias="BOT_APP_ID", gt=0, le=2**63 - 1, description="The number of the bot's GitHub App, which the rulesets name."
     )
     event_name: str | None = Field(
         None, alias="GITHUB_EVENT_NAME", description="The event that started the run: what `gitops scope` compares."
@@ -105,6 +124,6 @@ def read() -> Settings:
 
 
 def _fault(name: str, problem: str) -> Fault:
-    secret = "SecretStr" in str(next(f for f in Settings.model_fields.values() if f.alias == name).annotation)
+    secret = SecretStr in get_args(next(f for f in Settings.model_fields.values() if f.alias == name).annotation)
     value = "" if secret else f"={os.environ.get(name)!r}"
     return Fault(f"{name}{value}: {problem}", fix="docs/settings.md says what it may be")

@@ -83,6 +83,15 @@ def test_status_without_credentials_shows_what_git_remembers(known: RotationWorl
     assert status()["state"] == "CONFIRMED", "two generations: git alone tells"
 
 
+def test_metrics_that_cannot_be_written_are_said(known: RotationWorld, tmp_path: Path) -> None:
+    known.run("oauth", "rotate", "mogle", "--metrics", str(tmp_path / "folder/oauth.prom"))
+    assert (tmp_path / "folder/oauth.prom").exists()
+    (tmp_path / "file").touch()
+    ran = known.run("oauth", "rotate", "mogle", "--metrics", str(tmp_path / "file/oauth.prom"))
+    assert ran.code == 2
+    assert "oauth.prom: cannot be written: " in ran.err
+
+
 def test_the_metrics_are_openmetrics(known: RotationWorld, tmp_path: Path) -> None:
     known.run("oauth", "rotate", "mogle", "--metrics", str(tmp_path / "oauth.prom"))
     for text in ((tmp_path / "oauth.prom").read_text(), known.run("oauth", "status", "--output", "openmetrics").out):

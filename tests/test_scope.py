@@ -125,3 +125,9 @@ def test_the_step_has_outputs(scratch: Checkout, tmp_path: Path) -> None:
     assert (done.code, done.out) == (0, "test-live\n")
     assert "1 files differ from HEAD: make test-live" in done.err
     assert (tmp_path / "output").read_text() == "base=HEAD\nhead=HEAD\ntests=test-live\n"
+
+
+def test_outputs_that_cannot_be_written_are_said(scratch: Checkout, tmp_path: Path) -> None:
+    done = gitops(scratch, "scope", "--base", "HEAD", GITHUB_OUTPUT=str(tmp_path))
+    assert done.code == 2
+    assert f"gitops: {tmp_path}: cannot be written: Is a directory; name another file\n" in done.err

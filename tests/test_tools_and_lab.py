@@ -24,7 +24,7 @@ from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.manifests.pods import Template
 from gitops.tools import build, pins
-from tests.conftest import gitops
+from tests.conftest import Ran, gitops
 from tests.frozen import ROOT
 
 
@@ -68,6 +68,21 @@ def test_a_cache_is_cleared_of_what_no_pin_names(
     shared = gitops(scratch, "tools", "--prune", GITOPS_TOOL_CACHE=str(tmp_path / "shared"))
     assert shared.code == 2
     assert "shared: other checkouts may share it" in shared.err
+    assert gitops(scratch, "tools", "--prune", "kustomize").code == 2
+
+
+@pytest.mark.parametrize("words", [["tools"], ["check", "--offline"], ["lb", "show"]])
+def test_a_tool_cache_that_cannot_be_is_said_in_one_line(scratch: Checkout, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "file").touch()
+    done = gitops(scratch, *words, GITOPS_TOOL_CACHE=str(tmp_path / "file"))
+    assert done.code == 3
+    assert done.err.splitlines()[-1].startswith(f"gitops: {tmp_path}/file: the tool cache cannot be written: ")
+
+
+def test_a_cache_that_is_not_there_yet_has_nothing_to_clear(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITOPS_TOOL_CACHE", raising=False)
+    (scratch.root / ".tools").unlink()
+    assert gitops(scratch, "tools", "--prune") == Ran(0, "", "")
 
 
 def test_a_missing_system_program_is_said_before_anything_else(tmp_path: Path) -> None:

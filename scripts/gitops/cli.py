@@ -10,7 +10,7 @@ import click
 
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError
+from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.groups import Group
 from gitops.ground.progress import Progress
 
@@ -60,6 +60,8 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
     """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/."""
     from gitops.tools.build import ensure, prune
 
+    if pruning and names:
+        raise InputError("--prune clears the cache of all tools", fix="leave the names out")
     if pruning:
         for name in prune(Checkout.find()):
             click.echo(f"removed {name}", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 
@@ -37,11 +37,16 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def write(path: Path, text: str) -> None:
     """Write a file that was asked for, with the folders above it. Raises InputError where it cannot be."""
+    _put(path, text, "w")
+
+
+def _put(file: Path, text: str, mode: Literal["a", "w"]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open(mode, encoding="utf-8") as stream:
+            stream.write(text)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=str(path), fix="name another file") from None
+        raise InputError(f"cannot be written: {error.strerror}", path=str(file), fix="name another file") from None
 
 
 def summarise(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -70,5 +75,4 @@ def hand_on(name: str, value: str) -> None:
 
 def _append(file: Path | None, text: str) -> None:
     if file:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(text)
+        _put(file, text, "a")

@@ -87,7 +87,7 @@ class Settings(BaseModel):
     github_token: SecretStr | None = Field(None, alias="GITHUB_TOKEN", description="Who asks GitHub.")
     github_api_url: Url = Field("https://api.github.com", alias="GITHUB_API_URL", description="GitHub's API.")
     bot_app_id: int | None = Field(
-        None, alias="BOT_APP_ID", gt=0, le=2**63 - 1, description="The number of the bot's GitHub App, which the rulesets name."
+        None, alias="BOT_APP_ID", gt=0, description="The number of the bot's GitHub App, which the rulesets name."
     )
     event_name: str | None = Field(
         None, alias="GITHUB_EVENT_NAME", description="The event that started the run: what `gitops scope` compares."

@@ -12,7 +12,7 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
-from gitops.ground.output import Table, present, summarise
+from gitops.ground.output import Table, present, summarise, write
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
@@ -70,7 +70,7 @@ def rotate(context: click.Context, services: tuple[str, ...], cluster: str, metr
     present(output, _table(run.reports), [_as_dict(report) for report in run.reports])
     summarise(*_table(run.reports))
     if metrics:
-        metrics.write_text(alerts.metrics(run.reports, utc_now()))
+        write(metrics, alerts.metrics(run.reports, utc_now()))
     run.tell()
     reconcile.check(run.reports, alerts.failure)
 

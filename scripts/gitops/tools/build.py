@@ -38,8 +38,7 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"tool {unknown[0]!r}: does not exist", expected=f"one of {', '.join(known)}")
     tools = [tool for tool in pinned if not names or tool.name in names]
-    checkout.tool_cache.mkdir(parents=True, exist_ok=True)
-    with _only_one(checkout.tool_cache / "lock"):
+    with _only_one(checkout.tool_cache):
         missing = [tool for tool in tools if not _folder(checkout, tool).exists()]
         left = sum(tool.seconds for tool in missing)
         pace = 1.0
@@ -67,7 +66,7 @@ def prune(checkout: Checkout) -> list[str]:
         raise InputError(
             "other checkouts may share it; only a checkout's own cache is pruned", path=str(checkout.tool_cache)
         )
-    with _only_one(checkout.tool_cache / "lock"):
+    with _only_one(checkout.tool_cache):
         named = {_folder(checkout, tool) for tool in load(checkout)}
         old = [file for file in checkout.tool_cache.iterdir() if file.is_dir() and file not in named]
         for folder in old:
@@ -182,9 +181,19 @@ def _sha256_of(file: Path, identity: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def _only_one(cache: Path) -> Iterator[None]:
     """Hold the cache alone: a second `make` waits for the first one's builds instead of repeating them."""
-    with lock.open("w") as stream:
+    lock = cache / "lock"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("w")
+    except OSError as error:
+        raise MachineError(
+            f"the tool cache cannot be written: {error.strerror}",
+            path=str(cache),
+            fix="set GITOPS_TOOL_CACHE to a folder that can be, or to nothing",
+        ) from None
+    with stream:
         began = time.monotonic()
         while True:
             try:

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-from gitops.clients.github import Hub
+from gitops.clients.github import MAIN_GATE, Hub
 from gitops.clients.slack import Slack
 from gitops.ground.errors import InputError
 
-CONTEXT = "main-gate"
 WORKFLOW = ".github/workflows/check.yaml"
 # What starts it on main; a pull request's branch can be called main, too.
 EVENTS = ("push", "schedule", "workflow_dispatch")
@@ -32,7 +31,7 @@ def report(commit: str, result: str) -> bool:
         raise InputError("COMMIT", expected="a commit's 40 hexadecimal digits", found=repr(commit[:50]))
     passed = result == "success"
     text = "main's own gate passes it" if passed else "main's own gate does not pass it; see the workflow gate"
-    return Hub.from_environment().status(commit, CONTEXT, "success" if passed else "failure", text)
+    return Hub.from_environment().status(commit, MAIN_GATE, "success" if passed else "failure", text)
 
 
 def main_is_red(taken: Mapping[str, SecretStr], number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gitops.clients.github import Hub
+from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.images import bump, edit, hold
@@ -17,7 +17,6 @@ from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, propose
 
 LABEL = "rollback"
-CONTEXT = "freeze"
 # Where the merge queue tries what it is about to merge.
 QUEUE = "gh-readonly-queue/main/"
 
@@ -84,7 +83,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
             text = f"a rollback may be merged in {window.name}"
         elif window:
             state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
-        if hub.status(head, CONTEXT, state, text[:140]):
+        if hub.status(head, FREEZE, state, text[:140]):
             written[name] = f"{state}: {text}"
     return written
 

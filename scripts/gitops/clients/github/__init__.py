@@ -4,7 +4,9 @@ from gitops.clients.github.errors import RaceError
 from gitops.clients.github.hub import (
     ACTIONS_APP,
     CHECK,
+    FREEZE,
     GITHUB_COMMITTER,
+    MAIN_GATE,
     STATUSES,
     WORK,
     FinishedRun,
@@ -15,7 +17,9 @@ from gitops.clients.github.hub import (
 __all__ = [
     "ACTIONS_APP",
     "CHECK",
+    "FREEZE",
     "GITHUB_COMMITTER",
+    "MAIN_GATE",
     "STATUSES",
     "WORK",
     "FinishedRun",

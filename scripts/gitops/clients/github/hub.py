@@ -41,7 +41,8 @@ GITHUB_COMMITTER = "noreply@github.com"
 # that must report it, and the statuses that main's own code sets as our App.
 ACTIONS_APP = 15368
 CHECK = "check"
-STATUSES = ("freeze", "main-gate")
+FREEZE, MAIN_GATE = "freeze", "main-gate"
+STATUSES = (FREEZE, MAIN_GATE)
 
 
 @dataclass(frozen=True)

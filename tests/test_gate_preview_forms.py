@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.checkout import Checkout
@@ -126,7 +127,7 @@ def pull(github: GitHub) -> GitHub:
 
 
 def hub(github: GitHub) -> Hub:
-    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    return Hub(RepositorySettings(github.name, SecretStr(TOKEN), github.environment["GITHUB_API_URL"]), pause=0)
 
 
 def preview_of(github: GitHub, count: int) -> Preview:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from git import Repo
+from pydantic import SecretStr
 
 from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.ground.errors import ExternalError
@@ -33,19 +34,23 @@ def work(github: GitHub, tmp_path: Path) -> Path:
 
 
 def hub(github: GitHub) -> Hub:
-    return Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    return Hub(RepositorySettings(github.name, SecretStr(TOKEN), github.environment["GITHUB_API_URL"]), pause=0)
+
+
+def test_the_settings_of_a_repository_do_not_show_their_token(github: GitHub) -> None:
+    assert TOKEN not in repr(hub(github).settings)
 
 
 def bring(github: GitHub, work: Path, proposal: Proposal = WANTED) -> Outcome:
     """One run of a bot."""
     own, history = hub(github), History(work)
-    history.fetch(TOKEN)
+    history.fetch(SecretStr(TOKEN))
     return propose(own, history, own.open_pulls().get(proposal.branch), replace(proposal, base=history.main()))
 
 
 def take_back(github: GitHub, work: Path) -> Outcome:
     own, history = hub(github), History(work)
-    history.fetch(TOKEN)
+    history.fetch(SecretStr(TOKEN))
     return withdraw(own, history, own.open_pulls().get(WANTED.branch), WANTED.branch, "nothing to bump")
 
 
@@ -204,7 +209,7 @@ def test_a_kill_at_any_request_is_healed_by_the_next_run(github: GitHub, work: P
 
 def run_once(url: str, work: Path) -> None:
     own, history = Hub(RepositorySettings.from_environment(), pause=0), History(work)
-    history.fetch(TOKEN)
+    history.fetch(SecretStr(TOKEN))
     propose(own, history, own.open_pulls().get(WANTED.branch), replace(WANTED, base=history.main()))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 
 from gitops.clients.github import Hub, RepositorySettings
 from gitops.github import declared
@@ -55,9 +56,9 @@ def passed(github: GitHub, sha: str) -> None:
 def bring(world: World, proposal: Proposal = PROPOSAL) -> Outcome:
     """One run of the bot."""
     github = world.github
-    hub = Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    hub = Hub(RepositorySettings(github.name, SecretStr(TOKEN), github.environment["GITHUB_API_URL"]), pause=0)
     history = History(world.checkout.root)
-    history.fetch(TOKEN)
+    history.fetch(SecretStr(TOKEN))
     return propose(hub, history, hub.open_pulls().get(BRANCH), replace(proposal, base=history.main()))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from gitops.check.report import sarif
 from gitops.clients.github import Hub, RepositorySettings
@@ -116,7 +116,7 @@ def two(github: GitHub) -> GitHub:
 @pytest.mark.bots
 @attack(Door.FORK, "a preview that names another's commit rewrites the comment there", Guard.WORKFLOW, Guard.BOT)
 def test_preview_of_another_commit(two: GitHub, guard: Guard | None) -> str | None:
-    hub = Hub(RepositorySettings(two.name, TOKEN, two.environment["GITHUB_API_URL"]), pause=0)
+    hub = Hub(RepositorySettings(two.name, SecretStr(TOKEN), two.environment["GITHUB_API_URL"]), pause=0)
     [mine, victim] = two.pulls.values()
     forged = large(2).model_copy(update={"head_sha": victim.last_head})
     run = run_of(two, mine.number)
@@ -135,7 +135,7 @@ def test_preview_of_another_commit(two: GitHub, guard: Guard | None) -> str | No
 @pytest.mark.bots
 @attack(Door.FORK, "another's very commit, pushed to a fork, rewrites the comment there", Guard.WORKFLOW)
 def test_preview_of_the_same_commit(two: GitHub, guard: Guard | None) -> str | None:
-    hub = Hub(RepositorySettings(two.name, TOKEN, two.environment["GITHUB_API_URL"]), pause=0)
+    hub = Hub(RepositorySettings(two.name, SecretStr(TOKEN), two.environment["GITHUB_API_URL"]), pause=0)
     [mine, victim] = two.pulls.values()
     mine.last_head = victim.last_head
     forged = large(2).model_copy(update={"head_sha": victim.last_head})
@@ -226,7 +226,7 @@ def test_artifact_that_fills_the_memory(what: str, guard: Guard | None) -> str |
 @pytest.mark.bots
 @attack(Door.FORK, "an artifact of more bytes than are read", Guard.WORKFLOW)
 def test_artifact_of_many_bytes(github: GitHub, guard: Guard | None) -> str | None:
-    hub = Hub(RepositorySettings(github.name, TOKEN, github.environment["GITHUB_API_URL"]), pause=0)
+    hub = Hub(RepositorySettings(github.name, SecretStr(TOKEN), github.environment["GITHUB_API_URL"]), pause=0)
     github.artifacts[7, "preview"] = bytes(1_000)
     if not guard:
         return None if len(hub.artifact(7, "preview", limit=10**9)) == 1_000 else "no"

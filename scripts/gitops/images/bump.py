@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
 
+from pydantic import SecretStr
+
 from gitops.clients.ecr import Details, Registry, Repository
 from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
@@ -47,7 +49,7 @@ def run(
     *,
     names: Sequence[str],
     now: datetime,
-    token: str | None,
+    token: SecretStr | None,
     dry_run: bool = False,
 ) -> list[BumpReport]:
     """Look at every overlay with a policy (or those of `names`), and make its pull request what it should be.

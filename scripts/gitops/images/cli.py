@@ -46,8 +46,7 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
 
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    secret = settings.read().github_token
-    token = secret.get_secret_value() if secret else None
+    token = settings.read().github_token
     hub = None if dry_run and not token else Hub.from_environment()
     reports = bumps.run(checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run)
     if dry_run and output == "text":

@@ -231,7 +231,7 @@ def run(
     cluster: str | None,
     names: Sequence[str],
     now: datetime,
-    token: str | None,
+    token: SecretStr | None,
     api: Api | None = None,
 ) -> list[RotationReport]:
     """Every application (or those of the services `names`): looked at and, with a `cluster` to seal for, acted on.

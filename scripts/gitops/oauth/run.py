@@ -81,5 +81,5 @@ def _reports(
             cluster=cluster,
             names=services,
             now=utc_now(),
-            token=token.get_secret_value() if token else None,
+            token=token,
         )

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from gitops.clients.github import GITHUB_COMMITTER
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
@@ -42,7 +44,7 @@ class History:
         except GitError:
             raise InputError("not a git working copy", path=str(root), fix="clone the repository") from None
 
-    def fetch(self, token: str | None) -> None:
+    def fetch(self, token: SecretStr | None) -> None:
         """Bring origin's branches up to date. Raises InputError for a shallow clone, ExternalError."""
         if self.root.joinpath(".git/shallow").exists():
             fix = "fetch-depth: 0, or git fetch --unshallow"
@@ -50,7 +52,7 @@ class History:
         env = dict(os.environ, GIT_TERMINAL_PROMPT="0")
         if token:
             # By environment and not by URL or argument: those are seen by all.
-            basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+            basic = base64.b64encode(f"x-access-token:{token.get_secret_value()}".encode()).decode()
             env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader"}
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"

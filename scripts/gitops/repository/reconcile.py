@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from github.PullRequest import PullRequest
+from pydantic import SecretStr
 
 from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
@@ -48,7 +49,7 @@ R = TypeVar("R", bound=Report)
 
 
 @contextmanager
-def main_of(checkout: Checkout, hub: Hub | None, token: str | None) -> Iterator[Main]:
+def main_of(checkout: Checkout, hub: Hub | None, token: SecretStr | None) -> Iterator[Main]:
     """Fetch, and have main's files in a folder of their own. Raises InputError, ExternalError."""
     history = History(checkout.root)
     history.fetch(token)
@@ -59,7 +60,7 @@ def main_of(checkout: Checkout, hub: Hub | None, token: str | None) -> Iterator[
 def run(
     checkout: Checkout,
     hub: Hub | None,
-    token: str | None,
+    token: SecretStr | None,
     look: Callable[[Main], Sequence[R]],
     act: Callable[[Main, R], R],
 ) -> list[R]:

@@ -50,7 +50,7 @@ class RepositorySettings:
     """Where the repository is and who asks. In Actions the environment says all of it."""
 
     repository: str
-    token: str
+    token: SecretStr
     api_url: str = "https://api.github.com"
 
     @classmethod
@@ -63,7 +63,7 @@ class RepositorySettings:
         if own.github_repository is None or token is None:
             fix = "in Actions the workflow sets them (.github/workflows)"
             raise InputError(f"not set: {', '.join(missing)}", fix=fix)
-        return cls(own.github_repository, token.get_secret_value(), own.github_api_url)
+        return cls(own.github_repository, token, own.github_api_url)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Hub:
         self.writes = 0
         retry = GithubRetry(total=5, secondary_rate_wait=environment.read().github_wait)
         self._github = Github(
-            auth=Auth.Token(settings.token),
+            auth=Auth.Token(settings.token.get_secret_value()),
             base_url=settings.api_url,
             timeout=20,
             retry=retry,
@@ -224,7 +224,10 @@ class Hub:
                 found=f"{newest.size_in_bytes} bytes",
                 expected=f"at most {limit}",
             )
-        headers = {"Authorization": f"Bearer {self.settings.token}", "Accept": "application/vnd.github+json"}
+        headers = {
+            "Authorization": f"Bearer {self.settings.token.get_secret_value()}",
+            "Accept": "application/vnd.github+json",
+        }
         # GitHub sends on to a storage of others; `requests` gives the token to no other host.
         with (
             errors(what),

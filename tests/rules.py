@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gitops.manifests.overlay import ENVIRONMENTS
+
 Object = dict[str, Any]
 # A base's own workload is named for its shape, and its container `app`; what a service adds has other names.
 SHAPES = {"web", "bot", "cron"}
@@ -73,10 +75,22 @@ def assert_argocd_objects(objects: list[Object], repo_url: str) -> None:
     assert policy["automated"] == {"prune": True, "selfHeal": True}
     assert policy["retry"]["refresh"] is True
     assert {"ServerSideApply=true", "PruneLast=true", "CreateNamespace=true"} <= set(policy["syncOptions"])
-    assert policy["managedNamespaceMetadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    labels = policy["managedNamespaceMetadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels["environment"] == "{{ index .path.segments 2 }}"
+    for binding in of_kind(objects, "ValidatingAdmissionPolicyBinding"):
+        # Whatever the label says; the policy that holds the label itself is in force in every namespace.
+        bound = binding["spec"].get("matchResources", {}).get("namespaceSelector")
+        everywhere = binding["metadata"]["name"] == "namespace-labels"
+        assert bound == (None if everywhere else {"matchExpressions": [{"key": "environment", "operator": "Exists"}]})
+        assert binding["spec"]["validationActions"] == ["Deny"]
     projects = {item["metadata"]["name"]: item["spec"] for item in of_kind(objects, "AppProject")}
-    assert projects["services"]["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
-    assert [place["namespace"] for place in projects["services"]["destinations"]] == ["*-staging", "*-prod"]
+    namespaces = [f"*-{environment}" for environment in ENVIRONMENTS]
+    kinds = [{"group": "", "kind": "Namespace", "name": pattern} for pattern in namespaces]
+    assert projects["services"]["clusterResourceWhitelist"] == kinds
+    assert [place["namespace"] for place in projects["services"]["destinations"]] == namespaces
+    [folders] = [generated["git"]["directories"] for generated in generator["spec"]["generators"]]
+    assert folders == [{"path": f"overlays/*/{environment}"} for environment in ENVIRONMENTS]
     assert all(repo_url in spec["sourceRepos"] for spec in projects.values())
     assert {item["spec"]["project"] for item in of_kind(objects, "Application")} <= projects.keys() - {"services"}
     assert "set-in-clusters" not in str(objects)

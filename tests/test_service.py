@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -169,6 +170,8 @@ BAD = {
     "name is no DNS label": (["Shop_1", "--image", IMAGE, *OK], 2, "service name 'Shop_1': not a DNS label"),
     "name exists": (["mogle", "--image", IMAGE, *OK], 2, "service name 'mogle': exists already (overlays/mogle)"),
     "name too long": (["x" * 56, "--image", IMAGE, *OK], 2, "56 characters; at most 55"),
+    "name of the cluster's own": (["kube-dns", "--image", IMAGE, *OK], 2, "service name 'kube-dns': reserved"),
+    "name of a part of the platform": (["argocd", "--image", IMAGE, *OK], 2, "service name 'argocd': reserved"),
     "image without tag": (["shop", "--image", "ghcr.io/a/b", *OK], 2, "image 'ghcr.io/a/b': no tag"),
     "image with a mutable tag": (["shop", "--image", "ghcr.io/a/b:latest", *OK], 2, "the tag 'latest' is mutable"),
     "image malformed": (["shop", "--image", "ghcr.io/A b:1", *OK], 2, "malformed; expected REGISTRY/NAME:TAG"),
@@ -202,6 +205,22 @@ def test_bad_input_is_one_clear_message_and_nothing_is_written(scratch: Checkout
     done = run("service", "new", *words)
     assert message in done.err
     assert done.code == code
+    assert status(scratch) == ""
+
+
+def test_a_name_that_a_folder_or_the_platform_has_already_is_refused(scratch: Checkout, run: Run) -> None:
+    """A folder that the gate would refuse may stand on a branch all the same."""
+    shutil.copytree(scratch.overlays / "jobs-bot", scratch.overlays / "shop")
+    (scratch.overlays / "shop/prod").rename(scratch.overlays / "shop/bot-prod")
+    project = scratch.root / "apps/projects/platform.yaml"
+    project.write_text(project.read_text().replace("namespace: kube-system", "namespace: metrics-prod"))
+    commit_all(scratch)
+    twin = run("service", "new", "shop-bot", "--image", IMAGE, "--shape", "bot")
+    assert twin.code == 2
+    assert "overlays/shop-bot/prod would be shop-bot-prod, and so is overlays/shop/bot-prod; choose another" in twin.err
+    platform = run("service", "new", "metrics", "--image", IMAGE, "--shape", "bot")
+    assert platform.code == 2
+    assert "metrics-prod, and so is a namespace of AppProject platform; choose another name" in platform.err
     assert status(scratch) == ""
 
 

@@ -7,16 +7,23 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from gitops.check import environments
+from gitops.manifests import names
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.objects import Object, label, name, value_at
-from gitops.manifests.overlay import Overlay
+from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.reach import kustomization
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
-_LABEL = "pod-security.kubernetes.io/enforce"
+# What the policies and the closed network know a service's namespace by, as the ApplicationSet has to set it.
+_NAMESPACE_LABELS = {
+    "environment": "{{ index .path.segments 2 }}",
+    "service": "{{ index .path.segments 1 }}",
+    "pod-security.kubernetes.io/enforce": "restricted",
+}
 # Where an ApplicationSet has the spec of its Applications.
 _TEMPLATE = ("spec", "template", "spec")
 
@@ -74,7 +81,9 @@ def check_folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
                 )
     for folder in sorted(root.glob("overlays/*/*")):
         path = graph.checkout.relative(folder)
-        files = sorted(folder.glob("*.y*ml")) if folder.is_dir() else []
+        # Of JSON and whatever else Argo CD takes, where it looks; where no environment is, YAML alone is suspect.
+        pattern = "*" if folder.name in ENVIRONMENTS else "*.y*ml"
+        files = sorted(file for file in folder.glob(pattern) if file.is_file()) if folder.is_dir() else []
         if files and "/." not in path and not kustomization(folder):
             yield Finding(
                 "orphan-folder",
@@ -109,8 +118,11 @@ def _removed(graph: Graph, before: Graph) -> Iterator[Finding]:
 
 
 def check_overlay(unit: Unit, overlay: Overlay, platform: Platform) -> Iterator[Finding]:
-    """An overlay's objects against the AppProject that they come under."""
-    project = platform.project("services") or {}
+    """An overlay's name against the platform's, and its objects against the AppProject that they come under."""
+    if taken := names.platforms(overlay, platform.unit.objects):
+        what = f"{overlay.path} has the name {overlay.namespace}, which is {taken}"
+        yield Finding("names", unit.places.top, what, "name the service otherwise", unit.name)
+    project = platform.project(names.SERVICES_PROJECT) or {}
     allowed = {(entry["group"], entry["kind"]) for entry in project.get("namespaceResourceWhitelist") or []}
     for item in unit.objects:
         group, _, _ = str(item.get("apiVersion", "")).rpartition("/")
@@ -175,6 +187,7 @@ def check_cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:
             if url != repo_url:
                 fix = f"allow {repo_url} alone"
                 yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
+    yield from environments.check(unit)
 
 
 def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
@@ -182,11 +195,12 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
     if not (item["spec"].get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
         path, what = ("spec", "syncPolicy", "preserveResourcesOnDeletion"), "preserveResourcesOnDeletion is not true"
         yield unit.finding("preserve", item, path, what, "preserveResourcesOnDeletion: true")
-    labels = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels", _LABEL)
-    level = value_at(item, labels)
-    if level != "restricted":
-        what = f"{_LABEL} is {'not set' if level is None else level}"
-        yield unit.finding("namespace-labels", item, labels, what, f"{_LABEL}: restricted")
+    for key, value in _NAMESPACE_LABELS.items():
+        label_path = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels", key)
+        actual = value_at(item, label_path)
+        if actual != value:
+            what = f"{key} is {'not set' if actual is None else actual}"
+            yield unit.finding("namespace-labels", item, label_path, what, f"{key}: {value}")
 
 
 def _application(unit: Unit, item: Object, path: tuple[str, ...], projects: Mapping[str, Object]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from gitops.check import (
     exceptions,
     guards,
     leaks,
+    names,
     references,
     render_faults,
     schema,
@@ -134,8 +135,8 @@ def run(
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
         policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
-        names = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
-        allowed, faulty = exceptions.read(change.head, names, today)
+        in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
+        allowed, faulty = exceptions.read(change.head, in_force, today)
         findings += faulty
         if boot:
             with progress.step("the API server's answer"):
@@ -153,7 +154,7 @@ def _render(
     findings: list[Finding] = []
     sound = []
     for unit in checked:
-        problems = list(sources.check(graph, unit))
+        problems = [*names.check(graph, unit), *sources.check(graph, unit)]
         findings += problems
         if not problems:
             sound.append(unit)

@@ -39,6 +39,11 @@ RULES = _rules(
     ("submodule", "A submodule's files are not in this repository's pull requests."),
     ("manifest-paths", "Argo CD renders again only for these folders; a change elsewhere would never be deployed."),
     # Argo CD.
+    ("names", "A folder is an Application and a namespace: policies, quotas and people know it by its name alone."),
+    (
+        "environments",
+        "Declared in manifests/overlay.py alone: elsewhere, one more is unguarded and one less is not deployed.",
+    ),
     (
         "orphan-folder",
         "The ApplicationSet looks at overlays/<service>/<environment> alone; this would never be deployed.",

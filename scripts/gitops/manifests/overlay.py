@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from gitops.ground.errors import InputError
 
-# Every environment that there is, and the order of promotion. Another one is added here; the policies' bindings
-# and the AppProject (apps/, policies/) name the same.
+# Every environment that there is, in the order of promotion: their one home. What has to name them as well (the
+# ApplicationSet, its AppProject, the policy on namespaces) is held to this by the gate's rule `environments`.
 ENVIRONMENTS = ("staging", "prod")
+# Kubernetes keeps names with this prefix for itself.
+RESERVED_PREFIX = "kube-"
+# Services of these names would pass for a part of the cluster.
+RESERVED_SERVICES = ("argocd", "default", "sealed-secrets")
 # RFC 1123.
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_LABEL = 63
@@ -87,6 +91,11 @@ def check_service(name: str) -> None:
         raise InputError(
             f"service name {name!r}: {len(name)} characters; at most {LONGEST_SERVICE}, as its namespace {longest} "
             f"may have {LONGEST_LABEL}"
+        )
+    if name in RESERVED_SERVICES or f"{name}-".startswith(RESERVED_PREFIX):
+        reserved = ", ".join([f"{RESERVED_PREFIX}*", *RESERVED_SERVICES])
+        raise InputError(
+            f"service name {name!r}: reserved for the cluster's own parts ({reserved}); choose another name"
         )
 
 

@@ -15,8 +15,10 @@ from string import Template
 from gitops.clients.registry import resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
-from gitops.manifests import certificates, kustomize, yamlfile
+from gitops.manifests import certificates, kustomize, names, yamlfile
+from gitops.manifests.graph import CLUSTER, Graph
 from gitops.manifests.image import Image, in_ecr
+from gitops.manifests.objects import Object
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.repository import contents
 from gitops.repository import services as model
@@ -108,7 +110,9 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
         partial(model.check_team, request.team, teams),
         partial(check_registry, checkout, request.image),
     ]
+    units, cluster = Graph(checkout).units, kustomize.build(checkout, checkout.root / CLUSTER)
     for overlay in request.overlays:
+        checks.append(partial(_check_own_name, overlay, units, cluster))
         checks += [partial(model.check_domain, host, existing) for host in request.hosts(overlay)]
     faults: list[Fault] = []
     for check in checks:
@@ -118,6 +122,17 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
             faults += error.faults
     if faults:
         raise InputError.several(faults)
+
+
+def _check_own_name(overlay: Overlay, units: Sequence[str], cluster: Sequence[Object]) -> None:
+    """Raise InputError where another folder or the platform has the name that an overlay would have."""
+    taken = [twin.path for twin in names.sharing(overlay, units)]
+    taken += filter(None, [names.platforms(overlay, cluster)])
+    if taken:
+        raise InputError(
+            f"service name {overlay.service!r}: {overlay.path} would be {overlay.namespace}, and so is "
+            f"{' and '.join(taken)}; choose another name"
+        )
 
 
 def _check_shape(request: NewService) -> None:

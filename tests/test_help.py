@@ -52,12 +52,30 @@ def test_help_loads_nothing_that_is_slow(verb: str) -> None:
     ("words", "name"),
     [
         (["tools", "kustomise"], "kustomise"),
+        (["tools", "--prune", "kustomize"], "--prune"),
         (["lb", "show", "--cluster", "soul"], "soul"),
+        (["lb", "route", "--cluster", "../overlays", "mogle.example.com"], "../overlays"),
+        # Before a value is asked for, or a server.
+        (["secrets", "seal", "mogle", "mail", "--key", "token", "--cluster", "soul"], "soul"),
+        (["secrets", "reseal", "--cluster", "soul"], "soul"),
+        (["secrets", "recover", "--backup", "/dev/null", "--cluster", ""], "cluster ''"),
+        (["oauth", "rotate", "--cluster", "soul"], "soul"),
+        (["oauth", "provide", "mogle", "--cluster", "soul"], "soul"),
+        (["oauth", "provide", "mogle", "--environment", "production"], "production"),
+        (["secrets", "seal", "mogle", "mail", "--key", "token", "--environment", "production"], "production"),
         (["images", "bump", "--dry-run", "mogel"], "mogel"),
         (["oauth", "status", "mogel"], "mogel"),
         (["service", "handover", "mogel", "--to", "benefit"], "mogel"),
         (["service", "handover", "mogle", "--to", "benefits"], "benefits"),
         (["lab", "down", "--name", "nolab"], "nolab"),
+        (["lab", "reset", "--name", "nolab"], "nolab"),
+        (["lab", "status", "--name", "nolab"], "nolab"),
+        (["lab", "logs", "--name", "nolab"], "nolab"),
+        (["lab", "push", "--name", "nolab"], "nolab"),
+        (["check", "--lab", "no lab"], "no lab"),
+        (["check", "--lab", ""], "''"),
+        (["check", "--base", ""], "--base"),
+        (["preview", "--head", ""], "--head"),
         (["chek"], "chek"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -66,3 +84,25 @@ def test_an_unknown_name_is_refused(words: list[str], name: str, scratch: Checko
     done = gitops(scratch, *words, GITHUB_REPOSITORY="platform/gitops")
     assert done.code == 2, (done.out, done.err)
     assert name in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lab", "up", "--nodes", "0"],
+        ["lab", "up", "--nodes", "-1"],
+        ["lab", "up", "--nodes", "9" * 9],
+        ["lab", "up", "--api-port", "80"],
+        ["lab", "logs", "--lines", "0"],
+        ["secrets", "verify", "--controller", ""],
+        ["secrets", "reseal", "--controller", "127.0.0.1:8080"],
+        ["images", "rollback", "mogle", "--reason", "x", "--for", "99999999999999d"],
+        ["images", "rollback", "mogle", "--reason", "x", "--for", "100000d"],
+        ["check", "--offline", "--lab", "default"],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_value_is_refused_before_anything_is_done(words: list[str], scratch: Checkout) -> None:
+    done = gitops(scratch, *words, GITHUB_REPOSITORY="platform/gitops")
+    assert (done.code, done.out) == (2, "")
+    assert not scratch.labs.exists()

@@ -175,6 +175,10 @@ BAD: dict[str, tuple[str, str]] = {
         "staging: {newest: {}}\nprod: {promote: {from: staging, soak: 1 day}}",
         "not a duration; expected minutes, hours or days, such as 90m, 24h or 3d",
     ),
+    "a duration beyond all dates": (
+        "staging: {newest: {}}\nprod: {promote: {from: staging, soak: 99999999999999d}}",
+        "not a duration",
+    ),
     "promotes from nowhere": ("prod: {promote: {from: qa, soak: 1d}}", "prod promotes from 'qa', which has no policy"),
     "a chain of promotions": (
         "staging: {promote: {from: prod, soak: 1d}}\nprod: {promote: {from: staging, soak: 1d}}",

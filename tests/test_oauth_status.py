@@ -191,6 +191,4 @@ def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
         assert (done[0], message in done[2]) == (code, True), done
         assert not Repo(known.checkout.root).is_dirty(untracked_files=True)
     assert "environments with one: prod" in provide(known, "x", "--environment", "staging")[2]
-    assert (
-        "cluster 'moon': no folder clusters/moon; there are: lab, seoul" in provide(known, "x", "--cluster", "moon")[2]
-    )
+    assert "cluster 'moon': does not exist; there are: lab, seoul" in provide(known, "x", "--cluster", "moon")[2]

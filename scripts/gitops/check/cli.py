@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import NotHealthyError
+from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.options import base_option, head_option, output_option
 from gitops.ground.output import summarise, write
 from gitops.ground.progress import Progress
@@ -41,6 +41,9 @@ def check(
     Renders the overlays that it affects, and asks a real API server (a control plane of its own, gone afterwards) for
     every object and pod, with the cluster's policies in force. Exit code 1: something was found.
     """
+    checkout, progress = Checkout.find(), Progress()
+    if lab is not None:
+        _check_lab(checkout, lab, offline)
     click.echo(
         f"gitops check: {head or 'the working copy'} against "
         f"{'nothing: all of it' if everything else base or 'origin/main'}",
@@ -50,7 +53,6 @@ def check(
     from gitops.check import outcome, report
     from gitops.tools.build import ensure
 
-    checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, TOOLS)
     result, baseline = outcome.check(
         checkout, progress, base=base, head=head, everything=everything, offline=offline, lab=lab
@@ -72,3 +74,12 @@ def check(
     if verdict.errors:
         raise NotHealthyError(verdict.sentence)
     click.echo(verdict.sentence, err=True)
+
+
+def _check_lab(checkout: Checkout, name: str, offline: bool) -> None:
+    """Refuse a name that no lab can have, also where this change has nothing to ask of one. Raises InputError."""
+    from gitops.lab.layout import Lab
+
+    if offline:
+        raise InputError("--offline asks no API server, --lab asks that of a lab", fix="leave one of them out")
+    Lab(checkout, name)

@@ -32,6 +32,13 @@ class Checkout:
         """The folder with one folder for each service."""
         return self.root / "overlays"
 
+    def cluster(self, name: str) -> Path:
+        """The folder of a cluster. Raises InputError where there is none of this name."""
+        known = sorted(file.parent.name for file in self.root.glob("clusters/[!.]*/cluster.yaml"))
+        if name not in known:
+            raise InputError(f"cluster {name!r}: does not exist; there are: {', '.join(known)}")
+        return self.root / "clusters" / name
+
     @property
     def teams_file(self) -> Path:
         """Who can own a service."""

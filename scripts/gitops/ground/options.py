@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import click
 
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+
+
+def _check_revision(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise InputError(f"{option.opts[0]} '': expected a revision; leave the option out for its default")
+    return value
+
+
 output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 environment_option = click.option("--environment", default="prod", show_default=True)
-head_option = click.option("--head", metavar="REVISION", help="What to look at (default: the working copy as it is).")
-base_option = click.option("--base", metavar="REVISION", help="What to compare with (default: origin/main).")
+head_option = click.option(
+    "--head", metavar="REVISION", callback=_check_revision, help="What to look at (default: the working copy as it is)."
+)
+base_option = click.option(
+    "--base", metavar="REVISION", callback=_check_revision, help="What to compare with (default: origin/main)."
+)
 
 
 def _cluster() -> str:
@@ -16,6 +30,16 @@ def _cluster() -> str:
     return settings.read().cluster
 
 
+def _check_cluster(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Before anything is asked of a person or of a server."""
+    Checkout.find().cluster(value)
+    return value
+
+
 cluster_option = click.option(
-    "--cluster", default=_cluster, show_default="seoul", help="A folder under clusters/ (GITOPS_CLUSTER)."
+    "--cluster",
+    default=_cluster,
+    show_default="seoul",
+    callback=_check_cluster,
+    help="A folder under clusters/ (GITOPS_CLUSTER).",
 )

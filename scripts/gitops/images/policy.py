@@ -43,10 +43,12 @@ def _range(text: str) -> str:
 
 
 def duration(value: object) -> timedelta:
-    """A span such as 90m, 24h or 3d. Raises ValueError."""
-    match = re.fullmatch(r"(\d+)([mhd])", value) if isinstance(value, str) else None
+    """A span such as 90m, 24h or 3d, short enough that there is a date so far from now. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]{1,5})([mhd])", value) if isinstance(value, str) else None
     if not match:
-        raise ValueError("not a duration; expected minutes, hours or days, such as 90m, 24h or 3d")
+        raise ValueError(
+            "not a duration; expected minutes, hours or days, such as 90m, 24h or 3d (five digits at most)"
+        )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -61,7 +63,9 @@ def spell(span: timedelta) -> str:
 
 Regex = Annotated[str, AfterValidator(_regex)]
 Range = Annotated[str, AfterValidator(_range)]
-Duration = Annotated[timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": r"^\d+[mhd]$"})]
+Duration = Annotated[
+    timedelta, BeforeValidator(duration), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,5}[mhd]$"})
+]
 
 
 class _Strict(BaseModel):

@@ -35,9 +35,26 @@ def _lab(name: str) -> Lab:
     return Lab(Checkout.find(), name)
 
 
+def _existing(name: str) -> Lab:
+    """Raises InputError for a lab that left nothing to end or to forget."""
+    from gitops.lab.layout import find_labs
+
+    target = _lab(name)
+    if not target.folder.is_dir():
+        known = ", ".join(lab.name for lab in find_labs(target.checkout)) or "none"
+        raise InputError(f"lab {name!r}: does not exist; there are: {known}")
+    return target
+
+
 @lab.command()
 @name_option
-@click.option("--nodes", default=2, show_default=True, help="Nodes in each of the three zones (a new lab only).")
+@click.option(
+    "--nodes",
+    type=click.IntRange(1, 50),
+    default=2,
+    show_default=True,
+    help="Nodes in each of the three zones (a new lab only).",
+)
 @click.option("--api-port", type=click.IntRange(1024, 65535), help="The API server's port (a new lab only).")
 def up(name: str, nodes: int, api_port: int | None) -> None:
     """Start what is not running; wait until every Application is Synced and Healthy."""
@@ -101,10 +118,7 @@ def down(name: str, every: bool) -> None:
     from gitops.lab import lab as labs
     from gitops.lab.layout import find_labs
 
-    existing = find_labs(Checkout.find())
-    if not every and name not in [lab.name for lab in existing]:
-        raise InputError(f"lab {name!r}: there is none; there are: {', '.join(lab.name for lab in existing) or 'none'}")
-    for target in existing if every else [_lab(name)]:
+    for target in find_labs(Checkout.find()) if every else [_existing(name)]:
         count = labs.down(target)
         click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
 
@@ -115,14 +129,14 @@ def reset(name: str) -> None:
     """End the lab and forget its state: ports, certificates, origin and cluster."""
     from gitops.lab import lab as labs
 
-    labs.reset(_lab(name))
+    labs.reset(_existing(name))
     click.echo(f"lab {name!r}: forgotten")
 
 
 @lab.command()
 @click.argument("part", required=False)
 @name_option
-@click.option("--lines", default=process.TAIL_LINES, show_default=True)
+@click.option("--lines", type=click.IntRange(min=1), default=process.TAIL_LINES, show_default=True)
 def logs(part: str | None, name: str, lines: int) -> None:
     """The end of one PART's log, or of all of them."""
     from gitops.lab import lab as labs

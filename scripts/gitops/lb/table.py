@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, combined
+from gitops.ground.errors import combined
 from gitops.lb import model
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
@@ -21,10 +21,7 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
 
     Raises InputError for a cluster that is not there, or for what does not render.
     """
-    graph, folder = Graph(checkout), f"clusters/{cluster}"
-    clusters = [unit.removeprefix("clusters/") for unit in graph.units if unit.startswith("clusters/")]
-    if cluster not in clusters:
-        raise InputError(f"cluster {cluster!r}: there is none; there are: {', '.join(clusters)}")
+    graph, folder = Graph(checkout), checkout.relative(checkout.cluster(cluster))
     names = [unit for unit in graph.units if unit.startswith("overlays/") or unit == folder]
     rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit), names)
     if broken := [rendering.error for rendering in rendered if rendering.error]:

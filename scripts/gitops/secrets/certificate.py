@@ -6,7 +6,6 @@ nothing is sealed against a certificate that is not the pinned one.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,10 +61,7 @@ def load(pem: bytes, source: str, now: datetime) -> SealingCertificate:
 
 def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> SealingCertificate:
     """The certificate of clusters/<cluster>, checked against its pin. Raises CertificateError, InputError."""
-    folder = checkout.root / "clusters" / cluster
-    if not re.fullmatch(r"[a-z0-9-]+", cluster) or not folder.is_dir():
-        known = ", ".join(sorted(path.parent.name for path in folder.parent.glob("*/cluster.yaml")))
-        raise InputError(f"no folder for cluster {cluster!r}", path=f"clusters/{cluster}", expected=f"one of: {known}")
+    folder = checkout.cluster(cluster)
     file, source = folder / FILE, checkout.relative(folder / FILE)
     pin = yamlfile.read(checkout, folder / "cluster.yaml").get("data", {}).get(FIELD)
     if not file.exists() or pin is None:

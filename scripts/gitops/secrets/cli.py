@@ -17,11 +17,20 @@ from gitops.ground.output import print_table
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
+
+def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        return settings.check_url(value)
+    except ValueError as error:
+        raise InputError(f"--controller {value!r}: {error}") from None
+
+
 controller_option = click.option(
     "--controller",
     "url",
     default=lambda: settings.read().sealed_secrets_url,
     show_default="http://127.0.0.1:8080",
+    callback=_check_url,
     help="The sealed-secrets controller, as kubectl port-forward shows it (GITOPS_SEALED_SECRETS_URL).",
 )
 

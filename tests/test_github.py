@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from gitops.ground.checkout import Checkout
 from tests.conftest import Ran
 from tests.fakes.github import Fault, GitHub
 from tests.fakes.github_rulesets import ADMIN, BOT_APP, Actor
+from tests.fakes.server import Server, answer
 from tests.fakes.slack import Slack
 from tests.frozen import ROOT
 from tests.world import run_here
@@ -308,3 +310,36 @@ def test_a_difference_is_a_field_and_order_says_nothing() -> None:
     assert list(differences({"rules": declared_rules}, {"rules": actual})) == [
         Difference("rules[deletion].parameters.y", None, 1)
     ]
+
+
+ANSWERS: dict[str, tuple[int, bytes, dict[str, str], str]] = {
+    "a page": (200, b"<html>Hello</html>", {}, "the answer is none of its API"),
+    "half of an answer": (200, b'{"a": ', {}, "the answer is none of its API"),
+    "nothing": (200, b"null", {}, "the answer is none of its API"),
+    "another's list": (200, b"[]", {}, "the answer is none of its API"),
+    "another address": (301, b"{}", {"Location": "https://example.com/"}, "the answer is none of its API"),
+    "a page that is not there": (404, b'{"message": "Not Found"}', {}, "404 Not Found; there is none, or this token"),
+    "a right that is missing": (403, b'{"message": "Forbidden"}', {}, "403 Forbidden"),
+    "a quota that is used up": (
+        403,
+        b'{"message": "API rate limit exceeded"}',
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{time.time() + 3000:.0f}"},
+        "this token asked too often; run it again in ",
+    ),
+}
+
+
+@pytest.mark.parametrize("given", ANSWERS)
+@pytest.mark.parametrize("words", [["plan"], ["gate", "a" * 40, "success"], ["main", "7"]], ids=lambda words: words[0])
+def test_an_answer_that_is_none_of_githubs_is_one_line(operator: Operator, given: str, words: list[str]) -> None:
+    status, content, headers, told = ANSWERS[given]
+    server = Server(lambda request: answer(request, status, content, "application/json", headers))
+    try:
+        done = operator.run(*words, GITHUB_API_URL=server.url)
+    finally:
+        server.close()
+    assert done.code == 4
+    assert done.out == ""
+    assert done.err.startswith("gitops: GitHub: ")
+    assert done.err.count("\n") == 1
+    assert told in done.err

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from gitops.clients.github import Hub, RaceError
+from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.repository import history as histories
 from gitops.repository import pulls
 from gitops.repository.pulls import TRAILER, Action
@@ -23,7 +24,7 @@ from tests.attacks.github_world import (
     protect,
     world,
 )
-from tests.fakes.github import GitHub
+from tests.fakes.github import TOKEN, GitHub
 from tests.fakes.github_repository import BOT, GITHUB
 from tests.world import World
 
@@ -175,3 +176,28 @@ def test_second_check(world: World, monkeypatch: pytest.MonkeyPatch, what: str, 
         monkeypatch.setattr(Hub, "passed", lambda hub, sha: True)
     outcome = bring(world)
     return None if outcome.action is Action.MERGED else f"{outcome.action}: not every check of Actions passed"
+
+
+@attack(Door.MEMBER, "have the bot take for its own a pull request {what}", Guard.BOT)
+@pytest.mark.parametrize("what", ["of a fork of the same owner", "to another branch than main"])
+def test_pull_request_of_anothers(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str, guard: Guard | None
+) -> str | None:
+    """What it brings up to date, merges and counts as declined is the bot's own alone."""
+    github = world.github
+    if guard is None:
+        monkeypatch.setattr(Hub, "_is_own", lambda hub, pull: True)
+    bring(world)
+    if what == "to another branch than main":
+        github.commit("student/base", {"README.md": b"x"}, "Base", parent=github.head("main"))
+        github.pulls[1].base = "student/base"
+    else:
+        github.pulls[1].fork = f"{github.name.partition('/')[0]}/fork"
+    hub = Hub(RepositorySettings(github.name, SecretStr(TOKEN), github.environment["GITHUB_API_URL"]), pause=0)
+    bring(world)
+    github.pulls[1].state = "closed"
+    declined = [pull.number for pull in hub.closed_pulls(BRANCH)]
+    if guard:
+        assert declined == []
+        assert github.pulls[2].user == BOT[0]
+    return None if declined == [1] and len(github.pulls) == 1 else "the bot opens its own"

@@ -25,7 +25,7 @@ from tests.attacks.github_world import (
     protect,
     world,
 )
-from tests.fakes.github import TOKEN, GitHub
+from tests.fakes.github import TOKEN, Fault, GitHub
 from tests.fakes.github_repository import Pull
 from tests.fakes.github_rulesets import ADMIN, BOT_ACTOR, BOT_APP, MEMBER, WORKFLOW
 from tests.fakes.slack import Slack
@@ -165,6 +165,23 @@ def test_what_only_goes_back_may_be_merged_in_a_freeze_and_needs_no_label(world:
     assert world.run("images", "freeze").code == 0
     assert github.statuses[queued][0]["state"] == "success"
     assert merge(github, pull) == ""
+
+
+@attack(Door.MEMBER, "use up their own commit's statuses, so that no freeze comes to others", Guard.WORKFLOW)
+def test_statuses_used_up(world: World, monkeypatch: pytest.MonkeyPatch, guard: Guard | None) -> str | None:
+    """GitHub takes 1,000 statuses of one name on a commit."""
+    github = world.github
+    protect(github, "main")
+    first, own = (proposes(github, {FILE: name.encode()}, f"student/{name}") for name in ("first", "own"))
+    passed(github, first.last_head)
+    window(github)
+    github.faults = [Fault("POST", f"/statuses/{own.last_head}", 422, times=9)]
+    if guard is None:
+        monkeypatch.setattr(rollback, "ExternalError", ZeroDivisionError)
+    done = world.run("images", "freeze")
+    assert done.code == 4
+    assert own.last_head[:12] in done.err
+    return merge(github, first) or None
 
 
 @attack(Door.MEMBER, "merge two green changes that claim one host", Guard.GITHUB, Guard.WORKFLOW)

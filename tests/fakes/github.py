@@ -313,7 +313,9 @@ class GitHub(Repository):
         problem = ""
         if head is None:
             problem = "head is invalid"
-        elif any(p.state == "open" and p.head == asked["head"] for p in self.pulls.values()):
+        elif any(
+            (p.state, p.head, p.base, p.fork) == ("open", asked["head"], asked["base"], "") for p in self.pulls.values()
+        ):
             problem = f"A pull request already exists for {self.name.partition('/')[0]}:{asked['head']}."
         elif not self.git("rev-list", "-1", f"{asked['base']}..{head}"):
             problem = f"No commits between {asked['base']} and {asked['head']}"

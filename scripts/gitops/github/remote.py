@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gitops.clients.github import Hub
+from gitops.clients.github import Hub, errors
 from gitops.github.declared import Ruleset
 
 # What of a ruleset can be set; the rest of GitHub's answer says where it is kept.
@@ -29,25 +29,26 @@ class Remote:
 
 def read(hub: Hub) -> Remote:
     """Ask GitHub for all of it. Raises ExternalError, such as where the token may not see the settings."""
-    remote = Remote(
-        rulesets={},
-        repository=hub.call("GET", ""),
-        actions=hub.call("GET", "/actions/permissions"),
-        workflow_token=hub.call("GET", "/actions/permissions/workflow"),
-        environments={},
-    )
-    # An organisation's rulesets hold besides, and are not ours to change.
-    for entry in hub.call("GET", f"/rulesets?includes_parents=false&{_ONE_PAGE}"):
-        ruleset = hub.call("GET", f"/rulesets/{entry['id']}")
-        remote.rulesets[ruleset["name"]] = {name: ruleset[name] for name in _FIELDS if name in ruleset}
-        remote.ids[ruleset["name"]] = ruleset["id"]
-        if ruleset.get("updated_at"):
-            remote.edited[ruleset["name"]] = datetime.fromisoformat(ruleset["updated_at"]).astimezone(UTC)
-    for environment in hub.call("GET", f"/environments?{_ONE_PAGE}").get("environments", []):
-        policy = environment.get("deployment_branch_policy") or {}
-        custom = bool(policy.get("custom_branch_policies"))
-        name = environment["name"]
-        remote.environments[name] = sorted(_policies(hub, name)) if custom else None
+    with errors("read the settings"):
+        remote = Remote(
+            rulesets={},
+            repository=hub.call("GET", ""),
+            actions=hub.call("GET", "/actions/permissions"),
+            workflow_token=hub.call("GET", "/actions/permissions/workflow"),
+            environments={},
+        )
+        # An organisation's rulesets hold besides, and are not ours to change.
+        for entry in hub.call("GET", f"/rulesets?includes_parents=false&{_ONE_PAGE}"):
+            ruleset = hub.call("GET", f"/rulesets/{entry['id']}")
+            remote.rulesets[ruleset["name"]] = {name: ruleset[name] for name in _FIELDS if name in ruleset}
+            remote.ids[ruleset["name"]] = ruleset["id"]
+            if ruleset.get("updated_at"):
+                remote.edited[ruleset["name"]] = datetime.fromisoformat(ruleset["updated_at"]).astimezone(UTC)
+        for environment in hub.call("GET", f"/environments?{_ONE_PAGE}").get("environments", []):
+            policy = environment.get("deployment_branch_policy") or {}
+            custom = bool(policy.get("custom_branch_policies"))
+            name = environment["name"]
+            remote.environments[name] = sorted(_policies(hub, name)) if custom else None
     return remote
 
 

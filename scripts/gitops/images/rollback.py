@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import ExternalError, InputError, combined
 from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -68,14 +68,15 @@ def _choose(path: str, ran: Sequence[hold.Run], to: str | None, current: Image) 
 def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
     """Set the commit status `freeze` on all that waits to be merged to what holds now.
 
-    Returns what was written, by pull request (#12) or branch of the merge queue. Branch protection requires the status:
+    Returns what was written, by pull request (#12) or branch of the merge queue. Raises ExternalError where GitHub
+    refused one, once all others are set. Branch protection requires the status:
     GitHub evaluates no check again at a window's edge, so a scheduled job does.
     """
     history = History(checkout.root)
     history.fetch(hub.settings.token)
     with main_files(checkout, history) as base:
         window = hold.frozen(hold.freezes(base), now)
-    written = {}
+    written, failures = {}, []
     waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
     for name, head in [*waiting, *history.branches(QUEUE)]:
         state, text = "success", "no freeze"
@@ -83,8 +84,14 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
             text = f"a rollback may be merged in {window.name}"
         elif window:
             state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
-        if hub.status(head, FREEZE, state, text[:140]):
-            written[name] = f"{state}: {text}"
+        try:
+            if hub.status(head, FREEZE, state, text[:140]):
+                written[name] = f"{state}: {text}"
+        except ExternalError as error:
+            # GitHub takes 1,000 statuses of one name on a commit: whoever used them up stops their own alone.
+            failures.append(error)
+    if failures:
+        raise combined(failures)
     return written
 
 

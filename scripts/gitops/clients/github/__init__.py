@@ -1,6 +1,6 @@
 """GitHub, as far as the platform needs it."""
 
-from gitops.clients.github.errors import RaceError
+from gitops.clients.github.errors import RaceError, errors
 from gitops.clients.github.hub import (
     ACTIONS_APP,
     CHECK,
@@ -11,8 +11,8 @@ from gitops.clients.github.hub import (
     WORK,
     FinishedRun,
     Hub,
-    RepositorySettings,
 )
+from gitops.clients.github.settings import RepositorySettings
 
 __all__ = [
     "ACTIONS_APP",
@@ -26,4 +26,5 @@ __all__ = [
     "Hub",
     "RaceError",
     "RepositorySettings",
+    "errors",
 ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
+import urllib3
 from github import GithubException
+from github.GithubException import RateLimitExceededExceedsMaxWait
 
 from gitops.ground.errors import ExternalError, GitopsError
+
+# PyGithub prints each 403 by itself, beside the error that we make of it.
+logging.getLogger("github").setLevel(logging.WARNING)
 
 
 class RaceError(GitopsError):
@@ -32,8 +38,22 @@ def errors(what: str) -> Iterator[None]:
         text = "; ".join(filter(None, [str(data.get("message") or ""), *messages])) or type(error).__name__
         if "STALE_DATA" in kinds:
             raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
+        if isinstance(error, RateLimitExceededExceedsMaxWait):
+            minutes = f"{(error.wait or 0) / 60:.0f} minutes"
+            raise ExternalError(
+                f"GitHub: {what}: this token asked too often", fix=f"run it again in {minutes}, or with another token"
+            ) from None
         if error.status == 401:
             raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None
-        raise ExternalError(f"GitHub: {what}: {error.status} {text}") from None
-    except requests.RequestException as error:
+        fix = "there is none, or this token may not see it" if error.status == 404 else None
+        raise ExternalError(f"GitHub: {what}: {error.status} {text}", fix=fix) from None
+    except requests.exceptions.RetryError:
+        raise ExternalError(f"GitHub: {what}: it answers with its own errors (5xx) again and again") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise ExternalError(f"GitHub: {what}: cannot be reached ({type(error).__name__})") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        # Of PyGithub and of whoever reads the answer: it is none that they know.
+        raise ExternalError(
+            f"GitHub: {what}: the answer is none of its API ({type(error).__name__})",
+            fix="set GITHUB_API_URL to the address of GitHub's API",
+        ) from None

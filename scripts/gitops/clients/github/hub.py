@@ -21,6 +21,7 @@ from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients.github.errors import RaceError, errors
+from gitops.clients.github.settings import RepositorySettings
 from gitops.ground import settings as environment
 from gitops.ground.errors import ExternalError, GitopsError, InputError
 
@@ -35,6 +36,8 @@ _REFS = "mutation Refs($input: UpdateRefsInput!) { updateRefs(input: $input) { c
 _DISARM = """mutation Disarm($input: DisablePullRequestAutoMergeInput!) {
   disablePullRequestAutoMerge(input: $input) { clientMutationId }
 }"""
+# Seconds. An hour's quota that is used up comes back after up to an hour: whoever waits for it seems to hang.
+LONGEST_WAIT = 120.0
 # GitHub commits in its own name what is made through its API or its pages.
 GITHUB_COMMITTER = "noreply@github.com"
 # What has to pass on a commit before it merges (.github/rulesets/main.json): the check of GitHub Actions, by the App
@@ -43,27 +46,6 @@ ACTIONS_APP = 15368
 CHECK = "check"
 FREEZE, MAIN_GATE = "freeze", "main-gate"
 STATUSES = (FREEZE, MAIN_GATE)
-
-
-@dataclass(frozen=True)
-class RepositorySettings:
-    """Where the repository is and who asks. In Actions the environment says all of it."""
-
-    repository: str
-    token: SecretStr
-    api_url: str = "https://api.github.com"
-
-    @classmethod
-    def from_environment(cls, token: SecretStr | None = None) -> RepositorySettings:
-        """By GITHUB_REPOSITORY, GITHUB_TOKEN (unless `token` is it) and GITHUB_API_URL. Raises InputError."""
-        own = environment.read()
-        token = token or own.github_token
-        missing = [] if own.github_repository else ["GITHUB_REPOSITORY"]
-        missing += [] if token else ["GITHUB_TOKEN"]
-        if own.github_repository is None or token is None:
-            fix = "in Actions the workflow sets them (.github/workflows)"
-            raise InputError(f"not set: {', '.join(missing)}", fix=fix)
-        return cls(own.github_repository, token, own.github_api_url)
 
 
 @dataclass(frozen=True)
@@ -90,7 +72,8 @@ class Hub:
         """`pause`: seconds between two writes, as GitHub asks for of bots."""
         self.settings = settings
         self.writes = 0
-        retry = GithubRetry(total=5, secondary_rate_wait=environment.read().github_wait)
+        wait = environment.read().github_wait
+        retry = GithubRetry(total=5, secondary_rate_wait=wait, max_rate_limit_wait=max(wait, LONGEST_WAIT))
         self._github = Github(
             auth=Auth.Token(settings.token.get_secret_value()),
             base_url=settings.api_url,
@@ -117,10 +100,13 @@ class Hub:
         return str(repository["id"])
 
     def open_pulls(self) -> dict[str, PullRequest]:
-        """Every open pull request of this repository's own branches, by branch."""
-        return {
-            pull.head.ref: pull for pull in self.open_heads() if pull.head.repo and pull.head.user.login == self.owner
-        }
+        """Every open pull request of this repository's own branches to main, by branch."""
+        return {pull.head.ref: pull for pull in self.open_heads() if self._is_own(pull)}
+
+    def _is_own(self, pull: PullRequest) -> bool:
+        """Whether a branch of this repository is to be merged into main. A fork can be the same owner's."""
+        name = pull.head.repo.full_name if pull.head.repo else ""
+        return name.lower() == self.settings.repository.lower() and pull.base.ref == "main"
 
     def open_heads(self) -> list[PullRequest]:
         """Every open pull request, those of forks too."""
@@ -131,7 +117,7 @@ class Hub:
         """The pull requests of a branch that were closed without a merge, newest first."""
         with errors(f"list pull requests of {branch}"):
             pulls = list(self._repo.get_pulls(state="closed", head=f"{self.owner}:{branch}"))
-        return [pull for pull in pulls if pull.merged_at is None]
+        return [pull for pull in pulls if pull.merged_at is None and self._is_own(pull)]
 
     def commit(
         self, branch: str, *, base: str, expected: str | None, files: Mapping[str, bytes | None], message: str
@@ -245,6 +231,8 @@ class Hub:
         """A run of a workflow that ended, as GitHub says it now. Raises ExternalError."""
         with errors(f"read run {number}"):
             run = self._repo.get_workflow_run(number)
+            if not run.path:
+                raise ValueError("no run")
             return FinishedRun(run.path, run.event, run.head_branch, run.head_sha, run.conclusion, run.html_url)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - what GitHub answers
@@ -256,7 +244,11 @@ class Hub:
             if method != "GET":
                 self.writes += 1
             url = f"/repos/{self.settings.repository}{path}"
-            return self._github.requester.requestJsonAndCheck(method, url, input=body)[1]
+            answer = self._github.requester.requestJsonAndCheck(method, url, input=body)[1]
+            # What is no JSON PyGithub gives so.
+            if isinstance(answer, dict) and isinstance(answer.get("data"), str):
+                raise ValueError("no JSON")
+            return answer
 
     def head(self, branch: str) -> str | None:
         """The commit of a branch on GitHub, or None where there is no such branch."""
@@ -283,7 +275,8 @@ class Hub:
                 self.writes += 1
                 pull = self._repo.create_pull(base="main", head=branch, title=title, body=body)
             except GithubException as error:
-                pulls = list(self._repo.get_pulls(state="open", head=f"{self.owner}:{branch}"))
+                listed = self._repo.get_pulls(state="open", head=f"{self.owner}:{branch}")
+                pulls = [pull for pull in listed if self._is_own(pull)]
                 if error.status != 422 or not pulls:
                     raise
                 pull = pulls[0]

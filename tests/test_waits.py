@@ -12,6 +12,9 @@ from gitops.ground.errors import NotHealthyError
 
 OLD, NEW = "a" * 40, "b" * 40
 DENIED = "deployments.apps is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: at image"
+ELSEWHERE = (
+    "application destination server 'x' and namespace 'x' do not match any of the allowed destinations in project 's'"
+)
 UNRENDERED = "rpc error: code = Unknown desc = `kustomize build overlays/x/prod` failed exit status 1: no file"
 
 
@@ -37,12 +40,18 @@ class Scripted(Cluster):
         return {}
 
 
-def status(sync: str, revision: str, *, error: str = "", failed: str = "", synced: str = "") -> dict[str, Any]:
+def status(
+    sync: str, revision: str, *, error: str = "", invalid: str = "", failed: str = "", synced: str = ""
+) -> dict[str, Any]:
     resources = [{"kind": "Deployment", "name": "web", "status": "SyncFailed", "message": failed}] if failed else []
     return {
         "sync": {"status": sync, "revision": revision},
         "health": {"status": "Healthy"},
-        "conditions": [{"type": "ComparisonError", "message": error}] if error else [],
+        "conditions": [
+            {"type": kind, "message": message}
+            for kind, message in (("ComparisonError", error), ("InvalidSpecError", invalid))
+            if message
+        ],
         "operationState": {"phase": "Running", "syncResult": {"revision": synced or revision, "resources": resources}},
     }
 
@@ -56,12 +65,14 @@ GOOD = status("Synced", NEW)
         status("Unknown", NEW, error=DENIED),
         status("Unknown", "refs/heads/main", error=UNRENDERED),
         status("OutOfSync", NEW, failed=DENIED),
+        status("Unknown", OLD, invalid=ELSEWHERE),
+        status("Unknown", OLD, invalid="application repo https://x/y is not permitted in project 's'"),
         status("OutOfSync", NEW, failed="resource batch:Job is not permitted in project services"),
         status("OutOfSync", NEW, failed='Service "x" is invalid: spec.ports[0].port: Invalid value: 70000'),
     ],
 )
 def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> None:
-    with pytest.raises(NotHealthyError, match=r"refused(.|\n)*x-prod: .*(denied|build|permitted|invalid)"):
+    with pytest.raises(NotHealthyError, match=r"refused(.|\n)*x-prod: .*(denied|build|permitted|invalid|allowed)"):
         argocd.wait_for(Scripted(refused), ["x-prod"], seconds=30, revision=NEW)
 
 
@@ -75,6 +86,9 @@ def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> Non
         status("OutOfSync", NEW, failed='pods "x" is forbidden: exceeded quota: pods'),
         status("OutOfSync", NEW, failed="the server could not find the requested resource"),
         status("OutOfSync", NEW),
+        status("Unknown", OLD, invalid=ELSEWHERE),
+        status("Unknown", NEW, invalid="Application referencing project s which does not exist"),
+        status("Unknown", NEW, invalid='there are no clusters with this name: "x"'),
     ],
 )
 def test_what_may_still_end_is_waited_for(slow: dict[str, Any]) -> None:

@@ -18,13 +18,36 @@ APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
 
 
-# What no further attempt changes: the API server refuses an object for what it is, the project refuses its kind, or the
-# folder does not render. Not a quota, a namespace that is going, a connection or a definition that is not there yet.
+# What no further attempt changes, by the package that says it: the API server refuses an object for what it is, the
+# project refuses its kind or the Application itself, or the folder does not render. Not a quota, a namespace that is
+# going, a connection or a definition that is not there yet.
 _REFUSALS = re.compile(
-    r"denied request: (?!failed to configure)|denied the request:|violates PodSecurity| is invalid: "
-    r"|is not permitted in project|field not declared in schema|typed patch object .*: expected \w+, got"
-    r"|`kustomize build .*` failed exit status"
+    "|".join(
+        (
+            # k8s.io/apiserver, admission/plugin/policy/validating; it fails to configure while parameters are not there
+            r"denied request: (?!failed to configure)",
+            # k8s.io/apiserver, admission/plugin/webhook/errors
+            r"denied the request:",
+            # k8s.io/pod-security-admission, admission
+            r"violates PodSecurity",
+            # k8s.io/apimachinery, api/errors, NewInvalid
+            r" is invalid: ",
+            # sigs.k8s.io/structured-merge-diff, typed
+            r"field not declared in schema",
+            # k8s.io/apimachinery, util/managedfields, of a value of another type
+            r"typed patch object .*: expected \w+, got",
+            # github.com/argoproj/argo-cd, controller/sync.go of a kind, util/argo (ValidatePermissions) of a repository
+            r"is not permitted in project",
+            # github.com/argoproj/argo-cd, util/argo (ValidatePermissions)
+            r"do not match any of the allowed destinations in project",
+            # github.com/argoproj/argo-cd, util/kustomize by util/exec
+            r"`kustomize build .*` failed exit status",
+        )
+    )
 )
+# Of an Application that is invalid nothing is compared, so the commit is an older one's.
+_COMPARISON = "ComparisonError"
+_CONDITIONS = (_COMPARISON, "InvalidSpecError")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # It brings the projects and the policies: what they refuse is decided once its newest commit is there.
 _ROOT = "root"
@@ -113,8 +136,8 @@ def _refusal(status: dict[str, Any]) -> Refusal | None:
     compared = status.get("sync", {}).get("revision", "")
     commit = compared if _COMMIT.fullmatch(compared) else None
     for condition in status.get("conditions", []):
-        if condition["type"] == "ComparisonError" and _REFUSALS.search(condition["message"]):
-            return Refusal(condition["message"], commit)
+        if condition["type"] in _CONDITIONS and _REFUSALS.search(condition["message"]):
+            return Refusal(condition["message"], commit if condition["type"] == _COMPARISON else None)
     operation = status.get("operationState", {})
     result = operation.get("syncResult") or {}
     if commit is None or result.get("revision") != commit:

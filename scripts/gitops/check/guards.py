@@ -11,38 +11,55 @@ from pathlib import Path
 import yaml
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.differences import ABSENT, differences
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, read_text
-from gitops.manifests.objects import Object, name
+from gitops.manifests.objects import Object, name, value_at
+from gitops.manifests.pods import template
 from gitops.manifests.reach import kustomization
-from gitops.manifests.render import build
+from gitops.manifests.render import build, complaint
 
+# What every overlay has, whether it names it or not: all that this component brings.
+FLOOR = "base/workload"
 GUARDED = ("ResourceQuota", "LimitRange", "NetworkPolicy")
+_ACCOUNT = "ServiceAccount"
+_MOUNTED = "automountServiceAccountToken"
+# An overlay names and labels what it has.
+_OWN_METADATA = ("labels", "annotations", "name", "namespace")
+_Key = tuple[str, str]
 
 
 class Bases:
-    """What base/ alone gives, for each set of bases, and of components that touch what is guarded, of an overlay."""
+    """What an overlay must have, as base/ alone gives it: the floor, its bases, components that touch such kinds."""
 
     def __init__(self, checkout: Checkout, graph: Graph) -> None:
         self._checkout, self._graph = checkout, graph
-        self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, str], Object]] = {}
+        self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[_Key, Object]] = {}
+        self._touching: dict[str, bool] = {}
 
-    def objects(self, unit: str) -> dict[tuple[str, str], Object]:
-        """The guarded objects of an overlay's bases, by kind and name, before the overlay changes anything."""
+    def objects(self, unit: str) -> dict[_Key, Object]:
+        """These objects by kind and name, before the overlay changes anything. Raises InputError: no floor."""
         root = self._graph.checkout.root
         file = kustomization(root / unit)
         content = yamlfile.read(Checkout(root), file) if file else {}
-        components = self._bases(unit, content.get("components"))
-        key = (
-            self._bases(unit, content.get("resources")),
-            tuple(path for path in components if _guards(root / path)),
-        )
-        if key not in self._known:
-            self._known[key] = self._render(root, *key)
-        return self._known[key]
+        components = tuple(path for path in self._bases(unit, content.get("components")) if self._touches(path))
+        own = self._rendered(self._bases(unit, content.get("resources")), components)
+        return {**self._rendered((), (FLOOR,)), **own}
+
+    def _rendered(self, resources: tuple[str, ...], components: tuple[str, ...]) -> dict[_Key, Object]:
+        if (resources, components) not in self._known:
+            self._known[resources, components] = self._render(resources, components)
+        return self._known[resources, components]
+
+    def _touches(self, component: str) -> bool:
+        """Whether a component touches what is guarded; one that needs the overlay's files cannot be rendered alone."""
+        if component not in self._touching:
+            texts = [read_text(file) for file in (self._graph.checkout.root / component).glob("*.yaml")]
+            self._touching[component] = any(kind in text for text, kind in itertools.product(texts, GUARDED))
+        return self._touching[component]
 
     def _bases(self, unit: str, entries: list[object] | None) -> tuple[str, ...]:
         return tuple(path for entry in entries or [] if (path := self._base(unit, entry)))
@@ -52,32 +69,30 @@ class Bases:
         path = os.path.normpath(os.path.join(unit, str(entry)))  # noqa: PTH118 - as text, links and all
         return path if path.startswith("base/") and (root / path).is_dir() else None
 
-    def _render(
-        self, root: Path, resources: tuple[str, ...], components: tuple[str, ...]
-    ) -> dict[tuple[str, str], Object]:
+    def _render(self, resources: tuple[str, ...], components: tuple[str, ...]) -> dict[_Key, Object]:
+        if not resources and not components:
+            return {}
+        root = self._graph.checkout.root.resolve()
         with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
             target = Path(folder).resolve()
             content = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
-                "resources": [os.path.relpath(root.resolve() / path, target) for path in resources],
-                "components": [os.path.relpath(root.resolve() / path, target) for path in components],
+                "resources": [os.path.relpath(root / path, target) for path in resources],
+                "components": [os.path.relpath(root / path, target) for path in components],
             }
             (target / "kustomization.yaml").write_text(yaml.safe_dump(content))
             rendered = build(self._checkout, target, ".")
         if rendered.error:
+            if components == (FLOOR,):
+                raise InputError(f"does not render: {complaint(rendered.error)}", path=FLOOR)
             return {}
-        return {(item["kind"], name(item)): item for item in rendered.objects() if item["kind"] in GUARDED}
-
-
-def _guards(component: Path) -> bool:
-    """Whether a component touches what is guarded; one that needs the overlay's own files cannot be rendered alone."""
-    texts = [file.read_text(errors="replace") for file in component.glob("*.yaml")]
-    return any(kind in text for text, kind in itertools.product(texts, GUARDED))
+        items = [item for item in rendered.objects() if item["kind"] in (*GUARDED, _ACCOUNT)]
+        return {(item["kind"], name(item)): item for item in items}
 
 
 def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
-    """Quota, LimitRange and network policies of an overlay that are not the base's, and plain Secrets."""
+    """What guards an overlay's namespace and is missing or not the base's, what opens it, and plain Secrets."""
     for item in unit.kind("Secret"):
         if str(item.get("apiVersion")) == "v1":
             yield unit.finding(
@@ -88,10 +103,12 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "seal it: gitops secrets seal SERVICE NAME --key KEY",
             )
     originals = bases.objects(unit.name)
-    guards = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED)}
-    for key, item in guards.items():
+    present = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED, _ACCOUNT)}
+    for key, item in present.items():
         original = originals.get(key)
-        if original is None:
+        if original is not None:
+            yield from _weakened(unit, item, original)
+        elif item["kind"] in GUARDED:
             yield unit.finding(
                 "guard-rails",
                 item,
@@ -99,18 +116,76 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "is not the base's",
                 "remove it; what all need belongs into base/, reviewed by the platform team",
             )
-            continue
-        # What stands there explains more than what is missing.
-        changes = sorted(differences(original.get("spec"), item.get("spec")), key=lambda change: change.new is ABSENT)
-        if changes:
-            path = ("spec", *changes[0].new_path)
-            what = f"{'.'.join(map(str, path))} is not what the base has"
-            yield unit.finding("guard-rails", item, path, what, "leave it as the base has it")
-    for kind, missing in sorted(originals.keys() - guards.keys()):
+    for kind, missing in sorted(originals.keys() - present.keys()):
         item = originals[kind, missing]
+        what = f"the base's {kind} {missing} was taken away, or never there"
         yield unit.finding(
-            "guard-rails", item, (), f"the base's {kind} {missing} was taken away", "leave it as the base has it"
+            "guard-rails",
+            item,
+            (),
+            what,
+            f"leave it as the base has it; without a base, name ../../../{FLOOR} in components",
         )
+    yield from _tokens(unit)
+    yield from _environments(unit)
+
+
+def _weakened(unit: Unit, item: Object, original: Object) -> Iterator[Finding]:
+    """What of a guard is not the base's. What stands there explains more than what is missing."""
+    changes = sorted(differences(_guarding(original), _guarding(item)), key=lambda change: change.new is ABSENT)
+    if changes:
+        what = f"{changes[0].path} is not what the base has"
+        yield unit.finding("guard-rails", item, changes[0].new_path, what, "leave it as the base has it")
+
+
+def _guarding(item: Object) -> Object:
+    """What of an object guards.
+
+    Labels are the overlay's own, and annotations that are words. An annotation with a prefix tells a program to treat
+    the object otherwise, as Argo CD's `hook: Skip` leaves it out.
+    """
+    metadata = item["metadata"]
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if "/" in str(key)}
+    kept = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
+    return {**item, "metadata": {**kept, "annotations": annotations}}
+
+
+def _tokens(unit: Unit) -> Iterator[Finding]:
+    """Pods that would be given a token for the API server, by their own word or their ServiceAccount's."""
+    accounts = {name(item): item.get(_MOUNTED, True) for item in unit.kind(_ACCOUNT)}
+    for item in unit.kind(_ACCOUNT):
+        if accounts[name(item)]:
+            yield unit.finding("guard-rails", item, (_MOUNTED,), f"{_MOUNTED} is not false", f"{_MOUNTED}: false")
+    for item in unit.objects:
+        pods = template(item)
+        if pods is None:
+            continue
+        account = str(pods.spec.get("serviceAccountName") or "default")
+        if pods.spec.get(_MOUNTED, accounts.get(account, True)):
+            path = (*pods.path, "spec", _MOUNTED)
+            what = f"its pods are given a token of ServiceAccount {account}"
+            yield unit.finding("guard-rails", item, path, what, f"{_MOUNTED}: false in the pod's spec")
+
+
+def _environments(unit: Unit) -> Iterator[Finding]:
+    """Network policies that are open to another environment, as base/components/staging makes them for its own."""
+    for item, path, peer in _peers(unit):
+        selected = value_at(peer, ("namespaceSelector", "matchLabels", "environment"))
+        if unit.overlay and selected not in (None, unit.overlay.environment):
+            where = (*path, "namespaceSelector", "matchLabels", "environment")
+            what = f"is open to {selected}, and this is {unit.overlay.environment}"
+            yield unit.finding(
+                "guard-rails", item, where, what, "name base/components/staging in staging, and only there"
+            )
+
+
+def _peers(unit: Unit) -> Iterator[tuple[Object, tuple[str | int, ...], Object]]:
+    """Whom the network policies of an overlay let in and out: the policy, the path, and the peer there."""
+    for item in unit.kind("NetworkPolicy"):
+        for rules, side in (("ingress", "from"), ("egress", "to")):
+            for number, rule in enumerate((item.get("spec") or {}).get(rules) or []):
+                for position, peer in enumerate(rule.get(side) or []):
+                    yield item, ("spec", rules, number, side, position), peer
 
 
 def plain_secrets(graph: Graph) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
 import stat
 import subprocess
 import zipfile
@@ -221,6 +222,46 @@ def test_artifact_that_fills_the_memory(what: str, guard: Guard | None) -> str |
     with pytest.raises(InputError) as caught:
         artifact.read(content)
     return caught.value.fault.what
+
+
+def _lzma() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("preview.json", PREVIEW)
+    content = bytearray(stream.getvalue())
+    content[60] ^= 0xFF
+    return bytes(content)
+
+
+def _offset() -> bytes:
+    """The list of entries is said to begin far behind where it stands."""
+    content = bytearray(zipped({"preview.json": PREVIEW}))
+    end = content.rindex(b"PK\5\6")
+    content[end + 16 : end + 20] = (0x7FFFFFFF).to_bytes(4, "little")
+    return bytes(content)
+
+
+def _size() -> bytes:
+    content = bytearray(zipped({"preview.json": PREVIEW}))
+    end = content.rindex(b"PK\5\6")
+    content[end + 12 : end + 16] = (0x7FFFFFFF).to_bytes(4, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize("broken", [_lzma, _offset, _size])
+def test_an_archive_that_no_zip_program_writes_is_refused_in_a_sentence(broken: Callable[[], bytes]) -> None:
+    with pytest.raises(InputError, match=r"of the artifact is compressed otherwise|no archive that can be read"):
+        artifact.read(broken())
+
+
+def test_an_archive_with_any_byte_changed_is_read_or_refused() -> None:
+    dice = random.Random(13)
+    for _ in range(300):
+        content = bytearray(zipped({"preview.json": PREVIEW}))
+        for _ in range(dice.randint(1, 4)):
+            content[dice.randrange(len(content))] = dice.randrange(256)
+        with contextlib.suppress(InputError):
+            artifact.read(bytes(content))
 
 
 @pytest.mark.bots

@@ -7,6 +7,7 @@ itself decides nothing.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ PREVIEW, SARIF = "preview.json", "findings.sarif"
 LIMIT = 20_000_000
 # A change of everything in 500 overlays keeps below it by far.
 _ENTRIES = 100
+# As upload-artifact writes it. LZMA takes as much memory as the archive asks for.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EXPECTED = "what check.yaml of main keeps"
 _Model = TypeVar("_Model", bound=BaseModel)
 _Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -172,8 +175,8 @@ def read(archive: bytes) -> Artifact:
             if len(opened.infolist()) > _ENTRIES:
                 raise InputError(f"the artifact has {len(opened.infolist())} entries", expected=_EXPECTED)
             contents = {name: _content(opened, name) for name in (PREVIEW, SARIF)}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        # RuntimeError: encrypted. NotImplementedError: a compression that Python has not.
+    except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, EOFError, OSError) as error:
+        # RuntimeError: encrypted, or of a version that Python has not. ValueError: an offset before the beginning.
         # Not its words: they repeat the entries' names.
         raise InputError(
             f"the artifact is no archive that can be read ({type(error).__name__})", expected=_EXPECTED
@@ -190,6 +193,8 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes | None:
         return None
     if len(entries) > 1:
         raise InputError(f"the artifact has {len(entries)} entries {name}", expected=_EXPECTED)
+    if entries[0].compress_type not in _COMPRESSIONS:
+        raise InputError(f"{name} of the artifact is compressed otherwise", expected=_EXPECTED)
     with archive.open(entries[0]) as stream:
         # What an entry says of its size is the stranger's word too.
         content = stream.read(LIMIT + 1)

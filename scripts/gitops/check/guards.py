@@ -19,7 +19,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, read_text
 from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
-from gitops.manifests.reach import kustomization
+from gitops.manifests.reach import Reach, kustomization
 from gitops.manifests.render import build, complaint
 
 # What every overlay has, whether it names it or not: all that this component brings.
@@ -82,7 +82,9 @@ class Bases:
                 "components": [os.path.relpath(root / path, target) for path in components],
             }
             (target / "kustomization.yaml").write_text(yaml.safe_dump(content))
-            rendered = build(self._checkout, target, ".")
+            refusals = [self._graph.reach(path).refusals for path in (*resources, *components)]
+            reach = Reach(refusals=list(itertools.chain.from_iterable(refusals)))
+            rendered = build(self._checkout, target, ".", reach)
         if rendered.error:
             if components == (FLOOR,):
                 raise InputError(f"does not render: {complaint(rendered.error)}", path=FLOOR)

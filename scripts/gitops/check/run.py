@@ -20,6 +20,7 @@ from gitops.check import (
     render_faults,
     schema,
     sources,
+    tree,
 )
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
@@ -131,7 +132,7 @@ def run(
             scope, findings = _render(checkout, graph, base, checked, change.files)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             platform = Platform(_platform(scope))
-            findings += _offline(scope, platform)
+            findings += [*tree.check(change), *_offline(scope, platform)]
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
         policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
@@ -176,7 +177,7 @@ def _render(
 
 
 def _rendered(checkout: Checkout, graph: Graph, units: Sequence[str]) -> dict[str, Rendered]:
-    results = in_parallel(lambda unit: build(checkout, graph.checkout.root, unit), units)
+    results = in_parallel(lambda unit: build(checkout, graph.checkout.root, unit, graph.reach(unit)), units)
     return dict(zip(units, results, strict=True))
 
 
@@ -184,7 +185,7 @@ def _platform(scope: _Scope) -> Unit:
     """What the overlays come under; rendered here where the change does not concern it. Raises InputError."""
     if CLUSTER in scope.units:
         return scope.units[CLUSTER]
-    rendered = build(scope.checkout, scope.graph.checkout.root, CLUSTER)
+    rendered = build(scope.checkout, scope.graph.checkout.root, CLUSTER, scope.graph.reach(CLUSTER))
     if rendered.error:
         raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=CLUSTER)
     return Unit.of(scope.graph, rendered)

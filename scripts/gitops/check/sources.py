@@ -13,16 +13,8 @@ from gitops.manifests.reach import Reach
 def check(graph: Graph, unit: str) -> Iterator[Finding]:
     """Files that no overlay may be made of: elsewhere, outside, too large once read, of another repository."""
     reach = graph.reach(unit)
-    for rule, entries, what, fix in (
-        ("remote-base", reach.remote, "which is not in this repository", "copy what you need into base/"),
-        ("outside", reach.outside, "which leads out of the repository", "copy the file into the overlay"),
-    ):
-        for entry in entries:
-            yield Finding(rule, _place(graph, entry.file, entry.target), f"refers to {entry.target}, {what}", fix, unit)
-    for place in reach.excessive_aliases:
-        yield Finding(
-            "render", place, "its aliases stand for more than a million values", "write out what is meant", unit
-        )
+    for refusal in reach.refusals:
+        yield Finding(refusal.rule, refusal.place, refusal.problem, refusal.fix, unit)
     for path in _submodules(graph):
         if any(f"{part}/".startswith(f"{path}/") for part in reach.files | reach.folders):
             place = _place(graph, _kustomization(reach), path.rpartition("/")[2])

@@ -35,7 +35,7 @@ class Pin:
 
 def read(content: bytes, source: str, entry: str = "app") -> Pin:
     """The pin of one entry. Raises InputError with `source` and line where it is missing, doubled or not whole."""
-    return _pin(_entry(yamltext.decode(content, source), source, entry), source, entry)
+    return _pin(_entry(yamlfile.decode(content, source), source, entry), source, entry)
 
 
 def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
@@ -64,7 +64,7 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     """
     if not _TAG.fullmatch(image.tag) or not re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest):
         raise InputError(path=source, expected="a tag and a digest that can be written", found=str(image))
-    text = yamltext.decode(content, source)
+    text = yamlfile.decode(content, source)
     node = _entry(text, source, entry)
     pin = _pin(node, source, entry)
     fields = {key.value: value for key, value in node.value}

@@ -23,7 +23,7 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
     """
     graph, folder = Graph(checkout), checkout.relative(checkout.cluster(cluster))
     names = [unit for unit in graph.units if unit.startswith("overlays/") or unit == folder]
-    rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit), names)
+    rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit, graph.reach(unit)), names)
     if broken := [rendering.error for rendering in rendered if rendering.error]:
         raise combined(broken)
     units = [Unit.of(graph, rendering) for rendering in rendered]

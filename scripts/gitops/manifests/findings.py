@@ -34,9 +34,10 @@ RULES = _rules(
     # The sources.
     ("render", "Argo CD renders exactly this; an overlay that does not render cannot be deployed."),
     ("render-hangs", "Argo CD gives up on a render that takes this long, and shows the old state for ever."),
-    ("remote-base", "What stands elsewhere can change without a pull request here, and is gone when its host is."),
+    ("remote-base", "What is elsewhere changes without a pull request here, and Argo CD would ask any host for it."),
     ("outside", "Argo CD refuses repositories with files that lead out of them."),
     ("submodule", "A submodule's files are not in this repository's pull requests."),
+    ("override", "Argo CD takes parameters from it that nobody here renders: other charts, patches, addresses."),
     ("manifest-paths", "Argo CD renders again only for these folders; a change elsewhere would never be deployed."),
     # Argo CD.
     ("names", "A folder is an Application and a namespace: policies, quotas and people know it by its name alone."),

@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from gitops.ground.checkout import Checkout
-from gitops.manifests.reach import NAMES, Files, Reach, kustomization, read
+from gitops.manifests.reach import NAMES, Files, Reach, kustomization
+from gitops.manifests.walk import read
 
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"

@@ -8,8 +8,9 @@ from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import InputError
-from gitops.manifests import yamlfile
+from gitops.manifests import walk, yamlfile
 from gitops.manifests.objects import Object
+from gitops.manifests.reach import Files, Reach, RefusedError
 
 # A build ends before Go's collector has paid for itself: half the time of one with it.
 _ENV = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
@@ -23,11 +24,15 @@ class RenderError(InputError):
         self.complaint, self.timed_out = complaint, timed_out
 
 
-def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> bytes:
+def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None, reach: Reach | None = None) -> bytes:
     """What `kustomize build folder` prints. `tools`: whose kustomize runs (default: that of `checkout`).
 
-    Raises RenderError.
+    `reach`: what the folder is made of, where that is known already. Raises RefusedError, before kustomize reads
+    anything, for what is no file of the repository; RenderError.
     """
+    reach = reach or walk.read(Files(checkout), checkout.relative(folder))
+    if reach.refusals:
+        raise RefusedError.of(reach.refusals)
     # An overlay takes a tenth of a second. One that takes this long hangs: on a network, or in a loop.
     timeout = settings.read().render_timeout
     argv: list[str | Path] = [(tools or checkout).tool("kustomize"), "build", folder]
@@ -47,5 +52,5 @@ def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> 
 
 
 def build(checkout: Checkout, folder: Path, *, tools: Checkout | None = None) -> list[Object]:
-    """The objects of `kustomize build folder`, in its order. Raises RenderError, InputError."""
+    """The objects of `kustomize build folder`, in its order. Raises RefusedError, RenderError, InputError."""
     return yamlfile.parse_all(text(checkout, folder, tools=tools), f"kustomize build {checkout.relative(folder)}")

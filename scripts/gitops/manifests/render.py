@@ -16,6 +16,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
+from gitops.manifests.reach import Reach, RefusedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +30,7 @@ def complaint(error: InputError) -> str:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What `kustomize build` printed for a folder, or why it did not (kustomize.RenderError where it was asked)."""
+    """What `kustomize build` printed for a folder, or why it did not (RenderError where it was asked)."""
 
     unit: str
     text: bytes = b""
@@ -47,11 +48,14 @@ class Rendered:
         return _read(self.documents, self.unit)
 
 
-def build(checkout: Checkout, tree: Path, unit: str) -> Rendered:
-    """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception."""
+def build(checkout: Checkout, tree: Path, unit: str, reach: Reach | None = None) -> Rendered:
+    """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception.
+
+    `reach`: what the folder is made of, where that is known already.
+    """
     try:
-        return Rendered(unit, kustomize.text(Checkout(tree), tree / unit, tools=checkout))
-    except kustomize.RenderError as error:
+        return Rendered(unit, kustomize.text(Checkout(tree), tree / unit, tools=checkout, reach=reach))
+    except (kustomize.RenderError, RefusedError) as error:
         return Rendered(unit, error=error)
 
 

@@ -106,7 +106,7 @@ def write(name: str, encrypted: Mapping[str, str], annotations: Mapping[str, str
 
 def reseal(content: bytes, path: str, encrypted: Mapping[str, str], fingerprint: str) -> bytes:
     """The file with other seals of the same keys, and the certificate that they are for. Raises InputError."""
-    text = yamltext.decode(content, path)
+    text = yamlfile.decode(content, path)
     old = read(content, path)
     for key in encrypted:
         if key not in old.encrypted:

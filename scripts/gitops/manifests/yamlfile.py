@@ -1,8 +1,12 @@
-"""Reading YAML so that every complaint names a file and, where it can, a line."""
+"""Reading YAML so that every complaint names a file and, where it can, a line.
+
+The one door to the parser: what a stranger wrote is measured first, as libyaml ends the process where it is nested too
+deeply, and aliases of a few lines can stand for more than the machine's memory holds.
+"""
 
 from __future__ import annotations
 
-import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +19,104 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 
 Model = TypeVar("Model", bound=BaseModel)
-# The largest render of ours has some hundred values.
-MOST_VALUES = 1_000_000
-Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The largest render of ours has some hundred values, nested 15 deep; Argo CD's own definitions have 1.5 MB.
+MOST_BYTES = 4 * 2**20
+MOST_VALUES = 200_000
+MOST_NESTED = 100
+_LONGEST_NUMBER = 100
+# Without a run of these nothing is nested by its indentation more deeply than this; libyaml takes 20,000.
+_FAR_IN = re.compile(r"[ \t?:-]{400}")
+_MOST_BRACKETS = 400
+_FEW_ALIASES = 8
+
+
+class LimitError(InputError):
+    """A text that is larger than any that means something; it is not read."""
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """PyYAML's safe loader, for which a number has an end."""
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """An int or a float. Thousands of digits, or groups of base 60, take minutes."""
+        if len(node.value) > _LONGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a number of {len(node.value)} characters", node.start_mark
+            )
+        construct = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
+        number: int | float = construct(node)
+        return number
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_number)
+Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_number)
+
+
+def measured(content: str | bytes, source: str) -> str:
+    """A text that is safe to parse. Raises LimitError where it is not, InputError where it is not UTF-8."""
+    if len(content) > MOST_BYTES:
+        raise LimitError(
+            "too large", path=source, expected=f"at most {MOST_BYTES // 2**20} MiB", found=f"{len(content)} bytes"
+        )
+    text = decode(content, source) if isinstance(content, bytes) else content
+    brackets = text.count("[") + text.count("{")
+    parts = brackets + text.count("\n") + text.count(",")
+    bombs = text.count("*") >= _FEW_ALIASES and "&" in text
+    if bombs or parts > MOST_VALUES or brackets > _MOST_BRACKETS or _FAR_IN.search(text):
+        _measure(text, source)
+    return text
+
+
+def _measure(text: str, source: str) -> None:
+    """Count what a text stands for, one event after the other: nothing is built and nothing is called in itself."""
+    loader, values = Loader(text), 0
+    sizes: dict[str, int] = {}
+    around: list[tuple[str | None, int]] = []
+    try:
+        while (event := loader.get_event()) is not None:
+            if isinstance(event, yaml.AliasEvent):
+                inside = any(anchor == event.anchor for anchor, _ in around)
+                values += MOST_VALUES + 1 if inside else sizes.get(str(event.anchor), 1)
+            elif isinstance(event, yaml.ScalarEvent):
+                values += 1
+                sizes |= {event.anchor: 1} if event.anchor else {}
+            elif isinstance(event, yaml.CollectionStartEvent):
+                around.append((event.anchor, values))
+                values += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                anchor, before = around.pop()
+                sizes |= {anchor: values - before} if anchor else {}
+            line = event.start_mark.line + 1
+            if len(around) > MOST_NESTED:
+                raise LimitError("nested too deeply", path=source, line=line, expected=f"at most {MOST_NESTED} levels")
+            if values > MOST_VALUES:
+                raise LimitError(
+                    f"stands for more than {MOST_VALUES:,} values, with its aliases",
+                    path=source,
+                    line=line,
+                    fix="write out what is meant",
+                )
+    except yaml.YAMLError:
+        return  # said where it is parsed
+
+
+def decode(content: bytes, source: str) -> str:
+    """The text of a file. Raises InputError with `source` and line where it is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"not UTF-8 (byte {error.start})", path=source, line=line, fix="save the file as UTF-8"
+        ) from None
 
 
 def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
     """Every mapping of a YAML stream; empty documents are left out. `source` names it in errors (InputError)."""
-    with _errors(source):
-        documents = [document for document in yaml.load_all(text, Loader=Loader) if document is not None]
+    with parsing(source):
+        documents = [
+            document for document in yaml.load_all(measured(text, source), Loader=Loader) if document is not None
+        ]
     for document in documents:
         if not isinstance(document, dict):
             raise InputError(path=source, expected="a mapping", found=type(document).__name__)
@@ -32,46 +125,13 @@ def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
 
 def compose_all(text: str | bytes, source: str) -> list[yaml.Node]:
     """The trees of a YAML stream, each node with its line. `source` names it in errors (InputError)."""
-    with _errors(source):
-        return [node for node in yaml.compose_all(text, Loader=Loader) if node is not None]
-
-
-def bomb(path: Path) -> int | None:
-    """The line of a YAML file whose aliases stand for more values than a file can mean; None where it is sound."""
-    try:
-        content = path.read_bytes() if path.is_file() else b""
-        if content.count(b"*") < 8 or b"&" not in content:
-            return None
-        documents = compose_all(content, str(path))
-    except (OSError, InputError):
-        return None
-    sizes: dict[int, int] = {}
-    # Children first, each node once, however many aliases name it.
-    waiting = [(document, False) for document in documents]
-    while waiting:
-        node, done = waiting.pop()
-        if id(node) in sizes and not done:
-            continue
-        children = _children(node)
-        if not done:
-            sizes[id(node)] = 1
-            waiting += [(node, True), *((child, False) for child in children)]
-            continue
-        sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
-        if sizes[id(node)] > MOST_VALUES:
-            return int(node.start_mark.line) + 1
-    return None
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    """A mapping's keys and values, a sequence's items; a scalar has none."""
-    if isinstance(node, yaml.MappingNode):
-        return list(itertools.chain.from_iterable(node.value))
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+    with parsing(source):
+        return [node for node in yaml.compose_all(measured(text, source), Loader=Loader) if node is not None]
 
 
 @contextmanager
-def _errors(source: str) -> Iterator[None]:
+def parsing(source: str) -> Iterator[None]:
+    """Within, what the parser says of `source` is an InputError."""
     try:
         yield
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a date or number that is none

@@ -5,28 +5,14 @@ from __future__ import annotations
 import yaml
 
 from gitops.ground.errors import InputError
-
-
-def decode(content: bytes, source: str) -> str:
-    """The text of a file. Raises InputError with `source` and line where it is not UTF-8."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"not UTF-8 (byte {error.start})", path=source, line=line, fix="save the file as UTF-8"
-        ) from None
+from gitops.manifests import yamlfile
 
 
 def compose(text: str, source: str) -> yaml.Node | None:
     """The one document's tree, each node with its place. Raises InputError."""
-    try:
+    with yamlfile.parsing(source):
         # Python's own loader: the marks of libyaml count bytes in one place and characters in another.
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", error)
-        raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else 1) from None
+        return yaml.compose(yamlfile.measured(text, source), Loader=yaml.SafeLoader)
 
 
 def child(node: yaml.Node | None, key: str) -> yaml.Node | None:

@@ -9,7 +9,7 @@ from github.PullRequest import PullRequest
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.manifests import kustomize, sealedsecret, yamltext
+from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
 from gitops.manifests.objects import Object
 from gitops.oauth.model import KEY, Generation, OAuthApplication, Record, sealed_file
 from gitops.repository import contents
@@ -30,7 +30,7 @@ def rotation(
     changed = _without(base, application, retired)
     reference, listing = application.reference, application.overlay.kustomization
     name = application.secret_name(generation)
-    text = yamltext.decode((base.root / reference).read_bytes(), reference)
+    text = yamlfile.decode((base.root / reference).read_bytes(), reference)
     changed[reference] = yamltext.put(text, reference, ("data", "secret"), name).encode()
     text = _listing(base, changed, listing)
     changed[listing] = yamltext.add_item(text, listing, "resources", sealed_file(generation)).encode()
@@ -57,7 +57,7 @@ def _without(base: Checkout, application: OAuthApplication, retired: Sequence[Ge
 
 
 def _listing(base: Checkout, changed: contents.Contents, path: str) -> str:
-    return yamltext.decode(changed.get(path) or (base.root / path).read_bytes(), path)
+    return yamlfile.decode(changed.get(path) or (base.root / path).read_bytes(), path)
 
 
 def _check(base: Checkout, application: OAuthApplication, changed: contents.Contents, name: str) -> None:

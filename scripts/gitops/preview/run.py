@@ -7,7 +7,7 @@ import posixpath
 from typing import Literal
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import Fault, InputError
+from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
 from gitops.manifests.graph import CLUSTER, Graph
 from gitops.manifests.objects import Object
@@ -82,18 +82,7 @@ def _application(
 def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
     if unit not in graph.units:
         return None
-    reach = graph.reach(unit)
-    if reach.refused:
-        faults = [
-            Fault(f"{entry.target} is not in this repository; it is not rendered", path=entry.file)
-            for entry in [*reach.remote, *reach.outside]
-        ]
-        faults += [
-            Fault("its aliases stand for more than a million values; it is not rendered", place.file, place.line)
-            for place in reach.excessive_aliases
-        ]
-        return Rendered(unit, error=InputError.several(faults))
-    return build(checkout, graph.checkout.root, unit)
+    return build(checkout, graph.checkout.root, unit, graph.reach(unit))
 
 
 def _resources(

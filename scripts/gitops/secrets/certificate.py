@@ -86,7 +86,7 @@ def pin_files(checkout: Checkout, cluster: str, certificate: SealingCertificate)
     """The two files that pin `certificate` for a cluster, by their paths in the repository."""
     folder = f"clusters/{cluster}"
     path = f"{folder}/cluster.yaml"
-    text = yamltext.decode((checkout.root / path).read_bytes(), path)
+    text = yamlfile.decode((checkout.root / path).read_bytes(), path)
     if FIELD in yamlfile.read(checkout, checkout.root / path).get("data", {}):
         text = yamltext.put(text, path, ("data", FIELD), certificate.fingerprint)
     else:

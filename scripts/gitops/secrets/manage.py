@@ -74,7 +74,7 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
         after: contents.Contents = {target.path: _merge(file.read_bytes(), target, encrypted)}
     else:
         after = {target.path: sealedsecret.write(target.name, encrypted, {CERTIFICATE: against.fingerprint})}
-        text = yamltext.decode((checkout.root / listing).read_bytes(), listing)
+        text = yamlfile.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
     with contents.temporarily_written(checkout, after):
         kustomize.build(checkout, checkout.root / target.overlay.path)
@@ -84,7 +84,7 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
 
 def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str]) -> bytes:
     sealed = sealedsecret.read(old, target.path)
-    text = yamltext.decode(old, target.path)
+    text = yamlfile.decode(old, target.path)
     for key, value in encrypted.items():
         path = ("spec", "encryptedData")
         if key in sealed.encrypted:

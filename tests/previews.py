@@ -7,6 +7,7 @@ import io
 from rich.console import Console
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.output import say_styled
 from gitops.ground.progress import Progress
 from gitops.preview import run, text
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
@@ -37,7 +38,6 @@ def large(count: int, size: int = 400) -> Preview:
 
 
 def terminal(shown: Preview) -> str:
-    console = Console(file=io.StringIO(), force_terminal=True, width=200)
-    text.terminal(shown, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    stream = io.StringIO()
+    say_styled(text.terminal(shown), Console(file=stream, force_terminal=True, width=200, highlight=False))
+    return stream.getvalue()

@@ -139,7 +139,7 @@ def test_it_is_withdrawn_when_its_reason_is_gone(github: GitHub, work: Path) -> 
     assert take_back(github, work).action == "withdrawn"
     assert github.pulls[1].state == "closed"
     assert github.pulls[1].labels == ["images", WITHDRAWN]
-    assert github.pulls[1].comments[0].startswith("Withdrawn: nothing to bump.")
+    assert github.pulls[1].comments[0].startswith("Withdrawn: `nothing to bump`.")
     assert github.branches() == ["main"]
     before = len(github.writes)
     assert take_back(github, work).action == "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import ClassVar
@@ -12,6 +13,7 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.groups import Group
+from gitops.ground.output import say, say_error
 from gitops.ground.progress import Progress
 
 
@@ -64,7 +66,7 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
         raise InputError("--prune clears the cache of all tools", fix="leave the names out")
     if pruning:
         for name in prune(Checkout.find()):
-            click.echo(f"removed {name}", err=True)
+            say(f"removed {name}", err=True)
         return
     ensure(Checkout.find(), Progress(), names)
 
@@ -74,12 +76,14 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(*shown.getvalue().rstrip("\n").split("\n"), err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         code = 130
     except GitopsError as error:
-        click.echo(f"gitops: {error}", err=True)
+        say_error(error)
         code = error.exit_code
     sys.exit(code if isinstance(code, int) else 0)

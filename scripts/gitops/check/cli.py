@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ import click
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.options import base_option, head_option, output_option
-from gitops.ground.output import summarise, write
+from gitops.ground.output import say, say_json, summarise, write
 from gitops.ground.progress import Progress
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
@@ -44,7 +43,7 @@ def check(
     checkout, progress = Checkout.find(), Progress()
     if lab is not None:
         _check_lab(checkout, lab, offline)
-    click.echo(
+    say(
         f"gitops check: {head or 'the working copy'} against "
         f"{'nothing: all of it' if everything else base or 'origin/main'}",
         err=True,
@@ -59,21 +58,21 @@ def check(
     )
     if write_baseline:
         report.write_baseline(checkout.root / report.BASELINE, result.findings)
-        click.echo(f"{report.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
+        say(f"{report.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
         return
     verdict = outcome.CheckOutcome.of(result, baseline)
     if sarif:
         write(sarif, report.sarif(verdict.new))
     if output == "json":
-        click.echo(json.dumps([report.as_dict(finding) for finding in verdict.new], indent=1))
+        say_json([report.as_dict(finding) for finding in verdict.new], indent=1)
     else:
         for finding in verdict.new:
-            click.echo("\n".join(report.as_lines(finding)))
+            say(*report.as_lines(finding))
     if verdict.new:
         summarise(["where", "rule", "what", "fix"], [report.as_row(finding) for finding in verdict.new])
     if verdict.errors:
         raise NotHealthyError(verdict.sentence)
-    click.echo(verdict.sentence, err=True)
+    say(verdict.sentence, err=True)
 
 
 def _check_lab(checkout: Checkout, name: str, offline: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import RULES, Finding
 
 BASELINE = "baseline.yaml"
+# Of a part of a message: comment.yaml reads no message of more than 10,000 characters.
+_LONGEST = 3_000
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
@@ -102,11 +104,11 @@ def sarif(findings: Sequence[Finding]) -> str:
             "ruleId": finding.rule,
             "ruleIndex": numbers[finding.rule],
             "level": finding.severity,
-            "message": {"text": f"{finding.what}\nWhy: {finding.why}\nFix: {finding.fix}"},
+            "message": {"text": _message(finding)},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": finding.place.file, "uriBaseId": "%SRCROOT%"},
+                        "artifactLocation": {"uri": printable.uri(finding.place.file), "uriBaseId": "%SRCROOT%"},
                         "region": {"startLine": max(1, finding.place.line)},
                     }
                 }
@@ -117,4 +119,9 @@ def sarif(findings: Sequence[Finding]) -> str:
     ]
     driver = {"name": "gitops check", "informationUri": "https://github.com/ft-platform/gitops", "rules": rules}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "utf16CodeUnits"}
-    return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=1)
+    return printable.json_text({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=1)
+
+
+def _message(finding: Finding) -> str:
+    parts = (finding.what, f"Why: {finding.why}", f"Fix: {finding.fix}")
+    return "\n".join(printable.message(part)[:_LONGEST] for part in parts)

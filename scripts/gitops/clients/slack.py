@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import requests
 from pydantic import SecretStr
 
-from gitops.ground import settings
+from gitops.ground import printable, settings
 from gitops.ground.errors import ExternalError
 
 
@@ -29,10 +29,13 @@ class Slack:
         own = settings.read()
         return cls(token, own.slack_channel, own.slack_api_url)
 
-    def post(self, text: str) -> None:
-        """Send `text`. Raises ExternalError: an alert that no one got is a failure."""
+    def post(self, lines: Sequence[str]) -> None:
+        """Send a message. Raises ExternalError: an alert that no one got is a failure."""
+        text = "\n".join(map(printable.slack, lines))
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
-        form = {"channel": self.channel, "text": text}
+        # No name, no channel and no address in it becomes a link, and none is fetched for a picture of it.
+        form = {"channel": self.channel, "text": text, "parse": "none", "link_names": "false"}
+        form |= {"unfurl_links": "false", "unfurl_media": "false"}
         try:
             answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
             body = answer.json()

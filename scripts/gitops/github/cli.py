@@ -13,7 +13,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
-from gitops.ground.output import Table, present, summarise
+from gitops.ground.output import Table, present, say, summarise
 
 if TYPE_CHECKING:
     from gitops.github.apply import Step
@@ -64,7 +64,7 @@ def apply(prune: bool, output: str) -> None:
     if left := applying.unfinished(steps):
         names = ", ".join(step.change.name for step in left)
         raise NotHealthyError(f"not declared and left: {names}", fix="declare it in .github/rulesets, or use --prune")
-    click.echo("GitHub is set as declared", err=True)
+    say("GitHub is set as declared", err=True)
 
 
 @github.command()
@@ -82,7 +82,7 @@ def verify(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
     verdict = run.verify(Checkout.find(), taken, tell=tell)
     _print(verdict.plan, output)
     for phrase in verdict.edited:
-        click.echo(phrase, err=True)
+        say(phrase, err=True)
     if verdict.drift:
         raise NotHealthyError(
             f"GitHub is not set as declared: {'; '.join(verdict.drift)}",
@@ -100,7 +100,7 @@ def gate(commit: str, result: str) -> None:
     """
     from gitops.github import verdict
 
-    click.echo("written" if verdict.report(commit, result) else "nothing changed")
+    say("written" if verdict.report(commit, result) else "nothing changed")
 
 
 @github.command()
@@ -124,7 +124,7 @@ def _print(made: Plan, output: str) -> None:
     if rows.rows:
         summarise(*rows)
     for name in made.unseen:
-        click.echo(f"not shown to this token: {name}", err=True)
+        say(f"not shown to this token: {name}", err=True)
 
 
 def _rows(changes: Sequence[Change]) -> Table:

@@ -9,6 +9,7 @@ import sys
 import click
 from pydantic import SecretBytes, SecretStr
 
+from gitops.ground import printable
 from gitops.ground.errors import InputError
 
 
@@ -23,7 +24,7 @@ def mask(value: SecretStr) -> SecretStr:
 
     if settings.read().actions:
         for line in value.get_secret_value().splitlines():
-            print(f"::add-mask::{line}", flush=True)
+            print(printable.command("add-mask", line), flush=True)
     return value
 
 

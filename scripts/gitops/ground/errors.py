@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from gitops.ground import printable
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -34,7 +36,8 @@ class Fault:
     fix: str | None = None
 
     def __str__(self) -> str:
-        place = [self.path if self.line is None else f"{self.path}:{self.line}"] if self.path else []
+        path = printable.line(self.path or "")
+        place = [path if self.line is None else f"{path}:{self.line}"] if path else []
         return ": ".join([*place, self.sentence])
 
     @property

@@ -1,15 +1,21 @@
-"""Tables for a person and for grep: aligned columns, no line ever cut or wrapped."""
+"""All that is printed, and what a run hands on. What stands in it may be a stranger's: `printable` makes it text.
+
+Lines and tables are for a person and for grep: aligned columns, no line ever cut or wrapped.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from gitops.ground.errors import InputError
+from gitops.ground import printable
+from gitops.ground.errors import GitopsError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Table(NamedTuple):
@@ -19,20 +25,50 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines on standard output, or on standard error. Each stays one line."""
+    for text in lines:
+        click.echo(printable.log(text), err=err)
+
+
+def say_error(error: GitopsError) -> None:
+    """Print an error for a person. What continues a fault is set in: no text of another looks like a line of ours."""
+    lines = []
+    for fault in error.faults:
+        first, *rest = str(fault).split("\n")
+        lines += [first, *(f"    {text}" for text in rest)]
+    say(f"gitops: {lines[0]}", *lines[1:], err=True)
+
+
+def say_json(document: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - whatever JSON has
+    """Print a document for a program."""
+    click.echo(printable.json_text(document, indent=indent))
+
+
+def say_styled(lines: Iterable[tuple[str, str]], console: Console | None = None) -> None:
+    """Print lines, each with its style as rich has it, which a terminal shows in colours."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    for text, style in lines:
+        console.print(Text(printable.log(text), style=style), soft_wrap=True)
+
+
 def present(output: str, table: Table, documents: Sequence[Any]) -> None:
     """Print what was asked for by `--output`: JSON documents, or a table for a person."""
     if output == "json":
-        click.echo(json.dumps(documents, indent=2))
+        say_json(documents)
     else:
         print_table(*table)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head on standard output."""
-    lines = [head, *rows]
+    lines = [list(map(printable.line, row)) for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def write(path: Path, text: str) -> None:
@@ -51,12 +87,7 @@ def _put(file: Path, text: str, mode: Literal["a", "w"]) -> None:
 
 def summarise(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Add the same as a Markdown table to the run's summary, in Actions."""
-    summarise_text("".join(map(_markdown_row, [head, ["---"] * len(head), *rows])))
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    content = " | ".join(cell.replace("|", "\\|") for cell in cells)
-    return f"| {content} |\n"
+    summarise_text("".join(f"{line}\n" for line in printable.table(head, rows)))
 
 
 def summarise_text(markdown: str) -> None:
@@ -70,7 +101,7 @@ def hand_on(name: str, value: str) -> None:
     """Give an output of this step to the next one, in Actions; nothing elsewhere."""
     from gitops.ground import settings
 
-    _append(settings.read().step_output, f"{name}={value}\n")
+    _append(settings.read().step_output, f"{name}={printable.line(value)}\n")
 
 
 def _append(file: Path | None, text: str) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from gitops.ground import printable
+
 
 @dataclass
 class Step:
@@ -41,6 +43,7 @@ class Progress:
         began = time.monotonic()
         done = threading.Event()
         from rich.console import Console
+        from rich.text import Text
 
         from gitops.ground import settings
 
@@ -58,9 +61,9 @@ class Progress:
             return f"{text}: {far} %, about {_span(max(0.0, expected - spent) + after)} left"
 
         def show() -> None:
-            with console.status(line()) as status:
+            with console.status(Text(printable.line(line()))) as status:
                 while not done.wait(0.25):
-                    status.update(line())
+                    status.update(Text(printable.line(line())))
 
         def tell() -> None:
             while not done.wait(20):
@@ -83,7 +86,7 @@ class Progress:
 
     def _print(self, text: str) -> None:
         if not self.quiet:
-            print(text, file=self.stream, flush=True)
+            print(printable.log(text), file=self.stream, flush=True)
 
 
 def _span(seconds: float) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from datetime import UTC, datetime
 
 import yaml
 
 from gitops.clients.ecr import Details
+from gitops.ground.printable import code, fence, table
 from gitops.images import hold
 from gitops.images.target import Plan
 from gitops.manifests.image import Image
@@ -15,6 +17,7 @@ from gitops.manifests.objects import Object
 
 # GitHub takes 65,536 characters; the rest of the body fits beside this.
 _MOST = 50_000
+_COMPARISON = re.compile(r"https://github\.com/[\w-][\w.-]*/[\w-][\w.-]*/compare/\w+\.\.\.\w+", re.ASCII)
 
 
 def title(plan: Plan, image: Image, old: Image) -> str:
@@ -46,20 +49,18 @@ def text(plan: Plan, winner: Image, old: Image, rendered: str, was: Details | No
         ("pushed", "", _when(plan.pushed) if plan.pushed else ""),
         ("in the other environment since", "", _when(plan.runs_since) if plan.runs_since else ""),
     ]
-    lines = [f"`{winner.name}`", "", "| | runs | proposed |", "|---|---|---|"]
-    lines += [f"| {name} | {_code(left)} | {_code(right)} |" for name, left, right in rows if left or right]
-    if was and now and was.revision and now.revision and was.source == now.source and now.source:
-        lines += ["", f"Compare: {now.source}/compare/{was.revision}...{now.revision}"]
+    lines = [code(winner.name), "", *table(("", "runs", "proposed"), [row for row in rows if row[1] or row[2]])]
+    if compared := _comparison(was, now):
+        lines += ["", f"Compare: {compared}"]
     if plan.target and plan.target.hold:
-        lines += ["", f"The hold on `{plan.target.hold.tag}` ({plan.target.hold.reason}) is over: its file goes."]
+        hold_on = plan.target.hold
+        lines += ["", f"The hold on {code(hold_on.tag)} ({code(hold_on.reason)}) is over: its file goes."]
     shown = rendered if len(rendered) <= _MOST else rendered[:_MOST] + "\n... (cut)"
     lines += [
         "",
         "<details><summary>What changes in the cluster</summary>",
         "",
-        "```diff",
-        shown,
-        "```",
+        *fence(shown.split("\n"), "diff"),
         "",
         "</details>",
     ]
@@ -73,13 +74,17 @@ def text(plan: Plan, winner: Image, old: Image, rendered: str, was: Details | No
     return "\n".join(lines)
 
 
+def _comparison(was: Details | None, now: Details | None) -> str:
+    """Where the two are compared: a link only where the labels, which whoever built an image wrote, name GitHub."""
+    if not (was and now and was.revision and now.revision and now.source and was.source == now.source):
+        return ""
+    address = f"{now.source}/compare/{was.revision}...{now.revision}"
+    return address if _COMPARISON.fullmatch(address) else code(address)
+
+
 def _revision(details: Details | None) -> str:
     return details.revision[:12] if details else ""
 
 
 def _when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _code(value: str) -> str:
-    return f"`{value}`" if value else ""

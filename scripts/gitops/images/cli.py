@@ -13,7 +13,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import environment_option, output_option
-from gitops.ground.output import Table, present, summarise
+from gitops.ground.output import Table, present, say, summarise
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
@@ -79,7 +79,7 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
         raise InputError(f"--for {span!r}: {error}") from None
     overlay = Overlay(service, environment)
     outcome, image = rollbacks.rollback(checkout, Hub.from_environment(), overlay, to=to, reason=reason, until=until)
-    click.echo(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
+    say(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
 
 
 @images.command()
@@ -93,9 +93,9 @@ def freeze() -> None:
 
     written = rollbacks.set_freeze(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
     for name, text in written.items():
-        click.echo(f"{name}: {text}")
+        say(f"{name}: {text}")
     if not written:
-        click.echo("nothing changed")
+        say("nothing changed")
 
 
 def _failure(report: BumpReport) -> GitopsError | None:
@@ -150,21 +150,21 @@ def _explain(report: BumpReport) -> None:
 
     plan = report.plan
     runs = f" runs {plan.target.pin.image.tag}" if plan.target else ""
-    click.echo(f"{report.overlay}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
+    say(f"{report.overlay}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
     texts = {"error": str(report.error or ""), "alert": wording.alert(plan.alert), "note": _note(plan)}
     for name, text in texts.items():
         if text:
-            click.echo(f"  {name}: {text}")
+            say(*f"  {name}: {text}".split("\n"))
     for assessment in plan.assessments:
         image = assessment.image
         if image.tag:
             won = plan.winner and (image.tag, image.digest) == (plan.winner.tag, plan.winner.digest)
             why = "winner" if won else wording.rejection(assessment.rejection) or "older than the winner"
-            click.echo(f"  {image.tag}  {image.digest[:19]}  {why}")
+            say(f"  {image.tag}  {image.digest[:19]}  {why}")
     if untagged := sum(not assessment.image.tag for assessment in plan.assessments):
-        click.echo(f"  ({untagged} untagged)")
+        say(f"  ({untagged} untagged)")
     if report.edited and report.edited.diff:
-        click.echo("\n".join(f"  {line}" for line in report.edited.diff.splitlines()))
+        say(*(f"  {line}" for line in report.edited.diff.split("\n")))
 
 
 def _as_dict(report: BumpReport) -> dict[str, Any]:

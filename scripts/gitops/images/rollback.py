@@ -8,6 +8,7 @@ from datetime import datetime
 from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError, combined
+from gitops.ground.printable import code, line
 from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -44,8 +45,8 @@ def rollback(
             base=main.history.main(),
             title=f"{overlay}: back to {image.tag}",
             body=(
-                f"`{pin.image.tag}` -> `{image.tag}` (`{image.digest}`)\n\n{reason}\n\n"
-                f"`{hold.FILE}` keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
+                f"{code(pin.image.tag)} -> {code(image.tag)} ({code(image.digest)})\n\n{code(reason)}\n\n"
+                f"{code(hold.FILE)} keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
                 "delete it to let the bot go on."
             ),
             files={path: content, overlay.file(hold.FILE): hold.write(kept)},
@@ -85,7 +86,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
         elif window:
             state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
         try:
-            if hub.status(head, FREEZE, state, text[:140]):
+            if hub.status(head, FREEZE, state, line(text)[:140]):
                 written[name] = f"{state}: {text}"
         except ExternalError as error:
             # GitHub takes 1,000 statuses of one name on a commit: whoever used them up stops their own alone.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
-from gitops.ground.output import print_table
+from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.lab import process
 from gitops.lab.layout import default_name
@@ -65,7 +64,7 @@ def up(name: str, nodes: int, api_port: int | None) -> None:
     ensure(target.checkout, progress)
     _warn_dirty(target)
     if not labs.up(target, progress, nodes_per_zone=nodes, api_port=api_port):
-        click.echo(f"lab {name!r} is already up")
+        say(f"lab {name!r} is already up")
     _print_addresses(target)
 
 
@@ -85,20 +84,17 @@ def status(name: str, output: str) -> None:
     apps = argocd.applications(Cluster(target.kubeconfig)) if api_alive else []
     memory = process.memory(target)
     if output == "json":
-        click.echo(
-            json.dumps(
-                {
-                    "lab": name,
-                    "memory_bytes": memory,
-                    "parts": [vars(part) for part in parts],
-                    "applications": [app.as_dict() for app in apps],
-                },
-                indent=2,
-            )
+        say_json(
+            {
+                "lab": name,
+                "memory_bytes": memory,
+                "parts": [vars(part) for part in parts],
+                "applications": [app.as_dict() for app in apps],
+            }
         )
     else:
         alive = ", ".join(f"{part.name} ({part.pid})" for part in parts if part.alive)
-        click.echo(f"running: {alive or 'nothing'}; {memory / 2**20:.0f} MiB")
+        say(f"running: {alive or 'nothing'}; {memory / 2**20:.0f} MiB")
         print_applications(apps)
         if len(dead) < len(parts):
             _print_addresses(target)
@@ -107,7 +103,7 @@ def status(name: str, output: str) -> None:
     if dead:
         raise process.dead_part(target, dead[0])
     if late := [app for app in apps if not app.good]:
-        raise NotHealthyError("\n".join(f"{app.name}: {argocd.describe(app)}" for app in late))
+        raise NotHealthyError.several(Fault(f"{app.name}: {argocd.describe(app)}") for app in late)
 
 
 @lab.command()
@@ -120,7 +116,7 @@ def down(name: str, every: bool) -> None:
 
     for target in find_labs(Checkout.find()) if every else [_existing(name)]:
         count = labs.down(target)
-        click.echo(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
+        say(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
 
 
 @lab.command()
@@ -130,7 +126,7 @@ def reset(name: str) -> None:
     from gitops.lab import lab as labs
 
     labs.reset(_existing(name))
-    click.echo(f"lab {name!r}: forgotten")
+    say(f"lab {name!r}: forgotten")
 
 
 @lab.command()
@@ -144,7 +140,7 @@ def logs(part: str | None, name: str, lines: int) -> None:
     target = _lab(name)
     target.settings()
     for part_name in labs.select_parts(part):
-        click.echo(f"==> {target.log(part_name)}\n{process.tail(target, part_name, lines)}")
+        say(f"==> {target.log(part_name)}", *process.tail(target, part_name, lines).split("\n"))
 
 
 @lab.command()
@@ -156,7 +152,7 @@ def push(name: str) -> None:
     target, progress = _lab(name), Progress()
     _warn_dirty(target)
     commit = labs.push(target, progress)
-    click.echo(f"the lab runs {commit[:12]}")
+    say(f"the lab runs {commit[:12]}")
 
 
 @lab.command()
@@ -178,7 +174,7 @@ def demo(name: str) -> None:
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
     _print_addresses(target)
-    click.echo("look around: gitops lab status; end it: gitops lab down   (in .venv/bin)")
+    say("look around: gitops lab status; end it: gitops lab down   (in .venv/bin)")
 
 
 def print_applications(apps: list[argocd.AppStatus]) -> None:
@@ -196,7 +192,7 @@ def _print_addresses(target: Lab) -> None:
         "Slack": str(target.slack_file),
     }
     for what, value in rows.items():
-        click.echo(f"{what + ':':<12}{value}")
+        say(f"{what + ':':<12}{value}")
 
 
 def _warn_dirty(target: Lab) -> None:
@@ -204,4 +200,4 @@ def _warn_dirty(target: Lab) -> None:
 
     sha, _, changed = origin.source_commit(target)
     if changed:
-        click.echo(f"note: the lab runs commit {sha[:12]}; {len(changed)} uncommitted files are not in it", err=True)
+        say(f"note: the lab runs commit {sha[:12]}; {len(changed)} uncommitted files are not in it", err=True)

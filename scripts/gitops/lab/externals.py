@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.output import say
 from gitops.lab import network
 from gitops.lab.layout import Lab
 from gitops.lab.origin import PUSHED
@@ -45,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         self._route()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: D102
-        print(f"{self.command} {self.path} {args[1] if len(args) > 1 else ''}", flush=True)
+        say(f"{self.command} {self.path} {args[1] if len(args) > 1 else ''}")
 
     def _route(self) -> None:
         url = urlsplit(self.path)
@@ -176,10 +177,10 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
     for port, tls in (("argocd", network.tls_context(lab.ca)), ("applicationset-webhook", None)):
         try:
             status, text = network.request(lab, port, "/api/webhook", body=body, headers=headers, tls=tls, seconds=10)
-            print(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}", flush=True)
+            say(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}")
         except OSError as error:
             # Argo CD polls as well: a lost event costs minutes, not the change.
-            print(f"webhook {port} {ref} {new[:8]}: {error}", flush=True)
+            say(f"webhook {port} {ref} {new[:8]}: {error}")
 
 
 def main() -> None:

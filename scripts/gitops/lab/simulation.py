@@ -20,6 +20,7 @@ from typing import Any
 
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.checkout import Checkout
+from gitops.ground.output import say
 from gitops.lab.layout import Lab
 from gitops.manifests.objects import Object
 from gitops.manifests.pods import Template
@@ -104,11 +105,11 @@ class Kubelet:
                 for container in pod["spec"]["containers"]
             ]
             self._cluster.patch(f"{path}/status", {"status": {"containerStatuses": statuses}}, kind="strategic")
-            print(f"pod {key[0]}/{key[1]} waits: {message}", flush=True)
+            say(f"pod {key[0]}/{key[1]} waits: {message}")
         except ClusterError as error:
             # Gone or changed meanwhile: its next event comes here again.
             if error.status != 404:
-                print(f"pod {key[0]}/{key[1]}: {error}", flush=True)
+                say(f"pod {key[0]}/{key[1]}: {error}")
 
 
 def _told(status: Object) -> set[str]:
@@ -128,7 +129,7 @@ def follow_ingresses(cluster: Cluster) -> None:
         try:
             cluster.patch(path, {"status": {"loadBalancer": {"ingress": [{"hostname": ADDRESS}]}}})
         except ClusterError as error:
-            print(f"ingress {meta['namespace']}/{meta['name']}: {error}", flush=True)
+            say(f"ingress {meta['namespace']}/{meta['name']}: {error}")
 
 
 class Health(BaseHTTPRequestHandler):

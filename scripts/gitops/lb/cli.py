@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
 import click
@@ -11,7 +10,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
-from gitops.ground.output import print_table
+from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
 
 
@@ -39,14 +38,14 @@ def show(cluster: str, output: str) -> None:
     balancer, units = table.load(checkout(), cluster)
     findings = list(check.check(balancer, units))
     if output == "json":
-        click.echo(json.dumps(table.as_dict(balancer, findings), indent=1))
+        say_json(table.as_dict(balancer, findings), indent=1)
     else:
         print_table(table.HEAD, table.rows(balancer))
         for what, used in balancer.used.items():
-            click.echo(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
+            say(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
         if (remaining := balancer.remaining_services()) is not None:
             rules_each = len(balancer.rules) / balancer.services
-            click.echo(f"forecast: at {rules_each:.1f} rules a service, {remaining} more services fit")
+            say(f"forecast: at {rules_each:.1f} rules a service, {remaining} more services fit")
     if findings:
         raise NotHealthyError.several(
             Fault(f"{finding.rule}: {finding.what}", finding.place.file, finding.place.line) for finding in findings
@@ -78,23 +77,20 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
     number, place = balancer.rules.index(rule) + 1, rule.unit.places.of(rule.item, rule.path_location)
     covered = balancer.accepts_tls(host)
     if output == "json":
-        click.echo(
-            json.dumps(
-                {
-                    "priority": number,
-                    "namespace": rule.namespace,
-                    "service": rule.service,
-                    "port": rule.port,
-                    "host": rule.host,
-                    "path": rule.path,
-                    "certificate": covered,
-                    "file": place.file,
-                    "line": place.line,
-                }
-            )
-        )
+        document = {
+            "priority": number,
+            "namespace": rule.namespace,
+            "service": rule.service,
+            "port": rule.port,
+            "host": rule.host,
+            "path": rule.path,
+            "certificate": covered,
+            "file": place.file,
+            "line": place.line,
+        }
+        say_json(document, indent=None)
         return
-    click.echo(f"https://{host}{path} -> Service {rule.service}, port {rule.port}, in namespace {rule.namespace}")
-    click.echo(f"by rule {number}: {rule.host or 'any host'} {rule.path} ({rule.path_type}), {place.file}:{place.line}")
+    say(f"https://{host}{path} -> Service {rule.service}, port {rule.port}, in namespace {rule.namespace}")
+    say(f"by rule {number}: {rule.host or 'any host'} {rule.path} ({rule.path_type}), {place.file}:{place.line}")
     if not covered:
-        click.echo(f"no certificate covers {host}: a browser refuses it")
+        say(f"no certificate covers {host}: a browser refuses it")

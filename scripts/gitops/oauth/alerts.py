@@ -15,8 +15,8 @@ from gitops.oauth.state import TABLE, State, crossed
 RUNBOOK = "docs/runbooks/oauth.md"
 
 
-def message(reports: Sequence[RotationReport], since: datetime | None) -> str:
-    """What Slack is told: what needs a person, and what went below 7, 3 or 1 days since the last run; or nothing."""
+def message(reports: Sequence[RotationReport], since: datetime | None) -> list[str]:
+    """The lines for Slack: what needs a person, and what went below 7, 3 or 1 days since the last run; or none."""
     lines = []
     for report in reports:
         observation = report.observation
@@ -24,7 +24,7 @@ def message(reports: Sequence[RotationReport], since: datetime | None) -> str:
         if report.needs_a_person or span:
             what = f"less than {span.days} days left. " if span else ""
             lines.append(f"{_sign(report)} {report.overlay}: {report.state} {what}{explain(report)}")
-    return "\n".join([*lines, f"Runbook: {RUNBOOK}"]) if lines else ""
+    return [*lines, f"Runbook: {RUNBOOK}"] if lines else []
 
 
 def explain(report: RotationReport) -> str:

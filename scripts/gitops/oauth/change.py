@@ -9,6 +9,7 @@ from github.PullRequest import PullRequest
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.printable import code, table
 from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
 from gitops.manifests.objects import Object
 from gitops.oauth.model import KEY, Generation, OAuthApplication, Record, sealed_file
@@ -112,9 +113,7 @@ def rotation_body(application: OAuthApplication, record: Record) -> str:
         "42 shows a new secret for this application. It was tried at 42 (it opens this application, and no other) and "
         "sealed for this namespace and name.",
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | `{value}` |" for name, value in rows),
+        *table(("", ""), rows),
         "",
         "Merged, Argo CD starts new pods with it. A web service's old ones serve until the new ones are ready; a bot "
         "restarts once. `git revert` undoes it: the previous generation stays until 42 stops accepting it.",
@@ -129,7 +128,7 @@ def rotation_body(application: OAuthApplication, record: Record) -> str:
 
 def clean_up_body(application: OAuthApplication) -> str:
     """What the clean-up's pull request says."""
-    names = ", ".join(f"`{generation.name}`" for generation in application.older)
+    names = ", ".join(code(generation.name) for generation in application.older)
     number = application.deployed.number
     return "\n".join(
         [

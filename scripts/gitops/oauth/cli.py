@@ -12,7 +12,7 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
-from gitops.ground.output import Table, present, summarise, write
+from gitops.ground.output import Table, present, say, summarise, write
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
@@ -43,7 +43,7 @@ def status(context: click.Context, services: tuple[str, ...], output: str) -> No
 
     reports = runs.look(context.obj, services).reports
     if output == "openmetrics":
-        click.echo(alerts.metrics(reports, utc_now()), nl=False)
+        say(*alerts.metrics(reports, utc_now()).splitlines())
     else:
         present(output, _table(reports), [_as_dict(report) for report in reports])
     reconcile.check(reports, alerts.failure)
@@ -92,8 +92,8 @@ def provide(service: str, environment: str, cluster: str) -> None:
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     for path in provides.provide(checkout, Person(), Api(), Overlay(service, environment), cluster=cluster):
-        click.echo(f"wrote {checkout.relative(path)}")
-    click.echo(f"\nnext: commit these files and open a pull request; merged, Argo CD starts {service}'s new pods")
+        say(f"wrote {checkout.relative(path)}")
+    say("", f"next: commit these files and open a pull request; merged, Argo CD starts {service}'s new pods")
 
 
 def _table(reports: Sequence[RotationReport]) -> Table:

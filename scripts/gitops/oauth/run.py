@@ -35,8 +35,8 @@ class Run:
 
     def tell(self) -> None:
         """Send what a person must know to Slack, where there is one. Raises ExternalError."""
-        if self.slack and self.hub and (text := alerts.message(self.reports, self.hub.last_success(WORKFLOW))):
-            self.slack.post(text)
+        if self.slack and self.hub and (lines := alerts.message(self.reports, self.hub.last_success(WORKFLOW))):
+            self.slack.post(lines)
 
 
 def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Run:

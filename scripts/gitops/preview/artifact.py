@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -67,7 +68,7 @@ class _Message(_Named):
 
 
 def _inside(path: str) -> str:
-    if ".." in path.split("/"):
+    if ".." in unquote(path).split("/"):
         raise ValueError("leads out of the repository")
     return path
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import base_option, head_option
-from gitops.ground.output import hand_on, summarise_text
+from gitops.ground.output import hand_on, say, say_styled, summarise_text
 from gitops.ground.output import write as write_file
 from gitops.ground.progress import Progress
 
@@ -32,10 +33,8 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     """
     if context.invoked_subcommand:
         return
-    click.echo(f"gitops preview: {head or 'the working copy'} against {base or 'origin/main'}", err=True)
+    say(f"gitops preview: {head or 'the working copy'} against {base or 'origin/main'}", err=True)
     # After the first line: these take a moment to load.
-    from rich.console import Console
-
     from gitops.preview import run, text
     from gitops.repository import revision
     from gitops.tools.build import ensure
@@ -47,15 +46,15 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     forms = {
         "markdown": text.markdown(summary, artifact="preview"),
         "html": text.page(summary),
-        "json": summary.model_dump_json(indent=1),
+        "json": printable.json_text(summary.model_dump(), indent=1),
     }
     if write:
         for name, suffix in (("markdown", "md"), ("html", "html"), ("json", "json")):
             write_file(write / f"preview.{suffix}", forms[name])
     if output == "text":
-        text.terminal(summary, Console(highlight=False, soft_wrap=True))
+        say_styled(text.terminal(summary))
     else:
-        click.echo(forms[output])
+        say(*forms[output].removesuffix("\n").split("\n"))
     summarise_text(forms["markdown"])
     if broken := [app.name for app in summary.applications if app.action == "broken"]:
         raise NotHealthyError(f"does not render: {', '.join(broken)}")
@@ -88,6 +87,4 @@ def comment(sarif: Path | None) -> None:
         write_file(sarif, kept.sarif.text())
         hand_on("sarif", str(sarif))
     hand_on("number", str(pull.number))
-    click.echo(
-        f"#{pull.number}: comment {action}" if action != "nothing" else f"#{pull.number}: nothing changes, no comment"
-    )
+    say(f"#{pull.number}: comment {action}" if action != "nothing" else f"#{pull.number}: nothing changes, no comment")

@@ -14,7 +14,7 @@ LineKind = Literal["added", "removed", "header", "error"]
 
 @dataclass(frozen=True)
 class DiffLine:
-    """One line, with the sign of its kind in its text."""
+    """One line, with the sign of its kind in its text; who prints it makes it printable."""
 
     kind: LineKind
     text: str
@@ -23,7 +23,7 @@ class DiffLine:
 def diff_lines(app: ApplicationChange) -> Iterator[DiffLine]:
     """Why an Application does not render, or else its objects, each with its fields."""
     if app.error:
-        for text in app.error.splitlines():
+        for text in app.error.split("\n"):
             yield DiffLine("error", text)
         return
     for item in app.objects:
@@ -34,7 +34,7 @@ def diff_lines(app: ApplicationChange) -> Iterator[DiffLine]:
 
 def _object(item: ObjectChange) -> DiffLine:
     renamed = f" (was {item.renamed})" if item.renamed else ""
-    text = printable(f"{item.kind} {item.namespace}/{item.name}{renamed}")
+    text = f"{item.kind} {item.namespace}/{item.name}{renamed}"
     match item.action:
         case "added":
             return DiffLine("added", f"+ {text}")
@@ -53,11 +53,6 @@ def _field(field: FieldChange) -> Iterator[DiffLine]:
 
 def _value(kind: LineKind, sign: str, path: str, value: str) -> Iterator[DiffLine]:
     first, *rest = value.split("\n")
-    yield DiffLine(kind, printable(f"{sign} {path}: {first}"))
+    yield DiffLine(kind, f"{sign} {path}: {first}")
     for line in rest:
-        yield DiffLine(kind, printable(f"{sign}   {line}"))
-
-
-def printable(text: str) -> str:
-    """On one line, without what a terminal would act on."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+        yield DiffLine(kind, f"{sign}   {line}")

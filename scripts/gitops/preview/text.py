@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.markup import escape
-
-from gitops.preview.lines import LineKind, diff_lines, printable
+from gitops.ground.printable import code, fence, html, table
+from gitops.preview.lines import LineKind, diff_lines
 from gitops.preview.model import ApplicationChange, Preview, Resources
 
 # GitHub's limit of a comment, in characters.
@@ -52,21 +49,22 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
     """The comment; over GitHub's limit only its summary, with where the whole is (`artifact`)."""
     lines = [MARKER, f"### What this change does: {headline(preview)}", ""]
     for app in preview.applications:
-        lines += [f"- :warning: **{_plain(app.name)}**: {_plain(line)}" for line in app.notable]
+        lines += [f"- :warning: **{code(app.name)}**: {code(line)}" for line in app.notable]
         if app.error:
-            lines.append(f"- :x: **{_plain(app.name)}** does not render")
+            lines.append(f"- :x: **{code(app.name)}** does not render")
     if requested := delta(preview):
         lines += ["", f"Requested: {requested}"]
     head = "\n".join(lines)
     body = "\n".join(itertools.chain.from_iterable(map(_details, preview.applications)))
-    span = f"{_plain(preview.base)}..{_plain(preview.head_sha[:12] or preview.head)}"
+    span = f"{code(preview.base[:60])}..{code(preview.head_sha[:12] or preview.head[:60])}"
     foot = f"\n<sub>{span}; values of secrets are hidden</sub>"
     whole = f"{head}\n\n{body}\n{foot}\n"
     if len(whole) <= LIMIT:
         return whole
     where = f" The whole is the artifact {artifact}." if artifact else ""
-    rows = [f"| {_plain(app.name)} | {app.action} | {len(app.objects)} |" for app in preview.applications]
-    short = f"\n\nToo long for a comment.{where}\n\n| Application | | objects |\n|---|---|---|\n"
+    counts = [(app.name, app.action, str(len(app.objects))) for app in preview.applications]
+    first, rule, *rows = table(("Application", "", "objects"), counts)
+    short = f"\n\nToo long for a comment.{where}\n\n{first}\n{rule}\n"
     while len(head) + len(short) + sum(len(row) + 1 for row in rows) + len(foot) > LIMIT - 200 and rows:
         rows.pop()
     if len(head) > LIMIT // 2 and not rows:
@@ -77,40 +75,27 @@ def markdown(preview: Preview, *, artifact: str = "") -> str:
 
 def _details(app: ApplicationChange) -> Iterator[str]:
     extent = f"({app.action}, {len(app.objects)} objects)"
-    yield f"<details><summary>{_SIGN[app.action]} <b>{_plain(app.name)}</b> {extent}</summary>\n"
-    lines = [line.text for line in diff_lines(app)]
-    # A fence that the text cannot close.
-    fence = "```"
-    while any(fence in line for line in lines):
-        fence += "`"
-    yield f"{fence}diff"
-    yield from lines
-    yield f"{fence}\n</details>\n"
-
-
-def _plain(text: str) -> str:
-    """Text of a fork in our comment: no mention, no link, no HTML."""
-    escaped = html.escape(printable(text.replace("\n", " ")), quote=False)
-    for char in "@[]`*_|#":
-        escaped = escaped.replace(char, f"&#{ord(char)};")
-    return escaped
+    # HTML, so as code: in text GitHub would still see mentions.
+    yield f"<details><summary>{_SIGN[app.action]} <code>{html(app.name)}</code> {extent}</summary>\n"
+    yield from fence([line.text for line in diff_lines(app)], "diff")
+    yield "</details>\n"
 
 
 _COLOURS: dict[LineKind, str] = {"added": "green", "removed": "red", "header": "cyan", "error": "red"}
 
 
-def terminal(preview: Preview, console: Console) -> None:
-    """For a person: the same in colours."""
-    console.print(f"[bold]{escape(headline(preview))}[/bold]")
+def terminal(preview: Preview) -> Iterator[tuple[str, str]]:
+    """For a person: the same as lines, each with its style."""
+    yield headline(preview), "bold"
     if requested := delta(preview):
-        console.print(f"requested: {escape(requested)}")
+        yield f"requested: {requested}", ""
     for app in preview.applications:
-        console.print(f"\n[bold]{_SIGN[app.action]} {escape(app.name)}[/bold] ({app.action})")
+        yield "", ""
+        yield f"{_SIGN[app.action]} {app.name} ({app.action})", "bold"
         for line in app.notable:
-            console.print(f"  [yellow]! {escape(printable(line))}[/yellow]")
+            yield f"  ! {line}", "yellow"
         for row in diff_lines(app):
-            colour = _COLOURS[row.kind]
-            console.print(f"  [{colour}]{escape(printable(row.text))}[/{colour}]", soft_wrap=True)
+            yield f"  {row.text}", _COLOURS[row.kind]
 
 
 _STYLE = (
@@ -125,15 +110,13 @@ def page(preview: Preview) -> str:
     """One HTML file that needs nothing else."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>gitops preview</title>",
-        f"<style>{_STYLE}</style><h1>{html.escape(headline(preview))}</h1>",
+        f"<style>{_STYLE}</style><h1>{html(headline(preview))}</h1>",
     ]
     if requested := delta(preview):
-        parts.append(f"<p>Requested: {html.escape(requested)}</p>")
+        parts.append(f"<p>Requested: {html(requested)}</p>")
     for app in preview.applications:
-        parts.append(f"<details open><summary><b>{html.escape(app.name)}</b> ({app.action})</summary>")
-        parts += [f"<p class=w>{html.escape(line)}</p>" for line in app.notable]
-        text = "\n".join(
-            f"<span class={_CLASSES[line.kind]}>{html.escape(line.text)}</span>" for line in diff_lines(app)
-        )
+        parts.append(f"<details open><summary><b>{html(app.name)}</b> ({app.action})</summary>")
+        parts += [f"<p class=w>{html(line)}</p>" for line in app.notable]
+        text = "\n".join(f"<span class={_CLASSES[line.kind]}>{html(line.text)}</span>" for line in diff_lines(app))
         parts.append(f"<pre>{text}</pre></details>")
     return "\n".join(parts) + "\n</html>\n"

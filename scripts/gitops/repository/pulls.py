@@ -19,6 +19,8 @@ from enum import StrEnum
 from github.PullRequest import PullRequest
 
 from gitops.clients.github import WORK, Hub, RaceError
+from gitops.ground import printable
+from gitops.ground.printable import code
 from gitops.repository.git import Commit
 from gitops.repository.history import FILE_MODE, GONE_MODE, History
 
@@ -75,17 +77,18 @@ class Marker:
 
     def line(self, proposed: Mapping[str, str]) -> str:
         """The line; no person sees it."""
-        return f"<!-- {self.name}: {json.dumps(dict(proposed))} -->"
+        return printable.marker(self.name, dict(proposed))
 
     def declined(self, closed: Sequence[PullRequest]) -> list[dict[str, str]]:
         """What the pull requests proposed that a person closed without a merge."""
         proposals = []
         for pull in closed:
-            match = re.search(rf"<!-- {re.escape(self.name)}: (\{{.*?\}}) -->", pull.body or "")
-            if match is None or any(label.name == WITHDRAWN for label in pull.labels):
+            # The bot's own line is the last one: text of others above it may look like it.
+            markers = re.findall(rf"^<!-- {re.escape(self.name)}: (\{{.*\}}) -->\r?$", pull.body or "", re.MULTILINE)
+            if not markers or any(label.name == WITHDRAWN for label in pull.labels):
                 continue
             with suppress(ValueError):  # a person may have edited it
-                proposals.append({str(key): str(value) for key, value in json.loads(match[1]).items()})
+                proposals.append({str(key): str(value) for key, value in json.loads(markers[-1]).items()})
         return proposals
 
 
@@ -162,9 +165,9 @@ def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Ou
         return Outcome(Action.STOPPED, why=why)
     hub.disarm(pull)
     text = (
-        f"There is a commit that the bot did not make ({who}), so it leaves this pull request to you, whatever the "
-        "commit's author says: GitHub did not sign it as the bot's, or it changes other files than the bot's. It will "
-        "not merge by itself; read all of it. Merge or close it, and the bot goes on."
+        f"There is a commit that the bot did not make ({code(who)}), so it leaves this pull request to you, whatever "
+        "the commit's author says: GitHub did not sign it as the bot's, or it changes other files than the bot's. It "
+        "will not merge by itself; read all of it. Merge or close it, and the bot goes on."
     )
     hub.comment_once(pull, _STOPPED, text)
     return Outcome(Action.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
@@ -177,7 +180,7 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
     if head and (people := _by_people(hub, history, head, branch)):
         return _stop(hub, pull, branch, people[0]) if pull else Outcome(Action.NOTHING, why=why)
     if pull:
-        hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {why}.")
+        hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {code(why)}.")
         hub.close_pull(pull, WITHDRAWN)
     if head:
         # Also what a run that was killed between commit and pull request left behind, and merged branches.

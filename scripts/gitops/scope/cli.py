@@ -6,7 +6,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.options import base_option
-from gitops.ground.output import hand_on
+from gitops.ground.output import hand_on, say
 
 
 @click.command()
@@ -19,8 +19,8 @@ def scope(base: str | None) -> None:
     from gitops.scope import change
 
     decision = change.read(Checkout.find(), base)
-    click.echo(f"gitops scope: {decision.reason}", err=True)
+    say(f"gitops scope: {decision.reason}", err=True)
     words = " ".join(decision.targets)
-    click.echo(words)
+    say(words)
     for name, value in (("base", decision.base), ("head", decision.head), ("tests", words)):
         hand_on(name, value)

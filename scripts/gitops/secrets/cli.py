@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
-from gitops.ground.output import print_table
+from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
@@ -60,8 +59,8 @@ def seal(service: str, name: str, keys: tuple[str, ...], environment: str, clust
         raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
     values = {key: credentials.ask(f"{name} {key}") for key in keys}
     for path in manage.put(checkout, target, values, cluster):
-        click.echo(f"wrote {checkout.relative(path)}")
-    click.echo(f"\nnext: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
+        say(f"wrote {checkout.relative(path)}")
+    say("", f"next: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
 
 
 @secrets.command("list")
@@ -82,7 +81,7 @@ def list_sealed(output: str) -> None:
             }
             for secret in sealed
         ]
-        click.echo(json.dumps(rows, indent=2))
+        say_json(rows)
         return
     print_table(
         ["namespace", "name", "keys", "certificate"],
@@ -112,7 +111,7 @@ def verify(url: str, output: str) -> None:
         verified = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
     if output == "json":
         rows = [{"path": secret.path, "opens": opens} for secret, opens in verified]
-        click.echo(json.dumps(rows, indent=2))
+        say_json(rows)
     else:
         print_table(["file", "opens"], [[secret.path, "yes" if opens else "NO"] for secret, opens in verified])
     if bad := [secret.path for secret, opens in verified if not opens]:
@@ -133,13 +132,14 @@ def reseal(url: str, cluster: str) -> None:
     check_clean(checkout)
     newest, paths = manage.reseal(checkout, Controller(url), cluster)
     for path in paths:
-        click.echo(f"wrote {checkout.relative(path)}")
+        say(f"wrote {checkout.relative(path)}")
     if not paths:
-        click.echo(f"the pinned certificate {newest.fingerprint[:12]} is the controller's newest; nothing to do")
+        say(f"the pinned certificate {newest.fingerprint[:12]} is the controller's newest; nothing to do")
         return
-    click.echo(
-        f"\nnow pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}\n"
-        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request"
+    say(
+        "",
+        f"now pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}",
+        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request",
     )
 
 
@@ -158,5 +158,5 @@ def recover(backup: Path, cluster: str) -> None:
     checkout = Checkout.find()
     check_clean(checkout)
     for path in manage.recover(checkout, manage.backup_keys(backup), cluster):
-        click.echo(f"wrote {checkout.relative(path)}")
-    click.echo("\nnext: commit and open a pull request; then gitops secrets verify")
+        say(f"wrote {checkout.relative(path)}")
+    say("", "next: commit and open a pull request; then gitops secrets verify")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ import click
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
-from gitops.ground.output import print_table
+from gitops.ground.output import print_table, say, say_json
 
 if TYPE_CHECKING:
     from gitops.repository import services as model
@@ -38,15 +37,16 @@ def new(
     checkout = Checkout.find()
     request = change.NewService(name, image, domains, shape, owner, port, health)
     for path in change.new(checkout, request):
-        click.echo(f"wrote {checkout.relative(path)}")
-    click.echo(
-        f"\nnext: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'\n"
-        "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push\n"
+        say(f"wrote {checkout.relative(path)}")
+    say(
+        "",
+        f"next: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'",
+        "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push",
         f"the image must listen on {port or '$PORT (8080)'}, answer GET {health or '/healthz and /readyz'}, "
-        "run as any user and write to /tmp alone"
+        "run as any user and write to /tmp alone",
     )
     if hosts := change.uncovered(checkout, request):
-        click.echo(
+        say(
             f"note: no certificate covers {', '.join(hosts)}, so gitops check will refuse it (lb-certificate); "
             "see docs/runbooks/gate.md",
             err=True,
@@ -74,7 +74,7 @@ def list_services(output: str) -> None:
             }
             for service, summary in rows
         ]
-        click.echo(json.dumps(documents, indent=2))
+        say_json(documents)
         return
     head = ["service", "environment", "image", "owner", "contact", "domains"]
     print_table(head, [_row(service, summary) for service, summary in rows])
@@ -101,13 +101,11 @@ def handover(name: str, team: str) -> None:
     checkout = Checkout.find()
     changed = change.handover(checkout, name, team=team)
     for path in changed:
-        click.echo(f"changed {checkout.relative(path)}")
+        say(f"changed {checkout.relative(path)}")
     if changed:
-        click.echo(
-            "\nnext: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS"
-        )
+        say("", "next: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS")
     else:
-        click.echo(f"{name} belongs to {team} already")
+        say(f"{name} belongs to {team} already")
 
 
 @service.command()
@@ -117,6 +115,6 @@ def codeowners() -> None:
 
     checkout = Checkout.find()
     if change.write_codeowners(checkout):
-        click.echo(f"wrote {checkout.relative(checkout.codeowners_file)}")
+        say(f"wrote {checkout.relative(checkout.codeowners_file)}")
     else:
-        click.echo(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")
+        say(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")

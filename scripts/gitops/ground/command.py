@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from gitops.ground.errors import ExternalError, MachineError
 
@@ -27,6 +32,20 @@ class CommandError(ExternalError):
         super().__init__("\n".join([f"{self.command} {how}", *stderr.strip().splitlines()[-LAST_LINES:]]))
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a program may take, in bytes: `memory`, and what it prints."""
+
+    memory: int
+    output: int
+
+    def hold(self, pid: int) -> None:
+        """Hold a program that has just started to them; one that has ended already needs none."""
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (self.memory, self.memory))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (self.output, self.output))
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -35,22 +54,43 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     ok: tuple[int, ...] = (0,),
+    limits: Limits | None = None,
 ) -> bytes:
     """Run a program without a shell and return its standard output.
 
-    `env` is laid over this process's own environment; `timeout` is in seconds. The program leads a process group of
-    its own, so that a timeout ends its children too.
+    `env` is laid over this process's own environment; `timeout` is in seconds; `limits`: what it may take of the
+    machine beside. The program leads a process group of its own, so that a timeout ends its children too.
 
     Raises MachineError when the program is not installed, CommandError when it fails or does not end in time.
     """
     words = [str(word) for word in argv]
+    environment = {**os.environ, **env} if env else None
+    if limits is None:
+        return _run(words, timeout, cwd, environment, stdin, ok)
+    # A pipe would have all of it in this process's memory. The file has no name, and ends with the block.
+    with tempfile.TemporaryFile() as printed:
+        _run(words, timeout, cwd, environment, stdin, ok, limits, printed)
+        printed.seek(0)
+        return printed.read()
+
+
+def _run(
+    words: list[str],
+    timeout: float,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: bytes | None,
+    ok: tuple[int, ...],
+    limits: Limits | None = None,
+    printed: IO[bytes] | None = None,
+) -> bytes:
     try:
         process = subprocess.Popen(
             words,
             cwd=cwd,
-            env={**os.environ, **env} if env else None,
+            env=env,
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=printed or subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
@@ -59,6 +99,8 @@ def run(
             raise
         raise MachineError(f"{words[0]}: not found", fix="the README names the programs that this needs") from error
     try:
+        if limits:
+            limits.hold(process.pid)
         out, err = process.communicate(stdin, timeout=timeout)
     except BaseException as error:
         # The group's leader still runs or is not yet reaped, so its number cannot belong to anyone else.
@@ -69,4 +111,4 @@ def run(
         raise
     if process.returncode not in ok:
         raise CommandError(words[0], process.returncode, err.decode(errors="replace"), timeout)
-    return out
+    return out or b""

@@ -10,6 +10,7 @@ import pathlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,8 @@ from gitops.manifests.lines import Place, read_text
 from gitops.manifests.objects import MERGE_KEYS, Object, Path, name, value_at
 from gitops.manifests.reach import Layer, Reach
 
+# What people write as a patch's target: names, any text, and one or the other.
+_SIMPLE = re.compile(r"\^?([\w-]|\.\*|\|)*\$?")
 _GENERATED = re.compile(r"-[a-z0-9]{10}$")
 # What of an image stands in which field of an entry of `images`, as (part, field).
 _IMAGE_FIELDS = (("digest", "digest"), ("tag", "newTag"), ("name", "newName"))
@@ -223,7 +226,16 @@ def _compose(text: str) -> list[yaml.Node]:
 def _selects(target: dict[str, str], item: Object) -> bool:
     """Whether a patch's target is an object: both are patterns."""
     pairs = ((target.get("kind"), str(item.get("kind"))), (target.get("name"), name(item)))
-    return all(not pattern or re.fullmatch(pattern, text) for pattern, text in pairs)
+    return all(not pattern or _matches(pattern, text) for pattern, text in pairs)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """As kustomize matches, in linear time. Of a pattern that is more than names and `.*`, none knows: it may match."""
+    if not _SIMPLE.fullmatch(pattern):
+        return True
+    # A pattern of shell's has one way to be tried, and Python's expressions have many.
+    alternatives = pattern.strip("^$").split("|")
+    return any(fnmatchcase(text, alternative.replace(".*", "*")) for alternative in alternatives)
 
 
 # -- a path through a layer

@@ -20,6 +20,8 @@ from gitops.manifests.lines import Place
 
 # In the order in which kustomize looks for them.
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# Of one file: kustomize compares each with each.
+_MOST_OBJECTS = 1_000
 # Of a Git LFS pointer, which stands for content that is somewhere else.
 _POINTER = b"version https://git-lfs"
 
@@ -122,6 +124,8 @@ class Files:
             content = file.read_bytes()
         except OSError:
             return None
+        if is_yaml and content.count(b"\n---") > _MOST_OBJECTS:
+            return Fault(f"more than {_MOST_OBJECTS:,} objects", path, 1)
         if content.startswith(_POINTER):
             return Fault("a Git LFS pointer, whose content is somewhere else", path, 1)
         try:

@@ -26,7 +26,7 @@ from tests.frozen import TEST, clone
 from tests.zones import TOLERATION_SECONDS, lose_zone
 
 # The registry must be one that policies/pods/image-registry.yaml allows.
-IMAGE = f"ghcr.io/example/app:1.0@sha256:{'a' * 64}"
+IMAGE = f"ghcr.io/ft-platform/app:1.0@sha256:{'a' * 64}"
 UP_LIMIT, PUSH_LIMIT, MEMORY_LIMIT = 60.0, 15.0, 3 * 2**30
 # After the tolerations a pod starts; eviction and scheduling take the rest on 2 busy cores.
 ZONE_LIMIT = TOLERATION_SECONDS + START_UP_MS / 1000 + 10

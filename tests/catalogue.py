@@ -96,7 +96,11 @@ def read(name: str) -> Mistake:
 
 
 def make(root: Path, mistake: Mistake) -> None:
-    for change in mistake.changes:
+    edit(root, mistake.changes)
+
+
+def edit(root: Path, changes: Sequence[Edit]) -> None:
+    for change in changes:
         path = root / change.file
         path.parent.mkdir(parents=True, exist_ok=True)
         if change.find is not None:
@@ -151,9 +155,14 @@ class Gate:
     @contextmanager
     def with_mistake(self, name: str) -> Iterator[Mistake]:
         mistake = read(name)
-        try:
-            make(self.checkout.root, mistake)
+        with self.with_edits(mistake.changes):
             yield mistake
+
+    @contextmanager
+    def with_edits(self, changes: Sequence[Edit]) -> Iterator[None]:
+        try:
+            edit(self.checkout.root, changes)
+            yield
         finally:
             with Repo(self.checkout.root) as repo:
                 repo.git.checkout("--force", "HEAD", "--", ".")

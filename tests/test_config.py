@@ -24,7 +24,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
 from gitops.manifests.pods import Template
 from gitops.repository import services as model
-from tests import catalogue, rules
+from tests import catalogue, powerful_fields, rules
 from tests.frozen import PLATFORM, ROOT, is_data, platform
 
 CHECKOUT = platform()
@@ -234,6 +234,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "baseline": report.Baseline,
     "certificates": lb.Certificates,
     "mistake": catalogue.Mistake,
+    "powerful-fields": powerful_fields.Table,
 }
 
 

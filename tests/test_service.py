@@ -20,7 +20,7 @@ from tests.fakes.registry import Registry
 DIGEST = "sha256:" + "a" * 64
 # The one that the policies allow.
 ECR = "111122223333.dkr.ecr.ap-northeast-2.amazonaws.com"
-IMAGE = f"ghcr.io/team/shop:1.2.3@{DIGEST}"
+IMAGE = f"ghcr.io/ft-platform/shop:1.2.3@{DIGEST}"
 
 
 def status(checkout: Checkout) -> str:
@@ -172,8 +172,16 @@ BAD = {
     "name too long": (["x" * 56, "--image", IMAGE, *OK], 2, "56 characters; at most 55"),
     "name of the cluster's own": (["kube-dns", "--image", IMAGE, *OK], 2, "service name 'kube-dns': reserved"),
     "name of a part of the platform": (["argocd", "--image", IMAGE, *OK], 2, "service name 'argocd': reserved"),
-    "image without tag": (["shop", "--image", "ghcr.io/a/b", *OK], 2, "image 'ghcr.io/a/b': no tag"),
-    "image with a mutable tag": (["shop", "--image", "ghcr.io/a/b:latest", *OK], 2, "the tag 'latest' is mutable"),
+    "image without tag": (
+        ["shop", "--image", "ghcr.io/ft-platform/b", *OK],
+        2,
+        "image 'ghcr.io/ft-platform/b': no tag",
+    ),
+    "image with a mutable tag": (
+        ["shop", "--image", "ghcr.io/ft-platform/b:latest", *OK],
+        2,
+        "the tag 'latest' is mutable",
+    ),
     "image malformed": (["shop", "--image", "ghcr.io/A b:1", *OK], 2, "malformed; expected REGISTRY/NAME:TAG"),
     "domain of another service": (
         ["shop", "--image", IMAGE, "--domain", "api.mogle.example.com"],
@@ -241,7 +249,7 @@ def test_a_policy_without_a_plain_list_is_said_and_nothing_is_written(scratch: C
 def allow(checkout: Checkout, registry: Registry) -> None:
     """Let the policies take images of a registry of this machine."""
     file = checkout.root / registries.FILE
-    file.write_text(file.read_text().replace("'ghcr.io/'", f"'ghcr.io/', '{registry.host}/'"))
+    file.write_text(file.read_text().replace("'docker.io/library/'", f"'docker.io/library/', '{registry.host}/'"))
     commit_all(checkout)
 
 

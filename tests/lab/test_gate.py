@@ -20,6 +20,7 @@ from gitops.manifests.render import build
 from tests import generated
 from tests.frozen import TEST
 from tests.lab.running import Running
+from tests.policy_server import DIGEST, pod, workload
 
 pytestmark = pytest.mark.lab
 
@@ -121,45 +122,31 @@ def _patiently(running: Running, token: str, name: str) -> list[dict[str, Any]]:
             time.sleep(0.2)
 
 
-DIGEST = "sha256:" + "a" * 64
-GOOD = {
-    "name": "app",
-    "image": f"ghcr.io/example/app:1.0@{DIGEST}",
-    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
-}
-
-
 @pytest.mark.parametrize(
-    ("policy", "container", "pod"),
+    ("policy", "container", "spec"),
     [
         (None, {}, {}),
         ("image-registry", {"image": f"registry.example.com/app:1.0@{DIGEST}"}, {}),
-        ("image-digest", {"image": "ghcr.io/example/app:1.0"}, {}),
-        ("image-latest", {"image": f"ghcr.io/example/app:latest@{DIGEST}"}, {}),
-        ("image-latest", {"image": f"ghcr.io/example/app@{DIGEST}"}, {}),
+        ("image-digest", {"image": "ghcr.io/ft-platform/app:1.0"}, {}),
+        ("image-latest", {"image": f"ghcr.io/ft-platform/app:latest@{DIGEST}"}, {}),
+        ("image-latest", {"image": f"ghcr.io/ft-platform/app@{DIGEST}"}, {}),
         ("resources-set", {"resources": {"limits": {"memory": "16Mi"}}}, {}),
         ("no-privileged", {"securityContext": {"privileged": True}}, {}),
+        ("image-registry", {"image": f"ghcr.io/stranger/app:1.0@{DIGEST}"}, {}),
         ("no-host", {}, {"hostNetwork": True}),
         ("no-host", {}, {"volumes": [{"name": "x", "hostPath": {"path": "/"}}]}),
+        ("no-token", {}, {"automountServiceAccountToken": True}),
+        ("scheduling", {}, {"tolerations": [{"operator": "Exists"}]}),
+        ("volumes", {}, {"volumes": [{"name": "x", "persistentVolumeClaim": {"claimName": "x"}}]}),
     ],
 )
 def test_the_cluster_refuses_what_the_check_refuses(
-    running: Running, policy: str | None, container: Any, pod: Any
+    running: Running, policy: str | None, container: Any, spec: Any
 ) -> None:
-    spec = {
-        "containers": [{**GOOD, **container}],
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        **pod,
-    }
-    labels = {"policy": "test"}
-    template = {"metadata": {"labels": labels}, "spec": spec}
-    item = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "test"},
-        "spec": {"selector": {"matchLabels": labels}, "template": template},
-    }
+    made = pod()
+    made["spec"]["containers"][0].update(container)
+    made["spec"].update(spec)
+    item = workload("Deployment", made)
     path = "/apis/apps/v1/namespaces/mogle-prod/deployments"
     if policy is None:
         assert running.cluster.ask("POST", path, item) == []

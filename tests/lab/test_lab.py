@@ -102,7 +102,7 @@ def test_a_manual_change_is_healed(running: Running) -> None:
     path = "/apis/apps/v1/namespaces/mogle-staging/deployments/web"
     image = running.cluster.get(path)["spec"]["template"]["spec"]["containers"][0]["image"]
     # One that the policies take; what they refuse nobody can do by hand either.
-    container = {"name": "app", "image": f"ghcr.io/example/by-hand:1@sha256:{'b' * 64}"}
+    container = {"name": "app", "image": f"ghcr.io/ft-platform/by-hand:1@sha256:{'b' * 64}"}
     running.cluster.patch(path, {"spec": {"template": {"spec": {"containers": [container]}}}}, kind="strategic")
     until("healed", lambda: running.cluster.get(path)["spec"]["template"]["spec"]["containers"][0]["image"] == image)
     running.wait("mogle-staging")
@@ -160,7 +160,7 @@ JOB = """\
 apiVersion: batch/v1
 kind: Job
 metadata: {name: extra}
-spec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: "ghcr.io/example/app:1"}]}}}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: "ghcr.io/ft-platform/app:1"}]}}}
 """
 
 

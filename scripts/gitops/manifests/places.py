@@ -90,10 +90,10 @@ class Places:
 
     def of(self, item: Object, path: Path = ()) -> Place:
         """The best line for `path` in `item`: where it was set last, or where the nearest thing around it stands."""
-        if path[-2:-1] == ("image",):  # one part of an image: name, tag or digest
+        image = value_at(item, path[:-1]) if path[-2:-1] == ("image",) else None
+        if isinstance(image, str):  # one part of it: name, tag or digest
             part, path = str(path[-1]), path[:-1]
-            image = value_at(item, path)
-            if isinstance(image, str) and (place := self._image(image, part)):
+            if place := self._image(image, part):
                 return place
         value = value_at(item, path)
         ranked = [self._ranked(fragment, item, path, value) for fragment in self._layers_of(item)]

@@ -1,0 +1,166 @@
+"""A real API server with the platform's policies: all of them in a service's namespace, each alone in one of its own,
+and none in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from gitops.check import control_plane
+from gitops.check.argo import Platform
+from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.clients.kubernetes import ClusterError
+from gitops.ground.checkout import Checkout
+from gitops.manifests.findings import Unit
+from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.objects import Object, name
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.render import build
+
+SERVICE = Overlay("mogle", "prod")
+OPEN = "open"
+# What admission itself refuses, by the label that a service's namespace has.
+POD_SECURITY = "pod-security"
+_DENIED = re.compile(r"ValidatingAdmissionPolicy '([^']+)' .* denied request: (.*)", re.DOTALL)
+DIGEST = "sha256:" + "a" * 64
+IMAGE = f"ghcr.io/ft-platform/app:1.0@{DIGEST}"
+
+
+def alone(policy: str) -> str:
+    """The namespace where one policy is in force and no other."""
+    return f"only-{policy}"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What refused an object: a policy's name, or the API's own validation (`api`). `text`: its words."""
+
+    policy: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PolicyServer:
+    """The server, and the names of the policies."""
+
+    server: Server
+    policies: tuple[str, ...]
+
+    def refusal(self, item: Object, namespace: str = SERVICE.namespace) -> Refusal | None:
+        """What refuses an object that is new in a namespace; None where nothing does."""
+        item = {**item, "metadata": {**item["metadata"], "namespace": namespace}}
+        return self._ask("POST", self.server.path(item).rpartition("/")[0], item)
+
+    def pod_policies(self) -> set[str]:
+        """The policies that look at pods."""
+        path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+        items = [item for item in self.server.cluster.items(path) if name(item) in self.policies]
+        return {name(item) for item in items if "pods" in str(item["spec"]["matchConstraints"])}
+
+    def debugged(self, item: Object, namespace: str) -> Refusal | None:
+        """What refuses the containers for debugging that a pod of a namespace is given while it runs."""
+        [added] = item["spec"].pop("ephemeralContainers")
+        running = {**item, "metadata": {"name": "running", "namespace": namespace}}
+        path = self.server.path(running)
+        self.server.cluster.create(path.rpartition("/")[0], running)
+        try:
+            patch = {"spec": {"ephemeralContainers": [{"name": "debug", **added}]}}
+            return self._ask("PATCH", f"{path}/ephemeralcontainers", patch, kind="strategic")
+        finally:
+            self.server.cluster.delete(path)
+
+    def _ask(self, method: str, path: str, body: Object, *, kind: str = "json") -> Refusal | None:
+        try:
+            self.server.cluster.ask(method, path, body, kind=kind)
+        except ClusterError as error:
+            denied = _DENIED.search(error.reason)
+            if denied:
+                return Refusal(denied[1], denied[2])
+            if "violates PodSecurity" in error.reason:
+                return Refusal(POD_SECURITY, error.reason)
+            return Refusal("api", error.reason)
+        return None
+
+
+@contextmanager
+def policy_server(
+    checkout: Checkout, change: Mapping[str, Any] | None = None, lab: str | None = None
+) -> Iterator[PolicyServer]:
+    """Start it. `change`: variables of policies, by policy and name, that are set otherwise than the files say."""
+    graph = Graph(checkout)
+    platform = Platform(Unit.of(graph, build(checkout, checkout.root, CLUSTER)))
+    objects = [deepcopy(item) for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
+    policies = tuple(name(item) for item in objects if item["kind"] == POLICY_KINDS[0])
+    for item in objects:
+        for variable in item["spec"].get("variables") or []:
+            variable["expression"] = (change or {}).get(f"{name(item)}.{variable['name']}", variable["expression"])
+    listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    namespaces: dict[str, Mapping[str, str]] = {alone(policy): {"only": policy} for policy in policies}
+    namespaces |= {SERVICE.namespace: platform.namespace_labels(SERVICE), OPEN: {}}
+    namespaces[alone(POD_SECURITY)] = {"pod-security.kubernetes.io/enforce": "restricted"}
+    bindings = [_alone(item) for item in objects if item["kind"] == POLICY_KINDS[1]]
+    with control_plane.control_plane(checkout, lab) as server:
+        control_plane.prepare(server, [*listed, *objects, *bindings], namespaces)
+        yield PolicyServer(server, policies)
+
+
+def _alone(binding: Object) -> Object:
+    """A binding, for the namespace where its policy is alone."""
+    policy = binding["spec"]["policyName"]
+    selector = {"matchLabels": {"only": policy}}
+    spec = {**binding["spec"], "matchResources": {"namespaceSelector": selector}}
+    return {**binding, "metadata": {"name": alone(policy)}, "spec": spec}
+
+
+def pod() -> Object:
+    """A pod that every policy takes."""
+    container = {
+        "name": "app",
+        "image": IMAGE,
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "initContainers": [{**deepcopy(container), "name": "first"}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "test"}, "spec": spec}
+
+
+_SELECTOR = {"matchLabels": {"app": "test"}}
+# Every kind that makes pods: its API, and what its spec has beside the template.
+WORKLOADS: dict[str, tuple[str, Object]] = {
+    "Pod": ("v1", {}),
+    "PodTemplate": ("v1", {}),
+    "ReplicationController": ("v1", {"selector": {"app": "test"}}),
+    "Deployment": ("apps/v1", {"selector": _SELECTOR}),
+    "ReplicaSet": ("apps/v1", {"selector": _SELECTOR}),
+    "StatefulSet": ("apps/v1", {"selector": _SELECTOR, "serviceName": "test"}),
+    "DaemonSet": ("apps/v1", {"selector": _SELECTOR}),
+    "Job": ("batch/v1", {}),
+    "CronJob": ("batch/v1", {"schedule": "0 * * * *"}),
+}
+
+
+def workload(kind: str, made: Object) -> Object:
+    """The object of a kind that makes a pod."""
+    api, spec = WORKLOADS[kind]
+    item: Object = {"apiVersion": api, "kind": kind, "metadata": {"name": "test"}}
+    annotations = made["metadata"].get("annotations") or {}
+    template = {"metadata": {"labels": {"app": "test"}, "annotations": annotations}, "spec": deepcopy(made["spec"])}
+    if kind in ("Job", "CronJob"):
+        template["spec"]["restartPolicy"] = "Never"
+    if kind == "Pod":
+        return made
+    if kind == "PodTemplate":
+        return {**item, "template": template}
+    if kind == "CronJob":
+        return {**item, "spec": {**spec, "jobTemplate": {"spec": {"template": template}}}}
+    return {**item, "spec": {**spec, "template": template}}

@@ -19,6 +19,7 @@ from gitops.check import (
     references,
     render_faults,
     schema,
+    seals,
     sources,
     tree,
 )
@@ -214,6 +215,7 @@ def _offline(scope: _Scope, platform: Platform) -> list[Finding]:
         if not unit.partial:
             findings += references.check(unit, services)
     for unit in scope.units.values():
+        findings += seals.check(unit)
         if not unit.overlay:
             cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
             findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))

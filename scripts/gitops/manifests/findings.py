@@ -85,6 +85,7 @@ RULES = _rules(
     ("exception-ends", "On that day the gate closes for this object.", "warning"),
     # The repository alone.
     ("plain-secret", "A Secret in git is known to all who can read it, and replaces what sealed-secrets made."),
+    ("opaque-file", "What cannot be read is not reviewed, and hides a secret from every search."),
     ("leaked-secret", "What was pushed is known. Replace it where it comes from, then remove it here."),
     ("guard-rails", "Quota, LimitRange and the closed network protect all the other services from this one."),
     ("namespace-labels", "The namespace's labels are its pod security and its place on the network."),

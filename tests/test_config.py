@@ -16,7 +16,8 @@ import pytest
 from git import Repo
 from pydantic import BaseModel
 
-from gitops.check import exceptions, report
+from gitops.check import report
+from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
 from gitops.lb import model as lb
 from gitops.manifests import kustomize, yamlfile

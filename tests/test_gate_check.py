@@ -14,9 +14,10 @@ import psutil
 import pytest
 from git import Repo
 
-from gitops.check import apis, exceptions
+from gitops.check import apis
 from gitops.check.schema import Schemas
 from gitops.clients.kubernetes import Cluster
+from gitops.exceptions import files as exceptions
 from gitops.ground.checkout import Checkout
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab, find_labs
@@ -190,7 +191,7 @@ def test_an_exception_holds_for_its_object_until_its_day(gate: catalogue.Gate) -
         (today + timedelta(days=100), []),
         (today + timedelta(days=10), ["exception-ends"]),
         (today, ["exception-ends"]),
-        (today - timedelta(days=1), ["exception"]),
+        (today - timedelta(days=1), ["policy", "exception"]),
     ):
         with gate.with_mistake("image-without-a-digest"):
             excepted(gate.checkout.root, until)
@@ -240,8 +241,9 @@ def test_a_service_may_end_by_an_exception(gate: catalogue.Gate) -> None:
 )
 def test_a_bad_exception_is_a_finding(scratch: Checkout, name: str, content: str, message: str) -> None:
     (scratch.root / exceptions.FOLDER / name).write_text(content)
-    allowed, findings = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
-    assert allowed == []
+    made = exceptions.read(scratch, {"image-digest"}, date(2026, 1, 1))
+    assert made.allowed == []
+    findings = made.findings
     assert any(message in finding.what for finding in findings), findings
     assert all(str(scratch.root) not in finding.what for finding in findings)
 

@@ -6,12 +6,14 @@ from datetime import date
 
 import pytest
 
-from gitops.check.exceptions import PolicyException
 from gitops.check.render_faults import Complaint
+from gitops.exceptions.files import PolicyException
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
 
-ALLOWED = PolicyException("x", "image-digest", "mogle-prod", "Deployment", "web", date(2999, 1, 1))
+ALLOWED = PolicyException(
+    Place("x", 1), "image-digest", "mogle-prod", "Deployment", "web", "community", date(2999, 1, 1)
+)
 
 
 @pytest.mark.parametrize("problem", ["no digest", "Deployment web: image-digest: a: b", ""])

@@ -1,4 +1,4 @@
-"""gate.yaml and settings.yaml themselves, run by act."""
+"""gate.yaml, settings.yaml and exceptions.yaml themselves, run by act."""
 
 from __future__ import annotations
 
@@ -46,6 +46,24 @@ def test_drift_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner
     )
     assert done.code == 1
     assert "ruleset main: create" in slack.messages[0]
+    assert github.writes == []
+
+
+def test_an_exception_that_has_ended_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner: Path) -> None:
+    path = "policies/exceptions/guard-rails.mogle-prod.ResourceQuota.tenant.yaml"
+    content = b"reason: an opening with many visitors\nowner: community\nuntil: 2026-01-01\n"
+    (runner / path).write_bytes(content)
+    done = act.run(
+        runner,
+        "exceptions.yaml",
+        "schedule",
+        job="tell",
+        github=github,
+        secrets={"SLACK_TOKEN": SLACK_TOKEN},
+        environment={"SLACK_API_URL": slack.url},
+    )
+    assert done.code == 1
+    assert f"{path} (community): ended, until 2026-01-01" in slack.messages[0]
     assert github.writes == []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gitops.check.exceptions import ExceptionFile
+from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
 from gitops.manifests import kustomize, yamlfile

@@ -12,7 +12,6 @@ from gitops.check import (
     apis,
     argo,
     control_plane,
-    exceptions,
     guards,
     leaks,
     names,
@@ -25,6 +24,8 @@ from gitops.check import (
 )
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.exceptions import files as exceptions
+from gitops.exceptions.files import Exceptions
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
@@ -45,6 +46,7 @@ FOR_ALL = (
     "policies/",
     ".github/teams.yaml",
     "scripts/gitops/check/",
+    "scripts/gitops/exceptions/",
     "scripts/gitops/lb/",
     "scripts/gitops/manifests/",
 )
@@ -138,16 +140,33 @@ def run(
             findings += leaks.check(checkout, change)
         policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
         in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
-        allowed, faulty = exceptions.read(change.head, in_force, today)
-        findings += faulty
+        allowed = _exceptions(change, graph, in_force, today, everything=everything)
+        findings += allowed.findings
         if boot:
             with progress.step("the API server's answer"):
-                findings += _online(boot.result(), scope, platform, policies)
+                findings += _online(boot.result(), scope, platform, policies, allowed)
+        findings += list(allowed.overdue(findings))
     kept: list[Finding] = []
     excepted: list[Finding] = []
     for finding in findings:
-        (excepted if any(exception.covers(finding) for exception in allowed) else kept).append(finding)
+        (excepted if any(exception.covers(finding) for exception in allowed.allowed) else kept).append(finding)
     return CheckResult(checked, in_order(kept), in_order(excepted))
+
+
+def _exceptions(change: Change, graph: Graph, policies: set[str], today: date, *, everything: bool) -> Exceptions:
+    """The exceptions for a change: those that have ended hold on where the change itself touches nothing of theirs."""
+    if everything or change.base is None:
+        return exceptions.read(change.head, policies, today)
+    # What is checked for another reason than its own files is as it was.
+    touched = {overlay for path in (*change.files, *graph.affected(change.files)) if (overlay := Overlay.of_path(path))}
+    namespaces = {overlay.namespace for overlay in touched}
+    return exceptions.read(
+        change.head,
+        policies,
+        today,
+        concerns=lambda namespace, file: namespace in namespaces or file in change.files,
+        judged=any(path.startswith(FOR_ALL) for path in change.files),
+    )
 
 
 def _render(
@@ -272,11 +291,14 @@ def _touches_ingress(scope: _Scope, unit: Unit) -> bool:
     return any(item["kind"] == "Ingress" for item in [*before, *after])
 
 
-def _online(api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object]) -> list[Finding]:
+def _online(
+    api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object], allowed: Exceptions
+) -> list[Finding]:
     namespaces: dict[str, Mapping[str, str]] = {
         overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
     }
-    listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    configured = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    listed = [allowed.known_to(item) for item in configured]
     control_plane.prepare(api, [*listed, *policies], namespaces)
     units = list(scope.units.values())
     in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)

@@ -6,8 +6,8 @@ people and for this check, as a policy cannot know the date.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import RULES, Finding
 from gitops.manifests.lines import Place, line_of, read_text
+from gitops.manifests.objects import Object
 
 FOLDER = "policies/exceptions"
 LIST = f"{FOLDER}/kustomization.yaml"
@@ -38,11 +39,12 @@ class ExceptionFile(BaseModel):
 class PolicyException:
     """One exception. `rule`: a policy's name, or a rule of the check."""
 
-    file: str
+    place: Place
     rule: str
     namespace: str
     kind: str
     name: str
+    owner: str
     until: date
 
     def covers(self, finding: Finding) -> bool:
@@ -55,30 +57,66 @@ class PolicyException:
         )
 
 
-def read(checkout: Checkout, policies: Collection[str], today: date) -> tuple[list[PolicyException], list[Finding]]:
-    """Every exception that holds today, and what is wrong with the others. `policies`: the names of those in force."""
-    allowed: list[PolicyException] = []
-    findings: list[Finding] = []
+@dataclass
+class Exceptions:
+    """Those that hold for a change, those that have ended and no longer do, and what is wrong with the others."""
+
+    allowed: list[PolicyException] = field(default_factory=list)
+    lapsed: list[PolicyException] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def known_to(self, listed: Object) -> Object:
+        """The policies' ConfigMap with those that hold alone: a policy cannot know the date."""
+        keys = {Path(exception.place.file).name for exception in self.allowed}
+        return listed | {"data": {key: text for key, text in (listed.get("data") or {}).items() if key in keys}}
+
+    def overdue(self, findings: Collection[Finding]) -> Iterator[Finding]:
+        """What is wrong with those that have ended and would cover one of these findings: that it is still there."""
+        for exception in self.lapsed:
+            covered = next((finding for finding in findings if exception.covers(finding)), None)
+            if covered:
+                problem = (
+                    f"ended on {exception.until}, and {exception.kind} {exception.name} still breaks {exception.rule}"
+                )
+                fix = f"{exception.owner}: put it right ({covered.place}), or give it a new day by pull request"
+                yield Finding("exception", exception.place, problem, fix, covered.unit)
+
+
+def _all(_: str, __: str) -> bool:
+    return True
+
+
+def read(
+    checkout: Checkout,
+    policies: Collection[str],
+    today: date,
+    *,
+    concerns: Callable[[str, str], bool] = _all,
+    judged: bool = True,
+) -> Exceptions:
+    """Every exception. `policies`: the names of those in force.
+
+    `concerns`: whether a change concerns an exception's namespace or file. One that has ended fails nobody else's
+    change: there it holds, until it is put right. `judged`: whether the change could be what made a file wrong.
+    """
+    made = Exceptions()
     files = sorted(file for file in (checkout.root / FOLDER).glob("*") if file.name != "kustomization.yaml")
     teams = set(yamlfile.read(checkout, checkout.teams_file)) if files else set()
     listed = _listed(checkout)
     for file in files:
-        problems = list(_problems(checkout, file, policies, teams, listed))
-        findings += problems
-        if problems:
+        if problems := list(_problems(checkout, file, policies, teams, listed)):
+            made.findings += problems if judged else []
             continue
         content = yamlfile.read_model(checkout, file, ExceptionFile)
         place = _place(checkout, file, "until")
-        if content.until < today:
-            fix = "put right what it allows, or give it a new day by pull request"
-            findings.append(Finding("exception", place, f"ended on {content.until}", fix))
-            continue
-        if content.until - today <= SOON:
-            fix = f"{content.owner}: put right what it allows"
-            findings.append(Finding("exception-ends", place, f"ends on {content.until}", fix))
         rule, namespace, kind, name = file.name.split(".")[:4]
-        allowed.append(PolicyException(place.file, rule, namespace, kind, name, content.until))
-    return allowed, findings
+        exception = PolicyException(place, rule, namespace, kind, name, content.owner, content.until)
+        concerned = concerns(namespace, place.file)
+        (made.lapsed if concerned and content.until < today else made.allowed).append(exception)
+        if concerned and today <= content.until <= today + SOON:
+            fix = f"{content.owner}: put right what it allows"
+            made.findings.append(Finding("exception-ends", place, f"ends on {content.until}", fix))
+    return made
 
 
 def _problems(

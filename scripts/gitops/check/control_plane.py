@@ -44,8 +44,12 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
 def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:
     """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
     crds = definitions(server.checkout)
-    labels = {"argocd": {}, "kube-system": {}, **namespaces}
-    in_parallel(lambda namespace: _apply_namespace(server, *namespace), labels.items())
+    in_parallel(lambda namespace: _apply_namespace(server, namespace, {}), ("argocd", "kube-system"))
+    # On a server that stayed the policies are in force already: without their exceptions they refuse all.
+    for item in policies:
+        if item["kind"] not in POLICY_KINDS:
+            server.apply(item)
+    in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
     if _is_prepared(server, [*crds, *policies]):
         return
     in_parallel(server.apply, crds)
@@ -69,20 +73,8 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
 def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> None:
     server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
     # Which in a cluster a controller makes.
-    metadata = {"name": "default", "namespace": name}
-    account: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-
-    def applied() -> bool:
-        try:
-            server.apply(account)
-        except ClusterError as error:
-            # On a server that stayed: a policy refuses all for as long as it has not read its exceptions.
-            if error.status in (403, 422):
-                return False
-            raise
-        return True
-
-    wait_until(f"namespace {name} has its ServiceAccount", applied, seconds=60)
+    account = {"name": "default", "namespace": name}
+    server.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
 
 
 def _marker(items: Sequence[Object]) -> Object:

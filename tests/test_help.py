@@ -15,7 +15,19 @@ from gitops.ground.groups import Group, first_sentence
 from tests.conftest import GITOPS, gitops
 
 # What takes a tenth of a second and more to import.
-HEAVY = ("boto3", "botocore", "kubernetes", "github", "git", "yaml", "requests", "cryptography", "moto")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "kubernetes",
+    "github",
+    "git",
+    "yaml",
+    "requests",
+    "cryptography",
+    "moto",
+    "pydantic",
+    "rich",
+)
 
 
 def groups() -> list[tuple[str, Group]]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import SecretStr
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, NotHealthyError
@@ -16,6 +15,8 @@ from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say, summarise
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from gitops.github.apply import Step
     from gitops.github.plan import Change, Plan
 

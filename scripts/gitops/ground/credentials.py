@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretBytes, SecretStr
 
 from gitops.ground import printable
 from gitops.ground.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import SecretBytes, SecretStr
 
 
 def disable_core_dumps() -> None:
@@ -45,7 +48,12 @@ def take_credentials() -> dict[str, SecretStr]:
 def take(name: str) -> SecretStr | None:
     """One variable of the environment, which forgets it."""
     value = os.environ.pop(name, "")
-    return SecretStr(value) if value else None
+    if not value:
+        return None
+    # A tenth of a second, which help does without.
+    from pydantic import SecretStr
+
+    return SecretStr(value)
 
 
 def ask(what: str) -> SecretBytes:
@@ -53,6 +61,8 @@ def ask(what: str) -> SecretBytes:
 
     Raises InputError where nothing is given.
     """
+    from pydantic import SecretBytes
+
     if sys.stdin.isatty():
         value = str(click.prompt(what, hide_input=True, default="", show_default=False, err=True)).encode()
     else:

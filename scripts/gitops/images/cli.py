@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -40,6 +39,7 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     """
     from gitops.clients.ecr import Registry
     from gitops.clients.github import Hub
+    from gitops.ground import settings
     from gitops.images import bump as bumps
     from gitops.repository import reconcile
     from gitops.tools.build import ensure

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 
-from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, MachineError
 
@@ -195,4 +194,6 @@ def find_labs(checkout: Checkout) -> list[Lab]:
 
 def default_name() -> str:
     """GITOPS_LAB_NAME, or `default`."""
+    from gitops.ground import settings
+
     return settings.read().lab_name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gitops.ground import credentials, settings
+from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -17,7 +17,15 @@ from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
 
+def _url() -> str:
+    from gitops.ground import settings
+
+    return settings.read().sealed_secrets_url
+
+
 def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
+    from gitops.ground import settings
+
     try:
         return settings.check_url(value)
     except ValueError as error:
@@ -27,7 +35,7 @@ def _check_url(_: click.Context, __: click.Parameter, value: str) -> str:
 controller_option = click.option(
     "--controller",
     "url",
-    default=lambda: settings.read().sealed_secrets_url,
+    default=_url,
     show_default="http://127.0.0.1:8080",
     callback=_check_url,
     help="The sealed-secrets controller, as kubectl port-forward shows it (GITOPS_SEALED_SECRETS_URL).",

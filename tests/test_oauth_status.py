@@ -136,7 +136,7 @@ def test_bad_files_are_named_and_stop_no_other(rotation: RotationWorld) -> None:
     text = rotation.file(REFERENCE).decode()
     for old, new, message in (
         ("41002", "x", f"{REFERENCE}: data.application-id: String should match pattern"),
-        ("secret: mogle-oauth-42-g1", "secret: other", "Secret 'other': expected mogle-oauth-42-g<number>"),
+        ("secret: mogle-oauth-42-g1", "secret: other", "the Secret's name; expected mogle-oauth-42-g<number>, found 'other'"),
         (
             "secret: mogle-oauth-42-g1",
             "secret: mogle-oauth-42-g7",

@@ -314,7 +314,7 @@ def test_the_run_summary_is_a_table(images: ImageWorld, tmp_path: Path) -> None:
     assert "mogle/staging  3.0.0  3.1.0     opened #1" in done.out
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[:2] == ["| overlay | runs | proposed | pull request | why |", "| --- | --- | --- | --- | --- |"]
-    assert lines[2].startswith("| mogle/staging | 3.0.0 | 3.1.0 | opened #1 |")
+    assert lines[2].startswith("| `mogle/staging` | `3.0.0` | `3.1.0` | `opened #1` |")
 
 
 def test_two_overlays_of_one_repository_share_its_listing(images: ImageWorld) -> None:

@@ -109,7 +109,7 @@ def test_the_run_summary_is_a_table(known: RotationWorld, tmp_path: Path) -> Non
     known.rotate(GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[0] == "| overlay | application | generation | valid until | days left | state | next |"
-    assert "PR_OPEN | #1 opened; a person merges it |" in lines[2]
+    assert "`PR_OPEN` | `#1 opened; a person merges it` |" in lines[2]
 
 
 def test_an_alert_that_slack_does_not_take_is_a_failure(known: RotationWorld) -> None:
@@ -136,7 +136,7 @@ def test_bad_files_are_named_and_stop_no_other(rotation: RotationWorld) -> None:
     text = rotation.file(REFERENCE).decode()
     for old, new, message in (
         ("41002", "x", f"{REFERENCE}: data.application-id: String should match pattern"),
-        ("secret: mogle-oauth-42-g1", "secret: other", "the Secret's name; expected mogle-oauth-42-g<number>, found 'other'"),
+        ("secret: mogle-oauth-42-g1", "secret: other", "expected mogle-oauth-42-g<number>, found 'other'"),
         (
             "secret: mogle-oauth-42-g1",
             "secret: mogle-oauth-42-g7",

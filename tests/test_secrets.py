@@ -142,8 +142,12 @@ BAD: dict[str, tuple[list[str], str, str]] = {
     "key": (["notice-bot", "kakao", "--key", "a b"], "x", "key 'a b': expected letters, digits"),
     "nothing": (["notice-bot", "kakao", "--key", "a"], "", "nothing was given; type it at the prompt, or pipe it in"),
     "two keys": (["notice-bot", "kakao", "--key", "a", "--key", "b"], "x", "2 keys and one standard input"),
-    "generation": (["mogle", "mogle-oauth-42-g1", "--key", "a"], "x", "comes by: gitops oauth provide mogle"),
-    "cluster": (["notice-bot", "kakao", "--key", "a", "--cluster", "../x"], "x", "cluster '../x': no folder"),
+    "generation": (["mogle", "mogle-oauth-42-g1", "--key", "a"], "x", "make the next one: gitops oauth provide mogle"),
+    "cluster": (
+        ["notice-bot", "kakao", "--key", "a", "--cluster", "../x"],
+        "x",
+        "cluster '../x': does not exist; there are: lab",
+    ),
     "no certificate": (
         ["notice-bot", "kakao", "--key", "a", "--cluster", "lab"],
         "x",

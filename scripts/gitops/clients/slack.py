@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import requests
@@ -29,8 +29,8 @@ class Slack:
         own = settings.read()
         return cls(token, own.slack_channel, own.slack_api_url)
 
-    def post(self, lines: Sequence[str]) -> None:
-        """Send a message. Raises ExternalError: an alert that no one got is a failure."""
+    def post(self, *lines: str) -> None:
+        """Send a message of these lines. Raises ExternalError: an alert that no one got is a failure."""
         text = "\n".join(map(printable.slack, lines))
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
         # No name, no channel and no address in it becomes a link, and none is fetched for a picture of it.

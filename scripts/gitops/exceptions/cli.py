@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretStr
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 
 @click.command()

@@ -60,4 +60,4 @@ def tell(states: Sequence[State], credentials: Mapping[str, SecretStr]) -> None:
     due = [state for state in states if state.word != "holds"]
     if due:
         lines = [f":warning: {state.file} ({state.owner}): {state.word}, until {state.until or '?'}" for state in due]
-        slack.post("\n".join([*lines, f"Runbook: {RUNBOOK}"]))
+        slack.post(*lines, f"Runbook: {RUNBOOK}")

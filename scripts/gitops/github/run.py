@@ -61,5 +61,5 @@ def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) ->
     if tell and slack and (drift or edited):
         lines = [f":warning: GitHub is not set as declared: {phrase}" for phrase in drift]
         lines += [f":warning: who may bypass is hidden from this run: {phrase}" for phrase in edited]
-        slack.post([*lines, f"Runbook: {RUNBOOK}"])
+        slack.post(*lines, f"Runbook: {RUNBOOK}")
     return Verdict(made, tuple(drift), tuple(edited))

@@ -49,5 +49,5 @@ def main_is_red(taken: Mapping[str, SecretStr], number: int) -> str:
     if not of_main or run.conclusion == "success":
         return ""
     text = f"main is red at {run.commit[:12]}: its check ended with {run.conclusion} {run.url}"
-    slack.post([f":rotating_light: {text}", f"Runbook: {RUNBOOK}"])
+    slack.post(f":rotating_light: {text}", f"Runbook: {RUNBOOK}")
     return text

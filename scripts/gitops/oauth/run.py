@@ -36,7 +36,7 @@ class Run:
     def tell(self) -> None:
         """Send what a person must know to Slack, where there is one. Raises ExternalError."""
         if self.slack and self.hub and (lines := alerts.message(self.reports, self.hub.last_success(WORKFLOW))):
-            self.slack.post(lines)
+            self.slack.post(*lines)
 
 
 def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Run:

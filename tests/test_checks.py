@@ -205,7 +205,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     assert not (ROOT / ".venv/bin/evil").exists(), "the stand-in's .venv is a link to ours"
     [comment] = github.pulls[1].comments
     assert "### What this change does: 1 of 1 rendered Applications change: 1 changed" in comment
-    assert ":warning: **mogle-prod**: removes host www.mogle.example.com" in comment
+    assert ":warning: **`mogle-prod`**: `removes host www.mogle.example.com`" in comment
     assert f"SARIF for refs/pull/1/head at {head} (gitops)" in commented.text
     [result] = json.loads((runner.artifacts / "uploaded.sarif").read_text())["runs"][0]["results"]
     assert result["ruleId"] == "lb-duplicate"

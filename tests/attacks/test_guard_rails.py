@@ -57,6 +57,10 @@ PATCHES = {
         DENY,
         "{op: add, path: /metadata/annotations, value: {helm.sh/hook: test}}",
     ),
+    "a default-deny that AWS treats otherwise": (
+        DENY,
+        "{op: add, path: /metadata/annotations, value: {Networking.EKS.amazonaws.com/x: y}}",
+    ),
     "a default-deny that the garbage collector takes": (
         DENY,
         "{op: add, path: /metadata/ownerReferences, value: [{apiVersion: v1, kind: ConfigMap, name: gone, uid: x}]}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ _ACCOUNT = "ServiceAccount"
 _MOUNTED = "automountServiceAccountToken"
 # An overlay names and labels what it has.
 _OWN_METADATA = ("labels", "annotations", "name", "namespace")
+# Annotations by which a program of the cluster treats an object otherwise, as Argo CD's `hook: Skip` leaves it out.
+_OBEYED = re.compile(
+    r"(^|\.)(argoproj\.io|helm\.sh|kubernetes\.io|k8s\.io|kustomize\.io|amazonaws\.com|bitnami\.com)/", re.IGNORECASE
+)
 _Key = tuple[str, str]
 
 
@@ -143,11 +148,10 @@ def _weakened(unit: Unit, item: Object, original: Object) -> Iterator[Finding]:
 def _guarding(item: Object) -> Object:
     """What of an object guards.
 
-    Labels are the overlay's own, and annotations that are words. An annotation with a prefix tells a program to treat
-    the object otherwise, as Argo CD's `hook: Skip` leaves it out.
+    Labels are the overlay's own, and annotations that no program of the cluster obeys.
     """
     metadata = item["metadata"]
-    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if "/" in str(key)}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if _OBEYED.search(str(key))}
     kept = {key: value for key, value in metadata.items() if key not in _OWN_METADATA}
     return {**item, "metadata": {**kept, "annotations": annotations}}
 

@@ -13,6 +13,7 @@ import yaml
 from git import Repo
 
 from gitops.clients.kubernetes import Cluster, apply
+from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
@@ -111,7 +112,7 @@ def _push(lab: Lab, rounds: int, report: Report) -> None:
 
 def _prepare_by_hand(lab: Lab, source: Path) -> None:
     """A namespace that Argo CD does not know, with the Secrets that the controller would open in the overlay's own."""
-    rendered = kustomize.build(lab.checkout, source)
+    rendered = kustomize.build(Checkout(lab.folder / "seed"), source, tools=lab.checkout)
     seals = [item for item in rendered if item["kind"] == "SealedSecret"]
     metadata = {"namespace": APPLY_NAMESPACE}
     secrets = [

@@ -17,6 +17,7 @@ import yaml
 
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError, apply
+from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError
 from gitops.ground.errors import NotHealthyError
 from gitops.lab import lab as labs
@@ -199,7 +200,7 @@ def overlays() -> list[str]:
 
 @pytest.mark.parametrize("name", overlays())
 def test_every_overlay_passes_the_api_server_and_pod_security(running: Running, name: str) -> None:
-    rendered = kustomize.build(running.lab.checkout, running.overlay(name))
+    rendered = kustomize.build(Checkout(running.work), running.overlay(name), tools=running.lab.checkout)
     kubectl = running.lab.checkout.tool("kubectl")
     apply(kubectl, running.lab.kubeconfig, rendered, dry_run=True)
     for item in rendered:

@@ -14,6 +14,8 @@ from tests.conftest import commit_all
 from tests.fakes.slack import Slack
 from tests.world import run_here
 
+pytestmark = pytest.mark.bots
+
 QUOTA = "guard-rails.mogle-prod.ResourceQuota.tenant.yaml"
 PROD = "overlays/mogle/prod/kustomization.yaml"
 RAISED = """\

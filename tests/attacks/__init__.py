@@ -13,10 +13,11 @@ beside it judges the answers and closes with the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 Test = Callable[..., str | None]
 
@@ -42,6 +43,11 @@ class Guard(StrEnum):
     BOT = "bot"
     AWS = "AWS role"
     LOCK = "password or certificate"
+
+
+def sample(cases: Iterable[str], *kept: str) -> list[ParameterSet]:
+    """Cases of which `make test` tries those that are kept, and `make attacks` all."""
+    return [pytest.param(case, marks=[] if case in kept else [pytest.mark.matrix]) for case in cases]
 
 
 def attack(door: Door, tries: str, *guards: Guard) -> Callable[[Test], Test]:

@@ -11,10 +11,12 @@ from gitops.check.dry_run import Server
 from gitops.ground.checkout import Checkout
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
-from tests.attacks import Door, Guard, attack
+from tests.attacks import Door, Guard, attack, sample
 from tests.attacks.gate_world import answer, cluster, findings, refusal, write
 from tests.conftest import commit_all
 from tests.frozen import clone
+
+pytestmark = pytest.mark.bots
 
 # Names that fit the AppProject's *-prod or *-staging, or would if Argo CD let them, and those that fit nothing.
 ESCAPING = [
@@ -58,7 +60,7 @@ def ungated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @attack(Door.MEMBER, "an overlay in {path}", Guard.GATE)
-@pytest.mark.parametrize("path", ESCAPING)
+@pytest.mark.parametrize("path", sample(ESCAPING, "mogle/x-prod", "kube/system"))
 def test_a_name_that_no_policy_knows(
     scratch: Checkout, path: str, guard: Guard | None, monkeypatch: pytest.MonkeyPatch
 ) -> str | None:
@@ -153,7 +155,6 @@ def miner(where: str) -> Object:
 
 @attack(Door.MEMBER, "a privileged Deployment of a stranger's image in environment {environment}", Guard.CLUSTER)
 @pytest.mark.parametrize("environment", ["x-prod", "dev"])
-@pytest.mark.bots
 def test_an_environment_that_no_policy_names(server: Server, environment: str, guard: Guard | None) -> str | None:
     where = Overlay("mogle", environment).namespace if guard else "unbound"
     return answer(server, miner(where))
@@ -172,7 +173,6 @@ OPENED: dict[str, dict[str, str | None]] = {
 @attack(Door.MEMBER, "its namespace brought along {how}", Guard.CLUSTER)
 @pytest.mark.parametrize("how", OPENED)
 @pytest.mark.parametrize("name", ["mogle-prod", "new-prod"])
-@pytest.mark.bots
 def test_a_namespace_that_its_overlay_brings(server: Server, how: str, name: str, guard: Guard | None) -> str | None:
     """Changed, or new: the AppProject has to allow the kind."""
     service = name.removesuffix("-prod")
@@ -182,7 +182,6 @@ def test_a_namespace_that_its_overlay_brings(server: Server, how: str, name: str
     return answer(server, namespace(name, labels))
 
 
-@pytest.mark.bots
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_namespace_as_argocd_makes_it_is_taken(server: Server, environment: str) -> None:
     labels = LABELS | {"service": "some-new-one", "environment": environment}

@@ -20,7 +20,7 @@ from gitops.lab.layout import Lab
 from gitops.manifests.objects import Object
 from gitops.manifests.render import build
 from tests import catalogue
-from tests.attacks import Door, Guard, attack
+from tests.attacks import Door, Guard, attack, sample
 from tests.policy_server import DIGEST, SERVICE, PolicyServer
 
 pytestmark = pytest.mark.bots
@@ -202,7 +202,8 @@ ATTACKS: dict[str, dict[str, Any]] = {
         ports=[],
     ),
 }
-SAMPLE = {
+CASES = sample(
+    ATTACKS,
     "an image volume of a stranger",
     "to tolerate everything",
     "requests of 0",
@@ -210,8 +211,7 @@ SAMPLE = {
     "the traffic of an address",
     "a budget of 99 percent",
     "a ReplicationController",
-}
-CASES = [pytest.param(what, marks=[] if what in SAMPLE else [pytest.mark.matrix]) for what in ATTACKS]
+)
 
 
 @attack(Door.MEMBER, "its overlay renders {what}", Guard.GATE, Guard.CLUSTER)

@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from gitops.manifests.render import build
-from tests.attacks import Door, Guard, attack
+from tests.attacks import Door, Guard, attack, sample
 from tests.frozen import platform
 
 UNIT = "overlays/mogle/prod"
@@ -152,8 +152,21 @@ def write(root: Path, files: dict[str, str], url: str) -> None:
         file.write_text(text.replace("URL", url).replace("HOST", host).replace("BASE64", coded))
 
 
+FETCHED = sample(
+    DOORS,
+    "resources",
+    "patches.path",
+    "configMapGenerator.files",
+    "a generator in itself",
+    "HTTP://",
+    "!!binary",
+    "GitHub.com/",
+    "any@",
+)
+
+
 @attack(Door.MEMBER, "has an address fetched by {door}", Guard.GATE)
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", FETCHED)
 def test_remote(door: str, guard: Guard | None, listener: Listener, tmp_path: Path) -> str | None:
     write(tmp_path, DOORS[door], listener.url)
     tools = platform()

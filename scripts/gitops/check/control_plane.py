@@ -7,16 +7,15 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.checkout import Checkout
+from gitops.lab import keeper
 from gitops.lab import lab as labs
-from gitops.lab import process
 from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
 from gitops.lab.process import wait_until
@@ -31,14 +30,9 @@ _READY = "gitops-check-ready"
 def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
     """A control plane for one check, gone afterwards; or that of a lab, started where it is not and left running."""
     lab = Lab(checkout, lab_name or f"check-{secrets.token_hex(4)}")
-    try:
+    with nullcontext() if lab_name else keeper.kept(lab):
         labs.control_plane(lab)
         yield Server(checkout, Cluster(lab.kubeconfig))
-    finally:
-        if not lab_name:
-            # Nothing in it is worth an orderly end.
-            process.end_all(lab, patience=0)
-            shutil.rmtree(lab.folder, ignore_errors=True)
 
 
 def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:

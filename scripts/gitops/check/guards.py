@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import yaml
 
+from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
@@ -78,8 +77,7 @@ class Bases:
         if not resources and not components:
             return {}
         root = self._graph.checkout.root.resolve()
-        with tempfile.TemporaryDirectory(prefix="gitops-") as folder:
-            target = Path(folder).resolve()
+        with temporary.folder() as target:
             content = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",

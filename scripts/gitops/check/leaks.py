@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import InputError
@@ -87,8 +87,8 @@ def check(checkout: Checkout, change: Change) -> Iterator[Finding]:
     opaque: dict[tuple[str, str], Finding] = {}
     contents = set[tuple[str, bytes]]()
     names = dict[str, str]()
-    with tempfile.TemporaryDirectory(prefix="gitops-") as folder, tempfile.TemporaryDirectory(prefix="gitops-") as own:
-        shown = _Folder(Path(folder).resolve(), _kept(config))
+    with temporary.folder() as folder, temporary.folder() as own:
+        shown = _Folder(folder, _kept(config))
         for path, commit, content in chain(_files(change), _versions(checkout, change)):
             names.setdefault(path, commit)
             if content is None or not _readable(content):
@@ -98,9 +98,9 @@ def check(checkout: Checkout, change: Change) -> Iterator[Finding]:
                 shown.add(_Text(path, "", content, commit))
         for text in _words(checkout, change, names):
             shown.add(text)
-        (Path(own) / "config.toml").write_bytes(config)
+        (own / "config.toml").write_bytes(config)
         yield from opaque.values()
-        yield from _run(checkout, shown, Path(own))
+        yield from _run(checkout, shown, own)
 
 
 def _config(checkout: Checkout, change: Change) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
@@ -108,8 +108,9 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
         files = _differs(repo, before, None if head is None else ours)
         # Overlays that read base/ can be concerned by a change of it: then all must be there.
         own = {unit_of(path) for path in files if path.startswith("overlays/")}
-        narrow = None if any(path.startswith(("base/", RENDERER, *for_all)) for path in files) else own
-        with _folder() as folder, ExitStack() as stack:
+        everywhere = "" in for_all or any(path.startswith(("base/", RENDERER, *for_all)) for path in files)
+        narrow = None if everywhere else own
+        with temporary.folder() as folder, ExitStack() as stack:
 
             def lay(side: str, sha: str) -> _Tree:
                 return stack.enter_context(_worktree(repo, sha, folder / side, checkout, narrow))
@@ -135,14 +136,8 @@ def whole(checkout: Checkout, head: str | None) -> Iterator[Change]:
             yield Change(None, checkout, "nothing", WORKING_COPY, frozenset(), None)
             return
         sha = resolve(repo, head)
-        with _folder() as folder, _worktree(repo, sha, folder / "head", checkout, None) as tree:
+        with temporary.folder() as folder, _worktree(repo, sha, folder / "head", checkout, None) as tree:
             yield Change(None, tree.checkout, "nothing", head, frozenset(), None)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="gitops-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder).resolve()
 
 
 @dataclass(frozen=True)

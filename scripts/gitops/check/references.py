@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
+from gitops.check import quota
+from gitops.check.quota import Scale
 from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import Object, Path, name, value_at
 from gitops.manifests.pods import Reference, Template, template
-from gitops.manifests.quantity import number
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
 # Kubernetes puts it into every namespace.
@@ -196,21 +195,6 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
 # -- scale
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """A workload at its largest: how many pods, and where that number is written."""
-
-    pods: Template
-    most: int
-    item: Object
-    path: Path
-
-    @property
-    def with_surge(self) -> int:
-        """The most pods at once: while a Deployment brings new ones, one more."""
-        return self.most + (1 if self.pods.item.get("kind") == "Deployment" else 0)
-
-
 def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     scales = {(str(pods.item.get("kind")), name(pods.item)): _fixed(pods) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
@@ -218,7 +202,7 @@ def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
         workload = (str(target.get("kind")), str(target.get("name")))
         if workload in scales:
             most = int(item["spec"].get("maxReplicas", 1))
-            scales[workload] = _Scale(scales[workload].pods, most, item, ("spec", "maxReplicas"))
+            scales[workload] = Scale(scales[workload].pods, most, item, ("spec", "maxReplicas"))
             continue
         yield unit.finding(
             "hpa-target",
@@ -227,38 +211,12 @@ def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
             f"scales {' '.join(workload)}, which this overlay does not have",
             f"it has: {', '.join(' '.join(known) for known in sorted(scales)) or 'none'}",
         )
-    for quota, scale in itertools.product(unit.kind("ResourceQuota"), scales.values()):
-        yield from _quota(unit, (quota.get("spec") or {}).get("hard") or {}, scale)
+    yield from quota.check(unit, list(scales.values()))
 
 
-def _fixed(pods: Template) -> _Scale:
+def _fixed(pods: Template) -> Scale:
     replicas = (pods.item.get("spec") or {}).get("replicas", 1)
-    return _Scale(pods, int(replicas), pods.item, ("spec", "replicas"))
-
-
-def _quota(unit: Unit, hard: Mapping[str, Any], scale: _Scale) -> Iterator[Finding]:
-    """The largest scale and one surge must fit: the API server sees each pod alone. `hard`: what the quota gives."""
-    for resource, needed in _needs(scale).items():
-        if resource not in hard or needed <= number(hard[resource]):
-            continue
-        side, _, part = resource.partition(".")
-        item, path = scale.item, scale.path
-        if part:
-            first, _ = next(scale.pods.containers())
-            item, path = scale.pods.item, (*first, "resources", side, part)
-        what = f"needs {needed:g} {resource} at its largest scale and a surge; the quota gives {hard[resource]}"
-        yield unit.finding("quota-room", item, path, what, "ask for less, or scale to fewer")
-
-
-def _needs(scale: _Scale) -> dict[str, Decimal]:
-    """What all pods of a workload need of each resource that a quota can name."""
-    needs = {"pods": Decimal(scale.with_surge)}
-    containers = [container for _, container in scale.pods.containers()]
-    for container, side in itertools.product(containers, ("requests", "limits")):
-        for resource, value in ((container.get("resources") or {}).get(side) or {}).items():
-            key = f"{side}.{resource}"
-            needs[key] = needs.get(key, Decimal(0)) + scale.with_surge * number(value)
-    return needs
+    return Scale(pods, int(replicas), pods.item, ("spec", "replicas"))
 
 
 # -- addresses in the cluster

@@ -77,7 +77,7 @@ RULES = _rules(
     ("network-policy-selector", "A policy that selects nothing opens or closes nothing."),
     ("internal-address", "The name does not resolve, or the network is closed between the two."),
     ("selector", "A Deployment that does not select its own pods is refused."),
-    ("quota-room", "At its largest scale the service would stop at its own quota."),
+    ("quota-room", "The namespace's quota or LimitRange would refuse it, or its pods at its largest scale."),
     ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
     # Policies: the very same in the cluster (apps/policies).
     ("policy", "The cluster refuses it (apps/policies)."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from gitops.ground.errors import ExternalError, InputError
 from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
 from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
+from gitops.repository import versions
 from gitops.repository.git import BadName, GitError, Repo
 
 WORKING_COPY = "the working copy"
@@ -192,7 +193,8 @@ def _overview(repo: Repo, sha: str) -> Overview:
         elif path.count("/") > 2 and path.endswith(TEXTS):
             files.setdefault(unit, {})[path] = oid
     units = {unit for unit, own in files.items() if _is_unit(unit, own)}
-    contents = _contents(repo, itertools.chain.from_iterable(files[unit].values() for unit in units))
+    oids = itertools.chain.from_iterable(files[unit].values() for unit in units)
+    contents = versions.contents(Path(repo.working_dir), oids, seconds=120)
     home = {unit for unit in units - links if is_self_contained(_texts(files[unit], contents))}
     return Overview(tuple(sorted(units)), frozenset(home))
 
@@ -204,19 +206,6 @@ def _is_unit(folder: str, files: Container[str]) -> bool:
 
 def _texts(files: Mapping[str, str], contents: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path: contents[oid] for path, oid in files.items()}
-
-
-def _contents(repo: Repo, oids: Iterable[str]) -> dict[str, bytes]:
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    out = run(["git", "-C", str(repo.working_dir), "cat-file", "--batch"], timeout=120, stdin=asked)
-    contents: dict[str, bytes] = {}
-    start = 0
-    while start < len(out):
-        end = out.index(b"\n", start)
-        oid, _, size = out[start:end].decode().split(" ")
-        contents[oid] = out[end + 1 : end + 1 + int(size)]
-        start = end + int(size) + 2
-    return contents
 
 
 def _differs(repo: Repo, before: str, after: str | None) -> frozenset[str]:

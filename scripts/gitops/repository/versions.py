@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def in_range(root: Path, commits: str, *, limit: int) -> Iterator[FileVersion]:
     listed = _git(root, "log", *words, commits, "--").split(b"\0")
     entries = list(_entries([field.decode(errors="surrogateescape") for field in listed]))
     sizes = _sizes(root, sorted({oid for _, _, oid in entries}))
-    small = _contents(root, [oid for oid, size in sizes.items() if size <= limit])
+    small = contents(root, [oid for oid, size in sizes.items() if size <= limit])
     for commit, path, oid in entries:
         yield FileVersion(commit, path, small.get(oid))
 
@@ -79,19 +79,20 @@ def _sizes(root: Path, oids: Sequence[str]) -> dict[str, int]:
     return {oid: int(size) for oid, size in pairs}
 
 
-def _contents(root: Path, oids: Sequence[str]) -> dict[str, bytes]:
-    out = _git(root, "cat-file", "--batch", stdin=_lines(oids))
-    contents: dict[str, bytes] = {}
+def contents(root: Path, oids: Iterable[str], *, seconds: float = _SECONDS) -> dict[str, bytes]:
+    """The bytes of git's objects, by id. Raises CommandError, also after `seconds`."""
+    out = run(["git", "-C", root, "cat-file", "--batch"], timeout=seconds, stdin=_lines(oids))
+    read: dict[str, bytes] = {}
     start = 0
     while start < len(out):
         end = out.index(b"\n", start)
         oid, _, size = out[start:end].decode().split(" ")
-        contents[oid] = out[end + 1 : end + 1 + int(size)]
+        read[oid] = out[end + 1 : end + 1 + int(size)]
         start = end + int(size) + 2
-    return contents
+    return read
 
 
-def _lines(oids: Sequence[str]) -> bytes:
+def _lines(oids: Iterable[str]) -> bytes:
     return "".join(f"{oid}\n" for oid in oids).encode()
 
 

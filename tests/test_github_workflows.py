@@ -34,16 +34,15 @@ def runner(github: GitHub, tmp_path: Path) -> Path:
     return tmp_path / "runner"
 
 
+def scheduled(runner: Path, workflow: str, job: str, github: GitHub, slack: Slack) -> act.Done:
+    """A job that runs by the clock and tells Slack."""
+    told = {"SLACK_API_URL": slack.url}
+    secrets = {"SLACK_TOKEN": SLACK_TOKEN}
+    return act.run(runner, workflow, "schedule", job=job, github=github, secrets=secrets, environment=told)
+
+
 def test_drift_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner: Path) -> None:
-    done = act.run(
-        runner,
-        "settings.yaml",
-        "schedule",
-        job="verify",
-        github=github,
-        secrets={"SLACK_TOKEN": SLACK_TOKEN},
-        environment={"SLACK_API_URL": slack.url},
-    )
+    done = scheduled(runner, "settings.yaml", "verify", github, slack)
     assert done.code == 1
     assert "ruleset main: create" in slack.messages[0]
     assert github.writes == []
@@ -53,15 +52,7 @@ def test_an_exception_that_has_ended_is_told_by_the_scheduled_run(github: GitHub
     path = "policies/exceptions/guard-rails.mogle-prod.ResourceQuota.tenant.yaml"
     content = b"reason: an opening with many visitors\nowner: community\nuntil: 2026-01-01\n"
     (runner / path).write_bytes(content)
-    done = act.run(
-        runner,
-        "exceptions.yaml",
-        "schedule",
-        job="tell",
-        github=github,
-        secrets={"SLACK_TOKEN": SLACK_TOKEN},
-        environment={"SLACK_API_URL": slack.url},
-    )
+    done = scheduled(runner, "exceptions.yaml", "tell", github, slack)
     assert done.code == 1
     assert f"{path} (community): ended, until 2026-01-01" in slack.messages[0]
     assert github.writes == []

@@ -39,9 +39,10 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
     """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
     crds = definitions(server.checkout)
     in_parallel(lambda namespace: _apply_namespace(server, namespace, {}), ("argocd", "kube-system"))
+    rules = [item for item in policies if item["kind"] in POLICY_KINDS]
     # On a server that stayed the policies are in force already: without their exceptions they refuse all.
     for item in policies:
-        if item["kind"] not in POLICY_KINDS:
+        if item not in rules:
             server.apply(item)
     in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
     if _is_prepared(server, [*crds, *policies]):
@@ -50,7 +51,7 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
     for item in crds:
         wait_established(server.cluster, item["metadata"]["name"])
     server.forget_kinds()
-    kept = {(item["kind"], name(item)) for item in policies}
+    kept = {(item["kind"], name(item)) for item in rules}
     for plural, kind in (
         ("validatingadmissionpolicybindings", POLICY_KINDS[1]),
         ("validatingadmissionpolicies", POLICY_KINDS[0]),
@@ -58,7 +59,7 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
         for item in server.cluster.items(f"{_ADMISSION}/{plural}"):
             if (kind, name(item)) not in kept:
                 server.cluster.delete(f"{_ADMISSION}/{plural}/{name(item)}")
-    for item in policies:
+    for item in rules:
         server.apply(item)
     _wait_for_policies(server)
     server.apply(_marker([*crds, *policies]))

@@ -24,7 +24,7 @@ from moto.ecr.models import ecr_backends
 from gitops.clients.ecr import Registry
 from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
-from gitops.images.target import Plan, Sources
+from gitops.images.target import ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
@@ -172,7 +172,7 @@ def _builds(base: Checkout) -> float:
     return time.monotonic() - began
 
 
-def _edits(base: Checkout, history: History, plans: list[Plan]) -> float:
+def _edits(base: Checkout, history: History, plans: list[ImagePlan]) -> float:
     began, main = time.monotonic(), history.main()
     for made in plans:
         edited = bump.make_edit(base, made, with_diff=False)

@@ -5,6 +5,7 @@ function that nobody keeps in mind.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,3 +75,24 @@ def _line(node: ast.AST) -> int:
 def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """The lines of a function, its decorators left out."""
     return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def names_of_two(folder: Path) -> dict[str, list[str]]:
+    """Each class and type of `folder` whose name another module gives to something else, with its modules.
+
+    Private names are a module's own affair.
+    """
+    modules: dict[str, list[str]] = {}
+    for file in sorted(folder.rglob("*.py")):
+        for node in ast.parse(file.read_text()).body:
+            for name in _types(node):
+                modules.setdefault(name, []).append(str(file.relative_to(folder)))
+    return {name: files for name, files in modules.items() if len(files) > 1}
+
+
+def _types(node: ast.stmt) -> Iterator[str]:
+    """The public class or type alias (CamelCase) that a statement of a module defines."""
+    match node:
+        case ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+            if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name):
+                yield name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,16 @@ def test_code_is_read_once_and_understood() -> None:
     faults = [*reading.faults(ROOT / "scripts/gitops", ROOT), *reading.faults(ROOT / "tests", ROOT)]
     assert [fault for fault in faults if (fault.file, fault.what) not in HARD_TO_READ] == []
     assert HARD_TO_READ - {(fault.file, fault.what) for fault in faults} == set(), "no exception any more"
+
+
+def test_a_name_means_one_thing() -> None:
+    assert reading.names_of_two(ROOT / "scripts/gitops") == {}
+
+
+def test_a_name_of_two_things_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("class Plan: pass\nStep = str | int\nclass _Own: pass\nLIMIT = 1\n")
+    (tmp_path / "b.py").write_text("class Plan: pass\nclass Step: pass\nclass _Own: pass\nLIMIT = 1\n")
+    assert reading.names_of_two(tmp_path) == {"Plan": ["a.py", "b.py"], "Step": ["a.py", "b.py"]}
 
 
 UNREADABLE = {

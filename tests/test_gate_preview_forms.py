@@ -18,7 +18,7 @@ from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.preview import artifact, comment, text
-from gitops.preview.artifact import Run
+from gitops.preview.artifact import WorkflowRun
 from gitops.preview.lines import diff_lines
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from tests.artifacts import event, zipped
@@ -139,11 +139,11 @@ def preview_of(github: GitHub, count: int) -> Preview:
     return large(count).model_copy(update={"head_sha": github.head("student/fix")})
 
 
-def run_of(github: GitHub, number: int = 1) -> Run:
+def run_of(github: GitHub, number: int = 1) -> WorkflowRun:
     """The run of check.yaml that has just ended for a pull request."""
     pull = github.pulls[number]
     payload = event(7, pull.last_head, pull.head, pull.fork or github.name, *([] if pull.fork else [number]))
-    return Run.model_validate(payload["workflow_run"])
+    return WorkflowRun.model_validate(payload["workflow_run"])
 
 
 def tell(github: GitHub, preview: Preview) -> comment.Action:

@@ -15,7 +15,7 @@ import yaml
 
 from gitops.clients.github import ACTIONS_APP, CHECK, STATUSES
 from gitops.github import declared
-from gitops.github.plan import Difference, differences
+from gitops.github.plan import FieldDifference, differences
 from gitops.ground.checkout import Checkout
 from tests.conftest import Ran
 from tests.fakes.github import Fault, GitHub
@@ -308,7 +308,7 @@ def test_a_difference_is_a_field_and_order_says_nothing() -> None:
     declared_rules = [{"type": "deletion"}, {"type": "update", "parameters": {"x": False}}]
     actual = [{"type": "update", "parameters": None}, {"type": "deletion", "parameters": {"y": 1}}]
     assert list(differences({"rules": declared_rules}, {"rules": actual})) == [
-        Difference("rules[deletion].parameters.y", None, 1)
+        FieldDifference("rules[deletion].parameters.y", None, 1)
     ]
 
 

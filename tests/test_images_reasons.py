@@ -15,7 +15,7 @@ from gitops.clients.ecr import ListedImage
 from gitops.images import reasons, wording
 from gitops.images.hold import Declined, Hold
 from gitops.images.policy import Policy
-from gitops.images.reasons import Alert, NoChange, NoneNewer, Reason, Rejection
+from gitops.images.reasons import Alert, NoChange, NoneNewer, Rejection, RejectionReason
 from gitops.images.select import select
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -27,7 +27,7 @@ FIELDS = {
     "soak": timedelta(days=1),
     "overlay": Overlay("mogle", "staging"),
     "image": Image("shop", "1.0.0", "sha256:" + "0" * 64),
-    "rejection": Rejection(Reason.UNSIGNED),
+    "rejection": Rejection(RejectionReason.UNSIGNED),
     "newer": False,
     "waits": None,
 }
@@ -44,8 +44,8 @@ def made(kind: type) -> object:
     return kind(**{field.name: FIELDS.get(field.name, "x") for field in dataclasses.fields(kind)})
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_rejection_has_a_sentence(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", RejectionReason)
+def test_every_rejection_has_a_sentence(reason: RejectionReason) -> None:
     assert wording.rejection(Rejection(reason, "x"))
 
 

@@ -18,9 +18,9 @@ from gitops.oauth.state import (
     TABLE,
     Act,
     Facts,
-    Reason,
+    Obstacle,
     Shown,
-    State,
+    Stage,
     SyncStatus,
     asked,
     crossed,
@@ -51,55 +51,67 @@ def merged(**changes: object) -> Facts:
     return facts(**({"deployed": B, "older": True, "shown": shown(following=B)} | changes))
 
 
-CASES: dict[str, tuple[Facts, State, Act]] = {
-    "nothing to do": (facts(), State.IDLE, Act.WITHDRAW),
-    "the next secret shows": (facts(shown=shown(following=B)), State.DUE, Act.ROTATE),
-    "git does not know what runs": (facts(deployed=None), State.DUE, Act.ROTATE),
-    "its pull request is open": (facts(shown=shown(following=B), proposed=B), State.PR_OPEN, Act.ROTATE),
-    "an older one is proposed": (facts(shown=shown(following=C), proposed=B), State.PR_OPEN, Act.ROTATE),
+CASES: dict[str, tuple[Facts, Stage, Act]] = {
+    "nothing to do": (facts(), Stage.IDLE, Act.WITHDRAW),
+    "the next secret shows": (facts(shown=shown(following=B)), Stage.DUE, Act.ROTATE),
+    "git does not know what runs": (facts(deployed=None), Stage.DUE, Act.ROTATE),
+    "its pull request is open": (facts(shown=shown(following=B), proposed=B), Stage.PR_OPEN, Act.ROTATE),
+    "an older one is proposed": (facts(shown=shown(following=C), proposed=B), Stage.PR_OPEN, Act.ROTATE),
     "merged, Argo CD is behind": (
         facts(deployed=B, shown=shown(following=B), sync=SyncStatus.BEHIND),
-        State.MERGED,
+        Stage.MERGED,
         Act.WITHDRAW,
     ),
     "synced, pods start": (
         facts(deployed=B, shown=shown(following=B), sync=SyncStatus.SYNCED),
-        State.SYNCED,
+        Stage.SYNCED,
         Act.WITHDRAW,
     ),
     "pods run, 42 has not switched": (
         facts(deployed=B, older=True, shown=shown(following=B), sync=SyncStatus.HEALTHY),
-        State.CONFIRMED,
+        Stage.CONFIRMED,
         Act.WITHDRAW,
     ),
     "42 just switched": (
         facts(deployed=B, older=True, recorded=days(-0.5), shown=shown(B)),
-        State.CONFIRMED,
+        Stage.CONFIRMED,
         Act.WITHDRAW,
     ),
     "42 switched a while ago": (
         facts(deployed=B, older=True, recorded=days(-2), shown=shown(B)),
-        State.RETIRED,
+        Stage.RETIRED,
         Act.CLEAN_UP,
     ),
     "but the pods are not healthy": (
         facts(deployed=B, older=True, recorded=days(-2), shown=shown(B), sync=SyncStatus.SYNCED),
-        State.SYNCED,
+        Stage.SYNCED,
         Act.WITHDRAW,
     ),
-    "no next one with six days left": (facts(shown=shown(left=6)), State.WAITING, Act.WITHDRAW),
-    "no next one with two days left": (facts(shown=shown(left=2)), State.AT_RISK, Act.WITHDRAW),
-    "not merged with two days left": (facts(shown=shown(A, B, 2), proposed=B), State.AT_RISK, Act.ROTATE),
-    "ahead of the switch": (facts(deployed=B, shown=shown(A, B, 0.1)), State.IDLE, Act.WITHDRAW),
-    "not merged when it ended": (facts(shown=shown(A, B, 0), proposed=B), State.EXPIRED, Act.ROTATE),
-    "42 has switched past us": (facts(shown=shown(B)), State.EXPIRED, Act.ROTATE),
-    "42 refuses what runs": (facts(refused=True), State.EXPIRED, Act.WITHDRAW),
-    "the page cannot be read": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(9)), State.BLOCKED, Act.NOTHING),
-    "and the end is near": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(2)), State.AT_RISK, Act.NOTHING),
-    "and over": (facts(shown=None, blocked=Reason.LAYOUT, recorded=days(-1)), State.EXPIRED, Act.NOTHING),
-    "a person declined it": (facts(shown=shown(following=B), declined=frozenset({B})), State.BLOCKED, Act.NOTHING),
-    "42 was not asked": (facts(shown=None, recorded=days(-1)), State.IDLE, Act.NOTHING),
-    "42 was not asked, a pull request is open": (facts(shown=None, proposed=B), State.PR_OPEN, Act.NOTHING),
+    "no next one with six days left": (facts(shown=shown(left=6)), Stage.WAITING, Act.WITHDRAW),
+    "no next one with two days left": (facts(shown=shown(left=2)), Stage.AT_RISK, Act.WITHDRAW),
+    "not merged with two days left": (facts(shown=shown(A, B, 2), proposed=B), Stage.AT_RISK, Act.ROTATE),
+    "ahead of the switch": (facts(deployed=B, shown=shown(A, B, 0.1)), Stage.IDLE, Act.WITHDRAW),
+    "not merged when it ended": (facts(shown=shown(A, B, 0), proposed=B), Stage.EXPIRED, Act.ROTATE),
+    "42 has switched past us": (facts(shown=shown(B)), Stage.EXPIRED, Act.ROTATE),
+    "42 refuses what runs": (facts(refused=True), Stage.EXPIRED, Act.WITHDRAW),
+    "the page cannot be read": (
+        facts(shown=None, blocked=Obstacle.LAYOUT, recorded=days(9)),
+        Stage.BLOCKED,
+        Act.NOTHING,
+    ),
+    "and the end is near": (
+        facts(shown=None, blocked=Obstacle.LAYOUT, recorded=days(2)),
+        Stage.AT_RISK,
+        Act.NOTHING,
+    ),
+    "and over": (facts(shown=None, blocked=Obstacle.LAYOUT, recorded=days(-1)), Stage.EXPIRED, Act.NOTHING),
+    "a person declined it": (
+        facts(shown=shown(following=B), declined=frozenset({B})),
+        Stage.BLOCKED,
+        Act.NOTHING,
+    ),
+    "42 was not asked": (facts(shown=None, recorded=days(-1)), Stage.IDLE, Act.NOTHING),
+    "42 was not asked, a pull request is open": (facts(shown=None, proposed=B), Stage.PR_OPEN, Act.NOTHING),
 }
 
 
@@ -115,9 +127,16 @@ def test_the_cases_show_every_row() -> None:
 
 
 def test_every_state_is_a_row_or_lives_in_memory_alone() -> None:
-    assert set(State) == {row.state for row in TABLE} | {State.FETCHED, State.VERIFIED, State.SEALED}
-    assert [state for state, after in STEPS.items() if State.SEALED in after] == [State.VERIFIED]
-    assert [state for state, after in STEPS.items() if State.VERIFIED in after] == [State.FETCHED, State.SEALED]
+    assert set(Stage) == {row.state for row in TABLE} | {
+        Stage.FETCHED,
+        Stage.VERIFIED,
+        Stage.SEALED,
+    }
+    assert [state for state, after in STEPS.items() if Stage.SEALED in after] == [Stage.VERIFIED]
+    assert [state for state, after in STEPS.items() if Stage.VERIFIED in after] == [
+        Stage.FETCHED,
+        Stage.SEALED,
+    ]
 
 
 moments = st.floats(min_value=-20, max_value=20).map(days)
@@ -130,7 +149,7 @@ any_facts = st.builds(
     recorded=st.none() | moments,
     older=st.booleans(),
     shown=st.none() | any_shown,
-    blocked=st.none() | st.sampled_from(Reason),
+    blocked=st.none() | st.sampled_from(Obstacle),
     proposed=st.none() | ids,
     declined=st.frozensets(ids),
     refused=st.booleans(),
@@ -162,12 +181,12 @@ def test_nothing_that_ends_is_silent(observed: Facts) -> None:
     if decision.act is Act.NOTHING and asked(observed):
         assert decision.needs_a_person, "a bot that cannot act says so"
     if observed.refused and asked(observed):
-        assert decision.state is State.EXPIRED
+        assert decision.state is Stage.EXPIRED
 
 
 @given(any_facts, st.floats(min_value=0, max_value=30))
 def test_time_alone_never_makes_it_less_urgent(observed: Facts, later: float) -> None:
-    urgency = {State.EXPIRED: 3, State.AT_RISK: 2}
+    urgency = {Stage.EXPIRED: 3, Stage.AT_RISK: 2}
     after = replace(observed, now=observed.now + timedelta(days=later))
     assert urgency.get(decide(after).state, 0) >= urgency.get(decide(observed).state, 0)
 
@@ -203,6 +222,6 @@ def test_a_first_run_tells_the_nearest_threshold() -> None:
 
 def test_every_state_and_reason_stands_in_the_runbook() -> None:
     text = (ROOT / "docs/runbooks/oauth.md").read_text()
-    assert [reason for reason in Reason if f"\n## BLOCKED ({reason})" not in text] == []
+    assert [reason for reason in Obstacle if f"\n## BLOCKED ({reason})" not in text] == []
     rows = re.findall(r"^\| ([A-Z_, ]+) \|", text, re.MULTILINE)
-    assert {State(name) for name in ", ".join(rows).split(", ")} == {row.state for row in TABLE}
+    assert {Stage(name) for name in ", ".join(rows).split(", ")} == {row.state for row in TABLE}

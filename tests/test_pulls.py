@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.ground.errors import ExternalError
 from gitops.repository.history import History
-from gitops.repository.pulls import TRAILER, WITHDRAWN, Action, Outcome, Proposal, propose, withdraw
+from gitops.repository.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, PullAction, propose, withdraw
 from tests.fakes.github import TOKEN, Fault, GitHub
 from tests.fakes.github_repository import BOT, GITHUB
 
@@ -82,7 +82,7 @@ def test_a_second_run_writes_nothing(github: GitHub, work: Path) -> None:
 def test_new_content_updates_in_place(github: GitHub, work: Path) -> None:
     bring(github, work)
     newer = Proposal(WANTED.branch, "", "Bump mogle again", "other", {FILE: b"newer: true\n"}, ("images",))
-    assert bring(github, work, newer) == Outcome(Action.UPDATED, 1, f"{github.url}/platform/gitops/pull/1")
+    assert bring(github, work, newer) == Outcome(PullAction.UPDATED, 1, f"{github.url}/platform/gitops/pull/1")
     check_one(github, "newer: true")
     assert github.pulls[1].title == "Bump mogle again"
 

@@ -12,7 +12,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.scope import change, event
 from gitops.scope.event import Comparison
-from gitops.scope.targets import Target, targets
+from gitops.scope.targets import MakeTarget, targets
 from tests.conftest import commit_all, gitops
 from tests.frozen import ROOT
 
@@ -25,33 +25,36 @@ ZEROS = {"before": "0" * 40, "after": "b" * 40}
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        (["overlays/mogle/prod/kustomization.yaml"], (Target.LIVE,)),
-        (["overlays/shop/owner.yaml", "overlays/shop/prod/kustomization.yaml", ".github/CODEOWNERS"], (Target.LIVE,)),
-        ([".github/freezes.yaml"], (Target.LIVE,)),
-        (["policies/exceptions/a.yaml", "policies/exceptions/kustomization.yaml"], (Target.LIVE,)),
-        (["README.md", "docs/runbooks/gate.md", ".github/pull_request_template.md"], (Target.DOCS,)),
-        (["README.md", "overlays/mogle/prod/kustomization.yaml"], (Target.LIVE, Target.DOCS)),
-        (["overlays/mogle/prod/kustomization.yaml", "scripts/gitops/cli.py"], (Target.ALL,)),
-        (["overlays/mogle/prod/kustomization.yaml", "base/web/deployment.yaml"], (Target.ALL,)),
-        (["README.md", ".github/workflows/check.yaml"], (Target.ALL,)),
-        (["docs/schemas/owner.json"], (Target.ALL,)),
-        (["policies/pods/image-registry.yaml"], (Target.ALL,)),
-        (["clusters/seoul/sealed-secrets.pem", "apps/kustomization.yaml"], (Target.LIVE,)),
-        (["apps/services.yaml"], (Target.ALL,)),
+        (["overlays/mogle/prod/kustomization.yaml"], (MakeTarget.LIVE,)),
+        (
+            ["overlays/shop/owner.yaml", "overlays/shop/prod/kustomization.yaml", ".github/CODEOWNERS"],
+            (MakeTarget.LIVE,),
+        ),
+        ([".github/freezes.yaml"], (MakeTarget.LIVE,)),
+        (["policies/exceptions/a.yaml", "policies/exceptions/kustomization.yaml"], (MakeTarget.LIVE,)),
+        (["README.md", "docs/runbooks/gate.md", ".github/pull_request_template.md"], (MakeTarget.DOCS,)),
+        (["README.md", "overlays/mogle/prod/kustomization.yaml"], (MakeTarget.LIVE, MakeTarget.DOCS)),
+        (["overlays/mogle/prod/kustomization.yaml", "scripts/gitops/cli.py"], (MakeTarget.ALL,)),
+        (["overlays/mogle/prod/kustomization.yaml", "base/web/deployment.yaml"], (MakeTarget.ALL,)),
+        (["README.md", ".github/workflows/check.yaml"], (MakeTarget.ALL,)),
+        (["docs/schemas/owner.json"], (MakeTarget.ALL,)),
+        (["policies/pods/image-registry.yaml"], (MakeTarget.ALL,)),
+        (["clusters/seoul/sealed-secrets.pem", "apps/kustomization.yaml"], (MakeTarget.LIVE,)),
+        (["apps/services.yaml"], (MakeTarget.ALL,)),
         # Names that only begin alike, and prose that a test reads.
-        (["overlays.md/x.py"], (Target.ALL,)),
-        (["baseline.yaml.py"], (Target.ALL,)),
-        (["tests/mistakes/README.md"], (Target.ALL,)),
-        ([], (Target.ALL,)),
+        (["overlays.md/x.py"], (MakeTarget.ALL,)),
+        (["baseline.yaml.py"], (MakeTarget.ALL,)),
+        (["tests/mistakes/README.md"], (MakeTarget.ALL,)),
+        ([], (MakeTarget.ALL,)),
     ],
 )
-def test_a_change_gets_the_tests_that_it_can_break(files: list[str], expected: tuple[Target, ...]) -> None:
+def test_a_change_gets_the_tests_that_it_can_break(files: list[str], expected: tuple[MakeTarget, ...]) -> None:
     assert targets(files) == expected
 
 
 def test_every_target_is_one_of_the_makefile() -> None:
     rules = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {target.value for target in Target} <= set(rules)
+    assert {target.value for target in MakeTarget} <= set(rules)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +97,9 @@ def test_what_is_not_committed_counts_and_what_main_gained_does_not(scratch: Che
         repo.create_head("gained", commit_all(scratch, "main goes on"))
         repo.head.reset(start, index=True, working_tree=True)
     (scratch.root / "overlays/mogle/prod/new.yaml").write_text("a: 1\n")
-    assert change.read(scratch, "gained").targets == (Target.LIVE,)
+    assert change.read(scratch, "gained").targets == (MakeTarget.LIVE,)
     (scratch.root / "base/web/deployment.yaml").write_text("a: 1\n")
-    assert change.read(scratch, "gained").targets == (Target.ALL,)
+    assert change.read(scratch, "gained").targets == (MakeTarget.ALL,)
 
 
 def test_without_a_change_to_look_at_everything_is_tested_and_the_last_commit_shown(
@@ -110,7 +113,7 @@ def test_without_a_change_to_look_at_everything_is_tested_and_the_last_commit_sh
     monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
     monkeypatch.setenv("GITHUB_EVENT_PATH", str(tmp_path / "event.json"))
     scope = change.read(scratch, None)
-    assert (scope.base, scope.head, scope.targets) == (before, "HEAD", (Target.ALL,))
+    assert (scope.base, scope.head, scope.targets) == (before, "HEAD", (MakeTarget.ALL,))
 
 
 def test_a_base_that_git_does_not_know_is_said(scratch: Checkout) -> None:

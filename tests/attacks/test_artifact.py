@@ -20,7 +20,7 @@ from gitops.check.report import sarif
 from gitops.clients.github import Hub, RepositorySettings
 from gitops.ground.errors import InputError
 from gitops.preview import artifact, comment
-from gitops.preview.artifact import Run
+from gitops.preview.artifact import WorkflowRun
 from gitops.preview.model import Preview
 from tests.artifacts import event, zipped
 from tests.attacks import Door, Guard, attack
@@ -99,9 +99,9 @@ def test_program_in_an_artifact(tmp_path: Path, entry: str, guard: Guard | None)
     return "read in memory: no entry is written" if ran.stdout == "ours\n" else None
 
 
-def run_of(github: GitHub, number: int) -> Run:
+def run_of(github: GitHub, number: int) -> WorkflowRun:
     pull = github.pulls[number]
-    return Run.model_validate(event(7, pull.last_head, pull.head, pull.fork)["workflow_run"])
+    return WorkflowRun.model_validate(event(7, pull.last_head, pull.head, pull.fork)["workflow_run"])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.repository import history as histories
 from gitops.repository import pulls
-from gitops.repository.pulls import TRAILER, Action
+from gitops.repository.pulls import TRAILER, PullAction
 from tests.attacks import Door, Guard, attack
 from tests.attacks.github_world import (
     BRANCH,
@@ -92,7 +92,7 @@ def test_forged_commit(
     if merged(github, path):
         return None
     if guard is Guard.BOT:
-        assert outcome.action is Action.STOPPED
+        assert outcome.action is PullAction.STOPPED
         assert not github.pulls[1].auto_merge
         assert "It will not merge by itself" in github.pulls[1].comments[0]
     return refused or outcome.why
@@ -136,7 +136,7 @@ def test_mode(world: World, monkeypatch: pytest.MonkeyPatch, guard: Guard | None
     github.settle()
     passed(github, made)
     outcome = bring(world)
-    return None if outcome.action is Action.MERGED else f"{outcome.action} {outcome.why}"
+    return None if outcome.action is PullAction.MERGED else f"{outcome.action} {outcome.why}"
 
 
 @attack(Door.MEMBER, "push between the bot's proof and its merge", Guard.BOT)
@@ -175,7 +175,7 @@ def test_second_check(world: World, monkeypatch: pytest.MonkeyPatch, what: str, 
     if guard is None:
         monkeypatch.setattr(Hub, "passed", lambda hub, sha: True)
     outcome = bring(world)
-    return None if outcome.action is Action.MERGED else f"{outcome.action}: not every check of Actions passed"
+    return None if outcome.action is PullAction.MERGED else f"{outcome.action}: not every check of Actions passed"
 
 
 @attack(Door.MEMBER, "have the bot take for its own a pull request {what}", Guard.BOT)

@@ -13,7 +13,7 @@ from gitops.images import edit
 from gitops.images.policy import Newest, Policy
 from gitops.images.promotion import argo_objection
 from gitops.images.reasons import NotRunning
-from gitops.images.target import Target
+from gitops.images.target import FollowedOverlay
 from gitops.lab import lab as labs
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -37,7 +37,7 @@ def test_an_image_in_the_registry_becomes_pods_by_a_reviewed_pull_request(
         monkeypatch.setenv("ARGOCD_AUTH_TOKEN", running.token())
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", running.ca)
         overlay = Overlay("mogle", "staging")
-        source = Target(overlay, Policy(newest=Newest()), edit.Pin("app", image, 1), None)
+        source = FollowedOverlay(overlay, Policy(newest=Newest()), edit.Pin("app", image, 1), None)
         history = History(running.work)
         history.fetch(None)
         assert argo_objection(history, source, image) is None

@@ -9,7 +9,7 @@ import yaml
 
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.names import SERVICES_PROJECT
-from gitops.manifests.objects import Object, Path, name, value_at
+from gitops.manifests.objects import FieldPath, Object, name, value_at
 from gitops.manifests.overlay import ENVIRONMENTS
 
 # The policy that knows a service's namespace by its name (policies/namespaces).
@@ -38,7 +38,7 @@ def check(unit: Unit) -> Iterator[Finding]:
             yield from _compared(unit, item, where, listed, list(ENVIRONMENTS))
 
 
-def _compared(unit: Unit, item: Object, path: Path, actual: object, expected: list[str]) -> Iterator[Finding]:
+def _compared(unit: Unit, item: Object, path: FieldPath, actual: object, expected: list[str]) -> Iterator[Finding]:
     if not isinstance(actual, list) or sorted(map(str, actual)) != sorted(expected):
         listed = ", ".join(map(str, actual)) if isinstance(actual, list) else str(actual)
         yield unit.finding("environments", item, path, f"names {listed or 'none'}", f"name {', '.join(expected)}")
@@ -49,7 +49,7 @@ def _of_each(entries: Any, key: str) -> list[Any]:  # noqa: ANN401 - whatever st
     return [entry.get(key) if isinstance(entry, dict) else entry for entry in entries]
 
 
-def _declared(policy: Object) -> tuple[object, Path]:
+def _declared(policy: Object) -> tuple[object, FieldPath]:
     """The environments that a policy's variable of that name lists, and where."""
     variables = value_at(policy, ("spec", "variables"))
     for number, variable in enumerate(variables if isinstance(variables, list) else []):

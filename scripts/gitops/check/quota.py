@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, Path
+from gitops.manifests.objects import FieldPath, Object
 from gitops.manifests.pods import Template
 from gitops.manifests.quantity import number
 
@@ -39,7 +39,7 @@ class Scale:
     pods: Template
     most: int
     item: Object
-    path: Path
+    path: FieldPath
 
     @property
     def with_surge(self) -> int:
@@ -107,7 +107,7 @@ def _needs(scale: Scale, limits: Mapping[str, Any]) -> dict[str, Decimal]:
     return needs
 
 
-def _written(scale: Scale, resource: str) -> tuple[Object, Path]:
+def _written(scale: Scale, resource: str) -> tuple[Object, FieldPath]:
     """Where what a workload asks for is written: the number of pods, or the first container's resource."""
     side, _, part = resource.partition(".")
     first = next(scale.pods.containers(), None)
@@ -144,10 +144,10 @@ def _objects(unit: Unit, hard: Mapping[str, Any]) -> Iterator[Finding]:
                 yield unit.finding(RULE, item, path, problem, "leave it out: a service's namespace has no more")
 
 
-def _counts(item: Object) -> dict[str, tuple[int, Path]]:
+def _counts(item: Object) -> dict[str, tuple[int, FieldPath]]:
     """What an object takes of each count that a quota can name, and where that is written."""
     kind, group = str(item.get("kind")), str(item.get("apiVersion", "")).rpartition("/")[0]
-    counts: dict[str, tuple[int, Path]] = {f"count/{_plural(kind)}{'.' if group else ''}{group}": (1, ("kind",))}
+    counts: dict[str, tuple[int, FieldPath]] = {f"count/{_plural(kind)}{'.' if group else ''}{group}": (1, ("kind",))}
     if kind == "SealedSecret":
         counts["count/secrets"] = (1, ("kind",))
     if kind in _COUNTED:

@@ -11,7 +11,7 @@ from gitops.check import quota
 from gitops.check.quota import Scale
 from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, Path, name, value_at
+from gitops.manifests.objects import FieldPath, Object, name, value_at
 from gitops.manifests.pods import Reference, Template, template
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
@@ -169,7 +169,7 @@ def _service_ports(service: Object) -> set[str]:
     return {str(port[key]) for port, key in itertools.product(ports, ("name", "port")) if key in port}
 
 
-def _backends(unit: Unit) -> Iterator[tuple[Object, Path, Object]]:
+def _backends(unit: Unit) -> Iterator[tuple[Object, FieldPath, Object]]:
     """Every backend of every Ingress, with its path."""
     for item in unit.kind("Ingress"):
         spec = item.get("spec") or {}
@@ -229,7 +229,7 @@ def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set
                 yield unit.finding("internal-address", item, path, what, fix)
 
 
-def _variables(templates: list[Template]) -> Iterator[tuple[Object, Path, str]]:
+def _variables(templates: list[Template]) -> Iterator[tuple[Object, FieldPath, str]]:
     """Every environment variable of the pods: the object, the path of the value, and the value."""
     for pods in templates:
         for path, container in pods.containers():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, Path
+from gitops.manifests.objects import FieldPath, Object
 from gitops.manifests.sealedsecret import KIND
 
 # All else of a template is copied into the Secret as it stands (sealed-secrets, SecretTemplateSpec), or lies in git.
@@ -38,7 +38,7 @@ def check(unit: Unit) -> Iterator[Finding]:
             yield unit.finding("plain-secret", item, ("spec", "template", "type"), problem, fix)
 
 
-def _beyond(unit: Unit, item: Object, path: Path, fields: Object, known: frozenset[str]) -> Iterator[Finding]:
+def _beyond(unit: Unit, item: Object, path: FieldPath, fields: Object, known: frozenset[str]) -> Iterator[Finding]:
     for name in sorted(fields.keys() - known):
         problem = f"{'.'.join(map(str, path))} has a field {name}, which is not sealed"
         yield unit.finding("plain-secret", item, (*path, name), problem, _FIX)

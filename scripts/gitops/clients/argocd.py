@@ -62,7 +62,7 @@ _CONTRADICTION = "ApplicationValidationError"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class SyncRefusal:
     """Why an Application can never be Synced at a commit.
 
     `revision`: that commit; None where Argo CD names none. `attempt`: how often its sync was tried again; None where a
@@ -87,7 +87,7 @@ class AppStatus:
     health: str
     revision: str
     message: str
-    refusal: Refusal | None = None
+    refusal: SyncRefusal | None = None
     asked: bool = False
 
     @property
@@ -131,13 +131,13 @@ def applications(cluster: Cluster) -> list[AppStatus]:
     return sorted(apps, key=lambda app: app.name)
 
 
-def _refusal(status: dict[str, Any]) -> Refusal | None:
+def _refusal(status: dict[str, Any]) -> SyncRefusal | None:
     """What refuses the commit that the Application is compared with."""
     compared = status.get("sync", {}).get("revision", "")
     commit = compared if _COMMIT.fullmatch(compared) else None
     for condition in status.get("conditions", []):
         if condition["type"] in _CONDITIONS and _REFUSALS.search(condition["message"]):
-            return Refusal(condition["message"], commit if condition["type"] == _COMPARISON else None)
+            return SyncRefusal(condition["message"], commit if condition["type"] == _COMPARISON else None)
     operation = status.get("operationState", {})
     result = operation.get("syncResult") or {}
     if commit is None or result.get("revision") != commit:
@@ -145,7 +145,7 @@ def _refusal(status: dict[str, Any]) -> Refusal | None:
     for resource in result.get("resources") or []:
         if resource.get("status") == "SyncFailed" and _REFUSALS.search(resource.get("message", "")):
             reason = f"{resource['kind']} {resource['name']}: {resource['message']}"
-            return Refusal(reason, commit, operation.get("retryCount") or 0)
+            return SyncRefusal(reason, commit, operation.get("retryCount") or 0)
     return None
 
 
@@ -162,7 +162,7 @@ class _Refusals:
         self._asked: set[str] = set()
         self._set_asked = -_SET_PAUSE
         self._began = time.monotonic()
-        self._early: dict[str, Refusal] = {}
+        self._early: dict[str, SyncRefusal] = {}
 
     def check(self, late: Collection[AppStatus]) -> None:
         """Raise NotHealthyError that names each Application that is refused, and why."""

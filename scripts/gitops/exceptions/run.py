@@ -20,7 +20,7 @@ RUNBOOK = "docs/runbooks/gate.md"
 
 
 @dataclass(frozen=True)
-class State:
+class ExceptionState:
     """One exception today. `word`: what it is; `is_over`: it no longer covers anything, by its day or its faults."""
 
     file: str
@@ -35,16 +35,18 @@ class State:
         return {"file": self.file, "owner": self.owner, "until": until, "state": self.word, "over": self.is_over}
 
 
-def look(checkout: Checkout) -> list[State]:
+def look(checkout: Checkout) -> list[ExceptionState]:
     """Every exception, by file. Raises InputError."""
     objects = kustomize.build(checkout, checkout.root / "policies")
     policies = {name(item) for item in objects if item["kind"] == "ValidatingAdmissionPolicy"}
     today = datetime.now(UTC).date()
     made = files.read(checkout, policies, today)
-    states = [State(one.place.file, one.owner, one.until, _word(one.until, today), False) for one in made.allowed]
-    states += [State(one.place.file, one.owner, one.until, "ended", True) for one in made.lapsed]
+    states = [
+        ExceptionState(one.place.file, one.owner, one.until, _word(one.until, today), False) for one in made.allowed
+    ]
+    states += [ExceptionState(one.place.file, one.owner, one.until, "ended", True) for one in made.lapsed]
     wrong = [finding for finding in made.findings if finding.rule == "exception"]
-    states += [State(finding.place.file, "?", None, f"wrong: {finding.problem}", True) for finding in wrong]
+    states += [ExceptionState(finding.place.file, "?", None, f"wrong: {finding.problem}", True) for finding in wrong]
     return sorted(states, key=lambda state: (state.file, state.word))
 
 
@@ -52,7 +54,7 @@ def _word(until: date, today: date) -> str:
     return "ends soon" if until - today <= files.SOON else "holds"
 
 
-def tell(states: Sequence[State], credentials: Mapping[str, SecretStr]) -> None:
+def tell(states: Sequence[ExceptionState], credentials: Mapping[str, SecretStr]) -> None:
     """Say to Slack what needs its owner, if anything does. Raises InputError, ExternalError."""
     slack = Slack.of(credentials)
     if slack is None:

@@ -9,11 +9,11 @@ from enum import StrEnum
 from gitops.clients.github import Hub
 from gitops.github import remote
 from gitops.github.declared import Declared
-from gitops.github.plan import Change, Kind, Plan, Verb
+from gitops.github.plan import SettingChange, SettingKind, SettingsPlan, Verb
 from gitops.ground.errors import GitopsError
 
 
-class State(StrEnum):
+class ChangeState(StrEnum):
     """What became of a change."""
 
     DONE = "done"
@@ -23,57 +23,59 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class AppliedChange:
     """A change and what became of it."""
 
-    change: Change
-    state: State
+    change: SettingChange
+    state: ChangeState
     error: GitopsError | None = None
 
 
-def apply(hub: Hub, declared: Declared, plan: Plan, numbers: dict[str, int], *, prune: bool) -> list[Step]:
+def apply(
+    hub: Hub, declared: Declared, plan: SettingsPlan, numbers: dict[str, int], *, prune: bool
+) -> list[AppliedChange]:
     """Make each change, and none after the first that fails. Run it again: what is done is not done twice.
 
     `numbers`: of the rulesets that there are. Without `prune` a ruleset that is not declared is left as it is.
     """
-    steps: list[Step] = []
+    steps: list[AppliedChange] = []
     failed = False
     for change in plan.changes:
         if change.verb is Verb.DELETE and not prune:
-            steps.append(Step(change, State.LEFT))
+            steps.append(AppliedChange(change, ChangeState.LEFT))
         elif failed:
-            steps.append(Step(change, State.NOT_TRIED))
+            steps.append(AppliedChange(change, ChangeState.NOT_TRIED))
         else:
             steps.append(_step(hub, declared, change, numbers))
-            failed = steps[-1].state is State.FAILED
+            failed = steps[-1].state is ChangeState.FAILED
     return steps
 
 
-def unfinished(steps: Sequence[Step]) -> list[Step]:
+def unfinished(steps: Sequence[AppliedChange]) -> list[AppliedChange]:
     """What is still not as declared."""
-    return [step for step in steps if step.state is not State.DONE]
+    return [step for step in steps if step.state is not ChangeState.DONE]
 
 
-def _step(hub: Hub, declared: Declared, change: Change, numbers: dict[str, int]) -> Step:
+def _step(hub: Hub, declared: Declared, change: SettingChange, numbers: dict[str, int]) -> AppliedChange:
     try:
         _make(hub, declared, change, numbers)
     except GitopsError as error:
-        return Step(change, State.FAILED, error)
-    return Step(change, State.DONE)
+        return AppliedChange(change, ChangeState.FAILED, error)
+    return AppliedChange(change, ChangeState.DONE)
 
 
-def _make(hub: Hub, declared: Declared, change: Change, numbers: dict[str, int]) -> None:
+def _make(hub: Hub, declared: Declared, change: SettingChange, numbers: dict[str, int]) -> None:
     settings = declared.settings
     match change.kind:
-        case Kind.RULESET if change.verb is Verb.DELETE:
+        case SettingKind.RULESET if change.verb is Verb.DELETE:
             remote.delete_ruleset(hub, numbers[change.name])
-        case Kind.RULESET:
+        case SettingKind.RULESET:
             remote.write_ruleset(hub, declared.rulesets[change.name], numbers.get(change.name))
-        case Kind.ENVIRONMENT:
+        case SettingKind.ENVIRONMENT:
             remote.write_environment(hub, change.name, declared.environments[change.name].branches)
-        case Kind.ACTIONS:
+        case SettingKind.ACTIONS:
             remote.write_actions(hub, settings.actions.model_dump())
-        case Kind.WORKFLOW_TOKEN:
+        case SettingKind.WORKFLOW_TOKEN:
             remote.write_workflow_token(hub, settings.workflow_token.model_dump())
-        case Kind.REPOSITORY:
+        case SettingKind.REPOSITORY:
             remote.write_repository(hub, settings.repository)

@@ -17,8 +17,8 @@ from gitops.ground.output import Table, present, say, summarise
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from gitops.github.apply import Step
-    from gitops.github.plan import Change, Plan
+    from gitops.github.apply import AppliedChange
+    from gitops.github.plan import SettingChange, SettingsPlan
 
 
 @click.group(cls=Group)
@@ -119,7 +119,7 @@ def main(taken: Mapping[str, SecretStr], run: int) -> None:
         raise NotHealthyError(text)
 
 
-def _print(made: Plan, output: str) -> None:
+def _print(made: SettingsPlan, output: str) -> None:
     rows = _rows(made.changes)
     present(output, rows, [_as_dict(change) for change in made.changes])
     if rows.rows:
@@ -128,7 +128,7 @@ def _print(made: Plan, output: str) -> None:
         say(f"not shown to this token: {name}", err=True)
 
 
-def _rows(changes: Sequence[Change]) -> Table:
+def _rows(changes: Sequence[SettingChange]) -> Table:
     rows = []
     for change in changes:
         lines = [[d.field, json.dumps(d.declared), json.dumps(d.actual)] for d in change.differences]
@@ -136,11 +136,11 @@ def _rows(changes: Sequence[Change]) -> Table:
     return Table(["what", "name", "do", "field", "declared", "on GitHub"], rows)
 
 
-def _steps(steps: Sequence[Step]) -> Table:
+def _steps(steps: Sequence[AppliedChange]) -> Table:
     rows = [[step.change.kind, step.change.name, step.change.verb, step.state] for step in steps]
     return Table(["what", "name", "do", "state"], rows)
 
 
-def _as_dict(change: Change) -> dict[str, Any]:
+def _as_dict(change: SettingChange) -> dict[str, Any]:
     fields = [{"field": d.field, "declared": d.declared, "actual": d.actual} for d in change.differences]
     return {"kind": change.kind, "name": change.name, "do": change.verb, "differences": fields}

@@ -87,7 +87,7 @@ class Environment(_Strict):
         return sorted(branch.name for branch in self.deployment_branch_policies)
 
 
-class Settings(_Strict):
+class DeclaredSettings(_Strict):
     """.github/settings.json."""
 
     repository: dict[str, bool]
@@ -99,14 +99,14 @@ class Settings(_Strict):
 class Declared:
     """All that GitHub should be set to, by name. `rulesets`: with the Apps' numbers."""
 
-    settings: Settings
+    settings: DeclaredSettings
     rulesets: dict[str, dict[str, Any]]
     environments: dict[str, Environment]
 
 
 def read(checkout: Checkout) -> Declared:
     """Read the files. Raises InputError where one is wrong, or where BOT_APP_ID is needed and not set."""
-    settings = Settings.model_validate(_load(checkout, checkout.root / SETTINGS, Settings))
+    settings = DeclaredSettings.model_validate(_load(checkout, checkout.root / SETTINGS, DeclaredSettings))
     rulesets = _folder(checkout, RULESETS, Ruleset)
     if not rulesets:
         raise InputError("no ruleset is declared", path=RULESETS, fix="restore the folder: without one all may merge")

@@ -12,7 +12,7 @@ from gitops.github.declared import Declared
 from gitops.github.remote import Remote
 
 
-class Kind(StrEnum):
+class SettingKind(StrEnum):
     """What is set. In the order in which it is set: rules close doors, so they come first."""
 
     RULESET = "ruleset"
@@ -31,7 +31,7 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True)
-class Difference:
+class FieldDifference:
     """One field. `declared` or `actual` is None where that side does not have it."""
 
     field: str
@@ -40,24 +40,24 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Change:
+class SettingChange:
     """One setting that is not as declared. `name`: the ruleset's or environment's; the kind's own for the others."""
 
-    kind: Kind
+    kind: SettingKind
     name: str
     verb: Verb
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[FieldDifference, ...] = ()
 
 
 @dataclass(frozen=True)
-class Plan:
+class SettingsPlan:
     """All changes, in the order in which they are made.
 
     `unseen`: what GitHub did not show to this token, so that nothing is known of it. `edited`: rulesets of which
     something is unseen, and when they were last edited.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[SettingChange, ...]
     unseen: tuple[str, ...]
     edited: dict[str, datetime]
 
@@ -66,51 +66,51 @@ class Plan:
         return sorted(name for name, when in self.edited.items() if moment is not None and when > moment)
 
 
-def make(declared: Declared, remote: Remote) -> Plan:
+def make(declared: Declared, remote: Remote) -> SettingsPlan:
     """Compare both sides."""
     unseen: list[str] = []
     changes = [*_rulesets(declared, remote, unseen), *_environments(declared, remote)]
     settings = declared.settings
     for kind, wish, actual in (
-        (Kind.ACTIONS, settings.actions.model_dump(), remote.actions),
-        (Kind.WORKFLOW_TOKEN, settings.workflow_token.model_dump(), remote.workflow_token),
-        (Kind.REPOSITORY, settings.repository, remote.repository),
+        (SettingKind.ACTIONS, settings.actions.model_dump(), remote.actions),
+        (SettingKind.WORKFLOW_TOKEN, settings.workflow_token.model_dump(), remote.workflow_token),
+        (SettingKind.REPOSITORY, settings.repository, remote.repository),
     ):
         unseen += [f"{kind}.{name}" for name in wish if name not in actual]
         # GitHub says far more of a repository than is declared here.
         shown = {name: actual[name] for name in wish if name in actual}
         if fields := tuple(differences({name: wish[name] for name in shown}, shown)):
-            changes.append(Change(kind, kind, Verb.UPDATE, fields))
+            changes.append(SettingChange(kind, kind, Verb.UPDATE, fields))
     edited = {name: when for name, when in remote.edited.items() if f"ruleset.{name}.bypass_actors" in unseen}
-    return Plan(tuple(changes), tuple(unseen), edited)
+    return SettingsPlan(tuple(changes), tuple(unseen), edited)
 
 
-def _rulesets(declared: Declared, remote: Remote, unseen: list[str]) -> Iterator[Change]:
+def _rulesets(declared: Declared, remote: Remote, unseen: list[str]) -> Iterator[SettingChange]:
     for name, wish in declared.rulesets.items():
         actual = remote.rulesets.get(name)
         if actual is None:
-            yield Change(Kind.RULESET, name, Verb.CREATE)
+            yield SettingChange(SettingKind.RULESET, name, Verb.CREATE)
             continue
         hidden = [key for key in wish if key not in actual]
         unseen += [f"ruleset.{name}.{key}" for key in hidden]
         seen = {key: value for key, value in wish.items() if key not in hidden}
         if fields := tuple(differences(seen, actual)):
-            yield Change(Kind.RULESET, name, Verb.UPDATE, fields)
+            yield SettingChange(SettingKind.RULESET, name, Verb.UPDATE, fields)
     for name in sorted(set(remote.rulesets) - set(declared.rulesets)):
-        yield Change(Kind.RULESET, name, Verb.DELETE)
+        yield SettingChange(SettingKind.RULESET, name, Verb.DELETE)
 
 
-def _environments(declared: Declared, remote: Remote) -> Iterator[Change]:
+def _environments(declared: Declared, remote: Remote) -> Iterator[SettingChange]:
     """Others than the declared ones are left alone: a workflow that names one makes it, and it has no secret."""
     for name, environment in declared.environments.items():
         if name not in remote.environments:
-            yield Change(Kind.ENVIRONMENT, name, Verb.CREATE)
+            yield SettingChange(SettingKind.ENVIRONMENT, name, Verb.CREATE)
         elif (actual := remote.environments[name]) != environment.branches:
-            difference = Difference("branches", environment.branches, "every branch" if actual is None else actual)
-            yield Change(Kind.ENVIRONMENT, name, Verb.UPDATE, (difference,))
+            difference = FieldDifference("branches", environment.branches, "every branch" if actual is None else actual)
+            yield SettingChange(SettingKind.ENVIRONMENT, name, Verb.UPDATE, (difference,))
 
 
-def differences(declared: object, actual: object, field: str = "") -> Iterator[Difference]:
+def differences(declared: object, actual: object, field: str = "") -> Iterator[FieldDifference]:
     """Where two values differ. What is not declared may be there as long as it says nothing (false, empty, null)."""
     if isinstance(declared, dict) or isinstance(actual, dict):
         ours, theirs = _mapping(declared), _mapping(actual)
@@ -122,9 +122,9 @@ def differences(declared: object, actual: object, field: str = "") -> Iterator[D
             yield from differences(ours.get(identity), theirs.get(identity), f"{field}[{identity}]")
     elif isinstance(declared, list) and isinstance(actual, list):
         if sorted(declared) != sorted(actual):
-            yield Difference(field, declared, actual)
+            yield FieldDifference(field, declared, actual)
     elif declared != actual and (declared or actual):
-        yield Difference(field, declared, actual)
+        yield FieldDifference(field, declared, actual)
 
 
 def _mapping(value: object) -> dict[str, Any]:

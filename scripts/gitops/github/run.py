@@ -11,7 +11,7 @@ from gitops.clients.github import Hub
 from gitops.clients.slack import Slack
 from gitops.github import apply as applying
 from gitops.github import declared, plan, remote
-from gitops.github.plan import Plan
+from gitops.github.plan import SettingsPlan
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 
@@ -27,19 +27,19 @@ class Verdict:
     `edited`: one for each ruleset that someone edited, where what they changed may be hidden from this token.
     """
 
-    plan: Plan
+    plan: SettingsPlan
     drift: tuple[str, ...]
     edited: tuple[str, ...]
 
 
-def look(checkout: Checkout) -> tuple[remote.Remote, Plan]:
+def look(checkout: Checkout) -> tuple[remote.Remote, SettingsPlan]:
     """Compare the files with GitHub. Raises InputError, ExternalError."""
     wish = declared.read(checkout)
     actual = remote.read(Hub.from_environment())
     return actual, plan.make(wish, actual)
 
 
-def apply(checkout: Checkout, *, prune: bool) -> list[applying.Step]:
+def apply(checkout: Checkout, *, prune: bool) -> list[applying.AppliedChange]:
     """Set GitHub as declared. Raises InputError, and ExternalError where nothing was changed yet."""
     wish, hub = declared.read(checkout), Hub.from_environment()
     actual = remote.read(hub)

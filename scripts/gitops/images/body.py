@@ -11,7 +11,7 @@ import yaml
 from gitops.clients.ecr import Details
 from gitops.ground.printable import code, fence, table
 from gitops.images import hold
-from gitops.images.target import Plan
+from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 
@@ -20,7 +20,7 @@ _MOST = 50_000
 _COMPARISON = re.compile(r"https://github\.com/[\w-][\w.-]*/[\w-][\w.-]*/compare/\w+\.\.\.\w+", re.ASCII)
 
 
-def title(plan: Plan, image: Image, old: Image) -> str:
+def title(plan: ImagePlan, image: Image, old: Image) -> str:
     """One line that also stands in main's history."""
     if image.tag == old.tag:
         return f"{plan.overlay}: {image.tag} at {image.digest[7:19]}"
@@ -40,7 +40,7 @@ def _lines(objects: list[Object]) -> list[str]:
     return lines
 
 
-def text(plan: Plan, winner: Image, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
+def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
     """The body: both versions, where to compare them, what changes in the cluster. The same for the same facts."""
     rows = [
         ("tag", old.tag, winner.tag),

@@ -15,7 +15,7 @@ from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.images import body, edit, hold, plan, wording
-from gitops.images.target import Plan, Sources, Target
+from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
 from gitops.repository import contents, reconcile
@@ -38,7 +38,7 @@ class Edited:
 class BumpReport(reconcile.Report):
     """What was found for one overlay and what was done about it."""
 
-    plan: Plan
+    plan: ImagePlan
     edited: Edited | None = None
 
 
@@ -87,7 +87,7 @@ def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: d
         return list(pool.map(partial(_report, main.files), plans))
 
 
-def _report(base: Checkout, own: Plan) -> BumpReport:
+def _report(base: Checkout, own: ImagePlan) -> BumpReport:
     report = BumpReport(overlay=own.overlay, plan=own, error=own.error)
     try:
         return report if own.error else replace(report, edited=make_edit(base, own))
@@ -95,7 +95,7 @@ def _report(base: Checkout, own: Plan) -> BumpReport:
         return replace(report, error=error)
 
 
-def make_edit(base: Checkout, own: Plan, *, with_diff: bool = True) -> Edited | None:
+def make_edit(base: Checkout, own: ImagePlan, *, with_diff: bool = True) -> Edited | None:
     """Edit the overlay's file and check its render; without a winner there is nothing to edit.
 
     `base` is afterwards as it was. Raises InputError.
@@ -115,8 +115,8 @@ def _act(
     main: reconcile.Main,
     hub: Hub,
     registry: Registry,
-    own: Plan,
-    target: Target,
+    own: ImagePlan,
+    target: FollowedOverlay,
     edited: Edited | None,
     window: hold.Freeze | None,
 ) -> Outcome:
@@ -133,7 +133,7 @@ def _act(
 
 
 def _proposal(
-    main: reconcile.Main, registry: Registry, own: Plan, target: Target, winner: Image, edited: Edited
+    main: reconcile.Main, registry: Registry, own: ImagePlan, target: FollowedOverlay, winner: Image, edited: Edited
 ) -> Proposal:
     running = target.pin.image
     files: dict[str, bytes | None] = {target.path: edited.content}

@@ -19,7 +19,7 @@ from gitops.manifests.overlay import Overlay
 if TYPE_CHECKING:
     from gitops.images.bump import BumpReport
     from gitops.images.select import Assessment
-    from gitops.images.target import Plan
+    from gitops.images.target import ImagePlan
 
 
 @click.group(cls=Group)
@@ -106,7 +106,7 @@ def _failure(report: BumpReport) -> GitopsError | None:
     return NotHealthyError(f"{report.overlay}: {wording.alert(report.plan.alert)}")
 
 
-def _note(plan: Plan) -> str:
+def _note(plan: ImagePlan) -> str:
     """Why nothing is to change or, for a promotion, since when the other environment runs it."""
     from gitops.images import wording
 
@@ -116,12 +116,12 @@ def _note(plan: Plan) -> str:
 
 
 def _action(report: BumpReport) -> str:
-    from gitops.repository.pulls import Action
+    from gitops.repository.pulls import PullAction
 
     outcome = report.outcome
     if report.error:
         return "failed"
-    if outcome is None or (outcome.action is Action.NOTHING and outcome.number is None):
+    if outcome is None or (outcome.action is PullAction.NOTHING and outcome.number is None):
         return "-"
     return f"{outcome.action} #{outcome.number}" if outcome.number else outcome.action
 

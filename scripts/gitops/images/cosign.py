@@ -23,16 +23,16 @@ from gitops.ground.errors import ExternalError, GitopsError, InputError
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 _ANNOTATION = "dev.cosignproject.cosign/signature"
 
-Key = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 
-def load_key(file: Path, source: str) -> Key:
+def load_key(file: Path, source: str) -> PublicKey:
     """A public key as `cosign generate-key-pair` writes it (cosign.pub). Raises InputError."""
     try:
         key = load_pem_public_key(file.read_bytes())
     except (ValueError, OSError) as error:
         raise InputError(f"not a public key in PEM ({error})", path=source, expected="cosign.pub") from None
-    if not isinstance(key, Key):
+    if not isinstance(key, PublicKey):
         raise InputError(path=source, expected="an ECDSA, RSA or Ed25519 key", found=type(key).__name__)
     return key
 
@@ -49,7 +49,7 @@ class InvalidSignatureError(SignatureError):
     """It has signatures, and none is of this key for this digest."""
 
 
-def verify(registry: Registry, repository: Repository, digest: str, key: Key) -> None:
+def verify(registry: Registry, repository: Repository, digest: str, key: PublicKey) -> None:
     """Return where the digest is signed by this key, and only then.
 
     Raises SignatureError where it is not, CredentialsError, ExternalError.
@@ -68,7 +68,9 @@ def verify(registry: Registry, repository: Repository, digest: str, key: Key) ->
     raise InvalidSignatureError(f"{repository}@{digest}: no signature of the named key is valid for this digest")
 
 
-def _verify_layer(registry: Registry, repository: Repository, layer: dict[str, Any], digest: str, key: Key) -> None:
+def _verify_layer(
+    registry: Registry, repository: Repository, layer: dict[str, Any], digest: str, key: PublicKey
+) -> None:
     """Return where this layer is this key's signature of this digest; raise whatever is not as it must be."""
     if layer["mediaType"] != _PAYLOAD:
         raise ValueError("not a signed payload")
@@ -81,7 +83,7 @@ def _verify_layer(registry: Registry, repository: Repository, layer: dict[str, A
         raise ValueError("a signature of another image")
 
 
-def _verify_bytes(key: Key, signature: bytes, payload: bytes) -> None:
+def _verify_bytes(key: PublicKey, signature: bytes, payload: bytes) -> None:
     """Raises InvalidSignature."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))

@@ -133,16 +133,16 @@ def as_written(content: bytes) -> Hold | None:
 
 
 @dataclass(frozen=True)
-class Run:
+class PastImage:
     """An image that an overlay ran on main, and the version that brought it."""
 
     version: Version
     image: Image
 
 
-def runs(history: History, path: str, entry: str) -> list[Run]:
+def past_images(history: History, path: str, entry: str) -> list[PastImage]:
     """What an overlay ran on main, newest first; versions that changed another line are left out."""
-    ran: list[Run] = []
+    ran: list[PastImage] = []
     with history.lock:  # one git process answers all threads
         versions = list(history.versions(path))
     for version in versions:
@@ -151,13 +151,13 @@ def runs(history: History, path: str, entry: str) -> list[Run]:
         except InputError:  # an old version may have been broken
             continue
         if ran and ran[-1].image == image:
-            ran[-1] = Run(version, image)  # the oldest commit that had it is the one that brought it
+            ran[-1] = PastImage(version, image)  # the oldest commit that had it is the one that brought it
         else:
-            ran.append(Run(version, image))
+            ran.append(PastImage(version, image))
     return ran
 
 
-def downgraded(policy: Policy, ran: Sequence[Run]) -> list[Declined]:
+def downgraded(policy: Policy, ran: Sequence[PastImage]) -> list[Declined]:
     """What a person replaced on main by an older one: a downgrade is a hold."""
     declined: list[Declined] = []
     for index, (newer, older) in enumerate(pairwise(ran)):

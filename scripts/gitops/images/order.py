@@ -14,7 +14,7 @@ _SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 # Keys of one policy compare with each other.
-Key = tuple[Any, ...]
+SortKey = tuple[Any, ...]
 
 _spec = cache(NpmSpec)
 
@@ -33,7 +33,7 @@ def in_range(way: Semver, number: Version) -> bool:
     return bool(_spec(way.range).match(number.truncate()))
 
 
-def key(policy: Policy, tag: str) -> Key | None:
+def key(policy: Policy, tag: str) -> SortKey | None:
     """Where a tag stands; None where the policy gives it no place."""
     way = policy.select
     if isinstance(way, Semver):
@@ -41,14 +41,14 @@ def key(policy: Policy, tag: str) -> Key | None:
     return _pattern_key(way, tag) if isinstance(way, Pattern) else None
 
 
-def _semver_key(way: Semver, tag: str) -> Key | None:
+def _semver_key(way: Semver, tag: str) -> SortKey | None:
     number = version(tag)
     if number is None or (number.prerelease and not way.prereleases):
         return None
     return (number,) if in_range(way, number) else None
 
 
-def _pattern_key(way: Pattern, tag: str) -> Key | None:
+def _pattern_key(way: Pattern, tag: str) -> SortKey | None:
     match = re.fullmatch(way.match, tag)
     text = match[way.group] if match else None
     if text is None:

@@ -19,12 +19,12 @@ from gitops.images.reasons import (
     NonePasses,
     OnHold,
     PromotionRejected,
-    Reason,
     Rejection,
+    RejectionReason,
     RunsUnfit,
 )
 from gitops.images.select import Assessment, Selection, select
-from gitops.images.target import Plan, Sources, Target
+from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services as model
@@ -44,34 +44,36 @@ class RejectedError(GitopsError):
         super().__init__(rejection.reason.value)
 
 
-def targets(base: Checkout, names: Sequence[str]) -> tuple[list[Target], list[Plan]]:
+def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay], list[ImagePlan]]:
     """Every overlay with a policy, and those whose files cannot be used. Raises InputError for an unknown service."""
     services = {service.name: service for service in model.services(base)}
     if unknown := [name for name in names if name not in services]:
         raise InputError(f"service {unknown[0]!r}: does not exist; there are: {', '.join(sorted(services))}")
-    readable: list[Target] = []
-    broken: list[Plan] = []
+    readable: list[FollowedOverlay] = []
+    broken: list[ImagePlan] = []
     for name in names or services:
         try:
             policies = policy.read(base, services[name].folder)
         except InputError as error:
-            broken.append(Plan(Overlay(name, EVERY_ENVIRONMENT), error=error))
+            broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=error))
             continue
         for environment, own in policies.items():
             overlay = Overlay(name, environment)
             try:
                 readable.append(_target(base, overlay, own))
             except InputError as error:
-                broken.append(Plan(overlay, error=error))
+                broken.append(ImagePlan(overlay, error=error))
     return readable, broken
 
 
-def _target(base: Checkout, overlay: Overlay, own: Policy) -> Target:
+def _target(base: Checkout, overlay: Overlay, own: Policy) -> FollowedOverlay:
     content = (base.root / overlay.kustomization).read_bytes()
-    return Target(overlay, own, edit.read(content, overlay.kustomization), hold.read(base, base.root / overlay.path))
+    return FollowedOverlay(
+        overlay, own, edit.read(content, overlay.kustomization), hold.read(base, base.root / overlay.path)
+    )
 
 
-def make(sources: Sources, targets: Sequence[Target]) -> list[Plan]:
+def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan]:
     """The plan of every target. Raises CredentialsError."""
     selecting = [target for target in targets if not target.policy.promote]
     repositories = {target.pin.image.name: _guarded(Repository.parse, target.pin.image.name) for target in selecting}
@@ -79,7 +81,7 @@ def make(sources: Sources, targets: Sequence[Target]) -> list[Plan]:
     listings = dict(zip(readable, _in_parallel(sources.registry.listing, readable), strict=True))
     by_overlay = {target.overlay: target for target in targets}
 
-    def plan(target: Target) -> Plan:
+    def plan(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
             return _promotion(sources, target, target.policy.promote, by_overlay)
         repository = _or_raise(repositories[target.pin.image.name])
@@ -87,7 +89,7 @@ def make(sources: Sources, targets: Sequence[Target]) -> list[Plan]:
 
     plans = _in_parallel(plan, targets)
     return [
-        _held(Plan(target.overlay, target, error=made) if isinstance(made, GitopsError) else made, sources.now)
+        _held(ImagePlan(target.overlay, target, error=made) if isinstance(made, GitopsError) else made, sources.now)
         for target, made in zip(targets, plans, strict=True)
     ]
 
@@ -113,7 +115,7 @@ def _or_raise(value: R | GitopsError) -> R:
     return value
 
 
-def _held(plan: Plan, now: datetime) -> Plan:
+def _held(plan: ImagePlan, now: datetime) -> ImagePlan:
     target = plan.target
     if plan.error or target is None or target.hold is None or now >= target.hold.until:
         return plan
@@ -122,9 +124,11 @@ def _held(plan: Plan, now: datetime) -> Plan:
     return replace(plan, winner=None, no_change=OnHold(target.hold), alert=alert)
 
 
-def _selection(sources: Sources, target: Target, repository: Repository, listing: Sequence[ListedImage]) -> Plan:
+def _selection(
+    sources: Sources, target: FollowedOverlay, repository: Repository, listing: Sequence[ListedImage]
+) -> ImagePlan:
     pin = target.pin
-    declined = hold.downgraded(target.policy, hold.runs(sources.history, target.path, pin.entry))
+    declined = hold.downgraded(target.policy, hold.past_images(sources.history, target.path, pin.entry))
 
     def choose() -> Selection:
         return select(target.policy, listing, tag=pin.image.tag, digest=pin.image.digest, declined=declined)
@@ -134,7 +138,7 @@ def _selection(sources: Sources, target: Target, repository: Repository, listing
         # Asked of GitHub only where there is something to propose.
         declined += sources.closed(target.branch)
         selection = choose()
-    plan = Plan(target.overlay, target, alert=selection.alert)
+    plan = ImagePlan(target.overlay, target, alert=selection.alert)
     rejected: dict[ListedImage, Rejection] = {}
     for image in selection.ranked:
         try:
@@ -156,16 +160,16 @@ def _assessments(selection: Selection, rejected: Mapping[ListedImage, Rejection]
     )
 
 
-def check_image(sources: Sources, target: Target, repository: Repository, digest: str) -> None:
+def check_image(sources: Sources, target: FollowedOverlay, repository: Repository, digest: str) -> None:
     """Return where an image may run, by its own manifest and signature.
 
     Raises RejectedError where it must not, InputError for a key that cannot be read, CredentialsError, ExternalError.
     """
     details = sources.registry.details(repository, digest)
     if details is None:
-        raise RejectedError(Rejection(Reason.NO_MANIFEST))
+        raise RejectedError(Rejection(RejectionReason.NO_MANIFEST))
     if missing := [platform for platform in target.policy.platforms if platform not in details.platforms]:
-        raise RejectedError(Rejection(Reason.PLATFORM, ", ".join(missing)))
+        raise RejectedError(Rejection(RejectionReason.PLATFORM, ", ".join(missing)))
     if target.policy.cosign_key is None:
         return
     file = sources.base.overlays / target.overlay.service / target.policy.cosign_key
@@ -173,14 +177,16 @@ def check_image(sources: Sources, target: Target, repository: Repository, digest
     try:
         cosign.verify(sources.registry, repository, digest, key)
     except cosign.UnsignedError:
-        raise RejectedError(Rejection(Reason.UNSIGNED)) from None
+        raise RejectedError(Rejection(RejectionReason.UNSIGNED)) from None
     except cosign.SignatureError:
-        raise RejectedError(Rejection(Reason.BAD_SIGNATURE)) from None
+        raise RejectedError(Rejection(RejectionReason.BAD_SIGNATURE)) from None
 
 
-def _promotion(sources: Sources, target: Target, way: Promote, targets: Mapping[Overlay, Target]) -> Plan:
+def _promotion(
+    sources: Sources, target: FollowedOverlay, way: Promote, targets: Mapping[Overlay, FollowedOverlay]
+) -> ImagePlan:
     """What another overlay has run for long enough. Raises InputError, CredentialsError, ExternalError."""
-    plan = Plan(target.overlay, target)
+    plan = ImagePlan(target.overlay, target)
     source = _source(target, way, targets)
     soak = promotion.soaked(sources, target, source, way)
     if isinstance(soak, NoChange):
@@ -197,7 +203,7 @@ def _promotion(sources: Sources, target: Target, way: Promote, targets: Mapping[
     return replace(plan, winner=winner, runs_since=soak.run.version.when)
 
 
-def _source(target: Target, way: Promote, targets: Mapping[Overlay, Target]) -> Target:
+def _source(target: FollowedOverlay, way: Promote, targets: Mapping[Overlay, FollowedOverlay]) -> FollowedOverlay:
     source = targets.get(Overlay(target.overlay.service, way.from_))
     if source is None:
         raise InputError(f"{target.overlay}: {way.from_}, which it promotes from, cannot be read")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gitops.clients import argocd
 from gitops.images import edit, hold
-from gitops.images.hold import Declined, Run
+from gitops.images.hold import Declined, PastImage
 from gitops.images.policy import Promote
 from gitops.images.reasons import (
     DeclinedPromotion,
@@ -18,7 +18,7 @@ from gitops.images.reasons import (
     PromotedAlready,
     TakenBack,
 )
-from gitops.images.target import Sources, Target
+from gitops.images.target import FollowedOverlay, Sources
 from gitops.manifests.image import Image
 from gitops.repository.history import History
 
@@ -30,22 +30,22 @@ class Soak:
     `waits`: why a newer one of `ran` is not it.
     """
 
-    target: Target
-    source: Target
-    ran: Sequence[Run]
+    target: FollowedOverlay
+    source: FollowedOverlay
+    ran: Sequence[PastImage]
     index: int
     waits: NoChange | None = None
 
     @property
-    def run(self) -> Run:
+    def run(self) -> PastImage:
         """What is promoted."""
         return self.ran[self.index]
 
 
-def soaked(sources: Sources, target: Target, source: Target, way: Promote) -> Soak | NoChange:
+def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, way: Promote) -> Soak | NoChange:
     """What may be promoted by time alone, and that nobody took back; or why nothing may."""
-    ran = hold.runs(sources.history, source.path, source.pin.entry)
-    own = hold.runs(sources.history, target.path, target.pin.entry)
+    ran = hold.past_images(sources.history, source.path, source.pin.entry)
+    own = hold.past_images(sources.history, target.path, target.pin.entry)
     refused = [*hold.downgraded(source.policy, ran), *hold.downgraded(source.policy, own)]
     waits: NoChange = NotSoaked(way.from_, way.soak)
     until = sources.now
@@ -84,7 +84,7 @@ def vouched_for(sources: Sources, soak: Soak) -> NoChange | None:
     return argo_objection(sources.history, soak.source, soak.run.image) if soak.index == 0 else None
 
 
-def argo_objection(history: History, source: Target, image: Image) -> NoChange | None:
+def argo_objection(history: History, source: FollowedOverlay, image: Image) -> NoChange | None:
     """Why Argo CD does not vouch for what an overlay runs; None where it does, or where no Argo CD is to be asked.
 
     Raises ExternalError.

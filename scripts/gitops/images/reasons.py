@@ -17,7 +17,7 @@ from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why an image is not taken. The comment says what a rejection's `value` is."""
 
     UNTAGGED = "untagged"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
 class Rejection:
     """Why an image is not taken."""
 
-    reason: Reason
+    reason: RejectionReason
     value: str = ""
 
 

@@ -35,7 +35,7 @@ def rollback(
         if not file.is_file():
             raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
         pin = edit.read(file.read_bytes(), path)
-        image = _choose(path, hold.runs(main.history, path, pin.entry), to, pin.image)
+        image = _choose(path, hold.past_images(main.history, path, pin.entry), to, pin.image)
         content = edit.replace(file.read_bytes(), path, image)
         with contents.temporarily_written(main.files, {path: content}):
             edit.check_render(main.files, file.parent, path, pin, image)
@@ -55,7 +55,7 @@ def rollback(
         return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image
 
 
-def _choose(path: str, ran: Sequence[hold.Run], to: str | None, current: Image) -> Image:
+def _choose(path: str, ran: Sequence[hold.PastImage], to: str | None, current: Image) -> Image:
     images = [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
     fitting = [image for image in before if to in (None, image.tag)]
@@ -126,7 +126,7 @@ def _image_taken_back(history: History, overlay: Overlay, base: str, head: str) 
         return None
     try:
         pin = edit.read(before, path)
-        former = [run.image for run in hold.runs(history, path, pin.entry) if run.image.name == pin.image.name]
+        former = [run.image for run in hold.past_images(history, path, pin.entry) if run.image.name == pin.image.name]
         # What a stranger wrote is compared and never parsed.
         fitting = [image for image in former if image != pin.image and edit.replace(before, path, image) == after]
     except InputError:

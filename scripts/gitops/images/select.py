@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gitops.clients.ecr import ListedImage
 from gitops.images import order
 from gitops.images.hold import Declined
-from gitops.images.order import Key
+from gitops.images.order import SortKey
 from gitops.images.policy import Digest, Newest, Pattern, Policy, Semver
 from gitops.images.reasons import (
     Alert,
@@ -17,8 +17,8 @@ from gitops.images.reasons import (
     NoChange,
     NoneFits,
     NoneNewer,
-    Reason,
     Rejection,
+    RejectionReason,
     RunningImageGone,
     TagMoved,
 )
@@ -63,7 +63,7 @@ def select(
     """
     if not listing:
         return Selection((), (), EmptyListing())
-    keys: dict[ListedImage, Key] = {}
+    keys: dict[ListedImage, SortKey] = {}
     fitting: list[Assessment] = []
     for image in listing:
         judged = _judge(policy, image)
@@ -89,18 +89,18 @@ def _alert(policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str
 
 
 def _floors(
-    policy: Policy, keys: Mapping[ListedImage, Key], tag: str, declined: Sequence[Declined]
-) -> list[tuple[Key, Rejection]]:
+    policy: Policy, keys: Mapping[ListedImage, SortKey], tag: str, declined: Sequence[Declined]
+) -> list[tuple[SortKey, Rejection]]:
     """What an image must be above, and the rejection of those that are not: what runs first."""
-    limits = [(tag, Rejection(Reason.NOT_NEWER, tag))]
-    limits += [(image.tag, Rejection(Reason.DECLINED, image.tag)) for image in declined]
+    limits = [(tag, Rejection(RejectionReason.NOT_NEWER, tag))]
+    limits += [(image.tag, Rejection(RejectionReason.DECLINED, image.tag)) for image in declined]
     listed = {image.tag: key for image, key in reversed(list(keys.items()))}
     floors = [(listed.get(limit) or order.key(policy, limit), rejection) for limit, rejection in limits]
     return [(key, rejection) for key, rejection in floors if key is not None]
 
 
 def _above(
-    assessment: Assessment, keys: Mapping[ListedImage, Key], floors: Sequence[tuple[Key, Rejection]]
+    assessment: Assessment, keys: Mapping[ListedImage, SortKey], floors: Sequence[tuple[SortKey, Rejection]]
 ) -> Assessment:
     if assessment.rejection:
         return assessment
@@ -113,13 +113,13 @@ def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -
     if assessment.rejection:
         return assessment
     if assessment.image.digest == digest:
-        return replace(assessment, rejection=Rejection(Reason.RUNS_ALREADY))
+        return replace(assessment, rejection=Rejection(RejectionReason.RUNS_ALREADY))
     if any(assessment.image.digest == image.digest for image in declined):
-        return replace(assessment, rejection=Rejection(Reason.DECLINED_DIGEST))
+        return replace(assessment, rejection=Rejection(RejectionReason.DECLINED_DIGEST))
     return assessment
 
 
-def _judge(policy: Policy, image: ListedImage) -> Key | Rejection:
+def _judge(policy: Policy, image: ListedImage) -> SortKey | Rejection:
     """An image's place among those that fit the policy, or why it does not."""
     return _no_image(image) or _not_listed(policy, image.tag) or _place(policy, image)
 
@@ -127,29 +127,29 @@ def _judge(policy: Policy, image: ListedImage) -> Key | Rejection:
 def _no_image(image: ListedImage) -> Rejection | None:
     tag, artifact_type = image.tag, image.artifact_type
     if not tag:
-        return Rejection(Reason.UNTAGGED)
+        return Rejection(RejectionReason.UNTAGGED)
     if _ATTACHED.fullmatch(tag):
-        return Rejection(Reason.ATTACHMENT)
+        return Rejection(RejectionReason.ATTACHMENT)
     if _CACHE.fullmatch(tag):
-        return Rejection(Reason.BUILD_CACHE)
+        return Rejection(RejectionReason.BUILD_CACHE)
     if image.media_type not in _IMAGES or (artifact_type and artifact_type not in _CONFIGS):
-        return Rejection(Reason.NO_IMAGE, artifact_type or image.media_type)
+        return Rejection(RejectionReason.NO_IMAGE, artifact_type or image.media_type)
     return None
 
 
 def _not_listed(policy: Policy, tag: str) -> Rejection | None:
     if policy.allow and not any(re.fullmatch(pattern, tag) for pattern in policy.allow):
-        return Rejection(Reason.NOT_ALLOWED)
+        return Rejection(RejectionReason.NOT_ALLOWED)
     ignored = next((pattern for pattern in policy.ignore if re.fullmatch(pattern, tag)), None)
-    return Rejection(Reason.IGNORED, ignored) if ignored is not None else None
+    return Rejection(RejectionReason.IGNORED, ignored) if ignored is not None else None
 
 
-def _place(policy: Policy, image: ListedImage) -> Key | Rejection:
+def _place(policy: Policy, image: ListedImage) -> SortKey | Rejection:
     way, tag = policy.select, image.tag
     if isinstance(way, Newest):
         return (image.pushed,)
     if isinstance(way, Digest):
-        return (image.pushed,) if tag == way.tag else Rejection(Reason.OTHER_TAG, way.tag)
+        return (image.pushed,) if tag == way.tag else Rejection(RejectionReason.OTHER_TAG, way.tag)
     if isinstance(way, Semver):
         return _semver_place(way, tag)
     if isinstance(way, Pattern):
@@ -157,15 +157,15 @@ def _place(policy: Policy, image: ListedImage) -> Key | Rejection:
         if key is not None:
             return key
         if re.fullmatch(way.match, tag):
-            return Rejection(Reason.NO_ORDER, f"group {way.group!r} has no {way.order} order")
-        return Rejection(Reason.NO_MATCH, way.match)
+            return Rejection(RejectionReason.NO_ORDER, f"group {way.group!r} has no {way.order} order")
+        return Rejection(RejectionReason.NO_MATCH, way.match)
     raise TypeError(f"{type(way).__name__} selects nothing by itself")
 
 
-def _semver_place(way: Semver, tag: str) -> Key | Rejection:
+def _semver_place(way: Semver, tag: str) -> SortKey | Rejection:
     version = order.version(tag)
     if version is None:
-        return Rejection(Reason.NO_VERSION)
+        return Rejection(RejectionReason.NO_VERSION)
     if version.prerelease and not way.prereleases:
-        return Rejection(Reason.PRERELEASE)
-    return (version,) if order.in_range(way, version) else Rejection(Reason.OUT_OF_RANGE, way.range)
+        return Rejection(RejectionReason.PRERELEASE)
+    return (version,) if order.in_range(way, version) else Rejection(RejectionReason.OUT_OF_RANGE, way.range)

@@ -22,7 +22,7 @@ ClosedPulls = Callable[[str], Sequence[Declined]]
 
 
 @dataclass(frozen=True)
-class Target:
+class FollowedOverlay:
     """One overlay with a policy, as main has it."""
 
     overlay: Overlay
@@ -42,11 +42,11 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ImagePlan:
     """What was found for one overlay. `winner` is None where nothing is to change, for the reason `no_change`."""
 
     overlay: Overlay
-    target: Target | None = None
+    target: FollowedOverlay | None = None
     assessments: tuple[Assessment, ...] = ()
     winner: Image | None = None
     pushed: datetime | None = None

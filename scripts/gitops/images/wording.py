@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from gitops.images import reasons
 from gitops.images.policy import spell
-from gitops.images.reasons import Alert, NoChange, Reason, Rejection
+from gitops.images.reasons import Alert, NoChange, Rejection, RejectionReason
 
 _REJECTIONS = {
-    Reason.UNTAGGED: "untagged",
-    Reason.ATTACHMENT: "a signature, an attestation or an SBOM and no image",
-    Reason.BUILD_CACHE: "a build cache and no image",
-    Reason.NO_IMAGE: "no container image ({})",
-    Reason.NOT_ALLOWED: "in no allow list",
-    Reason.IGNORED: "ignored by {!r}",
-    Reason.OTHER_TAG: "not the tag {!r}",
-    Reason.NO_VERSION: "no whole semantic version (MAJOR.MINOR.PATCH)",
-    Reason.PRERELEASE: "a pre-release, which the policy does not opt in to",
-    Reason.OUT_OF_RANGE: "outside of {!r}",
-    Reason.NO_MATCH: "does not match {!r}",
-    Reason.NO_ORDER: "{}",
-    Reason.NOT_NEWER: "not newer than {}, which runs",
-    Reason.RUNS_ALREADY: "runs already",
-    Reason.DECLINED: "held: a person took {} back",
-    Reason.DECLINED_DIGEST: "held: a person took this digest back",
-    Reason.NO_MANIFEST: "the registry has no manifest for it",
-    Reason.PLATFORM: "not built for {}",
-    Reason.UNSIGNED: "not signed",
-    Reason.BAD_SIGNATURE: "no signature of the named key is valid for this digest",
+    RejectionReason.UNTAGGED: "untagged",
+    RejectionReason.ATTACHMENT: "a signature, an attestation or an SBOM and no image",
+    RejectionReason.BUILD_CACHE: "a build cache and no image",
+    RejectionReason.NO_IMAGE: "no container image ({})",
+    RejectionReason.NOT_ALLOWED: "in no allow list",
+    RejectionReason.IGNORED: "ignored by {!r}",
+    RejectionReason.OTHER_TAG: "not the tag {!r}",
+    RejectionReason.NO_VERSION: "no whole semantic version (MAJOR.MINOR.PATCH)",
+    RejectionReason.PRERELEASE: "a pre-release, which the policy does not opt in to",
+    RejectionReason.OUT_OF_RANGE: "outside of {!r}",
+    RejectionReason.NO_MATCH: "does not match {!r}",
+    RejectionReason.NO_ORDER: "{}",
+    RejectionReason.NOT_NEWER: "not newer than {}, which runs",
+    RejectionReason.RUNS_ALREADY: "runs already",
+    RejectionReason.DECLINED: "held: a person took {} back",
+    RejectionReason.DECLINED_DIGEST: "held: a person took this digest back",
+    RejectionReason.NO_MANIFEST: "the registry has no manifest for it",
+    RejectionReason.PLATFORM: "not built for {}",
+    RejectionReason.UNSIGNED: "not signed",
+    RejectionReason.BAD_SIGNATURE: "no signature of the named key is valid for this digest",
 }
 
 

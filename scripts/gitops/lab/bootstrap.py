@@ -12,7 +12,7 @@ import yaml
 
 from gitops.clients.kubernetes import Cluster, apply
 from gitops.ground.checkout import Checkout
-from gitops.lab.layout import Lab, Settings
+from gitops.lab.layout import Lab, LabSettings
 from gitops.lab.process import wait_until
 from gitops.lab.simulation import REFERENCES_EXIST
 from gitops.manifests import kustomize, yamlfile
@@ -54,7 +54,7 @@ def write_kwok_config(lab: Lab) -> None:
     (lab.folder / "kwok.yaml").write_text(yaml.safe_dump_all(documents))
 
 
-def write_in_cluster_settings(lab: Lab, settings: Settings) -> None:
+def write_in_cluster_settings(lab: Lab, settings: LabSettings) -> None:
     """Write what a pod would find of its service account: the sealed-secrets controller reads nothing else."""
     folder = lab.folder / "in-cluster"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -90,7 +90,7 @@ def _established(cluster: Cluster, name: str) -> bool:
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
-def _foundations(lab: Lab, settings: Settings) -> list[Object]:
+def _foundations(lab: Lab, settings: LabSettings) -> list[Object]:
     def secret(name: str, values: dict[str, str], kind: str = "Opaque") -> Object:
         labels = {"app.kubernetes.io/part-of": "argocd"}
         return {

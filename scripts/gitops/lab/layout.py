@@ -31,7 +31,7 @@ PORT_RANGE = range(20000, 32000)
 
 
 @dataclass(frozen=True)
-class Settings:
+class LabSettings:
     """What a lab keeps for its whole life: lab.json in its folder, readable by its owner alone."""
 
     ports: dict[str, int]
@@ -86,10 +86,10 @@ class Lab:
         """What a part printed."""
         return self.folder / "log" / f"{part}.log"
 
-    def settings(self) -> Settings:
+    def settings(self) -> LabSettings:
         """Read lab.json. Raises InputError where the lab was never up."""
         try:
-            return Settings(**json.loads((self.folder / "lab.json").read_text()))
+            return LabSettings(**json.loads((self.folder / "lab.json").read_text()))
         except TypeError:
             raise InputError(
                 f"lab {self.name!r}: made by another version of gitops", fix="gitops lab reset   (forgets that lab)"
@@ -97,11 +97,11 @@ class Lab:
         except FileNotFoundError:
             raise InputError(f"lab {self.name!r}: never started", fix="run: gitops lab up") from None
 
-    def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> Settings:
+    def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> LabSettings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
         if api_port:
             check_free("api", api_port)
-        settings = Settings(
+        settings = LabSettings(
             ports=dict(zip(PORTS, _free_ports(len(PORTS), self._reserved()), strict=True))
             | ({"api": api_port} if api_port else {}),
             token=secrets.token_urlsafe(32),

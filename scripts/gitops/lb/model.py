@@ -19,7 +19,7 @@ from gitops.manifests.certificates import Certificate as Certificate
 from gitops.manifests.certificates import Certificates as Certificates
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place
-from gitops.manifests.objects import Object, Path, name
+from gitops.manifests.objects import FieldPath, Object, name
 
 CLASS = "platform"
 PREFIX = "alb.ingress.kubernetes.io/"
@@ -46,7 +46,7 @@ class ListenerRule:
     ingress: str
     unit: Unit
     item: Object
-    location: Path
+    location: FieldPath
 
     @property
     def condition_values(self) -> int:
@@ -61,12 +61,12 @@ class ListenerRule:
         return (self.path,)
 
     @property
-    def host_location(self) -> Path:
+    def host_location(self) -> FieldPath:
         """Where its host stands in the Ingress."""
         return (*self.location[:3], "host")
 
     @property
-    def path_location(self) -> Path:
+    def path_location(self) -> FieldPath:
         """Where its path stands in the Ingress."""
         return (*self.location, "path")
 
@@ -92,7 +92,7 @@ class LoadBalancer:
     """The merged group."""
 
     rules: list[ListenerRule] = field(default_factory=list)
-    hosts: dict[str, tuple[Unit, Object, Path]] = field(default_factory=dict)
+    hosts: dict[str, tuple[Unit, Object, FieldPath]] = field(default_factory=dict)
     certificates: list[Certificate] | None = None
     services: int = 0
 
@@ -151,13 +151,13 @@ def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalance
     return balancer
 
 
-def ingress_rules(item: Object) -> Iterator[tuple[Path, Object]]:
+def ingress_rules(item: Object) -> Iterator[tuple[FieldPath, Object]]:
     """The rules of an Ingress, each with where it stands."""
     for number, rule in enumerate((item.get("spec") or {}).get("rules") or []):
         yield ("spec", "rules", number), rule
 
 
-def rule_paths(location: Path, rule: Object) -> Iterator[tuple[Path, Object]]:
+def rule_paths(location: FieldPath, rule: Object) -> Iterator[tuple[FieldPath, Object]]:
     """The path entries of a rule that stands at `location`, each with where it stands."""
     for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
         yield (*location, "http", "paths", number), path
@@ -174,7 +174,7 @@ def _rank(path: Object) -> tuple[int, int]:
     return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
 
 
-def _rule(unit: Unit, item: Object, host: str, path: Object, location: Path) -> ListenerRule:
+def _rule(unit: Unit, item: Object, host: str, path: Object, location: FieldPath) -> ListenerRule:
     service = (path.get("backend") or {}).get("service") or {}
     port = service.get("port") or {}
     return ListenerRule(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gitops.manifests.objects import MERGE_KEYS, Path
+from gitops.manifests.objects import MERGE_KEYS, FieldPath
 
 # Lists that a program gets, or that run, one after the other.
 ORDERED = {"command", "args", "initContainers"}
@@ -46,14 +46,14 @@ class Item:
         return f"[{self.key or (self.after if self.before is None else self.before)}]"
 
 
-Step = str | Item
+PathStep = str | Item
 
 
 @dataclass(frozen=True)
 class Difference:
     """A field that differs. `old` and `new`: its value on each side, or ABSENT."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     old: Any
     new: Any
 
@@ -70,7 +70,7 @@ class Difference:
         return text
 
     @property
-    def new_path(self) -> Path:
+    def new_path(self) -> FieldPath:
         """The field in the new value, as far as it is there."""
         path: list[str | int] = []
         for step in self.steps:
@@ -84,7 +84,7 @@ class Difference:
         return self.steps[: len(fields)] == fields
 
 
-def differences(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Difference]:  # noqa: ANN401
+def differences(old: Any, new: Any, steps: tuple[PathStep, ...] = ()) -> Iterator[Difference]:  # noqa: ANN401
     """Every field that differs. Items of a list are matched by what tells them apart, or by their whole value."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}, key=str):
@@ -103,7 +103,7 @@ def _field(mapping: dict[Any, Any], key: object) -> Any:  # noqa: ANN401
     return ABSENT if value is None else value
 
 
-def _items(old: list[Any], new: list[Any], steps: tuple[Step, ...]) -> Iterator[Difference]:
+def _items(old: list[Any], new: list[Any], steps: tuple[PathStep, ...]) -> Iterator[Difference]:
     if by := _merge_key(old, new):
         left, right = _numbers(old, by), _numbers(new, by)
         for value in dict.fromkeys([*left, *right]):
@@ -122,7 +122,7 @@ def _items(old: list[Any], new: list[Any], steps: tuple[Step, ...]) -> Iterator[
         yield from _pair(old, new, item, steps)
 
 
-def _pair(old: list[Any], new: list[Any], item: Item, steps: tuple[Step, ...]) -> Iterator[Difference]:
+def _pair(old: list[Any], new: list[Any], item: Item, steps: tuple[PathStep, ...]) -> Iterator[Difference]:
     left = ABSENT if item.before is None else old[item.before]
     right = ABSENT if item.after is None else new[item.after]
     yield from differences(left, right, (*steps, item))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place
-from gitops.manifests.objects import Object, Path, name
+from gitops.manifests.objects import FieldPath, Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.places import Places
 from gitops.manifests.render import Rendered
@@ -168,7 +168,7 @@ class Unit:
         places = Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
         return cls(rendered.unit, tuple(rendered.objects()), places)
 
-    def finding(self, rule: str, item: Object, path: Path, problem: str, fix: str, *, policy: str = "") -> Finding:
+    def finding(self, rule: str, item: Object, path: FieldPath, problem: str, fix: str, *, policy: str = "") -> Finding:
         """A finding about a field of one of its objects."""
         place = self.places.of(item, path)
         return Finding(rule, place, problem, fix, self.name, str(item.get("kind")), name(item), policy)

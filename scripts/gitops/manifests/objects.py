@@ -7,7 +7,7 @@ from typing import Any
 
 Object = dict[str, Any]
 # The steps from an object to a field of it: keys of mappings, numbers of lists' items.
-Path = Sequence[str | int]
+FieldPath = Sequence[str | int]
 # By what kustomize and the API server tell items of a list apart; the first that all of them have.
 MERGE_KEYS = ("name", "containerPort", "host", "path", "mountPath", "port", "topologyKey", "key", "type", "ip")
 
@@ -23,7 +23,7 @@ def name(item: Object) -> str:
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
 
-def value_at(item: Any, path: Path) -> Any:  # noqa: ANN401
+def value_at(item: Any, path: FieldPath) -> Any:  # noqa: ANN401
     """What stands at a path of an object, None where nothing does."""
     for step in path:
         if isinstance(step, int):

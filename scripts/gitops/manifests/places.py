@@ -20,7 +20,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.lines import Place, read_text
-from gitops.manifests.objects import MERGE_KEYS, Object, Path, name, value_at
+from gitops.manifests.objects import MERGE_KEYS, FieldPath, Object, name, value_at
 from gitops.manifests.reach import Layer, Reach
 
 # What people write as a patch's target: names, any text, and one or the other.
@@ -88,7 +88,7 @@ class Places:
         """The folder of the revision."""
         return self._checkout.root
 
-    def of(self, item: Object, path: Path = ()) -> Place:
+    def of(self, item: Object, path: FieldPath = ()) -> Place:
         """The best line for `path` in `item`: where it was set last, or where the nearest thing around it stands."""
         image = value_at(item, path[:-1]) if path[-2:-1] == ("image",) else None
         if isinstance(image, str):  # one part of it: name, tag or digest
@@ -109,7 +109,7 @@ class Places:
         own = [layer.file for layer in self._reach.layers if layer.role == "kustomization"]
         return Place(own[-1] if own else f"{self._unit}/kustomization.yaml", 1)
 
-    def _ranked(self, fragment: _Fragment, item: Object, path: Path, value: Any) -> tuple[_Rank, Place]:  # noqa: ANN401
+    def _ranked(self, fragment: _Fragment, item: Object, path: FieldPath, value: Any) -> tuple[_Rank, Place]:  # noqa: ANN401
         reached = _follow(fragment, item, path)
         whole = reached.depth == len(path)
         # What a layer took away explains what is missing; what it set explains what is there.
@@ -127,7 +127,7 @@ class Places:
                 if own == name(item) or (own and name(item).startswith(f"{own}-")):
                     yield fragment
 
-    def _set_elsewhere(self, item: Object, path: Path, value: Any) -> Place | None:  # noqa: ANN401
+    def _set_elsewhere(self, item: Object, path: FieldPath, value: Any) -> Place | None:  # noqa: ANN401
         """The fields that a kustomization sets by itself, and values that were copied from somewhere else."""
         if path[-1] == "image" and isinstance(value, str) and (place := self._image(value)):
             return place
@@ -241,7 +241,7 @@ def _matches(pattern: str, text: str) -> bool:
 # -- a path through a layer
 
 
-def _follow(fragment: _Fragment, item: Object, path: Path) -> _Reached:
+def _follow(fragment: _Fragment, item: Object, path: FieldPath) -> _Reached:
     """Follow the path of a field of `item` through a fragment."""
     if isinstance(fragment.node, yaml.SequenceNode):
         return _follow_json_patch(fragment.node, path)
@@ -260,12 +260,12 @@ def _follow(fragment: _Fragment, item: Object, path: Path) -> _Reached:
     return _Reached(len(path), node, start, removed=False)
 
 
-def _steps(item: Object, path: Path) -> Iterator[_Step]:
+def _steps(item: Object, path: FieldPath) -> Iterator[_Step]:
     for n, key in enumerate(path):
         yield _Step(key, value_at(item, path[: n + 1]) if isinstance(key, int) else None)
 
 
-def _follow_json_patch(node: yaml.SequenceNode, path: Path) -> _Reached:
+def _follow_json_patch(node: yaml.SequenceNode, path: FieldPath) -> _Reached:
     """The same for a JSON 6902 patch: the last operation on the path, or on something around it."""
     best = _Reached(0, node, node, removed=False)
     for operation in node.value:
@@ -281,7 +281,7 @@ def _pointer(text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
-def _is_around(pointer: Sequence[str], path: Path) -> bool:
+def _is_around(pointer: Sequence[str], path: FieldPath) -> bool:
     """Whether a pointer leads to a path or to something around it; '-' is any item of a list."""
     steps = [str(step) for step in path[: len(pointer)]]
     same = len(steps) == len(pointer) and all(part in (step, "-") for part, step in zip(pointer, steps, strict=True))

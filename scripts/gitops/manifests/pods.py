@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gitops.manifests.objects import Object
+from gitops.manifests.objects import FieldPath, Object
 
-Path = tuple[str | int, ...]
-Kind = Literal["Secret", "ConfigMap"]
+SourceKind = Literal["Secret", "ConfigMap"]
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
@@ -24,9 +23,9 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 # The fields that name a Secret or ConfigMap: one key of it, all of it, and as a volume (with the field of its name).
-_KEYS: dict[str, Kind] = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
-_WHOLE: dict[str, Kind] = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
-_VOLUMES: dict[str, tuple[Kind, str]] = {"secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name")}
+_KEYS: dict[str, SourceKind] = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}
+_WHOLE: dict[str, SourceKind] = {"secretRef": "Secret", "configMapRef": "ConfigMap"}
+_VOLUMES: dict[str, tuple[SourceKind, str]] = {"secret": ("Secret", "secretName"), "configMap": ("ConfigMap", "name")}
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,11 @@ class Reference:
     `name_path` and `key_path`: the fields that name the two, from the root of the object that has the pod.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     key: str | None
-    name_path: Path
-    key_path: Path
+    name_path: FieldPath
+    key_path: FieldPath
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Template:
         """The pods' labels."""
         return _mapping(_mapping(self.body.get("metadata")).get("labels"))
 
-    def containers(self) -> Iterator[tuple[Path, Object]]:
+    def containers(self) -> Iterator[tuple[FieldPath, Object]]:
         """Every container with its path from the object's root."""
         for field in ("initContainers", "containers"):
             for number, container in enumerate(self.spec.get(field) or []):
@@ -96,28 +95,28 @@ class Template:
     def pull_secrets(self) -> Iterator[Reference]:
         """The Secrets that its images are pulled with; a pod is started without them too."""
         for n, entry in enumerate(self.spec.get("imagePullSecrets") or []):
-            path: Path = (*self.path, "spec", "imagePullSecrets", n, "name")
+            path: FieldPath = (*self.path, "spec", "imagePullSecrets", n, "name")
             yield Reference("Secret", str(entry.get("name")), None, path, path)
 
 
-def _references(source: Object, path: Path, kinds: Mapping[str, Kind]) -> Iterator[Reference]:
+def _references(source: Object, path: FieldPath, kinds: Mapping[str, SourceKind]) -> Iterator[Reference]:
     for field, kind in kinds.items():
         named = _mapping(source.get(field))
         if named and not named.get("optional"):
-            name_path: Path = (*path, field, "name")
-            key_path: Path = (*path, field, "key")
+            name_path: FieldPath = (*path, field, "name")
+            key_path: FieldPath = (*path, field, "key")
             yield Reference(kind, str(named.get("name")), named.get("key"), name_path, key_path)
 
 
-def _volume(source: Object, path: Path) -> Iterator[Reference]:
+def _volume(source: Object, path: FieldPath) -> Iterator[Reference]:
     for field, (kind, name_field) in _VOLUMES.items():
         named = _mapping(source.get(field))
         if not named or named.get("optional"):
             continue
         by = name_field if name_field in named else "name"  # a projected Secret's
-        name_path: Path = (*path, field, by)
+        name_path: FieldPath = (*path, field, by)
         for n, item in enumerate(named.get("items") or [{}]):
-            key_path: Path = (*path, field, "items", n, "key")
+            key_path: FieldPath = (*path, field, "items", n, "key")
             yield Reference(kind, str(named.get(by)), item.get("key"), name_path, key_path)
 
 

@@ -40,7 +40,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RenderRefusal:
     """Why something is never rendered: it would ask the network, read other files, or take all memory."""
 
     rule: str
@@ -61,7 +61,7 @@ class Reach:
     folders: set[str] = field(default_factory=set)
     layers: list[Layer] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[RenderRefusal] = field(default_factory=list)
 
     def touched(self, changed: Collection[str]) -> bool:
         """Whether one of the changed paths is one of its files, or could take the place of one."""
@@ -75,7 +75,7 @@ class RefusedError(InputError):
     """A folder that is not given to kustomize."""
 
     @classmethod
-    def of(cls, refusals: Collection[Refusal]) -> RefusedError:
+    def of(cls, refusals: Collection[RenderRefusal]) -> RefusedError:
         """One fault for each refusal."""
         return cls.several(
             Fault(f"{refusal.problem}; it is not rendered", refusal.place.file, refusal.place.line, fix=refusal.fix)

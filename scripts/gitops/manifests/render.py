@@ -18,7 +18,7 @@ from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.objects import Object
 from gitops.manifests.reach import Reach, RefusedError
 
-Item = TypeVar("Item")
+Input = TypeVar("Input")
 Result = TypeVar("Result")
 _SEPARATOR = re.compile(rb"^---\n", re.MULTILINE)
 
@@ -59,7 +59,7 @@ def build(checkout: Checkout, tree: Path, unit: str, reach: Reach | None = None)
         return Rendered(unit, error=error)
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def in_parallel(work: Callable[[Input], Result], items: Iterable[Input]) -> list[Result]:
     """`work` on each item, as many at once as there are processors, in the items' order."""
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         return list(pool.map(work, items))

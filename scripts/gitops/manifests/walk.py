@@ -12,7 +12,7 @@ from typing import Any
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests.fields import ENTRY, FIELDS, PLUGINS, Names
 from gitops.manifests.lines import Place, line_of, read_text
-from gitops.manifests.reach import Files, Layer, Reach, Refusal, documents, kustomization
+from gitops.manifests.reach import Files, Layer, Reach, RenderRefusal, documents, kustomization
 
 # Only such a path is surely local: all that kustomize fetches has a scheme, a user or GitHub's name.
 _PATH = re.compile(r"[\w.+,=~() -]+(/[\w.+,=~() -]+)*/?")
@@ -252,13 +252,13 @@ class _Walk:
 
     def _broken(self, source: _Source, fault: Fault) -> None:
         place = Place(fault.path or source.path, fault.line or 1)
-        refusal = Refusal("render", place, fault.sentence, "write what is read in one way alone, and by all")
+        refusal = RenderRefusal("render", place, fault.sentence, "write what is read in one way alone, and by all")
         if refusal not in self.reach.refusals:
             self.reach.refusals.append(refusal)
 
     def _refuse(self, source: _Source, rule: str, word: str, problem: str, fix: str) -> None:
         line = line_of(read_text(self._files.root / source.path), word.strip()) if word.strip() else None
-        self.reach.refusals.append(Refusal(rule, Place(source.path, line or 1), problem, fix))
+        self.reach.refusals.append(RenderRefusal(rule, Place(source.path, line or 1), problem, fix))
 
 
 def _paths(entry: dict[str, Any], names: Names) -> Iterator[object]:

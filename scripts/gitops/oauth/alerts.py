@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from gitops.ground.errors import GitopsError, NotHealthyError
 from gitops.oauth.rotate import RotationReport
-from gitops.oauth.state import TABLE, State, crossed
+from gitops.oauth.state import TABLE, Stage, crossed
 
 RUNBOOK = "docs/runbooks/oauth.md"
 
@@ -49,7 +49,7 @@ def failure(report: RotationReport) -> GitopsError | None:
 
 
 def _sign(report: RotationReport) -> str:
-    return {State.EXPIRED: ":rotating_light:", State.AT_RISK: ":rotating_light:"}.get(report.state, ":warning:")
+    return {Stage.EXPIRED: ":rotating_light:", Stage.AT_RISK: ":rotating_light:"}.get(report.state, ":warning:")
 
 
 def days(left: timedelta | None) -> str:
@@ -72,7 +72,7 @@ def metrics(reports: Sequence[RotationReport], now: datetime) -> str:
         "gitops_oauth_state",
         "Where the rotation is.",
         labels,
-        states=[state.value for state in State],
+        states=[state.value for state in Stage],
         registry=registry,
     )
     looked = Gauge("gitops_oauth_last_look_timestamp_seconds", "When this was looked at.", registry=registry)

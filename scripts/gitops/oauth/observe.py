@@ -17,16 +17,16 @@ from gitops.oauth.login import LoginError, OtpError, UnreachableError
 from gitops.oauth.model import OAuthApplication, Past, Record, rotation_id
 from gitops.oauth.page import LayoutError, Reading
 from gitops.oauth.sources import Source
-from gitops.oauth.state import Decision, Facts, Reason, Shown, SyncStatus, decide
+from gitops.oauth.state import Decision, Facts, Obstacle, Shown, SyncStatus, decide
 from gitops.repository.history import History
 from gitops.repository.reconcile import Main
 
 # The first that fits; every other failure of a source is UNREACHABLE.
-_REASONS: tuple[tuple[type[GitopsError], Reason], ...] = (
-    (LayoutError, Reason.LAYOUT),
-    (OtpError, Reason.OTP),
-    (LoginError, Reason.LOGIN),
-    (InputError, Reason.LOGIN),
+_REASONS: tuple[tuple[type[GitopsError], Obstacle], ...] = (
+    (LayoutError, Obstacle.LAYOUT),
+    (OtpError, Obstacle.OTP),
+    (LoginError, Obstacle.LOGIN),
+    (InputError, Obstacle.LOGIN),
 )
 _SOURCE_ERRORS = (LayoutError, LoginError, UnreachableError, InputError, Intra42Error)
 
@@ -34,14 +34,14 @@ _SOURCE_ERRORS = (LayoutError, LoginError, UnreachableError, InputError, Intra42
 class BlockedError(GitopsError):
     """The bot cannot go on by itself. `reason` has a section in docs/runbooks/oauth.md (exit 1)."""
 
-    def __init__(self, reason: Reason, why: str) -> None:
+    def __init__(self, reason: Obstacle, why: str) -> None:
         self.reason = reason
         super().__init__(why)
 
     @classmethod
     def of(cls, error: GitopsError) -> BlockedError:
         """What a failure of a source means."""
-        reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.UNREACHABLE)
+        reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Obstacle.UNREACHABLE)
         return cls(reason, str(error))
 
 
@@ -161,7 +161,7 @@ def _read(application: OAuthApplication, source: Source) -> Reading:
         raise BlockedError.of(error) from None
     if reading.uid != application.uid:
         raise BlockedError(
-            Reason.MISMATCH,
+            Obstacle.MISMATCH,
             f"42's application {application.id} has the uid {reading.uid}, but {application.reference} says "
             f"{application.uid}; correct its application-id or client-id",
         )
@@ -171,7 +171,7 @@ def _read(application: OAuthApplication, source: Source) -> Reading:
 def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict[str, SecretStr]]:
     """What is shown by rotation ids, and each one's value. Raises BlockedError."""
     if reading.current is None or reading.valid_until is None:
-        raise BlockedError(Reason.LAYOUT, "the page shows no current secret")
+        raise BlockedError(Obstacle.LAYOUT, "the page shows no current secret")
     current = rotation_id(application.id, reading.current)
     values = {current: reading.current}
     following = None

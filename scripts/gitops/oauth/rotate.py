@@ -21,9 +21,9 @@ from gitops.oauth import change, model, observe
 from gitops.oauth.model import KEY, OAuthApplication, Record, rotation_id
 from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
-from gitops.oauth.state import STEPS, Act, Reason, State, asked
+from gitops.oauth.state import STEPS, Act, Obstacle, Stage, asked
 from gitops.repository import reconcile
-from gitops.repository.pulls import Action, Outcome, Proposal, propose_or_retry, withdraw
+from gitops.repository.pulls import Outcome, Proposal, PullAction, propose_or_retry, withdraw
 from gitops.secrets import certificate
 from gitops.secrets.certificate import CertificateError, SealingCertificate
 from gitops.secrets.seal import seal
@@ -37,20 +37,20 @@ class RotationReport(reconcile.Report):
 
     application: OAuthApplication | None = None
     observation: Observation | None = None
-    trace: tuple[State, ...] = ()
+    trace: tuple[Stage, ...] = ()
 
     @property
-    def state(self) -> State:
+    def state(self) -> Stage:
         """Where it is now."""
         if self.observation is None:
-            return State.BLOCKED
+            return Stage.BLOCKED
         decided = self.observation.decision.state
-        return State.PR_OPEN if decided is State.DUE and self.outcome and self.outcome.number else decided
+        return Stage.PR_OPEN if decided is Stage.DUE and self.outcome and self.outcome.number else decided
 
     @property
     def known(self) -> bool:
         """Whether the state is more than a guess: 42 was asked, or git itself tells."""
-        return self.observation is None or asked(self.observation.facts) or self.state is not State.IDLE
+        return self.observation is None or asked(self.observation.facts) or self.state is not Stage.IDLE
 
     @property
     def needs_a_person(self) -> bool:
@@ -68,7 +68,7 @@ class _Rotation:
     api: Api
     certificate: SealingCertificate | CertificateError
     observation: Observation
-    trace: list[State] = field(default_factory=list)
+    trace: list[Stage] = field(default_factory=list)
 
     @property
     def application(self) -> OAuthApplication:
@@ -81,24 +81,24 @@ class _Rotation:
         act = acts.get(self.observation.decision.act)
         return act() if act else None
 
-    def _reach(self, state: State) -> None:
+    def _reach(self, state: Stage) -> None:
         """Go on to a state, as `state.STEPS` allows and in no other order: nothing is sealed that was not verified."""
         if state not in STEPS[self.trace[-1]]:
             raise RuntimeError(f"{self.trace[-1]} does not lead to {state}")
         self.trace.append(state)
 
     def _rotate(self) -> Outcome:
-        self._reach(State.FETCHED)
+        self._reach(Stage.FETCHED)
         outcome = propose_or_retry(self.hub, self.main.history, self.observation.pull, self._rotation_proposal)
-        if outcome.action is Action.STOPPED:
-            raise BlockedError(Reason.PERSON, outcome.why)
-        self._reach(State.PR_OPEN)
+        if outcome.action is PullAction.STOPPED:
+            raise BlockedError(Obstacle.PERSON, outcome.why)
+        self._reach(Stage.PR_OPEN)
         return outcome
 
     def _clean_up(self) -> Outcome:
         declined = change.declined(self.hub.closed_pulls(self.application.branch))
         if change.clean_up_id(self.application) in declined:
-            return Outcome(Action.NOTHING, why="a person keeps the previous generation")
+            return Outcome(PullAction.NOTHING, why="a person keeps the previous generation")
         return propose_or_retry(self.hub, self.main.history, self.observation.pull, self._clean_up_proposal)
 
     def _withdraw(self) -> Outcome:
@@ -108,7 +108,7 @@ class _Rotation:
     def _rotation_proposal(self) -> Proposal:
         application, generation, facts = self.application, self.observation.generation, self.observation.facts
         if isinstance(self.certificate, CertificateError):
-            raise BlockedError(Reason.CERTIFICATE, str(self.certificate))
+            raise BlockedError(Obstacle.CERTIFICATE, str(self.certificate))
         sealed, record = self._carried(self.certificate) or self._sealed(self.certificate)
         retired = application.older if facts.over else ()
         return Proposal(
@@ -131,7 +131,7 @@ class _Rotation:
         secret, facts = self._verified(), self.observation.facts
         record = new_record(self.application, self.observation.generation, secret, against, facts.until)
         sealed = sealed_file(against, self.application, record, secret)
-        self._reach(State.SEALED)
+        self._reach(Stage.SEALED)
         return sealed, record
 
     def _verified(self) -> SecretStr:
@@ -141,27 +141,27 @@ class _Rotation:
         """
         secret = self.observation.intended_secret()
         if secret is None or self.source is None:
-            raise BlockedError(Reason.LAYOUT, "no secret is shown")
+            raise BlockedError(Obstacle.LAYOUT, "no secret is shown")
         try:
             secret = self._proved(self.source, secret)
         except BlockedError:
             raise
         except GitopsError as error:
             raise BlockedError.of(error) from None
-        self._reach(State.VERIFIED)
+        self._reach(Stage.VERIFIED)
         return secret
 
     def _proved(self, source: Source, secret: SecretStr) -> SecretStr:
         try:
             prove(self.api, self.application, secret)
         except BlockedError as error:
-            if error.reason is not Reason.REFUSED:
+            if error.reason is not Obstacle.REFUSED:
                 raise
             reading = source.read(self.application)
             shown = reading.next or reading.current
             if shown is None or shown == secret:
                 raise
-            self._reach(State.FETCHED)
+            self._reach(Stage.FETCHED)
             prove(self.api, self.application, shown)
             return shown
         return secret
@@ -187,10 +187,10 @@ def prove(api: Api, application: OAuthApplication, secret: SecretStr) -> Accepte
         accepted = api.verify(application.uid, secret)
     except SecretRefusedError:
         why = f"42 refuses the secret that it shows for application {application.id}"
-        raise BlockedError(Reason.REFUSED, why) from None
+        raise BlockedError(Obstacle.REFUSED, why) from None
     if accepted.uid != application.uid:
         raise BlockedError(
-            Reason.MISMATCH,
+            Obstacle.MISMATCH,
             f"the secret that 42 shows for application {application.id} opens another one, {accepted.uid}; expected "
             f"{application.uid}",
         )

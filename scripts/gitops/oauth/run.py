@@ -26,7 +26,7 @@ WORKFLOW = "oauth.yaml"
 
 
 @dataclass(frozen=True)
-class Run:
+class RotationRun:
     """What was found and done, and who is told of it."""
 
     reports: list[RotationReport]
@@ -39,17 +39,17 @@ class Run:
             self.slack.post(*lines)
 
 
-def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Run:
+def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun:
     """Look at every application (or those of `services`). 42 and GitHub are asked where their credentials are set.
 
     `taken`: the credentials of the environment, by their names. Raises InputError, ExternalError.
     """
     token = credentials.take("GITHUB_TOKEN")
     hub = Hub.from_environment(token) if token else None
-    return Run(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None)
+    return RotationRun(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None)
 
 
-def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> Run:
+def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> RotationRun:
     """Look, and act for `cluster`. Raises InputError where a credential is not set, ExternalError."""
     token = credentials.take("GITHUB_TOKEN")
     intra42, slack = Credentials.of(taken), Slack.of(taken)
@@ -58,7 +58,7 @@ def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str
     if slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     hub = Hub.from_environment(token)
-    return Run(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
+    return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
 
 
 def _reports(

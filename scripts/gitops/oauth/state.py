@@ -22,7 +22,7 @@ ALERTS = (timedelta(days=7), timedelta(days=3), timedelta(days=1))
 KEEP = timedelta(days=1)
 
 
-class State(StrEnum):
+class Stage(StrEnum):
     """Where a rotation is."""
 
     IDLE = "IDLE"
@@ -50,7 +50,7 @@ class Act(StrEnum):
     WITHDRAW = "withdraw"
 
 
-class Reason(StrEnum):
+class Obstacle(StrEnum):
     """Why the bot cannot go on by itself. docs/runbooks/oauth.md has a section for each."""
 
     LAYOUT = "layout"
@@ -95,7 +95,7 @@ class Facts:
     recorded: datetime | None = None
     older: bool = False
     shown: Shown | None = None
-    blocked: Reason | None = None
+    blocked: Obstacle | None = None
     proposed: str | None = None
     declined: frozenset[str] = frozenset()
     refused: bool = False
@@ -155,33 +155,39 @@ class Facts:
 class Row:
     """One row: the state, when it is that, and what comes next, for a person."""
 
-    state: State
+    state: Stage
     when: Callable[[Facts], bool]
     then: str
 
 
 # What was asked of 42 or is known by git alone; where 42 was not asked at all nothing is urgent, as nothing is known.
 TABLE = (
-    Row(State.EXPIRED, lambda f: f.gone and asked(f), "merge its pull request, or: gitops oauth provide"),
-    Row(State.AT_RISK, lambda f: f.within(RISK) and asked(f), "merge its pull request, or see the runbook"),
-    Row(State.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
-    Row(State.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
-    Row(State.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
-    Row(State.MERGED, lambda f: f.sync is SyncStatus.BEHIND, "Argo CD syncs it"),
-    Row(State.SYNCED, lambda f: f.sync is SyncStatus.SYNCED, "its pods start"),
-    Row(State.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
-    Row(State.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
-    Row(State.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
-    Row(State.IDLE, lambda f: True, "nothing"),
+    Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "merge its pull request, or: gitops oauth provide"),
+    Row(Stage.AT_RISK, lambda f: f.within(RISK) and asked(f), "merge its pull request, or see the runbook"),
+    Row(Stage.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
+    Row(Stage.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
+    Row(Stage.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
+    Row(Stage.MERGED, lambda f: f.sync is SyncStatus.BEHIND, "Argo CD syncs it"),
+    Row(Stage.SYNCED, lambda f: f.sync is SyncStatus.SYNCED, "its pods start"),
+    Row(Stage.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
+    Row(Stage.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
+    Row(Stage.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
+    Row(Stage.IDLE, lambda f: True, "nothing"),
 )
 
 # The steps of one run: what it found, holds in memory, leaves. What a branch carries already is
 # proposed as it is.
-STEPS: dict[State, tuple[State, ...]] = {
-    **dict.fromkeys((State.DUE, State.PR_OPEN, State.AT_RISK, State.EXPIRED), (State.FETCHED,)),
-    State.FETCHED: (State.FETCHED, State.VERIFIED, State.PR_OPEN),
-    State.VERIFIED: (State.SEALED,),
-    State.SEALED: (State.PR_OPEN, State.VERIFIED),  # another run was faster: made anew from what it left
+STEPS: dict[Stage, tuple[Stage, ...]] = {
+    **dict.fromkeys(
+        (Stage.DUE, Stage.PR_OPEN, Stage.AT_RISK, Stage.EXPIRED),
+        (Stage.FETCHED,),
+    ),
+    Stage.FETCHED: (Stage.FETCHED, Stage.VERIFIED, Stage.PR_OPEN),
+    Stage.VERIFIED: (Stage.SEALED,),
+    Stage.SEALED: (
+        Stage.PR_OPEN,
+        Stage.VERIFIED,
+    ),  # another run was faster: made anew from what it left
 }
 
 
@@ -194,13 +200,13 @@ def asked(facts: Facts) -> bool:
 class Decision:
     """The state, and what the bot does."""
 
-    state: State
+    state: Stage
     act: Act
 
     @property
     def needs_a_person(self) -> bool:
         """Whether someone is told, and the run is red."""
-        return self.state in (State.BLOCKED, State.AT_RISK, State.EXPIRED)
+        return self.state in (Stage.BLOCKED, Stage.AT_RISK, Stage.EXPIRED)
 
 
 def decide(facts: Facts) -> Decision:

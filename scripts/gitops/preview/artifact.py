@@ -42,7 +42,7 @@ class _Pull(BaseModel):
     number: int
 
 
-class Run(BaseModel):
+class WorkflowRun(BaseModel):
     """The run that GitHub tells of. `pull_requests` is empty for a fork's."""
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class Run(BaseModel):
 
 
 class _Event(BaseModel):
-    workflow_run: Run
+    workflow_run: WorkflowRun
 
 
 class _Named(BaseModel):
@@ -157,7 +157,7 @@ class Artifact:
     sarif: Sarif | None
 
 
-def read_run(event: Path | None) -> Run:
+def read_run(event: Path | None) -> WorkflowRun:
     """The run that a `workflow_run` event tells of, from its payload's file. Raises InputError."""
     try:
         return _Event.model_validate_json(event.read_bytes() if event else b"").workflow_run

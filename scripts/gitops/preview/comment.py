@@ -8,14 +8,14 @@ from github.PullRequest import PullRequest
 
 from gitops.clients.github import Hub
 from gitops.ground.errors import InputError
-from gitops.preview.artifact import NAME, Run
+from gitops.preview.artifact import NAME, WorkflowRun
 from gitops.preview.model import Preview
 from gitops.preview.text import MARKER, markdown
 
 Action = Literal["written", "updated", "unchanged", "removed", "nothing"]
 
 
-def pull_request(hub: Hub, run: Run) -> PullRequest:
+def pull_request(hub: Hub, run: WorkflowRun) -> PullRequest:
     """The open pull request to main that a run was for, by GitHub's own word of the run.
 
     The same commit may be the head of two: the repository and the branch that it was pushed to tell them apart.
@@ -41,7 +41,7 @@ def pull_request(hub: Hub, run: Run) -> PullRequest:
     return pulls[0]
 
 
-def check_same_commit(preview: Preview, run: Run) -> None:
+def check_same_commit(preview: Preview, run: WorkflowRun) -> None:
     """Raises InputError where a preview is of another commit than its run."""
     if preview.head_sha != run.head_sha:
         raise InputError(

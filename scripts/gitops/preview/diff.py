@@ -16,10 +16,10 @@ _GENERATED = re.compile(r"-(?:[a-z0-9]{10}|g\d+)$")
 _MASKED = {"Secret": (("data",), ("stringData",)), "SealedSecret": (("spec", "encryptedData"),)}
 HIDDEN = "(hidden)"
 _LONG = 2000
-Key = tuple[str, str, str, str]
+ObjectKey = tuple[str, str, str, str]
 
 
-def key(item: Object) -> Key:
+def key(item: Object) -> ObjectKey:
     """Group, kind, namespace and name: a new version of an API is the same object."""
     group, _, _ = str(item.get("apiVersion", "")).rpartition("/")
     return group, str(item.get("kind")), str(item["metadata"].get("namespace") or ""), name(item)
@@ -44,7 +44,7 @@ def pairs(before: Sequence[Object], after: Sequence[Object]) -> Iterator[tuple[O
         yield None, right[identity]
 
 
-def _stem(identity: Key) -> Key | None:
+def _stem(identity: ObjectKey) -> ObjectKey | None:
     """What a generated name is generated from, None for any other name."""
     stem = _GENERATED.sub("", identity[3])
     return (*identity[:3], stem) if stem != identity[3] else None

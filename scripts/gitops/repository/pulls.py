@@ -31,7 +31,7 @@ WITHDRAWN = "withdrawn"
 _STOPPED = "<!-- gitops: stopped -->"
 
 
-class Action(StrEnum):
+class PullAction(StrEnum):
     """What was done about a branch and its pull request."""
 
     OPENED = "opened"
@@ -63,7 +63,7 @@ class Proposal:
 class Outcome:
     """What was done about a branch, and its pull request where there is one. `why`: for a person."""
 
-    action: Action
+    action: PullAction
     number: int | None = None
     url: str = ""
     why: str = ""
@@ -111,11 +111,11 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
         hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
         pull = hub.open_pull(proposal.branch, proposal.title, proposal.body, list(proposal.labels))
-        return Outcome(Action.OPENED, pull.number, pull.html_url)
+        return Outcome(PullAction.OPENED, pull.number, pull.html_url)
     edited = hub.edit_pull(pull, proposal.title, proposal.body, list(proposal.labels))
     if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
-        return Outcome(Action.MERGED, pull.number, pull.html_url)
-    return Outcome(Action.UNCHANGED if fresh and not edited else Action.UPDATED, pull.number, pull.html_url)
+        return Outcome(PullAction.MERGED, pull.number, pull.html_url)
+    return Outcome(PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED, pull.number, pull.html_url)
 
 
 def propose_or_retry(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
@@ -155,14 +155,14 @@ def _carries(history: History, head: str, proposal: Proposal) -> bool:
 
 def leave(pull: PullRequest | None, why: str) -> Outcome:
     """Write nothing, for a reason; `pull` stays as it is."""
-    return Outcome(Action.UNCHANGED, pull.number, why=why) if pull else Outcome(Action.NOTHING, why=why)
+    return Outcome(PullAction.UNCHANGED, pull.number, why=why) if pull else Outcome(PullAction.NOTHING, why=why)
 
 
 def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Outcome:
     who = f"{commit.hexsha[:12]} by {commit.author.name}"
     if pull is None:
         why = f"branch {branch} holds a person's commit ({who}); merge it or delete the branch"
-        return Outcome(Action.STOPPED, why=why)
+        return Outcome(PullAction.STOPPED, why=why)
     hub.disarm(pull)
     text = (
         f"There is a commit that the bot did not make ({code(who)}), so it leaves this pull request to you, whatever "
@@ -170,7 +170,7 @@ def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Ou
         "will not merge by itself; read all of it. Merge or close it, and the bot goes on."
     )
     hub.comment_once(pull, _STOPPED, text)
-    return Outcome(Action.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
+    return Outcome(PullAction.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
 
 
 def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, why: str) -> Outcome:
@@ -178,7 +178,7 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
     head = history.branch(branch)
     _delete_work_branch(hub, history, branch)
     if head and (people := _by_people(hub, history, head, branch)):
-        return _stop(hub, pull, branch, people[0]) if pull else Outcome(Action.NOTHING, why=why)
+        return _stop(hub, pull, branch, people[0]) if pull else Outcome(PullAction.NOTHING, why=why)
     if pull:
         hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {code(why)}.")
         hub.close_pull(pull, WITHDRAWN)
@@ -186,5 +186,5 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
         # Also what a run that was killed between commit and pull request left behind, and merged branches.
         hub.delete_branch(branch, head)
     if not pull:
-        return Outcome(Action.WITHDRAWN if head else Action.NOTHING, why=why)
-    return Outcome(Action.WITHDRAWN, pull.number, pull.html_url, why)
+        return Outcome(PullAction.WITHDRAWN if head else PullAction.NOTHING, why=why)
+    return Outcome(PullAction.WITHDRAWN, pull.number, pull.html_url, why)

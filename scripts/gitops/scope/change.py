@@ -8,7 +8,7 @@ from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.repository import revision
 from gitops.scope.event import Comparison, comparison
-from gitops.scope.targets import Target, targets
+from gitops.scope.targets import MakeTarget, targets
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Scope:
 
     base: str
     head: str
-    targets: tuple[Target, ...]
+    targets: tuple[MakeTarget, ...]
     reason: str
 
 
@@ -40,7 +40,7 @@ def read(checkout: Checkout, base: str | None) -> Scope:
         if compared.base is None:
             parents = repo.head.commit.parents or (repo.head.commit,)
             reason = "no change to look at: everything is tested"
-            return Scope(str(parents[0].hexsha), compared.head, (Target.ALL,), reason)
+            return Scope(str(parents[0].hexsha), compared.head, (MakeTarget.ALL,), reason)
         files = _files(checkout, revision.resolve(repo, compared.base))
         needed = targets(files)
         reason = f"{len(files)} files differ from {compared.base}: make {' '.join(needed)}"

@@ -24,7 +24,7 @@ DATA = (
 _DOCS = ("docs/", ".github/")
 
 
-class Target(StrEnum):
+class MakeTarget(StrEnum):
     """A target of the Makefile."""
 
     LIVE = "test-live"
@@ -32,14 +32,14 @@ class Target(StrEnum):
     ALL = "test"
 
 
-def targets(files: Iterable[str]) -> tuple[Target, ...]:
+def targets(files: Iterable[str]) -> tuple[MakeTarget, ...]:
     """What to run for a change of these paths (as the repository has them), never nothing.
 
     What is neither data nor prose is the product, and can break everything; so can a change that touches no file, as
     something else than its files is then the reason for the run.
     """
-    needed = {_target(file) for file in files} or {Target.ALL}
-    return (Target.ALL,) if Target.ALL in needed else tuple(sorted(needed, reverse=True))
+    needed = {_target(file) for file in files} or {MakeTarget.ALL}
+    return (MakeTarget.ALL,) if MakeTarget.ALL in needed else tuple(sorted(needed, reverse=True))
 
 
 def is_data(path: str) -> bool:
@@ -47,9 +47,9 @@ def is_data(path: str) -> bool:
     return path in DATA or any(path.startswith(f"{entry}/") for entry in DATA)
 
 
-def _target(file: str) -> Target:
+def _target(file: str) -> MakeTarget:
     if is_data(file):
-        return Target.LIVE
+        return MakeTarget.LIVE
     if file.endswith(".md") and ("/" not in file or file.startswith(_DOCS)):
-        return Target.DOCS
-    return Target.ALL
+        return MakeTarget.DOCS
+    return MakeTarget.ALL

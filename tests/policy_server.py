@@ -4,14 +4,13 @@ and none in another.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from gitops.check import control_plane
+from gitops.check import answers, control_plane
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
 from gitops.clients.kubernetes import ClusterError
@@ -26,7 +25,6 @@ SERVICE = Overlay("mogle", "prod")
 OPEN = "open"
 # What admission itself refuses, by the label that a service's namespace has.
 POD_SECURITY = "pod-security"
-_DENIED = re.compile(r"ValidatingAdmissionPolicy '([^']+)' .* denied request: (.*)", re.DOTALL)
 DIGEST = "sha256:" + "a" * 64
 IMAGE = f"ghcr.io/ft-platform/app:1.0@{DIGEST}"
 
@@ -78,9 +76,8 @@ class PolicyServer:
         try:
             self.server.cluster.ask(method, path, body, kind=kind)
         except ClusterError as error:
-            denied = _DENIED.search(error.reason)
-            if denied:
-                return Refusal(denied[1], denied[2])
+            if denied := answers.denial(error):
+                return Refusal(denied.policy, denied.text)
             if "violates PodSecurity" in error.reason:
                 return Refusal(POD_SECURITY, error.reason)
             return Refusal("api", error.reason)

@@ -86,6 +86,25 @@ def _read(scratch: Checkout, copy: str, reading: Callable[[Checkout], object]) -
         reading(change.base if copy == "base" else change.head)
 
 
+def test_an_origin_that_cannot_be_fetched_is_said_with_its_place_and_what_to_try(
+    scratch: Checkout, tmp_path: Path
+) -> None:
+    history = History(scratch.root)
+    history._repo.git.remote("set-url", "origin", str(tmp_path / "gone"))
+    with pytest.raises(ExternalError) as caught:
+        history.fetch(None)
+    fault = caught.value.fault
+    assert (fault.path, fault.fix) == (str(scratch.root), f"try: git -C {scratch.root} fetch origin")
+    assert fault.what.startswith("origin cannot be fetched: git exited with 128\n")
+    assert "does not appear to be a git repository" in fault.what
+
+
+def test_main_that_cannot_be_written_names_no_folder(scratch: Checkout, tmp_path: Path) -> None:
+    with pytest.raises(ExternalError) as caught:
+        History(scratch.root).export("0" * 40, tmp_path / "main")
+    assert str(caught.value) == "the files of main cannot be written: git exited with 128"
+
+
 def test_kustomize_complains_of_the_repository_not_of_the_folder(scratch: Checkout, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / NEW).mkdir(parents=True)

@@ -47,6 +47,13 @@ def test_a_policys_refusal_names_the_policy_and_the_field(unit: Unit, deployment
     assert finding.problem == "at containers[app].image: x is not pinned"
 
 
+def test_a_refusal_of_another_that_says_the_policys_name_is_no_policys() -> None:
+    """The check waits for a policy by its name: another's words with that name in them are no answer."""
+    policy = "ValidatingAdmissionPolicy 'gitops-check-ready' with binding 'gitops-check-ready' denied request: no"
+    assert answers.denial(ClusterError("POST x", 422, policy)) == answers.Denial("gitops-check-ready", "no")
+    assert answers.denial(ClusterError("POST x", 403, 'configmaps "gitops-check-ready" is forbidden: exceeded')) is None
+
+
 def test_each_cause_is_a_finding_of_its_own(unit: Unit, deployment: dict[str, Any]) -> None:
     findings = refused(unit, deployment, 422, "invalid", ("spec.replicas", "must be positive"), ("metadata.name", "no"))
     assert [finding.problem for finding in findings] == ["spec.replicas: must be positive", "metadata.name: no"]

@@ -282,7 +282,8 @@ def test_one_services_fault_is_said_and_stops_no_other(images: ImageWorld) -> No
     done = images.run("images", "bump")
     assert done.code == 2
     assert "gitops: overlays/umbrella/images.yaml: staging.semver.range: Value error, not a semver range" in done.err
-    assert "/benefit: no such repository in ECR; create it, or correct newName" in done.err
+    assert "no such repository in ECR; found " in done.err
+    assert "/benefit; create it, or correct newName" in done.err
     assert images.open() == ["bump/mogle/staging"]
     assert "service 'nothing': does not exist" in images.run("images", "bump", "nothing").err
 

@@ -252,7 +252,7 @@ def test_faults_of_ecr_are_said_and_throttling_is_waited_out(
         registry = ecr.Registry()
         fake.faults = [Fault("DescribeImages", "ThrottlingException"), Fault("DescribeImages", "x", status=500)]
         assert [image.tag for image in registry.listing(shop)] == ["1.0.0"]
-        with pytest.raises(InputError, match=f"{HOST}/nothing: no such repository in ECR"):
+        with pytest.raises(InputError, match=f"no such repository in ECR; found {HOST}/nothing; create it"):
             registry.listing(ecr.Repository(ACCOUNT, REGION, "nothing"))
         fake.faults = [Fault("DescribeImages", "ExpiredTokenException", times=9)]
         with pytest.raises(ecr.CredentialsError, match=r"AWS refuses these credentials \(ExpiredTokenException\)"):
@@ -261,7 +261,7 @@ def test_faults_of_ecr_are_said_and_throttling_is_waited_out(
         fake.blobs.clear()
         with pytest.raises(ExternalError, match="LayersNotFoundException"):
             registry.details(shop, registry.listing(shop)[0].digest)
-    with pytest.raises(InputError, match=r"ghcr\.io/a/b: not an ECR repository"):
+    with pytest.raises(InputError, match=r"not an ECR repository; expected .*, found ghcr\.io/a/b"):
         ecr.Repository.parse("ghcr.io/a/b")
 
 

@@ -190,5 +190,6 @@ def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
         done = provide(known, value)
         assert (done[0], message in done[2]) == (code, True), done
         assert not Repo(known.checkout.root).is_dirty(untracked_files=True)
-    assert "environments with one: prod" in provide(known, "x", "--environment", "staging")[2]
+    told = provide(known, "x", "--environment", "staging")[2]
+    assert "overlays/mogle/staging: has no application of 42; expected an environment that has one: prod" in told
     assert "cluster 'moon': does not exist; there are: lab, seoul" in provide(known, "x", "--cluster", "moon")[2]

@@ -168,7 +168,7 @@ def test_codeowners_is_written_anew_for_what_changed_by_hand(scratch: Checkout, 
 OK = ["--domain", "shop.example.com"]
 BAD = {
     "name is no DNS label": (["Shop_1", "--image", IMAGE, *OK], 2, "service name 'Shop_1': not a DNS label"),
-    "name exists": (["mogle", "--image", IMAGE, *OK], 2, "service name 'mogle': exists already (overlays/mogle)"),
+    "name exists": (["mogle", "--image", IMAGE, *OK], 2, "overlays/mogle: service name 'mogle': exists already"),
     "name too long": (["x" * 56, "--image", IMAGE, *OK], 2, "56 characters; at most 55"),
     "name of the cluster's own": (["kube-dns", "--image", IMAGE, *OK], 2, "service name 'kube-dns': reserved"),
     "name of a part of the platform": (["argocd", "--image", IMAGE, *OK], 2, "service name 'argocd': reserved"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from gitops.clients.kubernetes import ClusterError
@@ -20,17 +21,30 @@ _TYPED = re.compile(r"typed patch object .*?: \.(\S+): (duplicate entries .*)")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
+@dataclass(frozen=True)
+class Denial:
+    """A policy that refused an object, and its words."""
+
+    policy: str
+    text: str
+
+
+def denial(error: ClusterError) -> Denial | None:
+    """Which policy a refusal comes from; None where it is the API server's own."""
+    denied = _DENIED.search(error.reason)
+    return Denial(denied[1], denied[2].strip()) if denied else None
+
+
 def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ...]) -> Iterator[Finding]:
     """What a refusal says is wrong, each at its field. `prefix`: of the pod's template, where a pod was asked for.
 
     Raises ExternalError where it is no verdict on the object: the server could not be reached, or broke.
     """
-    denied = _DENIED.search(error.reason)
-    if denied:
-        policy, text = denied[1], denied[2].strip()
-        match = _AT.match(text)
+    if denied := denial(error):
+        match = _AT.match(denied.text)
         path = _policy_path(item, match[1]) if match else ()
-        yield unit.finding("policy", item, path, text, "see policies/, or file an exception there", policy=policy)
+        fix = "see policies/, or file an exception there"
+        yield unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
         return
     rule = "pod" if prefix else "api-server"
     word = "its pods: " if prefix else ""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
+from gitops.check import answers
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
 from gitops.clients.kubernetes import Cluster, ClusterError
@@ -116,7 +117,8 @@ def _wait_for_policies(server: Server) -> None:
         try:
             server.cluster.ask("POST", "/api/v1/namespaces/default/configmaps", probe)
         except ClusterError as error:
-            if error.status in (403, 422) and "ready" in error.reason:
+            refused = answers.denial(error)
+            if refused is not None and refused.policy == _READY:
                 return True
             raise
         return False

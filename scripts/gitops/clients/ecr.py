@@ -66,7 +66,8 @@ class Repository:
         """Raises InputError where `name` is no ECR repository."""
         match = _NAME.fullmatch(name)
         if not match:
-            raise InputError(f"{name}: not an ECR repository; expected <account>.dkr.ecr.<region>.amazonaws.com/<name>")
+            expected = "<account>.dkr.ecr.<region>.amazonaws.com/<name>"
+            raise InputError("not an ECR repository", found=name, expected=expected)
         return cls(match[1], match[2], match[3])
 
     def __str__(self) -> str:
@@ -212,15 +213,15 @@ def _errors(repository: Repository) -> Iterator[None]:
     try:
         yield
     except NoCredentialsError:
-        raise CredentialsError(
-            "AWS: no credentials; in Actions the OIDC step gives them, here: aws sso login"
-        ) from None
+        fix = "in Actions the OIDC step gives them, here: aws sso login"
+        raise CredentialsError("AWS: no credentials", fix=fix) from None
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code == "RepositoryNotFoundException":
-            raise InputError(f"{repository}: no such repository in ECR; create it, or correct newName") from None
+            fix = "create it, or correct newName"
+            raise InputError("no such repository in ECR", found=str(repository), fix=fix) from None
         if code in _CREDENTIALS:
-            raise CredentialsError(f"AWS refuses these credentials ({code}); sign in again") from None
+            raise CredentialsError(f"AWS refuses these credentials ({code})", fix="sign in again") from None
         raise ExternalError(f"{repository}: ECR answered {code}") from None
     except (BotoCoreError, requests.RequestException) as error:
         raise ExternalError(f"{repository}: ECR cannot be reached ({type(error).__name__})") from None

@@ -23,13 +23,19 @@ class CommandError(ExternalError):
     """A program ended with an exit code that was not allowed, or ran out of time.
 
     `command` is the program's name alone: its arguments are nobody's business, as one may be a secret. `returncode` is
-    None after a timeout. `stderr` is all that it printed; the error's text ends with its last lines.
+    None after a timeout; `how` says either in words. `stderr` is all that it printed; the error's text ends with its
+    last lines.
     """
 
     def __init__(self, program: str, returncode: int | None, stderr: str, timeout: float) -> None:
         self.command, self.returncode, self.stderr = Path(program).name, returncode, stderr
-        how = f"gave no answer within {timeout:g} s" if returncode is None else f"exited with {returncode}"
-        super().__init__("\n".join([f"{self.command} {how}", *stderr.strip().splitlines()[-LAST_LINES:]]))
+        self.how = f"gave no answer within {timeout:g} s" if returncode is None else f"exited with {returncode}"
+        super().__init__("\n".join([f"{self.command} {self.how}", *self.last_lines]))
+
+    @property
+    def last_lines(self) -> list[str]:
+        """Of what it printed, what says why."""
+        return self.stderr.strip().splitlines()[-LAST_LINES:]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from gitops.clients import argocd
 from gitops.clients.intra42 import Api, Intra42Error, SecretRefusedError
-from gitops.ground.errors import GitopsError, InputError
+from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, model
 from gitops.oauth.login import LoginError, OtpError, UnreachableError
@@ -34,15 +34,15 @@ _SOURCE_ERRORS = (LayoutError, LoginError, UnreachableError, InputError, Intra42
 class BlockedError(GitopsError):
     """The bot cannot go on by itself. `reason` has a section in docs/runbooks/oauth.md (exit 1)."""
 
-    def __init__(self, reason: Obstacle, why: str) -> None:
-        self.reason = reason
-        super().__init__(why)
+    def __init__(self, reason: Obstacle, *faults: Fault) -> None:
+        super().__init__()
+        self.reason, self.faults = reason, faults
 
     @classmethod
     def of(cls, error: GitopsError) -> BlockedError:
         """What a failure of a source means."""
         reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Obstacle.UNREACHABLE)
-        return cls(reason, str(error))
+        return cls(reason, *error.faults)
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,21 @@ def _read(application: OAuthApplication, source: Source) -> Reading:
     except _SOURCE_ERRORS as error:
         raise BlockedError.of(error) from None
     if reading.uid != application.uid:
-        raise BlockedError(
-            Obstacle.MISMATCH,
-            f"42's application {application.id} has the uid {reading.uid}, but {application.reference} says "
-            f"{application.uid}; correct its application-id or client-id",
+        fault = Fault(
+            f"42's application {application.id} has another uid",
+            path=application.reference,
+            expected=reading.uid,
+            found=application.uid,
+            fix="correct its application-id or client-id",
         )
+        raise BlockedError(Obstacle.MISMATCH, fault)
     return reading
 
 
 def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict[str, SecretStr]]:
     """What is shown by rotation ids, and each one's value. Raises BlockedError."""
     if reading.current is None or reading.valid_until is None:
-        raise BlockedError(Obstacle.LAYOUT, "the page shows no current secret")
+        raise BlockedError(Obstacle.LAYOUT, Fault("the page shows no current secret"))
     current = rotation_id(application.id, reading.current)
     values = {current: reading.current}
     following = None

@@ -31,7 +31,7 @@ def provide(checkout: Checkout, source: Source, api: Api, overlay: Overlay, *, c
         raise InputError("no secret was given")
     deployed = application.deployed
     if deployed.record and deployed.record.rotation == rotation_id(application.id, secret):
-        raise InputError(f"{deployed.name} holds this very secret already; nothing to do")
+        raise InputError("holds this very secret already: nothing to do", path=application.sealed_path(deployed.number))
     accepted = rotate.prove(api, application, secret)
     generation = model.past(History(checkout.root), application).highest + 1
     record = rotate.new_record(application, generation, secret, against, accepted.valid_until)
@@ -49,5 +49,6 @@ def _application(checkout: Checkout, overlay: Overlay) -> OAuthApplication:
     application = next((application for application in applications if application.overlay == overlay), None)
     if application is None:
         known = ", ".join(application.overlay.environment for application in applications) or "none"
-        raise InputError(f"{overlay}: has no application of 42; environments with one: {known}")
+        expected = f"an environment that has one: {known}"
+        raise InputError("has no application of 42", path=overlay.path, expected=expected)
     return application

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from gitops.clients.github import Hub
 from gitops.clients.intra42 import AcceptedSecret, Api, SecretRefusedError
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError
+from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, model, observe
 from gitops.oauth.model import KEY, OAuthApplication, Record, rotation_id
@@ -91,7 +91,7 @@ class _Rotation:
         self._reach(Stage.FETCHED)
         outcome = propose_or_retry(self.hub, self.main.history, self.observation.pull, self._rotation_proposal)
         if outcome.action is PullAction.STOPPED:
-            raise BlockedError(Obstacle.PERSON, outcome.why)
+            raise BlockedError(Obstacle.PERSON, Fault(outcome.why))
         self._reach(Stage.PR_OPEN)
         return outcome
 
@@ -108,7 +108,7 @@ class _Rotation:
     def _rotation_proposal(self) -> Proposal:
         application, generation, facts = self.application, self.observation.generation, self.observation.facts
         if isinstance(self.certificate, CertificateError):
-            raise BlockedError(Obstacle.CERTIFICATE, str(self.certificate))
+            raise BlockedError(Obstacle.CERTIFICATE, *self.certificate.faults)
         sealed, record = self._carried(self.certificate) or self._sealed(self.certificate)
         retired = application.older if facts.over else ()
         return Proposal(
@@ -141,7 +141,7 @@ class _Rotation:
         """
         secret = self.observation.intended_secret()
         if secret is None or self.source is None:
-            raise BlockedError(Obstacle.LAYOUT, "no secret is shown")
+            raise BlockedError(Obstacle.LAYOUT, Fault("no secret is shown"))
         try:
             secret = self._proved(self.source, secret)
         except BlockedError:
@@ -187,13 +187,10 @@ def prove(api: Api, application: OAuthApplication, secret: SecretStr) -> Accepte
         accepted = api.verify(application.uid, secret)
     except SecretRefusedError:
         why = f"42 refuses the secret that it shows for application {application.id}"
-        raise BlockedError(Obstacle.REFUSED, why) from None
+        raise BlockedError(Obstacle.REFUSED, Fault(why)) from None
     if accepted.uid != application.uid:
-        raise BlockedError(
-            Obstacle.MISMATCH,
-            f"the secret that 42 shows for application {application.id} opens another one, {accepted.uid}; expected "
-            f"{application.uid}",
-        )
+        what = f"the secret that 42 shows for application {application.id} opens another one"
+        raise BlockedError(Obstacle.MISMATCH, Fault(what, expected=application.uid, found=accepted.uid))
     return accepted
 
 

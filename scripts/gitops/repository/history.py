@@ -56,7 +56,11 @@ class History:
             env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader"}
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"
-        run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
+        try:
+            run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
+        except CommandError as error:
+            what = "\n".join([f"origin cannot be fetched: git {error.how}", *error.last_lines])
+            raise ExternalError(what, path=str(self.root), fix=f"try: git -C {self.root} fetch origin") from None
         # With the paths that each commit changed, a file's history is found without reading every commit's trees. A
         # clone that cannot be written to, or that another process writes to, answers all the same, only slower.
         with suppress(CommandError):
@@ -163,8 +167,7 @@ def _own_index(target: Path) -> Iterator[dict[str, str]]:
     try:
         yield {"GIT_INDEX_FILE": str(index.resolve())}
     except CommandError as error:
-        # Not its text: that has the folder, which is nobody's business and gone.
-        how = "gave no answer in time" if error.returncode is None else f"exited with {error.returncode}"
-        raise ExternalError(f"the files of main cannot be written: git {how}") from None
+        # Not what git printed: that has the folder, which is nobody's business and gone.
+        raise ExternalError(f"the files of main cannot be written: git {error.how}") from None
     finally:
         index.unlink(missing_ok=True)

@@ -115,9 +115,8 @@ def check_name(name: str, existing: list[Service]) -> None:
     """Raise InputError unless `name` can be a new service's."""
     check_service(name)
     if any(service.name == name for service in existing):
-        raise InputError(
-            f"service name {name!r}: exists already (overlays/{name}); choose another name, or edit that folder"
-        )
+        fix = "choose another name, or edit that folder"
+        raise InputError(f"service name {name!r}: exists already", path=f"overlays/{name}", fix=fix)
 
 
 def check_exists(checkout: Checkout, overlay: Overlay) -> None:
@@ -126,7 +125,8 @@ def check_exists(checkout: Checkout, overlay: Overlay) -> None:
     for service in services(checkout):
         known += [summary.overlay for summary in service.overlays]
     if overlay not in known:
-        raise InputError(f"{overlay}: no such overlay; there are: {', '.join(map(str, known))}")
+        expected = f"one of {', '.join(map(str, known))}"
+        raise InputError("no such overlay", found=str(overlay), expected=expected)
 
 
 def check_domain(domain: str, existing: list[Service]) -> None:

@@ -123,7 +123,8 @@ def recover(checkout: Checkout, keys: Sequence[rsa.RSAPrivateKey], cluster: str)
 
     def anew(sealed: Sealed) -> dict[str, str]:
         where = (sealed.namespace, sealed.name)
-        return {key: seal(against.key, *where, unseal(keys, *where, value)) for key, value in sealed.encrypted.items()}
+        values = {key: unseal(keys, *where, value, path=sealed.path) for key, value in sealed.encrypted.items()}
+        return {key: seal(against.key, *where, value) for key, value in values.items()}
 
     return _all_anew(checkout, cluster, against, anew)
 

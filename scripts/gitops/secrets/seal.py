@@ -36,20 +36,28 @@ def seal(key: rsa.RSAPublicKey, namespace: str, name: str, value: bytes) -> str:
     return base64.b64encode(len(wrapped).to_bytes(2, "big") + wrapped + sealed).decode()
 
 
-def unseal(keys: Sequence[rsa.RSAPrivateKey], namespace: str, name: str, sealed: str) -> bytes:
-    """Open a seal with whichever of `keys` fits. Raises InputError, which says nothing of the value."""
+def unseal(
+    keys: Sequence[rsa.RSAPrivateKey], namespace: str, name: str, sealed: str, *, path: str | None = None
+) -> bytes:
+    """Open a seal with whichever of `keys` fits; `path`: the file that it stands in.
+
+    Raises InputError, which says nothing of the value.
+    """
     try:
         raw = base64.b64decode(sealed, validate=True)
         size = int.from_bytes(raw[:2], "big")
         wrapped, rest = raw[2 : 2 + size], raw[2 + size :]
     except ValueError:
-        raise InputError(f"{namespace}/{name}: not a seal: no base64") from None
+        raise InputError("not a seal: no base64", path=path) from None
     for key in keys:
         try:
             return AESGCM(key.decrypt(wrapped, _oaep(namespace, name))).decrypt(_NONCE, rest, None)
         except (ValueError, InvalidTag):
             continue
     raise InputError(
-        f"{namespace}/{name}: no given key opens this seal; it was made with another key, or for another "
-        "namespace or name"
+        "no given key opens this seal",
+        path=path,
+        expected=f"one that was made for {namespace}/{name} with one of these keys",
+        found="a seal of another key, or for another namespace or name",
+        fix="give the backup of the key that was in use, or seal the value anew: gitops secrets seal",
     )

@@ -56,11 +56,13 @@ class Operator:
 @pytest.fixture
 def operator(github: GitHub, tmp_path: Path) -> Iterator[Operator]:
     folder = tmp_path / "checkout"
-    for path in (*ROOT.glob(".github/rulesets/*.json"), *ROOT.glob(".github/environments/*.json")):
+    for path in ROOT.glob(".github/[rew]*/*.*"):  # rulesets, environments, workflows
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     (folder / ".github/settings.json").write_bytes((ROOT / ".github/settings.json").read_bytes())
+    # Somebody took the tick from each environment's page.
+    github.rules.no_bypass |= {path.stem for path in ROOT.glob(".github/environments/*.json")}
     (folder / "overlays").mkdir()
     (folder / "scripts/tools").mkdir(parents=True)
     (folder / "scripts/tools/tools.yaml").write_text("")
@@ -158,6 +160,11 @@ DRIFT: dict[str, tuple[Callable[[Operator], None], str]] = {
         lambda o: o.github.rules.workflow_token.update(default_workflow_permissions="write"),
         "default_workflow_permissions",
     ),
+    "another default branch": (lambda o: o.github.rules.settings.update(default_branch="evil"), "default_branch"),
+    "a workflow switched off": (
+        lambda o: o.github.rules.holdings.disabled.update({".github/workflows/gate.yaml": "disabled_manually"}),
+        "disabled_manually",
+    ),
     "merge commits": (lambda o: o.github.rules.settings.update(allow_merge_commit=True), "allow_merge_commit"),
 }
 
@@ -205,7 +212,7 @@ def test_an_undeclared_ruleset_is_drift_and_deleted_only_when_asked(operator: Op
     operator.github.rules.keep({name: stray[name] for name in declared.Ruleset.model_fields}, 9)
     assert "ruleset stray: delete" in operator.run("verify").err
     left = operator.run("apply")
-    assert (left.code, "not declared and left: stray" in left.err) == (1, True)
+    assert (left.code, "not declared and left: ruleset stray" in left.err) == (1, True)
     assert operator.run("apply", "--prune").code == 0
     assert operator.run("verify").code == 0
 

@@ -25,7 +25,7 @@ from gitops.oauth import model as oauth
 from gitops.repository import services
 from gitops.secrets import certificate
 from tests import lifecycle, rules
-from tests.frozen import ROOT
+from tests.frozen import ROOT, working_copy
 
 pytestmark = pytest.mark.live
 
@@ -64,6 +64,17 @@ def noted(folder: Path) -> Iterator[None]:
 
 def test_every_service_has_an_owner_and_codeowners_says_so() -> None:
     assert CHECKOUT.codeowners_file.read_text() == services.codeowners(CHECKOUT)
+
+
+def test_all_that_decides_who_may_merge_and_what_runs_is_the_platforms() -> None:
+    """The last line that fits a path counts, as on GitHub."""
+    entries = [line.split() for line in CHECKOUT.codeowners_file.read_text().splitlines() if not line.startswith("#")]
+    platform = services.teams(CHECKOUT)["platform"].github
+    paths = [path for path in working_copy() if not path.startswith("overlays/")]
+    assert ".github/workflows/settings.yaml" in paths
+    for path in paths:
+        fitting = [owners for pattern, *owners in entries if pattern == "*" or f"/{path}".startswith(pattern)]
+        assert fitting[-1] == [platform], path
 
 
 def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:

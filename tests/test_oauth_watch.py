@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gitops.github import run
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.oauth.run import WORKFLOW
@@ -37,6 +38,7 @@ class Actions:
     name, token = "ft-platform/gitops", "the-token"
 
     def __init__(self) -> None:
+        self.workflow = "oauth.yaml"
         # When each began, and how it ended; the newest last.
         self.runs: list[tuple[str, str]] = []
         # A branch's, which has the workflow as it likes.
@@ -49,7 +51,7 @@ class Actions:
         query = parse_qs(url.query)
         if request.headers["Authorization"] != f"Bearer {self.token}":
             return answer(request, 401, b"{}")
-        if url.path != f"/repos/{self.name}/actions/workflows/oauth.yaml/runs":
+        if url.path != f"/repos/{self.name}/actions/workflows/{self.workflow}/runs":
             return answer(request, 404, b"{}")
         [status] = query["status"]
         runs = self.runs if query.get("event") == ["schedule"] else [*self.runs, *self.others]
@@ -149,6 +151,29 @@ def test_a_slack_that_does_not_take_it_fails_the_job(github: Actions, slack: Sla
     assert (done.code, done.err) == (1, "Slack was not told: Slack: invalid_auth\n")
 
 
+def test_each_workflow_that_is_named_is_looked_at(github: Actions, slack: Slack) -> None:
+    ran(github, (26, "success"))
+    github.workflow = "settings.yaml"
+    assert watch(github, slack, WORKFLOW="oauth.yaml settings.yaml").code == 1
+    assert "the workflow oauth.yaml cannot be looked at (HTTP Error 404" in slack.messages[0]
+    assert "the workflow settings.yaml last succeeded 26 h ago" in slack.messages[1]
+
+
+def test_what_a_server_says_is_text_on_one_line(github: Actions, slack: Slack) -> None:
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"HTTP/1.0 500 <!channel> <https://evil.example|look> & more\r\n\r\n")
+
+    server = Server(refuse)
+    try:
+        assert watch(github, slack, GITHUB_API_URL=server.url).code == 1
+    finally:
+        server.close()
+    [message] = slack.messages
+    assert "&lt;!channel&gt; &lt;https://evil.example|look&gt; &amp; more" in message
+    assert "\n" not in message
+    assert {"parse": "none", "link_names": "false", "unfurl_links": "false"}.items() <= slack.forms[0].items()
+
+
 @pytest.mark.docs
 def test_the_runbook_has_the_section_that_it_names() -> None:
     assert "\n## The schedule has stopped\n" in (ROOT / "docs/runbooks/oauth.md").read_text()
@@ -158,5 +183,6 @@ def test_it_watches_a_repository_that_a_cluster_reads_and_the_workflow_that_rota
     values = {variable["name"]: variable.get("value", "") for variable in container()["env"]}
     clusters = [yamlfile.read(Checkout(ROOT), file) for file in (ROOT / "clusters").glob("*/cluster.yaml")]
     assert f"https://github.com/{values['GITHUB_REPOSITORY']}.git" in {data["data"]["repoURL"] for data in clusters}
-    assert values["WORKFLOW"] == WORKFLOW
-    assert (ROOT / ".github/workflows" / WORKFLOW).exists()
+    # Of two that tell of others, each may be the one that was switched off.
+    assert values["WORKFLOW"].split() == [WORKFLOW, run.WORKFLOW]
+    assert all((ROOT / ".github/workflows" / workflow).exists() for workflow in values["WORKFLOW"].split())

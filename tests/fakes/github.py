@@ -31,6 +31,10 @@ from tests.fakes.server import Server, answer, body_of, pick
 # Another in each process: whoever else is on the machine could otherwise push what a workflow then runs.
 TOKEN = f"ghs-fake-{secrets.token_hex(16)}"
 _PUSH = "git-receive-pack"
+# What is answered page by page as a list in an object.
+LISTS = {f"/actions/{name}" for name in ("secrets", "organization-secrets", "variables", "workflows")} | {
+    "/environments"
+}
 
 
 @dataclass
@@ -214,9 +218,14 @@ class GitHub(Repository):
             # As on GitHub, where the storage is another host: one that gets the token refuses.
             host = self.url.replace("127.0.0.1", "localhost")
             return 302, openapi.answer(method, path, 302, None), {"Location": f"{host}/storage/{match[1]}"}
+        if actor.app and (refusal := self.rules.holdings.refuses(method, path.removeprefix(own), actor.rights)):
+            return 403, refusal, {}
         status, value = self._rest(method, path.removeprefix(own), query, asked, actor)
         if isinstance(value, list) and method == "GET":
             value, headers = self._page(request, query, value)
+        elif method == "GET" and path.removeprefix(own) in LISTS:
+            [key] = value.keys() - {"total_count"}
+            value[key], headers = self._page(request, query, value[key])
         return status, openapi.answer(method, path, status, value), headers
 
     def _page(

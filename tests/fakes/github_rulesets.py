@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.fakes.github_access import APP_RIGHTS, Holdings
 from tests.fakes.github_repository import BOT, ZERO
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ ENTERPRISE_ALONE = {
 
 @dataclass(frozen=True)
 class Actor:
-    """Whose a token is. `role`: admin, maintain, write or read; `app`: an App's number."""
+    """Whose a token is. `role`: admin, maintain, write or read; `app`: an App's number; `rights`: an App's token's."""
 
     login: str
     role: str = "write"
     app: int | None = None
+    rights: frozenset[str] = APP_RIGHTS
 
 
 BOT_ACTOR = Actor(BOT[0], "write", BOT_APP)
@@ -54,6 +56,8 @@ class Rules:
     plan: str = "public"
     rulesets: dict[int, dict[str, Any]] = field(default_factory=dict)
     environments: dict[str, dict[int, str] | None] = field(default_factory=dict)
+    # Of which of them the tick "Allow administrators to bypass" was taken; GitHub sets it in each that is made.
+    no_bypass: set[str] = field(default_factory=set)
     settings: dict[str, Any] = field(
         default_factory=lambda: {
             "allow_squash_merge": True,
@@ -61,6 +65,7 @@ class Rules:
             "allow_rebase_merge": True,
             "allow_auto_merge": False,
             "delete_branch_on_merge": False,
+            "default_branch": "main",
         }
     )
     actions: dict[str, Any] = field(
@@ -75,6 +80,9 @@ class Rules:
     check_runs: dict[str, list[tuple[str, str, int]]] = field(default_factory=dict)
     # By pull request: who approved it, of which teams, at which commit.
     approvals: dict[int, list[tuple[str, frozenset[str], str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.holdings = Holdings(self.repository)
 
     # -- what people and GitHub do
 
@@ -195,7 +203,11 @@ class Rules:
     def rest(self, method: str, path: str, asked: Any, actor: Actor) -> tuple[int, Any] | None:
         """The answer to a call about settings; None where it is about something else."""
         admin = actor.role == "admin"
-        if method != "GET" and not admin and re.match(r"$|/rulesets|/environments|/actions/permissions", path):
+        if (
+            method != "GET"
+            and not admin
+            and re.match(r"$|/rulesets|/environments|/actions/(permissions|workflows/\d+/)", path)
+        ):
             return NOT_FOUND
         if path == "":
             if method == "PATCH":
@@ -214,7 +226,7 @@ class Rules:
             return 200, self._runs(match[1])
         if match := re.fullmatch(r"/git/commits/([0-9a-f]{40})", path):
             return 200, self._commit(match[1])
-        return None
+        return self.holdings.rest(method, path)
 
     def _ruleset(self, method: str, number: int | None, asked: Any, admin: bool) -> tuple[int, Any]:
         if number is None and method == "GET":
@@ -291,7 +303,7 @@ class Rules:
     def _described(self, name: str) -> dict[str, Any]:
         custom = self.environments[name] is not None
         policy = {"protected_branches": False, "custom_branch_policies": True} if custom else None
-        return {"name": name, "deployment_branch_policy": policy}
+        return {"name": name, "deployment_branch_policy": policy, "can_admins_bypass": name not in self.no_bypass}
 
     def _runs(self, sha: str) -> dict[str, Any]:
         # Newest first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from tests.fakes.server import Server, answer, body_of
 
@@ -12,10 +12,11 @@ TOKEN = "xoxb-fake"
 
 
 class Slack:
-    """`messages` is what was said; `error` is what it answers instead, once set."""
+    """`messages` is what was said, `forms` with how it is to be shown; `error` is what it answers instead, once set."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.forms: list[dict[str, str]] = []
         self.error = ""
         self._server = Server(self._serve)
         self.url = f"{self._server.url}/"
@@ -25,7 +26,8 @@ class Slack:
         known = request.headers["Authorization"] == f"Bearer {TOKEN}"
         error = self.error or ("" if known else "invalid_auth")
         if not error:
-            self.messages.append(parse_qs(body)["text"][0])
+            self.forms.append(dict(parse_qsl(body)))
+            self.messages.append(self.forms[-1]["text"])
         answer(request, 200, json.dumps({"ok": not error, "error": error}).encode())
 
     @property

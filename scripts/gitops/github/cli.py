@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, NotHealthyError
+from gitops.ground.errors import ExternalError, NotHealthyError, combined
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say, summarise
@@ -17,7 +17,7 @@ from gitops.ground.output import Table, present, say, summarise
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from gitops.github.apply import AppliedChange
+    from gitops.github.apply import AppliedChange, ChangeState
     from gitops.github.plan import SettingChange, SettingsPlan
 
 
@@ -44,11 +44,11 @@ def plan(output: str) -> None:
 @click.option("--prune", is_flag=True, help="Delete rulesets that are not declared, too.")
 @output_option
 def apply(prune: bool, output: str) -> None:
-    """Set GitHub as declared in .github/rulesets and .github/settings.json.
+    """Set GitHub as declared in .github/rulesets, .github/environments and .github/settings.json.
 
     Needs an administrator's token. A second run changes nothing. Exit codes: 0 all is as declared; 1 an undeclared
-    ruleset was left (--prune); 2 a file is wrong; 4 GitHub refused a change: what was done before it stays, and both
-    are said.
+    ruleset was left (--prune), or a person has to set something by hand; 2 a file is wrong; 4 GitHub refused a change:
+    what was done before it stays, and both are said.
     """
     from gitops.github import apply as applying
     from gitops.github import run
@@ -62,9 +62,15 @@ def apply(prune: bool, output: str) -> None:
             found=f"{len(applying.unfinished(steps))} of {len(steps)} changes not made",
             fix="what is marked done stays; mend the reason and run it again",
         )
-    if left := applying.unfinished(steps):
-        names = ", ".join(step.change.name for step in left)
-        raise NotHealthyError(f"not declared and left: {names}", fix="declare it in .github/rulesets, or use --prune")
+    errors = []
+    if left := _names(steps, applying.ChangeState.LEFT):
+        fix = "declare it in .github/rulesets, or use --prune"
+        errors.append(NotHealthyError(f"not declared and left: {left}", fix=fix))
+    if by_hand := _names(steps, applying.ChangeState.BY_HAND):
+        fix = "set it on GitHub's pages, or declare it: docs/runbooks/github.md"
+        errors.append(NotHealthyError(f"a person has to set by hand: {by_hand}", fix=fix))
+    if errors:
+        raise combined(errors)
     say("GitHub is set as declared", err=True)
 
 
@@ -139,6 +145,10 @@ def _rows(changes: Sequence[SettingChange]) -> Table:
 def _steps(steps: Sequence[AppliedChange]) -> Table:
     rows = [[step.change.kind, step.change.name, step.change.verb, step.state] for step in steps]
     return Table(["what", "name", "do", "state"], rows)
+
+
+def _names(steps: Sequence[AppliedChange], state: ChangeState) -> str:
+    return ", ".join(f"{step.change.kind} {step.change.name}" for step in steps if step.state is state)
 
 
 def _as_dict(change: SettingChange) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gitops.ground.errors import InputError
 RULESETS = ".github/rulesets"
 ENVIRONMENTS = ".github/environments"
 SETTINGS = ".github/settings.json"
+WORKFLOWS = ".github/workflows"
 # Where a rule or a bypass names an App.
 _APP_FIELDS = ("integration_id", "actor_id")
 
@@ -72,12 +73,12 @@ class Branch(_Strict):
 class Environment(_Strict):
     """An environment of GitHub Actions. `secrets`: the names of those that it holds, which are set by hand.
 
-    `can_admins_bypass` is set by hand too: GitHub's published API does not take it.
+    `can_admins_bypass` is set by hand too: GitHub's published API does not take it. It is verified.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     deployment_branch_policy: BranchPolicy
-    can_admins_bypass: bool
+    can_admins_bypass: Literal[False]
     deployment_branch_policies: list[Branch] = Field(min_length=1)
     secrets: list[str]
 
@@ -87,21 +88,31 @@ class Environment(_Strict):
         return sorted(branch.name for branch in self.deployment_branch_policies)
 
 
-class DeclaredSettings(_Strict):
-    """.github/settings.json."""
+class MoreThanWrite(_Strict):
+    """Who may do more than push: the role of a team by its name on GitHub, and of a person. Nobody else may."""
 
-    repository: dict[str, bool]
+    teams: dict[str, Literal["maintain", "admin"]]
+    people: dict[str, Literal["maintain", "admin"]]
+
+
+class DeclaredSettings(_Strict):
+    """.github/settings.json. `variables`: the names of the repository's. It has no secret and no key that may push."""
+
+    repository: dict[str, bool | str]
+    variables: list[str]
+    more_than_write: MoreThanWrite = Field(alias="more-than-write")
     actions: Actions
     workflow_token: WorkflowToken = Field(alias="workflow-token")
 
 
 @dataclass(frozen=True)
 class Declared:
-    """All that GitHub should be set to, by name. `rulesets`: with the Apps' numbers."""
+    """All that GitHub should be set to, by name. `rulesets`: with the Apps' numbers. `workflows`: their files."""
 
     settings: DeclaredSettings
     rulesets: dict[str, dict[str, Any]]
     environments: dict[str, Environment]
+    workflows: tuple[str, ...]
 
 
 def read(checkout: Checkout) -> Declared:
@@ -114,7 +125,10 @@ def read(checkout: Checkout) -> Declared:
         _put_numbers(document, f"{RULESETS}/{name}.json")
     environments = _folder(checkout, ENVIRONMENTS, Environment)
     return Declared(
-        settings, rulesets, {name: Environment.model_validate(document) for name, document in environments.items()}
+        settings,
+        rulesets,
+        {name: Environment.model_validate(document) for name, document in environments.items()},
+        tuple(sorted(str(checkout.relative(file)) for file in (checkout.root / WORKFLOWS).glob("*.y*ml"))),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gitops.github.access import Access
 from gitops.github.declared import Declared
 from gitops.github.remote import Remote
 
@@ -20,6 +21,28 @@ class SettingKind(StrEnum):
     ACTIONS = "actions"
     WORKFLOW_TOKEN = "workflow-token"  # noqa: S105 - the name of a setting
     REPOSITORY = "repository"
+    WORKFLOW = "workflow"
+    ADMINS_BYPASS = "environment's can_admins_bypass"
+    SECRET = "secret"  # noqa: S105
+    VARIABLE = "variable"
+    TEAM = "team"
+    PERSON = "person"
+    KEY = "deploy key that may push"
+    OWNERS = "CODEOWNERS"
+
+
+# What `apply` leaves to a person, on GitHub's pages.
+BY_HAND = frozenset(
+    {
+        SettingKind.ADMINS_BYPASS,
+        SettingKind.SECRET,
+        SettingKind.VARIABLE,
+        SettingKind.TEAM,
+        SettingKind.PERSON,
+        SettingKind.KEY,
+        SettingKind.OWNERS,
+    }
+)
 
 
 class Verb(StrEnum):
@@ -41,7 +64,7 @@ class FieldDifference:
 
 @dataclass(frozen=True)
 class SettingChange:
-    """One setting that is not as declared. `name`: the ruleset's or environment's; the kind's own for the others."""
+    """One setting that is not as declared. `name`: of the ruleset, team, secret ...; the kind's where there is one."""
 
     kind: SettingKind
     name: str
@@ -81,6 +104,7 @@ def make(declared: Declared, remote: Remote) -> SettingsPlan:
         shown = {name: actual[name] for name in wish if name in actual}
         if fields := tuple(differences({name: wish[name] for name in shown}, shown)):
             changes.append(SettingChange(kind, kind, Verb.UPDATE, fields))
+    changes += [*_admins(declared, remote, unseen), *_access(declared, remote.access, unseen)]
     edited = {name: when for name, when in remote.edited.items() if f"ruleset.{name}.bypass_actors" in unseen}
     return SettingsPlan(tuple(changes), tuple(unseen), edited)
 
@@ -108,6 +132,48 @@ def _environments(declared: Declared, remote: Remote) -> Iterator[SettingChange]
         elif (actual := remote.environments[name]) != environment.branches:
             difference = FieldDifference("branches", environment.branches, "every branch" if actual is None else actual)
             yield SettingChange(SettingKind.ENVIRONMENT, name, Verb.UPDATE, (difference,))
+
+
+def _admins(declared: Declared, remote: Remote, unseen: list[str]) -> Iterator[SettingChange]:
+    for name, environment in declared.environments.items():
+        if name not in remote.admins_bypass:
+            unseen.append(f"environment.{name}.can_admins_bypass")
+        elif (actual := remote.admins_bypass[name]) != environment.can_admins_bypass:
+            field = FieldDifference("can_admins_bypass", environment.can_admins_bypass, actual)
+            yield SettingChange(SettingKind.ADMINS_BYPASS, name, Verb.UPDATE, (field,))
+
+
+def _access(declared: Declared, access: Access, unseen: list[str]) -> Iterator[SettingChange]:
+    """What gets in beside the rules. GitHub says nothing of a workflow that is not on main yet."""
+    for path in declared.workflows:
+        workflow = access.workflows.get(path)
+        if workflow is None:
+            unseen.append(f"{SettingKind.WORKFLOW}.{path}")
+        elif workflow.state != "active":
+            field = FieldDifference("state", "active", workflow.state)
+            yield SettingChange(SettingKind.WORKFLOW, path, Verb.UPDATE, (field,))
+    for name in access.secrets:
+        yield SettingChange(SettingKind.SECRET, name, Verb.DELETE)
+    if access.variables is None:
+        unseen.append("variables")
+    else:
+        for name in sorted(set(declared.settings.variables) ^ set(access.variables)):
+            verb = Verb.DELETE if name in access.variables else Verb.CREATE
+            yield SettingChange(SettingKind.VARIABLE, name, verb)
+    roles = declared.settings.more_than_write
+    yield from _roles(SettingKind.TEAM, roles.teams, access.teams)
+    yield from _roles(SettingKind.PERSON, roles.people, access.people)
+    for name in access.keys:
+        yield SettingChange(SettingKind.KEY, name, Verb.DELETE)
+    for line, fault in access.owner_faults.items():
+        yield SettingChange(SettingKind.OWNERS, line, Verb.UPDATE, (FieldDifference("error", None, fault),))
+
+
+def _roles(kind: SettingKind, declared: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[SettingChange]:
+    for name in sorted(declared.keys() | actual.keys()):
+        wish, role = declared.get(name, "at most write"), actual.get(name, "at most write")
+        if wish != role:
+            yield SettingChange(kind, name, Verb.UPDATE, (FieldDifference("role", wish, role),))
 
 
 def differences(declared: object, actual: object, field: str = "") -> Iterator[FieldDifference]:

@@ -7,22 +7,28 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitops.clients.github import Hub, errors
+from gitops.github import access
+from gitops.github.access import Access
 from gitops.github.declared import Ruleset
 
 # What of a ruleset can be set; the rest of GitHub's answer says where it is kept.
 _FIELDS = tuple(Ruleset.model_fields)
-_ONE_PAGE = "per_page=100"
 
 
 @dataclass(frozen=True)
 class Remote:
-    """The settings as GitHub says them. `ids` and `edited`: of each ruleset, its number and when it was last edited."""
+    """The settings as GitHub says them. `ids` and `edited`: of each ruleset, its number and when it was last edited.
+
+    `admins_bypass`: of each environment that says so, whether an administrator's run passes its rules.
+    """
 
     rulesets: dict[str, dict[str, Any]]
     repository: dict[str, Any]
     actions: dict[str, Any]
     workflow_token: dict[str, Any]
     environments: dict[str, list[str] | None]
+    access: Access
+    admins_bypass: dict[str, bool] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     edited: dict[str, datetime] = field(default_factory=dict)
 
@@ -36,18 +42,22 @@ def read(hub: Hub) -> Remote:
             actions=hub.call("GET", "/actions/permissions"),
             workflow_token=hub.call("GET", "/actions/permissions/workflow"),
             environments={},
+            access=access.read(hub),
         )
         # An organisation's rulesets hold besides, and are not ours to change.
-        for entry in hub.call("GET", f"/rulesets?includes_parents=false&{_ONE_PAGE}"):
+        for entry in access.entries(hub, "/rulesets?includes_parents=false"):
             ruleset = hub.call("GET", f"/rulesets/{entry['id']}")
             remote.rulesets[ruleset["name"]] = {name: ruleset[name] for name in _FIELDS if name in ruleset}
             remote.ids[ruleset["name"]] = ruleset["id"]
             if ruleset.get("updated_at"):
                 remote.edited[ruleset["name"]] = datetime.fromisoformat(ruleset["updated_at"]).astimezone(UTC)
-        for environment in hub.call("GET", f"/environments?{_ONE_PAGE}").get("environments", []):
+        for environment in access.entries(hub, "/environments", "environments"):
             policy = environment.get("deployment_branch_policy") or {}
             custom = bool(policy.get("custom_branch_policies"))
             name = environment["name"]
+            # GitHub says it, though its published description does not.
+            if "can_admins_bypass" in environment:
+                remote.admins_bypass[name] = environment["can_admins_bypass"]
             remote.environments[name] = sorted(_policies(hub, name)) if custom else None
     return remote
 
@@ -94,8 +104,5 @@ def write_environment(hub: Hub, name: str, branches: list[str]) -> None:
 
 def _policies(hub: Hub, environment: str) -> dict[str, int]:
     """Whose runs may use an environment, each with its number: a branch by its name, a tag as `tag NAME`."""
-    answer = hub.call("GET", f"/environments/{environment}/deployment-branch-policies?{_ONE_PAGE}")
-    return {
-        f"tag {entry['name']}" if entry.get("type") == "tag" else entry["name"]: entry["id"]
-        for entry in answer["branch_policies"]
-    }
+    policies = access.entries(hub, f"/environments/{environment}/deployment-branch-policies", "branch_policies")
+    return {f"tag {entry['name']}" if entry.get("type") == "tag" else entry["name"]: entry["id"] for entry in policies}

@@ -43,7 +43,7 @@ def apply(checkout: Checkout, *, prune: bool) -> list[applying.AppliedChange]:
     """Set GitHub as declared. Raises InputError, and ExternalError where nothing was changed yet."""
     wish, hub = declared.read(checkout), Hub.from_environment()
     actual = remote.read(hub)
-    return applying.apply(hub, wish, plan.make(wish, actual), actual.ids, prune=prune)
+    return applying.apply(hub, wish, plan.make(wish, actual), actual, prune=prune)
 
 
 def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) -> Verdict:

@@ -1,6 +1,6 @@
 """GitHub, as far as the platform needs it."""
 
-from gitops.clients.github.errors import RaceError, errors
+from gitops.clients.github.errors import NoAccessError, RaceError, errors
 from gitops.clients.github.hub import (
     ACTIONS_APP,
     CHECK,
@@ -24,6 +24,7 @@ __all__ = [
     "WORK",
     "FinishedRun",
     "Hub",
+    "NoAccessError",
     "RaceError",
     "RepositorySettings",
     "errors",

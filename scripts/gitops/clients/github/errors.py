@@ -23,6 +23,19 @@ class RaceError(GitopsError):
     exit_code = 4
 
 
+class NoAccessError(ExternalError):
+    """GitHub refuses by 403, or says by 404 that there is none: `status` (exit 4)."""
+
+    status: int
+
+    @classmethod
+    def of(cls, status: int, what: str, fix: str | None) -> NoAccessError:
+        """The error of an answer."""
+        error = cls(what, fix=fix)
+        error.status = status
+        return error
+
+
 @contextmanager
 def errors(what: str) -> Iterator[None]:
     """Raise what GitHub refuses while `what` is done as ExternalError, or as RaceError where a branch moved."""
@@ -45,8 +58,10 @@ def errors(what: str) -> Iterator[None]:
             ) from None
         if error.status == 401:
             raise ExternalError(f"GitHub: {what}: 401, the token is not accepted; renew the App's key") from None
-        fix = "there is none, or this token may not see it" if error.status == 404 else None
-        raise ExternalError(f"GitHub: {what}: {error.status} {text}", fix=fix) from None
+        if error.status in (403, 404):
+            fix = "there is none, or this token may not see it" if error.status == 404 else None
+            raise NoAccessError.of(error.status, f"GitHub: {what}: {error.status} {text}", fix) from None
+        raise ExternalError(f"GitHub: {what}: {error.status} {text}") from None
     except requests.exceptions.RetryError:
         raise ExternalError(f"GitHub: {what}: it answers with its own errors (5xx) again and again") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

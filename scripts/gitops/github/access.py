@@ -1,0 +1,127 @@
+"""What gets in beside the rules: secrets that any branch reads, who has more than write, keys that push, and what is
+switched off. It is read here; but for a workflow that is switched off, a person puts it right on GitHub's pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitops.clients.github import Hub, NoAccessError
+from gitops.ground.errors import ExternalError
+
+# Of each call, what the token needs, in the words of GitHub's pages (docs/runbooks/github.md).
+RIGHTS = {
+    "/actions/secrets": "Secrets: read",
+    "/actions/organization-secrets": "Secrets: read",
+    "/actions/variables": "Variables: read",
+    "/actions/workflows": "Actions: read",
+    "/collaborators": "Metadata: read",
+    "/teams": "Administration: read",
+    "/keys": "Administration: read",
+    "/codeowners/errors": "Contents: read",
+}
+PAGE = 100
+# More than any list of these has; an answer that never ends is none of GitHub's.
+MOST_PAGES = 100
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow as GitHub has it: `active`, or why it does not run."""
+
+    number: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """What GitHub holds, by name. `variables` is None where this token is not shown them.
+
+    `people` and `teams`: who has more than write, and how much. `owner_faults`: by the line of CODEOWNERS.
+    """
+
+    secrets: tuple[str, ...]
+    variables: tuple[str, ...] | None
+    workflows: dict[str, Workflow]
+    people: dict[str, str]
+    teams: dict[str, str]
+    keys: tuple[str, ...]
+    owner_faults: dict[str, str]
+
+
+def read(hub: Hub) -> Access:
+    """Ask GitHub for all of it. Raises ExternalError, NoAccessError where the token has not the right for it."""
+    secrets = [entry["name"] for entry in entries(hub, "/actions/secrets", "secrets")]
+    shared = [entry["name"] for entry in entries(hub, "/actions/organization-secrets", "secrets")]
+    workflows = {
+        entry["path"]: Workflow(entry["id"], entry["state"])
+        for entry in entries(hub, "/actions/workflows", "workflows")
+    }
+    # An owner of the organisation has all rights anyway, and is named there.
+    people = {entry["login"]: _role(entry) for entry in entries(hub, "/collaborators?affiliation=direct")}
+    teams = {entry["slug"]: _role(entry) for entry in entries(hub, "/teams")}
+    return Access(
+        secrets=(*sorted(secrets), *(f"{name} of the organisation" for name in sorted(shared))),
+        variables=_variables(hub),
+        workflows=workflows,
+        people={name: role for name, role in people.items() if role},
+        teams={name: role for name, role in teams.items() if role},
+        keys=tuple(f"{entry['title']} ({entry['id']})" for entry in entries(hub, "/keys") if not entry["read_only"]),
+        owner_faults=_owner_faults(hub),
+    )
+
+
+def enable(hub: Hub, number: int) -> None:
+    """Switch a workflow on again. Raises ExternalError."""
+    hub.call("PUT", f"/actions/workflows/{number}/enable")
+
+
+def entries(hub: Hub, path: str, key: str = "") -> list[dict[str, Any]]:
+    """Every entry of a list, page by page; `key`: where it stands. Raises ExternalError, NoAccessError."""
+    listed: list[dict[str, Any]] = []
+    for number in range(1, MOST_PAGES + 1):
+        answer = _ask(hub, f"{path}{'&' if '?' in path else '?'}per_page={PAGE}&page={number}")
+        page = answer[key] if key else answer
+        listed += page
+        if len(page) < PAGE:
+            return listed
+    raise ExternalError(f"GitHub: GET {path}: more than {MOST_PAGES} pages")
+
+
+def _ask(hub: Hub, path: str) -> Any:  # noqa: ANN401 - what GitHub answers
+    try:
+        return hub.call("GET", path)
+    except NoAccessError as error:
+        # It says 404 of what is there, too.
+        right = RIGHTS.get(path.partition("?")[0])
+        if right is None:
+            raise
+        fix = f"give the token the right {right} (docs/runbooks/github.md)"
+        raise NoAccessError.of(error.status, error.fault.what, fix) from None
+
+
+def _variables(hub: Hub) -> tuple[str, ...] | None:
+    """An App's token cannot be asked for with this right by the action that makes ours."""
+    try:
+        return tuple(sorted(entry["name"] for entry in entries(hub, "/actions/variables", "variables")))
+    except NoAccessError:
+        return None
+
+
+def _owner_faults(hub: Hub) -> dict[str, str]:
+    """What GitHub does not understand in main's CODEOWNERS: such a line asks nobody for a review."""
+    try:
+        errors = _ask(hub, "/codeowners/errors")["errors"]
+    except NoAccessError as error:
+        if error.status != 404:
+            raise
+        return {"CODEOWNERS": "there is no such file on main"}
+    return {f"line {error['line']}, column {error['column']}": str(error["kind"]) for error in errors}
+
+
+def _role(entry: Mapping[str, Any]) -> str:
+    """What a person or a team has, where it is more than write; a role of the organisation's own by what it lets do."""
+    may = entry.get("permissions") or {entry.get("permission", ""): True}
+    return next((role for role in ("admin", "maintain") if may.get(role)), "")

@@ -120,6 +120,30 @@ def test_two_labs_get_different_ports_and_keep_their_own(scratch: Checkout) -> N
     assert (scratch.labs / "one/lab.json").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["up", "--nodes", "3"], "gitops: lab 'default' has 2 nodes in each zone; gitops lab reset forgets that\n"),
+        (["up", "--api-port", "1025"], "gitops: lab 'default' has its API server on port {api}; gitops lab reset"),
+        (["down", "--all", "--name", "default"], "gitops: --all and --name default: expected one of them"),
+    ],
+)
+def test_an_option_that_would_say_nothing_is_refused(scratch: Checkout, words: list[str], message: str) -> None:
+    lab = Lab(scratch, "default")
+    settings = lab.create(2)
+    done = gitops(scratch, "lab", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(message.format_map(settings.ports)), done.err
+    assert done.err.count("\n") == 1
+    assert process.running(lab) == {}
+
+
+def test_all_labs_end_whatever_lab_the_environment_names(scratch: Checkout) -> None:
+    Lab(scratch, "one").create(2)
+    done = gitops(scratch, "lab", "down", "--all", GITOPS_LAB_NAME="two")
+    assert (done.code, done.out) == (0, "lab 'one': nothing runs\n"), done.err
+
+
 def test_a_lab_that_never_was_is_said(scratch: Checkout) -> None:
     for verb in ("status", "logs", "push"):
         done = gitops(scratch, "lab", verb, "--name", "never")

@@ -15,10 +15,14 @@ from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.lab import process
 from gitops.lab.layout import default_name
+from gitops.manifests.overlay import Overlay
 
 if TYPE_CHECKING:
     from gitops.clients import argocd
     from gitops.lab.layout import Lab
+
+# The overlay that the demo changes.
+DEMO = Overlay("mogle", "staging")
 
 name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
 
@@ -50,12 +54,11 @@ def _existing(name: str) -> Lab:
 @click.option(
     "--nodes",
     type=click.IntRange(1, 50),
-    default=2,
-    show_default=True,
+    show_default="2",
     help="Nodes in each of the three zones (a new lab only).",
 )
 @click.option("--api-port", type=click.IntRange(1024, 65535), help="The API server's port (a new lab only).")
-def up(name: str, nodes: int, api_port: int | None) -> None:
+def up(name: str, nodes: int | None, api_port: int | None) -> None:
     """Start what is not running; wait until every Application is Synced and Healthy."""
     from gitops.lab import lab as labs
     from gitops.tools.build import ensure
@@ -109,11 +112,14 @@ def status(name: str, output: str) -> None:
 @lab.command()
 @name_option
 @click.option("--all", "every", is_flag=True, help="Every lab of this checkout.")
-def down(name: str, every: bool) -> None:
+@click.pass_context
+def down(context: click.Context, name: str, every: bool) -> None:
     """End every process of the lab; its state stays for the next `up`."""
     from gitops.lab import lab as labs
     from gitops.lab.layout import find_labs
 
+    if every and context.get_parameter_source("name") is click.core.ParameterSource.COMMANDLINE:
+        raise InputError(f"--all and --name {name}: expected one of them, as all are every lab of this checkout")
     for target in find_labs(Checkout.find()) if every else [_existing(name)]:
         count = labs.down(target)
         say(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
@@ -169,8 +175,8 @@ def demo(name: str) -> None:
     _warn_dirty(target)
     if not labs.up(target, progress):
         labs.wait_synced(target, progress)
-    with progress.step("a one-line change pushed to mogle/staging: Synced and Healthy"):
-        labs.push_one_line(target, "mogle", "staging", f"demo-{int(time.time())}")
+    with progress.step(f"a one-line change pushed to {DEMO}: Synced and Healthy"):
+        labs.push_one_line(target, DEMO, f"demo-{int(time.time())}")
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
     _print_addresses(target)

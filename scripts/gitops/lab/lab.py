@@ -17,9 +17,12 @@ from gitops.lab.layout import Lab, check_free
 from gitops.lab.part import Part
 from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
 from gitops.manifests.objects import Object
+from gitops.manifests.overlay import Overlay
 
 # Ten overlays take under a minute on 2 cores. A hundred services take longer, a smaller machine too.
 SYNC_SECONDS = 600.0
+# In each zone of a new lab.
+NODES = 2
 
 
 @dataclass(frozen=True)
@@ -31,15 +34,17 @@ class PartStatus:
     pid: int | None
 
 
-def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int | None = None) -> bool:
+def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_port: int | None = None) -> bool:
     """Start what is not running, and wait until every Application is Synced and Healthy. False: all of it already ran.
 
-    Raises InputError (no commit, a name or port that cannot be), MachineError (a port is taken), NotHealthyError (a
-    part died, with the end of its log, or an Application does not turn Healthy, with its reason).
+    `nodes_per_zone` (NODES where it is None) and `api_port` make a new lab; one that is there has its own for good.
+
+    Raises InputError (no commit, a name, port or number that cannot be), MachineError (a port is taken),
+    NotHealthyError (a part died, with the end of its log, or an Application does not turn Healthy, with its reason).
     """
     origin.source_commit(lab)
     if not lab.exists:
-        lab.create(nodes_per_zone, api_port)
+        lab.create(nodes_per_zone or NODES, api_port)
     elif api_port and api_port != lab.settings().ports["api"]:
         raise InputError(
             f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}",
@@ -48,6 +53,9 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int = 2, api_port: int |
     settings = lab.settings()
     if not settings.private:
         raise InputError(f"lab {lab.name!r} is a check's: it has no nodes", fix="gitops lab reset, or another name")
+    if nodes_per_zone and nodes_per_zone != settings.nodes_per_zone:
+        what = f"lab {lab.name!r} has {settings.nodes_per_zone} nodes in each zone"
+        raise InputError(what, fix="gitops lab reset forgets that")
     (lab.folder / "tmp").mkdir(exist_ok=True)
     (lab.folder / "argocd").mkdir(exist_ok=True)
     parts = all_parts(lab)
@@ -254,7 +262,7 @@ def select_parts(name: str | None) -> list[str]:
     return [name]
 
 
-def push_one_line(lab: Lab, service: str, environment: str, value: str, *, seconds: float = 120) -> float:
+def push_one_line(lab: Lab, overlay: Overlay, value: str, *, seconds: float = 120) -> float:
     """Push a one-line change of an overlay to the origin and wait until its Application runs it.
 
     The line is an annotation of the pods, so they are all replaced. Returns the seconds from push to Healthy.
@@ -265,15 +273,15 @@ def push_one_line(lab: Lab, service: str, environment: str, value: str, *, secon
     work = lab.folder / "demo"
     shutil.rmtree(work, ignore_errors=True)
     with Repo.clone_from(str(lab.origin), work) as repo:
-        file = work / "overlays" / service / environment / "kustomization.yaml"
+        file = work / overlay.kustomization
         lines = [line for line in file.read_text().splitlines() if not line.startswith("commonAnnotations:")]
         file.write_text("\n".join([*lines, f"commonAnnotations: {{example.com/revision: {value}}}", ""]))
         repo.git.add("--all")
-        commit = repo.index.commit(f"{service}/{environment}: {value}", author=LAB, committer=LAB)
+        commit = repo.index.commit(f"{overlay}: {value}", author=LAB, committer=LAB)
         repo.git.push("origin", "HEAD:refs/heads/main")
     return argocd.wait_for(
         Cluster(lab.kubeconfig),
-        [f"{service}-{environment}"],
+        [overlay.application],
         seconds=seconds,
         revision=commit.hexsha,
         alive=lambda: check_alive(lab),

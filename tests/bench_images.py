@@ -26,6 +26,7 @@ from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
 from gitops.images.target import ImagePlan, Sources
 from gitops.manifests import kustomize
+from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Proposal
@@ -131,7 +132,8 @@ def _repository(folder: Path, size: Size) -> Checkout:
             (overlay.parent / "owner.yaml").write_text('team: platform\ncontact: "#x"\ndescription: x\n')
             (overlay.parent / "images.yaml").write_text('staging: {semver: {range: "*"}}\n')
             (overlay / "kustomization.yaml").write_text(
-                f"namespace: {name}-staging\nresources: [../../../base/web]\nimages:\n  - name: app\n"
+                f"namespace: {Overlay(name, 'staging').namespace}\nresources: [../../../base/web]\n"
+                f"images:\n  - name: app\n"
                 f"    newName: {ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}\n"
                 f'    newTag: "1.0.0"\n    digest: {_digest(name)}\n'
             )

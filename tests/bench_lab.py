@@ -21,6 +21,7 @@ from gitops.lab import origin, process
 from gitops.lab.bootstrap import START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.manifests import kustomize
+from gitops.manifests.overlay import Overlay
 from tests.bench_report import Report
 from tests.conftest import commit_all, gitops
 from tests.frozen import TEST, clone
@@ -95,12 +96,10 @@ def _start(lab: Lab, report: Report) -> None:
 
 
 def _push(lab: Lab, rounds: int, report: Report) -> None:
-    overlay = _overlays(lab)[0]
-    service, environment = overlay.parent.name, overlay.name
-    pushed = statistics.median(
-        labs.push_one_line(lab, service, environment, f"bench-{number}") for number in range(rounds)
-    )
-    source = lab.folder / "seed" / overlay.relative_to(lab.checkout.root)
+    folder = _overlays(lab)[0]
+    overlay = Overlay(folder.parent.name, folder.name)
+    pushed = statistics.median(labs.push_one_line(lab, overlay, f"bench-{number}") for number in range(rounds))
+    source = lab.folder / "seed" / overlay.path
     _prepare_by_hand(lab, source)
     _apply_by_hand(lab, source, "first")
     applied = statistics.median(_apply_by_hand(lab, source, f"bench-{number}") for number in range(rounds))

@@ -14,7 +14,7 @@ from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.cli import print_applications
 from gitops.lab.layout import Lab
-from tests.loops import SERVICE, image_loop, oauth_loop, running_images
+from tests.loops import PROD, STAGING, image_loop, oauth_loop, running_images
 
 
 def main() -> None:
@@ -27,13 +27,13 @@ def main() -> None:
     cluster = Cluster(lab.kubeconfig)
     print_applications(argocd.applications(cluster))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
-    for running in sorted(running_images(cluster, f"{SERVICE}-staging")):
-        print(f"{SERVICE}-staging runs {running}")
-    if running_images(cluster, f"{SERVICE}-staging") != {str(image)}:
+    for running in sorted(running_images(cluster, STAGING.namespace)):
+        print(f"{STAGING.namespace} runs {running}")
+    if running_images(cluster, STAGING.namespace) != {str(image)}:
         sys.exit(f"expected {image}")
     same = rotated.opened == rotated.secret
     print(
-        f"{SERVICE}-prod: the Secret that the controller opened is 42's next secret: {same}; "
+        f"{PROD.namespace}: the Secret that the controller opened is 42's next secret: {same}; "
         f"in {rotated.without} of {rotated.samples} looks no ready pod held an accepted secret "
         f"(fewest that did: {rotated.fewest_ready})"
     )

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from gitops.ground.checkout import Checkout
+from gitops.manifests.overlay import Overlay
 from tests.conftest import commit_all
 from tests.frozen import platform
 
@@ -81,7 +82,7 @@ def overlay(root: Path, number: int, *, seed: int = 42) -> Path:
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "namespace": f"{name}-{environment}",
+        "namespace": Overlay(name, environment).namespace,
         "resources": [f"../../../base/{shape}", "configmap.yaml", "addon"],
         "components": [],
         "patches": [],

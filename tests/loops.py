@@ -34,7 +34,7 @@ from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.forward import forward
 
 SERVICE = "mogle"
-STAGING = f"overlays/{SERVICE}/staging/kustomization.yaml"
+STAGING, PROD = Overlay(SERVICE, "staging"), Overlay(SERVICE, "prod")
 
 
 def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
@@ -47,14 +47,14 @@ def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
     try:
         # Higher than what any run before left there: a downgrade would be a hold.
         major = int(time.time())
-        name = edit.read(_main(github, STAGING), STAGING).image.name
+        name = edit.read(_main(github, STAGING.kustomization), STAGING.kustomization).image.name
         with progress.step(f"{SERVICE} runs an image of this registry, and no other service is bumped"):
             first = Image(name, f"{major}.0.0", ecr.push(SERVICE, f"{major}.0.0"))
             others = github.git("ls-tree", "-r", "--name-only", "main", "overlays/").splitlines()
             gone = {path: None for path in others if path.endswith("images.yaml") and f"/{SERVICE}/" not in path}
             pins = {
                 path: edit.replace(_main(github, path), path, first)
-                for path in (STAGING, STAGING.replace("staging", "prod"))
+                for path in (STAGING.kustomization, PROD.kustomization)
             }
             _merged(lab, github, lambda: github.commit("main", {**gone, **pins}, "Run an image of the demo's registry"))
             _wait(lab, cluster, github)
@@ -88,7 +88,7 @@ def _merged(lab: Lab, github: GitHub, change: object) -> None:
     send_webhooks(lab, "refs/heads/main", before, github.head("main") or "")
 
 
-def _wait(lab: Lab, cluster: Cluster, github: GitHub, name: str = f"{SERVICE}-staging") -> None:
+def _wait(lab: Lab, cluster: Cluster, github: GitHub, name: str = STAGING.application) -> None:
     argocd.wait_for(
         cluster,
         [name],
@@ -187,7 +187,7 @@ def oauth_loop(
     applications, broken = model.applications(Checkout(folder / "main"), [])
     assert not broken
     intra = Intra42({application.id: application.uid for application in applications})
-    [mine] = [application for application in applications if application.overlay == Overlay(SERVICE, "prod")]
+    [mine] = [application for application in applications if application.overlay == PROD]
     try:
         for application in applications:  # 42's secret of now is what the lab sealed
             app = intra.apps[application.id]

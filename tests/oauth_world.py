@@ -16,6 +16,7 @@ from git import Repo
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests import sealedsecret
+from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
 from gitops.oauth.model import KEY, OAuthApplication
 from gitops.secrets import certificate
@@ -132,7 +133,7 @@ class RotationWorld(World):
 
     def argo_says(self, sync: str, health: str, revision: str | None = None) -> None:
         """What Argo CD says from now on of what main is now (or was, by `revision`)."""
-        self.argo = self.argo or ArgoCD(f"{self.only}-prod")
+        self.argo = self.argo or ArgoCD(Overlay(self.only, "prod").application)
         self.argo.says(sync, health, revision or self.github.head("main") or "")
 
     # -- runs

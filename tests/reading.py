@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitops.manifests.overlay import ENVIRONMENTS
+
 EMPTY_NAMES = {"found", "each", "at", "wanted", "other", "candidate", "expected_item"}
 FILE_LINES = 400
 FUNCTION_LINES = 60
 NESTED = "a comprehension in another"
 TWO_LOOPS = "a comprehension with two loops"
+# What manifests/overlay.py says once.
+OVERLAY_NAME = "an overlay's name written out"
 
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -49,6 +53,8 @@ def in_text(text: str) -> Iterator[tuple[int, str]]:
             for inner in ast.walk(node):
                 if isinstance(inner, COMPREHENSIONS) and inner is not node:
                     yield inner.lineno, NESTED
+        if isinstance(node, ast.JoinedStr) and _is_overlay_name(node):
+            yield node.lineno, OVERLAY_NAME
         if isinstance(node, FUNCTIONS) and _length(node) > FUNCTION_LINES:
             yield node.lineno, f"{node.name} has more than {FUNCTION_LINES} lines"
 
@@ -66,6 +72,18 @@ def _names(node: ast.AST) -> Iterator[str | None]:
             yield name
         case ast.MatchMapping(rest=name):
             yield name
+
+
+def _is_overlay_name(node: ast.JoinedStr) -> bool:
+    """Whether an environment follows a service's name: f"{service}-{environment}", f"{name}-prod"."""
+    for value, text, environment in zip(node.values, node.values[1:], [*node.values[2:], None], strict=False):
+        if not (isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant)):
+            continue
+        if re.match(rf"-({'|'.join(ENVIRONMENTS)})\b", str(text.value)):
+            return True
+        if text.value in ("-", "/") and isinstance(environment, ast.FormattedValue):
+            return ast.unparse(environment.value).endswith("environment")
+    return False
 
 
 def _line(node: ast.AST) -> int:

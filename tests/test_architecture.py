@@ -20,6 +20,7 @@ PLACES = sorted(set(re.findall(r"`(\w+/\w+\.py)(?::(\w+))?`", TEXT)))
 # What may be hard to read, and why.
 HARD_TO_READ = {
     ("scripts/gitops/ground/errors.py", "the name found"),  # the field beside `expected`: what stands there instead
+    ("scripts/gitops/manifests/overlay.py", reading.OVERLAY_NAME),  # where it stands once
 }
 
 
@@ -99,6 +100,9 @@ UNREADABLE = {
     "{a for a in [c for c in b]}": [reading.NESTED],
     "any(all(c for c in a) for a in b)": [reading.NESTED],
     "def f():\n" + "    x()\n" * 60: ["f has more than 60 lines"],
+    "f'{service}-{environment}'": [reading.OVERLAY_NAME],
+    "f'overlays/{a.service}/{a.environment}/x'": [reading.OVERLAY_NAME],
+    "f'namespace: {name}-prod\\n'": [reading.OVERLAY_NAME],
     "x()\n" * 401: ["a file of more than 400 lines"],
 }
 
@@ -108,7 +112,16 @@ def test_what_is_hard_to_read_is_found(text: str) -> None:
     assert [what for _, what in reading.in_text(text)] == UNREADABLE[text]
 
 
-READABLE = ["x.found", "f(at=1)", "print(other)", "def f():\n" + "    x()\n" * 59, "x()\n" * 400, "[f(a) for a in b]"]
+READABLE = [
+    "f'{kind}-{name}'",
+    "f'{name}-product'",
+    "x.found",
+    "f(at=1)",
+    "print(other)",
+    "def f():\n" + "    x()\n" * 59,
+    "x()\n" * 400,
+    "[f(a) for a in b]",
+]
 
 
 @pytest.mark.parametrize("text", READABLE, ids=lambda text: text[:40])

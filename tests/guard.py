@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from gitops.scope.targets import DATA
+from gitops.scope.targets import is_data
 from tests.frozen import ROOT
 
 _ROOT = str(ROOT)
-_PATHS = tuple(f"{_ROOT}/{entry}" for entry in DATA)
-_FOLDERS = tuple(f"{path}/" for path in _PATHS)
 # It reads the checkout that it is started in.
 _COMMAND = "gitops"
 
@@ -69,7 +67,7 @@ def _is_data(path: str) -> bool:
     if _ROOT not in path and path.startswith("/"):
         return False
     whole = os.path.abspath(path)  # noqa: PTH100 - as text: a hook opens nothing
-    return whole in _PATHS or whole.startswith(_FOLDERS)
+    return is_data(whole.removeprefix(f"{_ROOT}/"))
 
 
 def _check_process(argv: Sequence[Any], cwd: Any) -> None:

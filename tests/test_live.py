@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gitops.cluster import definition, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
@@ -120,6 +121,13 @@ def test_every_cluster_tells_argocd_what_it_must() -> None:
         objects = kustomize.build(CHECKOUT, cluster)
         with noted(cluster):
             rules.assert_argocd_objects(objects, cluster_data(cluster)["repoURL"])
+
+
+def test_every_cluster_of_aws_can_be_planned() -> None:
+    """Its definition is whole, and every image and host of the overlays finds its place in a stack."""
+    for cluster in clusters():
+        if "account" in cluster_data(cluster):
+            assert stacks.read(CHECKOUT, definition.read(CHECKOUT, cluster.name))
 
 
 def test_every_certificate_is_the_one_that_its_cluster_pins() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 import yaml
 from git import Repo
 
+from gitops.cluster import definition, stacks
 from tests import action_facts
 from tests.attacks import Door, Guard, attack
 from tests.fakes import act
+from tests.fakes import cloudformation_template as templates
 from tests.fakes.github import GitHub
-from tests.frozen import ROOT
+from tests.frozen import ROOT, platform
 from tests.test_actions import refused
 
 OPEN: dict[str, Any] = {"deployment_branch_policy": None, "deployment_branch_policies": []}
@@ -93,6 +96,25 @@ def subject(repository: str, ref: str, environment: str | None) -> str:
     return f"repo:{repository}:ref:{ref}"
 
 
+# Each role by its place among a cluster's stacks.
+ROLES = {"images": ("foundation", "ImagesRole"), "push": ("services", "MoglePushRole")}
+
+
+@cache
+def roles() -> dict[str, dict[str, Any]]:
+    """What each role is made of, its template's functions answered."""
+    checkout = platform()
+    cluster = definition.read(checkout, "seoul")
+    parts = {stack.part: stack.template for stack in stacks.read(checkout, cluster)}
+    given = {"GitHubProvider": "the provider", **stacks.given(cluster)}
+    return {name: templates.resolved(parts[part], given)[key]["Properties"] for name, (part, key) in ROLES.items()}
+
+
+def trust(role: str) -> dict[str, Any]:
+    policy: dict[str, Any] = roles()[role]["AssumeRolePolicyDocument"]
+    return policy
+
+
 def trusts(policy: dict[str, Any], claims: dict[str, str]) -> bool:
     """Whether an AWS role's trust policy lets a token in: every condition of one statement holds."""
     return any(_holds(statement["Condition"], claims) for statement in policy["Statement"])
@@ -101,9 +123,22 @@ def trusts(policy: dict[str, Any], claims: dict[str, str]) -> bool:
 def _holds(conditions: dict[str, Any], claims: dict[str, str]) -> bool:
     for kind, keys in conditions.items():
         fits: Callable[[str, str], bool] = {"StringEquals": operator.eq, "StringLike": fnmatchcase}[kind]
-        if not all(fits(claims[key.rpartition(":")[2]], expected) for key, expected in keys.items()):
-            return False
+        for key, expected in keys.items():
+            values = expected if isinstance(expected, list) else [expected]
+            if not any(fits(claims[key.rpartition(":")[2]], value) for value in values):
+                return False
     return True
+
+
+def test_no_role_of_githubs_is_left_out_here() -> None:
+    """Each role that a job may take is attacked: those of the services are alike."""
+    checkout = platform()
+    parts = {stack.part: stack.resources for stack in stacks.read(checkout, definition.read(checkout, "seoul"))}
+    for part, resources in parts.items():
+        for key, item in resources.items():
+            text = json.dumps(item.get("Properties", {}).get("AssumeRolePolicyDocument", {}))
+            known = (part, key) in ROLES.values() or (part == "services" and key.endswith("PushRole"))
+            assert known or "AssumeRoleWithWebIdentity" not in text, f"{part} {key}"
 
 
 def loosened(policy: dict[str, Any], pattern: str) -> dict[str, Any]:
@@ -128,7 +163,7 @@ JOBS = {
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("role", ["images", "push"])
 def test_role(job: str, role: str, guard: Guard | None) -> str | None:
-    policy = json.loads((ROOT / f".github/aws/{role}-trust.json").read_text())
+    policy = trust(role)
     if not guard:
         policy = loosened(policy, "repo:ft-platform/*")
     claims = {"aud": "sts.amazonaws.com", "sub": subject(*JOBS[job])}
@@ -137,7 +172,7 @@ def test_role(job: str, role: str, guard: Guard | None) -> str | None:
 
 @attack(Door.MEMBER, "a branch's job names the environment and takes the role images", Guard.GITHUB)
 def test_role_by_the_environment(guard: Guard | None) -> str | None:
-    policy = json.loads((ROOT / ".github/aws/images-trust.json").read_text())
+    policy = trust("images")
     environment = act.DECLARED["images"] if guard else OPEN
     claims = {"aud": "sts.amazonaws.com", "sub": subject("ft-platform/gitops", "refs/heads/evil", "images")}
     return (
@@ -152,7 +187,7 @@ def test_the_jobs_of_main_take_their_roles() -> None:
     ):
         environment = act.environment_of(ROOT / ".github/workflows" / workflow, job)
         claims = {"aud": "sts.amazonaws.com", "sub": subject(repository, "refs/heads/main", environment)}
-        assert trusts(json.loads((ROOT / f".github/aws/{role}-trust.json").read_text()), claims)
+        assert trusts(trust(role), claims)
 
 
 def test_every_secret_is_one_of_the_environment_that_its_job_names() -> None:
@@ -175,7 +210,7 @@ def test_security_md_tells_of_every_token() -> None:
             [row] = [row for names, row in rows.items() if f"`{secret}`" in names]
             assert f"`{name}`" in row, f"{secret} of {name}"
             assert f"`{secret}`" in told, f"{secret} of {name}"
-    assert [file.name for file in (ROOT / ".github/aws").glob("*-trust.json") if file.name not in text] == []
+    assert [name for name in ROLES if f"`AWS_{name.upper()}_ROLE`" not in text] == []
     for file in (ROOT / ".github/workflows").glob("*.yaml"):
         for job in yaml.safe_load(file.read_text())["jobs"].values():
             rights = {f"{name}: {right}" for name, right in job["permissions"].items()}

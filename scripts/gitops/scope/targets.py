@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from enum import StrEnum
 # marker `live` and the gate read all of it. The rest is the product: also base/ and policies/ (what all services get)
 # and what Argo CD is told (apps/*/, apps/root.yaml, apps/services.yaml: the lab runs the very files; only the list of
 # what runs is data).
+# So are the templates of a cluster's AWS stacks (_TEMPLATES), which stand among the data that fills them.
 DATA = (
     "overlays",
     "clusters",
@@ -20,6 +22,7 @@ DATA = (
     ".github/freezes.yaml",
     ".github/teams.yaml",
 )
+_TEMPLATES = re.compile(r"clusters/[^/]+/aws(/.+)?")
 # Prose. The tests with the marker `docs` run each command of it.
 _DOCS = ("docs/", ".github/")
 
@@ -44,6 +47,8 @@ def targets(files: Iterable[str]) -> tuple[MakeTarget, ...]:
 
 def is_data(path: str) -> bool:
     """Whether a path of the repository is data, and not the product."""
+    if _TEMPLATES.fullmatch(path):
+        return False
     return path in DATA or any(path.startswith(f"{entry}/") for entry in DATA)
 
 

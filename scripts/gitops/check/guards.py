@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import yaml
 
@@ -41,8 +42,8 @@ class Bases:
 
     def __init__(self, checkout: Checkout, graph: Graph) -> None:
         self._checkout, self._graph = checkout, graph
-        self._known: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[_Key, Object]] = {}
-        self._touching: dict[str, bool] = {}
+        # What several overlays have is rendered and read once.
+        self._rendered, self._touches = cache(self._render), cache(self._touches_guarded)
 
     def objects(self, unit: str) -> dict[_Key, Object]:
         """These objects by kind and name, before the overlay changes anything. Raises InputError: no floor."""
@@ -53,17 +54,10 @@ class Bases:
         own = self._rendered(self._bases(unit, content.get("resources")), components)
         return {**self._rendered((), (FLOOR,)), **own}
 
-    def _rendered(self, resources: tuple[str, ...], components: tuple[str, ...]) -> dict[_Key, Object]:
-        if (resources, components) not in self._known:
-            self._known[resources, components] = self._render(resources, components)
-        return self._known[resources, components]
-
-    def _touches(self, component: str) -> bool:
+    def _touches_guarded(self, component: str) -> bool:
         """Whether a component touches what is guarded; one that needs the overlay's files cannot be rendered alone."""
-        if component not in self._touching:
-            texts = [read_text(file) for file in (self._graph.checkout.root / component).glob("*.yaml")]
-            self._touching[component] = any(kind in text for text, kind in itertools.product(texts, GUARDED))
-        return self._touching[component]
+        texts = [read_text(file) for file in (self._graph.checkout.root / component).glob("*.yaml")]
+        return any(kind in text for text, kind in itertools.product(texts, GUARDED))
 
     def _bases(self, unit: str, entries: list[object] | None) -> tuple[str, ...]:
         return tuple(path for entry in entries or [] if (path := self._base(unit, entry)))

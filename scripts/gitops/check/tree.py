@@ -5,31 +5,33 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from gitops.ground.command import run
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
+from gitops.repository import versions
+from gitops.repository.git import LINK_MODE, SUBMODULE_MODE
 from gitops.repository.revision import Change, paths
 
-_LINK, _SUBMODULE = "120000", "160000"
 # Of Argo CD: parameters that it lays over the Application of the folder (.argocd-source-<application>.yaml, too).
 _OVERRIDES = ".argocd-source"
 # It makes the folder a Helm chart, with charts from elsewhere.
 _CHART = "Chart.yaml"
-_SECONDS = 60.0
 
 
 def check(change: Change) -> Iterator[Finding]:
     """Overrides, submodules, LFS and links of head, whatever the change is."""
-    for mode, oid, path in _entries(change):
+    entries = list(_entries(change))
+    linked = [oid for mode, oid, _ in entries if mode == LINK_MODE and oid]
+    targets = versions.contents(change.head.root, linked) if linked else {}
+    for mode, oid, path in entries:
         name = posixpath.basename(path)
         if name.startswith(_OVERRIDES) or (name == _CHART and path.startswith("overlays/")):
             problem = "Argo CD would lay it over what is rendered here"
             yield Finding("override", Place(path, 1), problem, "say it in the kustomization")
-        elif name == ".gitmodules" or mode == _SUBMODULE:
+        elif name == ".gitmodules" or mode == SUBMODULE_MODE:
             yield Finding("submodule", Place(path, 1), "a submodule", "copy what you need into base/")
         elif name == ".lfsconfig":
             yield Finding("submodule", Place(path, 1), "says where Git LFS is", "commit the files themselves")
-        elif mode == _LINK and _leads_out(path, _target(change, oid, path)):
+        elif mode == LINK_MODE and _leads_out(path, _target(change, targets.get(oid), path)):
             yield Finding("outside", Place(path, 1), "a link out of the repository", "copy what it leads to")
 
 
@@ -45,17 +47,18 @@ def _entries(change: Change) -> Iterator[tuple[str, str, str]]:
     for path in sorted(change.files):
         file = root / path
         if file.is_symlink():
-            yield _LINK, "", path
+            yield LINK_MODE, "", path
         elif file.is_dir():  # git lists files alone, and a submodule as one
-            yield _SUBMODULE, "", path
+            yield SUBMODULE_MODE, "", path
         elif file.exists():
             yield "", "", path
 
 
-def _target(change: Change, oid: str, path: str) -> str:
-    if not oid:
+def _target(change: Change, content: bytes | None, path: str) -> str:
+    """Where a link leads: `content` of git's object, or what stands in the folder."""
+    if content is None:
         return str((change.head.root / path).readlink())
-    return run(["git", "-C", change.head.root, "cat-file", "blob", oid], timeout=_SECONDS).decode(errors="replace")
+    return content.decode(errors="replace")
 
 
 def _leads_out(path: str, target: str) -> bool:

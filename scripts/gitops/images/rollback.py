@@ -13,7 +13,8 @@ from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
-from gitops.repository.history import FILE_MODE, History
+from gitops.repository.git import FILE_MODE
+from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, propose
 

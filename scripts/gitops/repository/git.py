@@ -22,6 +22,9 @@ from gitops.ground.errors import ExternalError
 
 __all__ = ["SECONDS", "Actor", "BadName", "Commit", "GitError", "Repo", "TimeLimitError"]
 
+# Modes, as git lists them: a file that is no program and no link; a symbolic link; a submodule's commit; nothing.
+FILE_MODE, LINK_MODE, SUBMODULE_MODE, GONE_MODE = "100644", "120000", "160000", "000000"
+
 # Far beyond what any command of ours takes on 20,000 commits; a fetch or a push has the network's time too.
 SECONDS = 120.0
 

@@ -18,9 +18,6 @@ from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.repository.git import Commit, GitError, Repo
 
-# Modes of git: a file that is no program and no link; nothing.
-FILE_MODE, GONE_MODE = "100644", "000000"
-
 
 @dataclass(frozen=True)
 class Version:

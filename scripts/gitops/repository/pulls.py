@@ -21,8 +21,8 @@ from github.PullRequest import PullRequest
 from gitops.clients.github import WORK, Hub, RaceError
 from gitops.ground import printable
 from gitops.ground.printable import code
-from gitops.repository.git import Commit
-from gitops.repository.history import FILE_MODE, GONE_MODE, History
+from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
+from gitops.repository.history import History
 
 # Every commit of a bot ends with this line: what has it not, a person made.
 TRAILER = "Made-By: gitops"

@@ -17,7 +17,7 @@ from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained,
 from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
 from gitops.repository import versions
-from gitops.repository.git import BadName, GitError, Repo
+from gitops.repository.git import LINK_MODE, BadName, GitError, Repo
 
 WORKING_COPY = "the working copy"
 # git does not add two worktrees at once.
@@ -188,7 +188,7 @@ def _overview(repo: Repo, sha: str) -> Overview:
         about, _, path = line.partition("\t")
         mode, _, oid = about.split(" ")
         unit = unit_of(path)
-        if mode == "120000":
+        if mode == LINK_MODE:
             links.add(unit)
         elif path.count("/") > 2 and path.endswith(TEXTS):
             files.setdefault(unit, {})[path] = oid

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.ground.command import run
+from gitops.repository.git import SUBMODULE_MODE
 
 _SECONDS = 300.0
-_SUBMODULE = "160000"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _entries(fields: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             # One colon a parent; modes and objects of the parents, then the commit's own.
             parents = len(text) - len(text.lstrip(":"))
             words = text.lstrip(":").split(" ")
-            oid = "0" if words[parents] == _SUBMODULE else words[2 * parents + 1]
+            oid = "0" if words[parents] == SUBMODULE_MODE else words[2 * parents + 1]
         elif text:
             commit = text
 

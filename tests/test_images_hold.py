@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 import yaml
 
+from gitops.images import hold
+from gitops.manifests.image import Image
+from gitops.repository.history import Version
 from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
 
 pytestmark = pytest.mark.bots
@@ -42,6 +46,37 @@ def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(images
     assert images.github.git("diff", "--name-status", f"main...{head}").split() == [
         "D", "overlays/mogle/prod/hold.yaml", "M", PROD,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ran", "former"),
+    [
+        ("A", ""),
+        ("A B", "A"),
+        ("A B C", "B A"),
+        ("A B A", ""),
+        ("A B C A", ""),
+        ("A B C B", "A"),
+        ("A B A C", "A"),
+        ("A B A B", "A"),
+        ("", ""),
+    ],
+)
+def test_what_a_rollback_left_is_no_way_back(ran: str, former: str) -> None:
+    past = [hold.PastImage(cast("Version", None), Image("mogle", tag, "")) for tag in ran.split()]
+    assert [image.tag for image in hold.former_images(past[::-1])] == former.split()
+
+
+def test_a_second_rollback_does_not_bring_back_what_failed(images: ImageWorld) -> None:
+    before = images.file(PROD)
+    images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
+    images.write(PROD, before.decode())
+    done = images.run("images", "rollback", "mogle", "--reason", "x")
+    assert done.code == 0, done.err
+    assert "3.1.0" not in done.out
+    # A person may want it all the same.
+    named = images.run("images", "rollback", "mogle", "--reason", "x", "--to", "3.1.0")
+    assert "back to 3.1.0" in named.out
 
 
 def test_rollback_says_what_it_cannot_do(images: ImageWorld) -> None:

@@ -116,14 +116,30 @@ def _false_hold(world: World, content: bytes) -> dict[str, bytes | None]:
     return {FILE: _back(world, content), "overlays/mogle/staging/hold.yaml": b"[" * 50_000}
 
 
+def _rolled_back(world: World, content: bytes) -> dict[str, bytes | None]:
+    """What main itself went back from runs once more."""
+    world.github.commit("main", {FILE: _back(world, content)}, "Went back")
+    return {FILE: content}
+
+
 def _back(world: World, content: bytes) -> bytes:
-    pin = edit.read(content, FILE)
-    return edit.replace(content, FILE, Image(pin.image.name, "0.9.0", f"sha256:{'1' * 64}"))
+    """What ran first on main."""
+    first = world.github.git("rev-list", "--max-parents=0", "main")
+    return edit.replace(content, FILE, edit.read(world.file(FILE, first), FILE).image)
+
+
+def _runs_another(world: World) -> bytes:
+    """Main runs a newer image than it did, so that there is something to go back to."""
+    content = world.file(FILE)
+    newer = Image(edit.read(content, FILE).image.name, "3.9.0", f"sha256:{'1' * 64}")
+    world.github.commit("main", {FILE: edit.replace(content, FILE, newer)}, "Runs now")
+    return world.file(FILE)
 
 
 IN_A_FREEZE = {
     "any change": _labelled,
     "an image that never ran": _never_ran,
+    "an image that was rolled back": _rolled_back,
     "a rollback and a policy": _and_more,
     "a rollback and a line": _one_line_more,
     "a rollback and a hold that is none": _false_hold,
@@ -135,10 +151,7 @@ IN_A_FREEZE = {
 def test_label_rollback(world: World, monkeypatch: pytest.MonkeyPatch, what: str, guard: Guard | None) -> str | None:
     github = world.github
     protect(github, "main")
-    now = world.file(FILE)
-    # What it ran before, so that there is something to go back to.
-    github.commit("main", {FILE: _back(world, now)}, "Ran once")
-    github.commit("main", {FILE: now}, "Runs now")
+    now = _runs_another(world)
     window(github)
     if guard is None:
         monkeypatch.setattr(rollback, "goes_back", lambda history, head: True)
@@ -153,9 +166,7 @@ def test_what_only_goes_back_may_be_merged_in_a_freeze_and_needs_no_label(world:
     """The control of the guard itself: it refuses no rollback."""
     github = world.github
     protect(github, "main")
-    now = world.file(FILE)
-    github.commit("main", {FILE: _back(world, now)}, "Ran once")
-    github.commit("main", {FILE: now}, "Runs now")
+    now = _runs_another(world)
     window(github)
     pull = proposes(github, {FILE: _back(world, now)})
     github.commit("gh-readonly-queue/main/pr-1-x", {FILE: _back(world, now)}, "Queued", parent=github.head("main"))

@@ -157,6 +157,20 @@ def past_images(history: History, path: str, entry: str) -> list[PastImage]:
     return ran
 
 
+def former_images(ran: Sequence[PastImage]) -> list[Image]:
+    """What an overlay can go back to, newest first, of `past_images`: what ran before the image that runs now.
+
+    A return to an image that ran goes behind all that came after it: none of that is a way back any more.
+    """
+    kept: list[Image] = []
+    for run in reversed(ran):
+        if run.image in kept:
+            del kept[kept.index(run.image) + 1 :]
+        else:
+            kept.append(run.image)
+    return kept[-2::-1]
+
+
 def downgraded(policy: Policy, ran: Sequence[PastImage]) -> list[Declined]:
     """What a person replaced on main by an older one: a downgrade is a hold."""
     declined: list[Declined] = []

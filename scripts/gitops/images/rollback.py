@@ -57,7 +57,8 @@ def rollback(
 
 
 def _choose(path: str, ran: Sequence[hold.PastImage], to: str | None, current: Image) -> Image:
-    images = [run.image for run in ran]
+    # By name any that ran; by itself none that was left by a rollback.
+    images = hold.former_images(ran) if to is None else [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
     fitting = [image for image in before if to in (None, image.tag)]
     if not fitting:
@@ -127,7 +128,8 @@ def _image_taken_back(history: History, overlay: Overlay, base: str, head: str) 
         return None
     try:
         pin = edit.read(before, path)
-        former = [run.image for run in hold.past_images(history, path, pin.entry) if run.image.name == pin.image.name]
+        past = hold.former_images(hold.past_images(history, path, pin.entry))
+        former = [image for image in past if image.name == pin.image.name]
         # What a stranger wrote is compared and never parsed.
         fitting = [image for image in former if image != pin.image and edit.replace(before, path, image) == after]
     except InputError:

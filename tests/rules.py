@@ -65,6 +65,7 @@ def _assert_never_fewer(spec: Object) -> None:
 
 def assert_argocd_objects(objects: list[Object], repo_url: str) -> None:
     """Of a cluster's folder: what Argo CD is told there."""
+    assert_rendered_as_by_the_gate(objects)
     [generator] = of_kind(objects, "ApplicationSet")
     template = generator["spec"]["template"]
     assert template["spec"]["project"] == "services"
@@ -94,3 +95,27 @@ def assert_argocd_objects(objects: list[Object], repo_url: str) -> None:
     assert all(repo_url in spec["sourceRepos"] for spec in projects.values())
     assert {item["spec"]["project"] for item in of_kind(objects, "Application")} <= projects.keys() - {"services"}
     assert "set-in-clusters" not in str(objects)
+
+
+def assert_rendered_as_by_the_gate(objects: list[Object]) -> None:
+    """Argo CD renders by kustomize alone, without a flag that opens it, without submodules, and reaches git alone."""
+    maps = {item["metadata"]["name"]: item.get("data", {}) for item in of_kind(objects, "ConfigMap")}
+    # buildOptions of any version (--enable-helm, --enable-exec, --load-restrictor), and another binary of kustomize.
+    assert not [key for key in maps["argocd-cm"] if key.startswith("kustomize.")]
+    assert {maps["argocd-cm"].get(f"{tool}.enable") for tool in ("helm", "jsonnet")} == {"false"}
+    for program in ("reposerver", "applicationsetcontroller"):
+        assert maps["argocd-cmd-params-cm"][f"{program}.enable.git.submodule"] == "false"
+    [egress] = [item["spec"] for item in of_kind(objects, "NetworkPolicy")]
+    assert egress["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "argocd-repo-server"}}
+    assert egress["policyTypes"] == ["Egress"]
+    public: list[set[int]] = []
+    inside: list[set[int]] = []
+    for rule in egress["egress"]:
+        ports = {port["port"] for port in rule["ports"]}
+        for peer in rule["to"]:
+            (public if "ipBlock" in peer else inside).append(ports)
+            assert "ipBlock" in peer or peer["podSelector"]
+            private = {"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"}
+            assert "ipBlock" not in peer or private <= set(peer["ipBlock"]["except"])
+    assert public == [{443}]
+    assert inside == [{53}, {6379}]

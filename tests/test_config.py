@@ -173,6 +173,29 @@ def test_argocd_objects_follow_the_rules(cluster: Path) -> None:
     assert all(project["spec"]["sourceRepos"] == [url] for project in kind(cluster, "AppProject"))
 
 
+def _weaker(objects: list[dict[str, Any]], name: str, data: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {**item, "data": {**item["data"], **data}} if item["metadata"]["name"] == name else item for item in objects
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("argocd-cm", {"kustomize.buildOptions": "--load-restrictor LoadRestrictionsNone"}),
+        ("argocd-cm", {"kustomize.buildOptions.v5.8.0": "--enable-helm"}),
+        ("argocd-cm", {"kustomize.path.v5.8.0": "/custom-tools/kustomize"}),
+        ("argocd-cm", {"helm.enable": "true"}),
+        ("argocd-cmd-params-cm", {"reposerver.enable.git.submodule": "true"}),
+    ],
+)
+def test_an_argo_cd_that_renders_otherwise_than_the_gate_is_noticed(name: str, data: dict[str, str]) -> None:
+    objects = render(CLUSTERS[0])
+    rules.assert_rendered_as_by_the_gate(objects)
+    with pytest.raises(AssertionError):
+        rules.assert_rendered_as_by_the_gate(_weaker(objects, name, data))
+
+
 @each_overlay
 def test_the_services_project_allows_what_an_overlay_has(overlay: Path) -> None:
     projects = kind(CHECKOUT.root / "clusters/seoul", "AppProject")

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from git import Repo
 
-from gitops.check import tree
+from gitops.check import argo, tree
 from gitops.ground.checkout import Checkout
+from gitops.manifests import yamlfile
+from gitops.manifests.graph import CLUSTER
 from gitops.repository import revision
 from tests.attacks import Door, Guard, attack
+from tests.attacks.gate_world import platform
 from tests.conftest import commit_all
 
 UNIT = "overlays/mogle/prod"
@@ -40,6 +43,8 @@ PLANTS = {
     "parameters of every Application": f"{UNIT}/.argocd-source.yaml",
     "parameters of one Application": f"{UNIT}/.argocd-source-mogle-prod.yaml",
     "a Helm chart": f"{UNIT}/Chart.yaml",
+    "a file that ends as a chart's": f"{UNIT}/zChart.yaml",
+    "a Helm chart instead of a cluster": "clusters/seoul/Chart.yaml",
     "a list of submodules": ".gitmodules",
     "a submodule that .gitmodules does not name": f"{UNIT}/vendor",
     "the address of Git LFS": ".lfsconfig",
@@ -67,6 +72,46 @@ def test_planted(what: str, scratch: Checkout, guard: Guard | None) -> str | Non
             rules.add(finding.rule)
     (rule,) = rules
     return rule
+
+
+@pytest.mark.bots
+def test_what_argo_cd_takes_for_no_chart_is_none(scratch: Checkout) -> None:
+    for name in ("chart.yaml", "Charts.yaml", "Chart.yml"):
+        (scratch.root / UNIT / name).write_text("a: b\n")
+    with revision.compare(scratch, "HEAD", None) as change:
+        assert list(tree.check(change)) == []
+
+
+# What Argo CD would render beside or instead of what the gate does, by what an Application says of its source.
+APPS, ROOT_APP = "apps/services.yaml", "apps/root.yaml"
+PATH, PROJECT = "        path: '{{ .path.path }}'\n", "      project: services\n"
+OTHERWISE = {
+    "a chart": (APPS, PATH, "        chart: evil\n"),
+    "Helm": (APPS, PATH, "        helm: {valueFiles: [https://evil.example]}\n"),
+    "a plugin": (APPS, PATH, "        plugin: {name: evil}\n"),
+    "files as they are": (APPS, PATH, "        directory: {recurse: true}\n"),
+    "another kustomization": (APPS, PATH, "        kustomize: {components: [../../evil]}\n"),
+    "more sources": (APPS, PROJECT, "      sources: [{repoURL: https://evil.example}]\n"),
+    "dry sources": (APPS, PROJECT, "      sourceHydrator: {}\n"),
+    "a patch of each Application": (APPS, "  goTemplate: true\n", "  templatePatch: '{{ .evil }}'\n"),
+    "Helm at the root": (ROOT_APP, "    path: set-in-clusters\n", "    helm: {valueFiles: [https://evil.example]}\n"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERWISE)
+def test_argo_cd_renders_what_the_gate_renders(scratch: Checkout, what: str) -> None:
+    assert list(argo.check_cluster(platform(scratch), repo_url(scratch))) == []
+    file, after, more = OTHERWISE[what]
+    text = (scratch.root / file).read_text()
+    assert after in text
+    (scratch.root / file).write_text(text.replace(after, after + more))
+    [finding] = argo.check_cluster(platform(scratch), repo_url(scratch))
+    assert finding.rule == "source"
+    assert finding.place.file == file
+
+
+def repo_url(checkout: Checkout) -> str:
+    return str(yamlfile.read(checkout, checkout.root / CLUSTER / "cluster.yaml")["data"]["repoURL"])
 
 
 @pytest.mark.bots

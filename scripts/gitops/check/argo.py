@@ -24,6 +24,9 @@ _NAMESPACE_LABELS = {
     "service": "{{ index .path.segments 1 }}",
     "pod-security.kubernetes.io/enforce": "restricted",
 }
+# What the gate renders is a folder of this repository as its kustomization says it, and nothing else.
+_SOURCE = {"repoURL", "targetRevision", "path"}
+_OTHER_SOURCES = {"sources", "sourceHydrator"}
 # Where an ApplicationSet has the spec of its Applications.
 _TEMPLATE = ("spec", "template", "spec")
 
@@ -195,6 +198,9 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
     if not (item["spec"].get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
         path, what = ("spec", "syncPolicy", "preserveResourcesOnDeletion"), "preserveResourcesOnDeletion is not true"
         yield unit.finding("preserve", item, path, what, "preserveResourcesOnDeletion: true")
+    if "templatePatch" in item["spec"]:
+        what = "templatePatch: what it makes of an Application is known after the merge"
+        yield unit.finding("source", item, ("spec", "templatePatch"), what, "write it into the template")
     for key, value in _NAMESPACE_LABELS.items():
         label_path = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels", key)
         actual = value_at(item, label_path)
@@ -217,6 +223,12 @@ def _application(unit: Unit, item: Object, path: tuple[str, ...], projects: Mapp
         yield unit.finding("project", item, (*path, "project"), what, "name one of these")
         return
     source, repositories = spec.get("source") or {}, allowed.get("sourceRepos") or []
+    for key in sorted(_OTHER_SOURCES & spec.keys()):
+        what = f"{key}: Argo CD would render more than the gate looks at"
+        yield unit.finding("source", item, (*path, key), what, "name one folder by source")
+    for key in sorted(source.keys() - _SOURCE):
+        what = f"source.{key}: Argo CD would render otherwise than the gate"
+        yield unit.finding("source", item, (*path, "source", key), what, "say it in the kustomization")
     if source.get("repoURL") not in repositories:
         what = f"reads {source.get('repoURL')}, which project {project} does not allow"
         fix = f"it allows: {', '.join(repositories)}"

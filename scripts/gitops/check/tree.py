@@ -13,8 +13,11 @@ from gitops.repository.revision import Change, paths
 
 # Of Argo CD: parameters that it lays over the Application of the folder (.argocd-source-<application>.yaml, too).
 _OVERRIDES = ".argocd-source"
-# It makes the folder a Helm chart, with charts from elsewhere.
+# Argo CD takes a folder for a Helm chart, with charts from elsewhere, by a file whose name ends so. The last in the
+# order of files counts: zChart.yaml beats kustomization.yaml (its util/app/discovery, 3.6.1).
 _CHART = "Chart.yaml"
+# Where there are folders of Applications.
+_APPLICATIONS = ("overlays/", "clusters/")
 
 
 def check(change: Change) -> Iterator[Finding]:
@@ -24,7 +27,7 @@ def check(change: Change) -> Iterator[Finding]:
     targets = versions.contents(change.head.root, linked) if linked else {}
     for mode, oid, path in entries:
         name = posixpath.basename(path)
-        if name.startswith(_OVERRIDES) or (name == _CHART and path.startswith("overlays/")):
+        if name.startswith(_OVERRIDES) or (name.endswith(_CHART) and path.startswith(_APPLICATIONS)):
             problem = "Argo CD would lay it over what is rendered here"
             yield Finding("override", Place(path, 1), problem, "say it in the kustomization")
         elif name == ".gitmodules" or mode == SUBMODULE_MODE:

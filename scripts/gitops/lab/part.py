@@ -133,6 +133,8 @@ class Context:
             # Relative to the lab's folder, where every part runs, as a socket's path may have 107 bytes. The default
             # is one file in /tmp for every lab of every user.
             "ARGOCD_ASK_PASS_SOCK": "argocd/ask-pass.sock",
+            # As apps/argocd/argocd-cmd-params-cm.yaml has it.
+            "ARGOCD_GIT_MODULES_ENABLED": "false",
             "ARGOCD_GPG_ENABLED": "false",
             "ARGOCD_SSH_DATA_PATH": str(self.folder / "argocd/ssh"),
             "ARGOCD_TLS_DATA_PATH": str(self.folder / "argocd/tls"),

@@ -146,7 +146,39 @@ def test_html_shows_exactly_the_text(text: str) -> None:
 def test_slack_sees_no_mention_and_no_link(text: str) -> None:
     shown = printable.slack(text)
     assert not re.search("[<>\n]", shown)
-    assert html.unescape(shown) == printable.line(text)
+    assert not re.search(r":[\w+'-]+:", shown)
+    assert html.unescape(shown).replace("\u2060", "") == printable.line(text)
+
+
+@pytest.mark.parametrize("text", ["a:b:c:d", ":x:", "::x::", ":a:b:", "see :+1: and :flag-kr:", "10:30:00"])
+def test_slack_sees_no_emoji(text: str) -> None:
+    shown = printable.slack(text)
+    assert not re.search(r":[\w+'-]+:", shown)
+    assert shown.replace("\u2060", "") == text
+
+
+@given(ANY)
+def test_a_subject_is_one_short_line_that_does_nothing(text: str) -> None:
+    shown = printable.subject(text)
+    assert len(shown) <= 200
+    assert shown == printable.line(shown)
+    assert not re.search(r"\[|@\w|#\d|\bgh-\d|://", shown, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mogle/prod: 2.14.0", "mogle/prod: 2.14.0"),
+        ("mogle/prod: v1.2.3-rc.1_x at 0a1b2c3d4e5f", "mogle/prod: v1.2.3-rc.1_x at 0a1b2c3d4e5f"),
+        ("x\n\nCo-authored-by: evil <e@example.com>", r"x\n\nCo-authored-by: evil <e\x40example.com>"),
+        ("[skip ci] x [ci skip] [No CI] [skip actions]", r"\x5bskip ci] x \x5bci skip] \x5bNo CI] \x5bskip actions]"),
+        ("fixes #1, closes a/b#2, resolves GH-3", r"fixes \x231, closes a/b\x232, resolves GH\x2d3"),
+        ("closes https://github.com/a/b/issues/1", r"closes https:\x2f/github.com/a/b/issues/1"),
+        ("for @ft-platform/platform", r"for \x40ft-platform/platform"),
+    ],
+)
+def test_what_github_acts_on_in_a_subject(text: str, shown: str) -> None:
+    assert printable.subject(text) == shown
 
 
 @given(ANY)

@@ -72,6 +72,16 @@ def test_a_pull_request_is_one_commit_that_github_made(github: GitHub, work: Pat
     assert (github.pulls[1].title, github.pulls[1].body, github.pulls[1].labels) == ("Bump mogle", "body", ["images"])
 
 
+def test_a_title_does_nothing_on_github_and_stays_what_it_is(github: GitHub, work: Path) -> None:
+    evil = replace(WANTED, title="mogle: 1 [skip ci] fixes #7\n\nCo-authored-by: evil <e@example.com>")
+    assert bring(github, work, evil).action == "opened"
+    subject, body = github.git("log", "-1", "--format=%s%n%b", "bump/mogle/prod").splitlines()
+    assert subject == github.pulls[1].title
+    assert subject == r"mogle: 1 \x5bskip ci] fixes \x237\n\nCo-authored-by: evil <e\x40example.com>"
+    assert body == TRAILER
+    assert bring(github, work, evil).action == "unchanged"
+
+
 def test_a_second_run_writes_nothing(github: GitHub, work: Path) -> None:
     bring(github, work)
     before = len(github.writes)

@@ -13,7 +13,7 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.groups import Group
-from gitops.ground.output import say, say_error
+from gitops.ground.output import prepare, say, say_error
 from gitops.ground.progress import Progress
 
 
@@ -74,6 +74,7 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
 
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
+    prepare()
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except click.ClickException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cmarkgfm
@@ -127,10 +128,22 @@ class _Pull:
 
 
 @attack(Door.MEMBER, "a name that calls the whole channel, or is a link, in Slack", Guard.BOT)
-@pytest.mark.parametrize("name", ["<!channel>", "<https://evil.example|docs/runbooks/github.md>", "a\n<!here>"])
+@pytest.mark.parametrize(
+    "name", ["<!channel>", "<https://evil.example|docs/runbooks/github.md>", "a\n<!here>", ":fire:"]
+)
 def test_name_in_slack(name: str, guard: Guard | None) -> str | None:
     shown = printable.slack(name) if guard else name
-    return None if "<" in shown else "escaped as Slack asks for"
+    return None if "<" in shown or ":fire:" in shown else "escaped as Slack asks for"
+
+
+@attack(Door.MEMBER, "a tag that stands in a commit's first line: {text}", Guard.BOT)
+@pytest.mark.parametrize(
+    "text", ["[skip ci]", "fixes #1", "x\n\nCo-authored-by: a <a@example.com>", "@ft-platform/platform"]
+)
+def test_name_in_a_commit(text: str, guard: Guard | None) -> str | None:
+    subject = printable.subject(text) if guard else text
+    acts = re.search(r"\[skip ci\]|#\d|\n\n[\w-]+:|@\w", subject)
+    return None if acts else "shown by its number"
 
 
 @attack(Door.MEMBER, "a secret of %0A and %25, which the runner would mask as another", Guard.WORKFLOW)

@@ -11,6 +11,9 @@ from pydantic import SecretStr
 from gitops.ground import printable, settings
 from gitops.ground.errors import ExternalError
 
+# With what a line of ours may begin; any other name of an emoji is text.
+SIGNS = (":warning: ", ":rotating_light: ")
+
 
 @dataclass(frozen=True)
 class Slack:
@@ -30,11 +33,14 @@ class Slack:
         return cls(token, own.slack_channel, own.slack_api_url)
 
     def post(self, *lines: str) -> None:
-        """Send a message of these lines. Raises ExternalError: an alert that no one got is a failure."""
-        text = "\n".join(map(printable.slack, lines))
+        """Send a message of these lines, each of which may begin with one of SIGNS.
+
+        Raises ExternalError: an alert that no one got is a failure.
+        """
+        text = "\n".join(map(_line, lines))
         headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
         # No name, no channel and no address in it becomes a link, and none is fetched for a picture of it.
-        form = {"channel": self.channel, "text": text, "parse": "none", "link_names": "false"}
+        form = {"channel": self.channel, "text": text, "parse": "none", "link_names": "false", "mrkdwn": "false"}
         form |= {"unfurl_links": "false", "unfurl_media": "false"}
         try:
             answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
@@ -45,3 +51,8 @@ class Slack:
                 )
         except (requests.RequestException, ValueError, AttributeError) as error:
             raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); the alert was not sent") from None
+
+
+def _line(text: str) -> str:
+    sign = next((sign for sign in SIGNS if text.startswith(sign)), "")
+    return sign + printable.slack(text.removeprefix(sign))

@@ -5,6 +5,8 @@ Lines and tables are for a person and for grep: aligned columns, no line ever cu
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -23,6 +25,13 @@ class Table(NamedTuple):
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def prepare() -> None:
+    """Whatever a terminal or a pipe is said to understand: what it cannot show stands there by its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -10,7 +10,8 @@ code      Markdown: a code span, in which GitHub sees no mention, link, referenc
 fence     Markdown: a block of code
 table     Markdown: a table
 html      HTML
-slack     Slack's mrkdwn
+slack     Slack
+subject   the first line of a commit, and a pull request's title
 message   a message of SARIF
 uri       a file's name as a URI reference
 json_text JSON
@@ -32,6 +33,13 @@ _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uf
 _COMMAND = re.compile(r"^(?P<blanks> *):(?=:)|(?P<hashes>##)\[")
 _BACKTICKS = re.compile("`+")
 _HALF = re.compile("[\ud800-\udfff]")
+# The name of an emoji. Behind its first colon stands then what Slack shows as nothing, and finds in no name.
+_EMOJI = re.compile(r":(?=[\w+'-]+:)")
+_NO_BREAK = "\u2060"
+# What GitHub acts on in a commit or a title ([skip ci], @name, #1, GH-1, an address): the letter that makes it so.
+_ACTS = re.compile(r"\[|@(?=\w)|#(?=\d)|(?<=\bGH)-(?=\d)|(?<=:)/(?=/)", re.IGNORECASE)
+# GitHub takes 256 characters for a title; a longer first line of a commit it cuts itself.
+_LONGEST_SUBJECT = 200
 _FOREIGN = re.compile(r"[^\x20-\x7e\n]+")
 
 
@@ -103,8 +111,20 @@ def html(text: str) -> str:
 
 
 def slack(text: str) -> str:
-    """One line of a message: no mention and no link, by Slack's own escapes."""
-    return markup.escape(line(text), quote=False)
+    """One line of a message: no mention, no link and no emoji.
+
+    `*bold*`, `_`, `~`, `>` and backticks are text in a message of `mrkdwn: false`, as ours are (clients/slack.py).
+    """
+    return _EMOJI.sub(f":{_NO_BREAK}", markup.escape(line(text), quote=False))
+
+
+def subject(text: str) -> str:
+    """One line that GitHub shows as a title or commits: it mentions and closes nothing, and skips no workflow.
+
+    A trailer (`Co-authored-by:`) is one in a paragraph of its own alone, and this is one line.
+    """
+    shown = _ACTS.sub(lambda match: rf"\x{ord(match[0]):02x}", line(text))
+    return shown if len(shown) <= _LONGEST_SUBJECT else f"{shown[: _LONGEST_SUBJECT - 3]}..."
 
 
 def message(text: str) -> str:

@@ -53,7 +53,7 @@ RULES = _rules(
     ("namespace", "A folder is an Application is a namespace; AppProject `services` allows nothing else."),
     ("project", "A templated or foreign project lets a folder choose its own rights."),
     ("project-kind", "AppProject `services` refuses the whole sync for one object of another kind."),
-    ("source", "AppProjects allow this cluster's own repository alone."),
+    ("source", "Argo CD reads this cluster's own repository alone, and renders of it what the gate rendered."),
     ("preserve", "Without it a renamed folder deletes all that the service runs."),
     # The API.
     ("schema", "The API server refuses or, worse, drops what it does not know."),

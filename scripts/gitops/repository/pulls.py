@@ -97,6 +97,7 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
 
     Raises RaceError where someone else moved the branch in between, ExternalError.
     """
+    title = printable.subject(proposal.title)
     head = history.branch(proposal.branch)
     if head and (people := _by_people(hub, history, head, proposal.branch)):
         return _stop(hub, pull, proposal.branch, people[0])
@@ -107,12 +108,12 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
         if pull:
             # What a person armed it for is not what it will be.
             hub.disarm(pull)
-        message = f"{proposal.title}\n\n{TRAILER}"
+        message = f"{title}\n\n{TRAILER}"
         hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
-        pull = hub.open_pull(proposal.branch, proposal.title, proposal.body, list(proposal.labels))
+        pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
         return Outcome(PullAction.OPENED, pull.number, pull.html_url)
-    edited = hub.edit_pull(pull, proposal.title, proposal.body, list(proposal.labels))
+    edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
     if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
         return Outcome(PullAction.MERGED, pull.number, pull.html_url)
     return Outcome(PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED, pull.number, pull.html_url)

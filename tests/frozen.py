@@ -22,6 +22,8 @@ from gitops.scope.targets import is_data as is_data
 
 ROOT = Path(__file__).parent.parent
 PLATFORM = ROOT / "tests/platform"
+# Its cluster, beside the lab.
+CLUSTER = "clusters/seoul"
 TEST = Actor("test", "test@example.com")
 
 

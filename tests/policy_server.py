@@ -16,10 +16,11 @@ from gitops.check.dry_run import POLICY_KINDS, Server
 from gitops.clients.kubernetes import ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.manifests.findings import Unit
-from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.graph import Graph
 from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import build
+from tests.frozen import CLUSTER
 
 SERVICE = Overlay("mogle", "prod")
 OPEN = "open"

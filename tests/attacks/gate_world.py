@@ -14,11 +14,12 @@ from gitops.clients.kubernetes import ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.ground.progress import Progress
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.graph import Graph
 from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import build
 from gitops.repository import revision
+from tests.frozen import CLUSTER
 
 
 def write(checkout: Checkout, files: Mapping[str, str]) -> None:

@@ -11,11 +11,11 @@ from git import Repo
 from gitops.check import argo, tree
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
-from gitops.manifests.graph import CLUSTER
 from gitops.repository import revision
 from tests.attacks import Door, Guard, attack
 from tests.attacks.gate_world import platform
 from tests.conftest import commit_all
+from tests.frozen import CLUSTER
 
 UNIT = "overlays/mogle/prod"
 

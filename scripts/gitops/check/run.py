@@ -33,7 +33,7 @@ from gitops.lb import check as lb_check
 from gitops.lb import model as lb
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit, in_order
-from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.graph import Graph
 from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, differing, in_parallel
@@ -134,10 +134,12 @@ def run(
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
             scope, findings = _render(checkout, graph, base, checked, change.files)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
-            platform = Platform(_platform(scope))
-            findings += [*tree.check(change), *_offline(scope, platform)]
+            platforms = _platforms(scope)
+            findings += [*tree.check(change), *_offline(scope, platforms)]
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
+        # Every cluster has those of policies/.
+        platform = platforms[0]
         policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
         in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
         allowed = _exceptions(change, graph, in_force, today, everything=everything)
@@ -201,18 +203,26 @@ def _rendered(checkout: Checkout, graph: Graph, units: Sequence[str]) -> dict[st
     return dict(zip(units, results, strict=True))
 
 
-def _platform(scope: _Scope) -> Unit:
-    """What the overlays come under; rendered here where the change does not concern it. Raises InputError."""
-    if CLUSTER in scope.units:
-        return scope.units[CLUSTER]
-    rendered = build(scope.checkout, scope.graph.checkout.root, CLUSTER, scope.graph.reach(CLUSTER))
-    if rendered.error:
-        raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=CLUSTER)
-    return Unit.of(scope.graph, rendered)
+def _platforms(scope: _Scope) -> list[Platform]:
+    """What the overlays come under in each cluster, as all run in all; rendered here where the change concerns none.
+
+    Raises InputError.
+    """
+    clusters = scope.graph.clusters
+    if not clusters:
+        fix = "restore its kustomization.yaml: without one no overlay runs anywhere"
+        raise InputError("no cluster is there", path="clusters", expected="a folder for each", fix=fix)
+    rendered = _rendered(scope.checkout, scope.graph, [cluster for cluster in clusters if cluster not in scope.units])
+    platforms = []
+    for cluster in clusters:
+        if cluster not in scope.units and (error := rendered[cluster].error):
+            raise InputError(f"does not render: {render_faults.text(error)}", path=cluster)
+        platforms.append(Platform(scope.units.get(cluster) or Unit.of(scope.graph, rendered[cluster])))
+    return platforms
 
 
-def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int, int]:
-    """The cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
+def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
+    """A cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
     file = checkout.root / cluster / "cluster.yaml"
     text = str(yamlfile.read(checkout, file)["data"].get("kubernetesVersion"))
     major, dot, minor = text.partition(".")
@@ -221,15 +231,16 @@ def kubernetes_version(checkout: Checkout, cluster: str = CLUSTER) -> tuple[int,
     return int(major), int(minor)
 
 
-def _offline(scope: _Scope, platform: Platform) -> list[Finding]:
+def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     checkout, graph = scope.checkout, scope.graph
     findings = [*argo.check_folders(graph, scope.base), *guards.plain_secrets(graph)]
     findings += _by_schema(scope)
     bases = guards.Bases(checkout, graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
-        findings += argo.check_overlay(unit, overlay, platform)
-        findings += argo.check_paths(graph, unit.name, platform)
+        for platform in platforms:
+            findings += argo.check_overlay(unit, overlay, platform)
+            findings += argo.check_paths(graph, unit.name, platform)
         findings += guards.check(unit, bases)
         if not unit.partial:
             findings += references.check(unit, services)
@@ -238,7 +249,7 @@ def _offline(scope: _Scope, platform: Platform) -> list[Finding]:
         if not unit.overlay:
             cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
             findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))
-    return findings + _load_balancer(scope, platform)
+    return findings + _load_balancer(scope, platforms)
 
 
 def _by_schema(scope: _Scope) -> list[Finding]:
@@ -247,9 +258,11 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     Changes the units of `scope`.
     """
     findings: list[Finding] = []
-    schemas, version = schema.Schemas(scope.checkout), kubernetes_version(scope.graph.checkout)
+    schemas = schema.Schemas(scope.checkout)
+    versions = {cluster: kubernetes_version(scope.graph.checkout, cluster) for cluster in scope.graph.clusters}
     for unit in list(scope.units.values()):
-        findings += apis.check(unit, schemas, version)
+        # What an overlay has is served by every cluster, also by the newest.
+        findings += apis.check(unit, schemas, versions.get(unit.name) or max(versions.values()))
         valid = []
         for item, problems in schema.check(unit, schemas):
             findings += problems
@@ -273,17 +286,20 @@ def _services(scope: _Scope) -> dict[str, set[str]]:
     return services
 
 
-def _load_balancer(scope: _Scope, platform: Platform) -> list[Finding]:
-    """The merged group, where the change touches an Ingress or the load balancer itself."""
-    if not any(_touches_ingress(scope, unit) for unit in scope.units.values()) and CLUSTER not in scope.units:
+def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
+    """The merged group of each cluster, where the change touches an Ingress or a load balancer itself."""
+    if not any(_touches_ingress(scope, unit) or not unit.overlay for unit in scope.units.values()):
         return []
     missing = [unit for unit in scope.graph.units if Overlay.of_path(unit) and unit not in scope.after]
     others = _rendered(scope.checkout, scope.graph, missing).values()
     units = [unit for _, unit in scope.overlays]
     units += [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
     units.sort(key=lambda unit: unit.name)
-    certificates, findings = lb.read_certificates(platform.unit)
-    return findings + list(lb_check.check(lb.merge(units, certificates), units))
+    findings: list[Finding] = []
+    for platform in platforms:
+        certificates, problems = lb.read_certificates(platform.unit)
+        findings += [*problems, *lb_check.check(lb.merge(units, certificates), units)]
+    return findings
 
 
 def _touches_ingress(scope: _Scope, unit: Unit) -> bool:

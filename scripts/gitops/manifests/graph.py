@@ -16,8 +16,6 @@ from gitops.manifests.walk import read
 
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"
-# The cluster whose Argo CD, policies, load balancer and prices the overlays meet; the lab's is made from the same.
-CLUSTER = "clusters/seoul"
 # What of an overlay kustomize reads as YAML.
 TEXTS = (".yaml", ".yml", "Kustomization")
 _BASE = re.compile(rb"(?<=[\s\"'=\[,])(?:\.\./)+base/[\w/-]+(?=[\s\"',\]])")
@@ -64,6 +62,11 @@ class Graph:
         overlays = list(self._overview.units) if self._overview else self._folders("overlays/*/*")
         # A hidden folder is a draft of a `service new` that was killed.
         return [unit for unit in [*overlays, *self._folders("clusters/*")] if "/." not in unit]
+
+    @property
+    def clusters(self) -> list[str]:
+        """Those of `units` that are a cluster's. All overlays run in each of them."""
+        return [unit for unit in self.units if unit.startswith("clusters/")]
 
     def _folders(self, pattern: str) -> list[str]:
         root = self.checkout.root

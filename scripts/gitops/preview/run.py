@@ -9,7 +9,7 @@ from typing import Literal
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
-from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.graph import Graph
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, complaint, differing, in_parallel
@@ -33,7 +33,8 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     before, after = Graph(change.base, change.overviews[0]), Graph(change.head, change.overviews[1])
     left, right = set(before.affected(change.files)), set(after.affected(change.files))
     units = sorted(left | right | (set(before.units) ^ set(after.units)))
-    node = cost.read_node(change.head, CLUSTER) if (change.head.root / CLUSTER / "cluster.yaml").exists() else None
+    # An overlay costs the same in each cluster of a kind: the first that has a price is shown.
+    node = next(filter(None, (cost.read_node(change.head, cluster) for cluster in after.clusters)), None)
     with progress.step(f"rendering {len(units)} of {len(after.units)} Applications on both sides"):
         apps = in_parallel(lambda unit: _application(checkout, before, after, unit, node), units)
     with Repo(checkout.root) as repo:

@@ -16,10 +16,11 @@ from gitops.clients.registry import resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import certificates, kustomize, names, yamlfile
-from gitops.manifests.graph import CLUSTER, Graph
+from gitops.manifests.graph import Graph
 from gitops.manifests.image import Image, in_ecr
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
+from gitops.manifests.render import in_parallel
 from gitops.repository import contents
 from gitops.repository import services as model
 from gitops.repository.git import GitError, Repo
@@ -110,9 +111,11 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
         partial(model.check_team, request.team, teams),
         partial(check_registry, checkout, request.image),
     ]
-    units, cluster = Graph(checkout).units, kustomize.build(checkout, checkout.root / CLUSTER)
+    graph = Graph(checkout)
+    builds = in_parallel(lambda cluster: kustomize.build(checkout, checkout.root / cluster), graph.clusters)
+    platform = list(itertools.chain.from_iterable(builds))
     for overlay in request.overlays:
-        checks.append(partial(_check_own_name, overlay, units, cluster))
+        checks.append(partial(_check_own_name, overlay, graph.units, platform))
         checks += [partial(model.check_domain, host, existing) for host in request.hosts(overlay)]
     faults: list[Fault] = []
     for check in checks:
@@ -124,10 +127,10 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
         raise InputError.several(faults)
 
 
-def _check_own_name(overlay: Overlay, units: Sequence[str], cluster: Sequence[Object]) -> None:
+def _check_own_name(overlay: Overlay, units: Sequence[str], platform: Sequence[Object]) -> None:
     """Raise InputError where another folder or the platform has the name that an overlay would have."""
     taken = [twin.path for twin in names.sharing(overlay, units)]
-    taken += filter(None, [names.platforms(overlay, cluster)])
+    taken += filter(None, [names.platforms(overlay, platform)])
     if taken:
         raise InputError(
             f"service name {overlay.service!r}: {overlay.path} would be {overlay.namespace}, and so is "

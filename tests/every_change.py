@@ -12,35 +12,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from semantic_version import Version
-
 from gitops.manifests import yamltext
-from gitops.manifests.image import in_ecr
 from gitops.manifests.overlay import Overlay
-from gitops.service.registries import allowed_registries
-from tests import secret_changes
+from tests import image_changes, secret_changes
 from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
 
 EXCEPTIONS = "policies/exceptions/kustomization.yaml"
 DIGEST = f"sha256:{'a' * 64}"
+OWN_PORT = ("--port", "3000", "--health", "/status")
 # No registrar or cloud has it.
 ARN = "arn:aws:acm:ap-northeast-2:111122223333:certificate/ffffffff-ffff-4fff-8fff-fffffffffff"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One kind of change. `warns`: the rules whose warning is the point of it."""
+    """One kind of change.
+
+    `warns`: the rules whose warning is the point of it. `product`: how the paths of the product begin that people are
+    told to change there; every other change is one of data alone.
+    """
 
     name: str
     make: Callable[[LiveWorld], None]
     warns: frozenset[str] = frozenset()
+    product: tuple[str, ...] = ()
 
 
 # -- new services
 
 
 def declare_certificate(world: LiveWorld, number: int = 1) -> None:
-    """docs/runbooks/gate.md, lb-certificate: its ARN in one file, the names that it covers in the other."""
+    """docs/runbooks/gate.md, lb-certificate: its ARN in one file, the names that it covers in the other; its zone."""
     arn = f"{ARN}{number}"
     names = f'["{DOMAIN}", "*.{DOMAIN}", "*.staging.{DOMAIN}"]'
     for path, line in (
@@ -48,6 +50,8 @@ def declare_certificate(world: LiveWorld, number: int = 1) -> None:
         (f"{CLUSTER}/certificates.yaml", f"  - arn: {arn}\n    names: {names}\n"),
     ):
         world.write(path, world.read(path).rstrip("\n") + "\n" + line)
+    path = f"{CLUSTER}/cluster.yaml"
+    world.write(path, re.sub(r"(?m)^(  domains: .*)$", rf"\1, {DOMAIN}", world.read(path)))
 
 
 def replace_domain_certificate(world: LiveWorld) -> None:
@@ -57,15 +61,10 @@ def replace_domain_certificate(world: LiveWorld) -> None:
         world.write(path, world.read(path).replace(f"{ARN}1", f"{ARN}2"))
 
 
-def registry(world: LiveWorld, *, ecr: bool) -> str:
-    """A registry that the policies allow."""
-    return next(prefix.rstrip("/") for prefix in allowed_registries(world.checkout) if in_ecr(prefix) == ecr)
-
-
 def new_service(world: LiveWorld, name: str, *words: str, ecr: bool = False) -> str:
     """`gitops service new`. Returns the service's name."""
     name = world.unused(name)
-    image = f"{registry(world, ecr=ecr)}/piled/{name}"
+    image = f"{image_changes.registry(world, ecr=ecr)}/piled/{name}"
     reference = f"{image}:1.2.3" if ecr else f"{image}:1.2.3@{DIGEST}"
     if ecr:  # the digest is looked up
         world.push(image, "1.2.3")
@@ -86,7 +85,7 @@ def new_web_in_ecr(world: LiveWorld) -> None:
 
 
 def new_bot(world: LiveWorld) -> None:
-    new_service(world, "bot", "--shape", "bot")
+    world.made.bot = new_service(world, "bot", "--shape", "bot")
 
 
 def new_bot_in_ecr(world: LiveWorld) -> None:
@@ -94,83 +93,7 @@ def new_bot_in_ecr(world: LiveWorld) -> None:
 
 
 def new_with_port_and_health(world: LiveWorld) -> None:
-    new_service(world, "own-port", *domains("own-port"), "--port", "3000", "--health", "/status")
-
-
-# -- images
-
-
-def bumpable(world: LiveWorld) -> str:
-    """The first service in ECR whose staging follows semver and whose prod takes what soaked there."""
-    names: list[str] = list(dict.fromkeys(row["service"] for row in world.services()))
-    return next(name for name in [*names, world.made.web_in_ecr] if _follows_semver(world, name))
-
-
-def _follows_semver(world: LiveWorld, service: str) -> bool:
-    policies, images = world.policies(service), world.images(service)
-    if policies.keys() != {"staging", "prod"} or images.keys() != policies.keys():
-        return False
-    plain = policies["staging"].keys() <= {"semver", "auto-merge"} and policies["prod"].keys() == {"promote"}
-    one_repository = len({image.name for image in images.values()}) == 1 and in_ecr(images["prod"].name)
-    held = list((world.checkout.overlays / service).glob("*/hold.yaml"))
-    newest = policies["staging"].get("semver", {}).get("range") == "*"
-    return (
-        plain and one_repository and newest and not held and re.match(r"\d+\.\d+\.\d+", images["prod"].tag) is not None
-    )
-
-
-def bump(world: LiveWorld, service: str, environment: str, *, ago: timedelta = timedelta(0)) -> None:
-    """The scheduled run, and a person's merge of the pull request that it opened."""
-    rows = world.rows("images", "bump", service)
-    [row] = [row for row in rows if row["environment"] == environment]
-    assert row["action"] == "opened", row
-    world.merge(Overlay(service, environment).branch("bump"), ago=ago)
-
-
-def bump_image(world: LiveWorld) -> None:
-    service = world.made.bumped = bumpable(world)
-    world.stock(service)
-    image = world.images(service)["staging"]
-    # Above all that a person may have taken back there.
-    world.push(image.name, f"{Version.coerce(image.tag).major}.9999.0")
-    bump(world, service, "staging", ago=365 * DAY)
-
-
-def promote_image(world: LiveWorld) -> None:
-    bump(world, world.made.bumped, "prod")
-    images = world.images(world.made.bumped)
-    assert images["prod"] == images["staging"]
-
-
-def roll_back(world: LiveWorld) -> None:
-    service = world.made.bumped
-    world.run("images", "rollback", service, "--reason", 'logins fail: "500"', "--for", "3d")
-    world.merge(Overlay(service, "prod").branch("rollback"))
-
-
-def end_hold(world: LiveWorld) -> None:
-    """What the rollback's pull request says: delete the file to let the bot go on."""
-    (world.checkout.overlays / world.made.bumped / "prod/hold.yaml").unlink()
-
-
-def follow_mutable_tag(world: LiveWorld) -> None:
-    """README: images.yaml says which image each environment may run."""
-    path = f"overlays/{world.made.bot_in_ecr}/images.yaml"
-    world.write(path, world.read(path).replace('semver: {range: "*"}', "digest: {tag: edge}"))
-
-
-def bump_to_mutable_tag(world: LiveWorld) -> None:
-    service = world.made.bot_in_ecr
-    world.push(world.images(service)["prod"].name, "edge", "first")
-    bump(world, service, "prod")
-
-
-def bump_digest(world: LiveWorld) -> None:
-    service = world.made.bot_in_ecr
-    before = world.images(service)["prod"]
-    digest = world.push(before.name, before.tag, "second")
-    bump(world, service, "prod")
-    assert world.images(service)["prod"].digest == digest != before.digest
+    world.made.own_port = new_service(world, "own-port", *domains("own-port"), *OWN_PORT)
 
 
 # -- people and rules
@@ -211,6 +134,13 @@ def add_exception(world: LiveWorld) -> None:
     world.write(EXCEPTIONS, text)
 
 
+def renew_exception(world: LiveWorld) -> None:
+    """docs/runbooks/gate.md: it ends soon, and gets a new day."""
+    before = world.read(f"policies/exceptions/{exception_file(world)}")
+    exception(world, exception_file(world), "its own registry moves to ours next month", days=40)
+    assert world.read(f"policies/exceptions/{exception_file(world)}") != before
+
+
 def end_exception(world: LiveWorld) -> None:
     (world.checkout.root / "policies/exceptions" / exception_file(world)).unlink()
     text = world.read(EXCEPTIONS).replace(f"      - {exception_file(world)}\n", "")
@@ -231,6 +161,22 @@ def delete_freezes(world: LiveWorld) -> None:
     """.github/freezes.yaml: what is over may be deleted."""
     path = ".github/freezes.yaml"
     world.write(path, world.read(path).partition("freezes:")[0] + "freezes: []\n")
+
+
+def add_cluster(world: LiveWorld) -> None:
+    """A second cluster, made as the first one is. All overlays run in both from then on."""
+    folder = world.checkout.root / CLUSTER
+    shutil.copytree(folder, folder.with_name("piled"))
+    path = "clusters/piled/cluster.yaml"
+    world.write(path, world.read(path).replace(f"path: {CLUSTER}\n", "path: clusters/piled\n"))
+
+
+def move_domain(world: LiveWorld) -> None:
+    """A service is reached under other names from now on, and under the old ones no more."""
+    path = Overlay(world.made.web, "prod").file("ingress.yaml")
+    moved = world.read(path).replace(f"web.{DOMAIN}", f"moved.{DOMAIN}")
+    assert f"web.{DOMAIN}" in world.read(path)
+    world.write(path, moved)
 
 
 def call_another_service(world: LiveWorld) -> None:
@@ -260,6 +206,17 @@ def write_baseline(world: LiveWorld) -> None:
 # -- the end of a service
 
 
+def rename_service(world: LiveWorld) -> None:
+    """docs/runbooks/services.md, in one pull request: the old name ends, and a service of the new one begins."""
+    old = world.made.own_port
+    image = world.images(old)["prod"]
+    remove_whole(world, old)
+    world.land("The old name ends")  # `service new` begins with a clean working copy
+    new = world.unused("renamed")
+    words = ("--image", str(image), "--owner", world.team(), *domains("own-port"), *OWN_PORT)
+    world.run("service", "new", new, *words)
+
+
 def remove_environment(world: LiveWorld) -> None:
     """docs/runbooks/services.md, of one environment; prod follows the registry itself from then on."""
     service = world.made.web_in_ecr
@@ -276,10 +233,14 @@ def remove_overlay(world: LiveWorld, overlay: Overlay) -> None:
 
 
 def remove_service(world: LiveWorld) -> None:
+    remove_whole(world, world.made.web)
+
+
+def remove_whole(world: LiveWorld, service: str) -> None:
     """docs/runbooks/services.md."""
-    for environment in world.images(world.made.web):
-        remove_overlay(world, Overlay(world.made.web, environment))
-    shutil.rmtree(world.checkout.overlays / world.made.web)
+    for environment in world.images(service):
+        remove_overlay(world, Overlay(service, environment))
+    shutil.rmtree(world.checkout.overlays / service)
     world.run("service", "codeowners")
 
 
@@ -296,13 +257,14 @@ CHANGES = (
     Change("service new, bot", new_bot),
     Change("service new, bot in ECR", new_bot_in_ecr),
     Change("service new with --port and --health", new_with_port_and_health),
-    Change("bump", bump_image),
-    Change("promotion", promote_image),
-    Change("rollback with hold", roll_back),
-    Change("a hold ended", end_hold),
-    Change("an image policy changed", follow_mutable_tag),
-    Change("bump to a mutable tag", bump_to_mutable_tag),
-    Change("digest bump", bump_digest),
+    Change("bump", image_changes.bump_image),
+    Change("promotion", image_changes.promote_image),
+    Change("rollback with hold", image_changes.roll_back),
+    Change("a second hold", image_changes.hold_again),
+    Change("a hold ended", image_changes.end_hold),
+    Change("an image policy changed", image_changes.follow_mutable_tag),
+    Change("bump to a mutable tag", image_changes.bump_to_mutable_tag),
+    Change("digest bump", image_changes.bump_digest),
     Change("a service signs in with 42", secret_changes.sign_in_with_42),
     Change("adoption", secret_changes.adopt),
     Change("rotation", secret_changes.rotate_secret),
@@ -316,15 +278,22 @@ CHANGES = (
     Change("re-seal", secret_changes.reseal),
     Change("a cluster's certificate replaced", secret_changes.replace_cluster_certificate),
     Change("a domain's certificate replaced", replace_domain_certificate),
+    Change("another cluster", add_cluster, product=("clusters/piled/aws/",)),
     Change("handover", hand_over),
     Change("a team added", add_team),
     Change("an exception added", add_exception, warns=frozenset({"exception-ends"})),
+    Change("an exception renewed", renew_exception),
     Change("an exception ended", end_exception),
     Change("a freeze added", add_freeze),
     Change("the freezes deleted", delete_freezes),
+    Change("a domain moved", move_domain),
+    Change("an image moved to ECR", image_changes.move_to_ecr),
+    Change("a registry declared", image_changes.declare_registry, product=(image_changes.REGISTRIES,)),
+    Change("an image moved to a declared registry", image_changes.move_to_declared_registry),
     Change("an internal client", call_another_service),
     Change("an internal client no more", end_call),
     Change("a baseline written", write_baseline),
+    Change("a service renamed", rename_service),
     Change("an environment removed", remove_environment),
     Change("a service removed", remove_service),
     Change("the removals' exceptions deleted", delete_removals),

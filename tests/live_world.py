@@ -51,6 +51,8 @@ class Made:
 
     web: str = ""
     web_in_ecr: str = ""
+    own_port: str = ""
+    bot: str = ""
     bot_in_ecr: str = ""
     bumped: str = ""
 

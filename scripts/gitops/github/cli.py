@@ -36,7 +36,7 @@ def plan(output: str) -> None:
     """
     from gitops.github import run
 
-    _, made = run.look(Checkout.find())
+    made = run.compare(Checkout.find()).plan
     _print(made, output)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -105,6 +105,10 @@ class DeclaredSettings(_Strict):
     workflow_token: WorkflowToken = Field(alias="workflow-token")
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+_Named = TypeVar("_Named", Ruleset, Environment)
+
+
 @dataclass(frozen=True)
 class Declared:
     """All that GitHub should be set to, by name. `rulesets`: with the Apps' numbers. `workflows`: their files."""
@@ -117,37 +121,31 @@ class Declared:
 
 def read(checkout: Checkout) -> Declared:
     """Read the files. Raises InputError where one is wrong, or where BOT_APP_ID is needed and not set."""
-    settings = DeclaredSettings.model_validate(_load(checkout, checkout.root / SETTINGS, DeclaredSettings))
-    rulesets = _folder(checkout, RULESETS, Ruleset)
+    settings = _load(checkout, checkout.root / SETTINGS, DeclaredSettings)
+    rulesets = {name: ruleset.model_dump() for name, ruleset in _folder(checkout, RULESETS, Ruleset).items()}
     if not rulesets:
         raise InputError("no ruleset is declared", path=RULESETS, fix="restore the folder: without one all may merge")
-    for name, document in rulesets.items():
-        _put_numbers(document, f"{RULESETS}/{name}.json")
-    environments = _folder(checkout, ENVIRONMENTS, Environment)
-    return Declared(
-        settings,
-        rulesets,
-        {name: Environment.model_validate(document) for name, document in environments.items()},
-        tuple(sorted(str(checkout.relative(file)) for file in (checkout.root / WORKFLOWS).glob("*.y*ml"))),
-    )
+    for name, ruleset in rulesets.items():
+        _put_numbers(ruleset, f"{RULESETS}/{name}.json")
+    workflows = sorted(checkout.relative(file) for file in (checkout.root / WORKFLOWS).glob("*.y*ml"))
+    return Declared(settings, rulesets, _folder(checkout, ENVIRONMENTS, Environment), tuple(workflows))
 
 
-def _folder(checkout: Checkout, folder: str, model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    documents = {}
+def _folder(checkout: Checkout, folder: str, model: type[_Named]) -> dict[str, _Named]:
+    """Every file of a folder, by its name, which is the name that stands in it too."""
+    named = {}
     for file in sorted((checkout.root / folder).glob("*.json")):
-        document = _load(checkout, file, model)
-        if document["name"] != file.stem:
+        named[file.stem] = entry = _load(checkout, file, model)
+        if entry.name != file.stem:
             path = f"{folder}/{file.name}"
-            raise InputError("name", path=path, expected=file.stem, found=document["name"], fix="name it as its file")
-        documents[file.stem] = document
-    return documents
+            raise InputError("name", path=path, expected=file.stem, found=entry.name, fix="name it as its file")
+    return named
 
 
-def _load(checkout: Checkout, file: Path, model: type[BaseModel]) -> dict[str, Any]:
-    path = str(checkout.relative(file))
+def _load(checkout: Checkout, file: Path, model: type[_Model]) -> _Model:
+    path = checkout.relative(file)
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        model.model_validate(document)
+        return model.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     except ValidationError as error:
@@ -155,7 +153,6 @@ def _load(checkout: Checkout, file: Path, model: type[BaseModel]) -> dict[str, A
         raise InputError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", path=path) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}", path=path) from None
-    return document
 
 
 def _put_numbers(value: object, path: str) -> None:

@@ -11,7 +11,9 @@ from gitops.clients.github import Hub
 from gitops.clients.slack import Slack
 from gitops.github import apply as applying
 from gitops.github import declared, plan, remote
+from gitops.github.declared import Declared
 from gitops.github.plan import SettingsPlan
+from gitops.github.remote import Remote
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 
@@ -32,18 +34,27 @@ class Verdict:
     edited: tuple[str, ...]
 
 
-def look(checkout: Checkout) -> tuple[remote.Remote, SettingsPlan]:
+@dataclass(frozen=True)
+class SettingsComparison:
+    """What the files say, what GitHub says, and what has to change."""
+
+    hub: Hub
+    declared: Declared
+    remote: Remote
+    plan: SettingsPlan
+
+
+def compare(checkout: Checkout) -> SettingsComparison:
     """Compare the files with GitHub. Raises InputError, ExternalError."""
-    wish = declared.read(checkout)
-    actual = remote.read(Hub.from_environment())
-    return actual, plan.make(wish, actual)
+    wish, hub = declared.read(checkout), Hub.from_environment()
+    actual = remote.read(hub)
+    return SettingsComparison(hub, wish, actual, plan.make(wish, actual))
 
 
 def apply(checkout: Checkout, *, prune: bool) -> list[applying.AppliedChange]:
     """Set GitHub as declared. Raises InputError, and ExternalError where nothing was changed yet."""
-    wish, hub = declared.read(checkout), Hub.from_environment()
-    actual = remote.read(hub)
-    return applying.apply(hub, wish, plan.make(wish, actual), actual, prune=prune)
+    comparison = compare(checkout)
+    return applying.apply(comparison.hub, comparison.declared, comparison.plan, comparison.remote, prune=prune)
 
 
 def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) -> Verdict:
@@ -51,12 +62,12 @@ def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) ->
     slack = Slack.of(taken)
     if tell and slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of drift")
-    wish, hub = declared.read(checkout), Hub.from_environment()
-    made = plan.make(wish, remote.read(hub))
+    comparison = compare(checkout)
+    made = comparison.plan
     drift = [f"{change.kind} {change.name}: {change.verb}" for change in made.changes]
     # Who may bypass a ruleset is shown to its editors alone; that someone edited it is shown to all. It is told once:
     # the run that told of it succeeds, unless there is drift too.
-    since = hub.last_success(WORKFLOW) if made.edited else None
+    since = comparison.hub.last_success(WORKFLOW) if made.edited else None
     edited = [f"ruleset {name}: edited since it was verified last" for name in made.edited_since(since)]
     if tell and slack and (drift or edited):
         lines = [f":warning: GitHub is not set as declared: {phrase}" for phrase in drift]

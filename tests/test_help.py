@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ from gitops.cli import cli
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group, first_sentence
 from tests.conftest import GITOPS, gitops
+from tests.frozen import ROOT
 
 # What takes a tenth of a second and more to import.
 HEAVY = (
@@ -118,3 +121,38 @@ def test_a_bad_value_is_refused_before_anything_is_done(words: list[str], scratc
     done = gitops(scratch, *words, GITHUB_REPOSITORY="platform/gitops")
     assert (done.code, done.out) == (2, "")
     assert not scratch.labs.exists()
+
+
+def shown() -> list[str]:
+    """Every command of ours that the documentation shows, in a block or in a sentence."""
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github/workflows").glob("*.yaml")]
+    text = "\n".join(file.read_text() for file in sorted(files))
+    commands = re.findall(r"(?:^|`|\| |bin/)gitops ([a-z][^`\n|]*)", text, re.MULTILINE)
+    return sorted({command.strip() for command in commands})
+
+
+def unknown(command: str) -> list[str]:
+    """What of a command there is not: a verb, or an option."""
+    verb: click.Command | None = cli
+    context = click.Context(cli)
+    words = shlex.split(command)
+    while isinstance(verb, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        verb = verb.get_command(context, name)
+        if verb is None:
+            return [name]
+    options = set().union(*(parameter.opts for parameter in verb.params)) if verb else set()
+    return [word for word in words if word.startswith("-") and word.partition("=")[0] not in options]
+
+
+@pytest.mark.docs
+def test_every_command_that_is_shown_is_there() -> None:
+    """Those of blocks of shell are run, too: tests/lab/test_docs.py."""
+    commands = shown()
+    assert "github verify" in commands
+    assert {command: missing for command in commands if (missing := unknown(command))} == {}
+
+
+@pytest.mark.parametrize(("command", "missing"), [("githup verify", ["githup"]), ("check --al", ["--al"])])
+def test_a_command_that_is_not_there_is_noticed(command: str, missing: list[str]) -> None:
+    assert unknown(command) == missing

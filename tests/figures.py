@@ -103,7 +103,7 @@ def _write(root: Path, documents: Mapping[str, str]) -> None:
 def with_section(readme: str, section: str) -> str:
     """A document with another section between its marks. Raises FiguresError where they are not there once each."""
     if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise FiguresError(f"expected one line each: {BEGIN.strip()} and {END.strip()}")
+        raise FiguresError(f"not one line each: {BEGIN.strip()} and {END.strip()}")
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{section}{END}{after}"

@@ -5,6 +5,7 @@ function that nobody keeps in mind.
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 NESTED = "a comprehension in another"
 TWO_LOOPS = "a comprehension with two loops"
+FIELD = "what has a field in an error's sentence"
 # What manifests/overlay.py says once.
 OVERLAY_NAME = "an overlay's name written out"
 
@@ -53,6 +55,8 @@ def in_text(text: str) -> Iterator[tuple[int, str]]:
             for inner in ast.walk(node):
                 if isinstance(inner, COMPREHENSIONS) and inner is not node:
                     yield inner.lineno, NESTED
+        if isinstance(node, ast.Call) and _says_a_field(node):
+            yield node.lineno, FIELD
         if isinstance(node, ast.JoinedStr) and _is_overlay_name(node):
             yield node.lineno, OVERLAY_NAME
         if isinstance(node, FUNCTIONS) and _length(node) > FUNCTION_LINES:
@@ -72,6 +76,15 @@ def _names(node: ast.AST) -> Iterator[str | None]:
             yield name
         case ast.MatchMapping(rest=name):
             yield name
+
+
+def _says_a_field(call: ast.Call) -> bool:
+    """Whether an error of ours says in its sentence what it has a field for. Another's has no fields."""
+    name = str(getattr(call.func, "id", getattr(call.func, "attr", "")))
+    if not (name == "Fault" or name.endswith("Error")) or hasattr(builtins, name) or not call.args:
+        return False
+    pieces = [node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant)]
+    return any(re.search(r"\bexpected |\b(there are|it has|one of): ", str(piece)) for piece in pieces)
 
 
 def _is_overlay_name(node: ast.JoinedStr) -> bool:

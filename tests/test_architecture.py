@@ -100,6 +100,8 @@ UNREADABLE = {
     "{a for a in [c for c in b]}": [reading.NESTED],
     "any(all(c for c in a) for a in b)": [reading.NESTED],
     "def f():\n" + "    x()\n" * 60: ["f has more than 60 lines"],
+    "raise InputError(f'name {name}: expected letters')": [reading.FIELD],
+    "Fault('gone; there are: ' + names)": [reading.FIELD],
     "f'{service}-{environment}'": [reading.OVERLAY_NAME],
     "f'overlays/{a.service}/{a.environment}/x'": [reading.OVERLAY_NAME],
     "f'namespace: {name}-prod\\n'": [reading.OVERLAY_NAME],
@@ -115,6 +117,8 @@ def test_what_is_hard_to_read_is_found(text: str) -> None:
 READABLE = [
     "f'{kind}-{name}'",
     "f'{name}-product'",
+    "raise ValueError('expected a time zone')",
+    "raise InputError('name', expected='letters')",
     "x.found",
     "f(at=1)",
     "print(other)",

@@ -73,7 +73,7 @@ def test_help_loads_nothing_that_is_slow(verb: str) -> None:
         # Before a value is asked for, or a server.
         (["secrets", "seal", "mogle", "mail", "--key", "token", "--cluster", "soul"], "soul"),
         (["secrets", "reseal", "--cluster", "soul"], "soul"),
-        (["secrets", "recover", "--backup", "/dev/null", "--cluster", ""], "cluster ''"),
+        (["secrets", "recover", "--backup", "/dev/null", "--cluster", ""], "no such cluster"),
         (["oauth", "rotate", "--cluster", "soul"], "soul"),
         (["oauth", "provide", "mogle", "--cluster", "soul"], "soul"),
         (["oauth", "provide", "mogle", "--environment", "production"], "production"),

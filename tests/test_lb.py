@@ -207,8 +207,8 @@ def test_who_answers_is_said_with_the_line_that_says_so() -> None:
     for words, code, message in (
         (["shop.example.com"], 1, "no rule matches; the load balancer answers 404"),
         (["https://mogle.example.com/x"], 2, "expected a host name alone, such as mogle.example.com"),
-        (["mogle.example.com", "x"], 2, "path 'x': expected one that begins with /"),
-        (["mogle.example.com", "--cluster", "mars"], 2, "cluster 'mars': does not exist; there are: lab, seoul"),
+        (["mogle.example.com", "x"], 2, "path; expected one that begins with /, found 'x'"),
+        (["mogle.example.com", "--cluster", "mars"], 2, "no such cluster; expected one of lab, seoul"),
     ):
         done = gitops(CHECKOUT, "lb", "route", *words)
         assert (done.code, done.out) == (code, "")

@@ -138,15 +138,15 @@ def test_list_says_what_there_is(command: Seal) -> None:
 BAD: dict[str, tuple[list[str], str, str]] = {
     "no overlay": (["shop", "kakao", "--key", "a"], "x", "no such overlay; expected one of benefit/prod"),
     "no environment": (["notice-bot", "kakao", "--key", "a", "--environment", "staging"], "x", "no such overlay"),
-    "name": (["notice-bot", "Kakao", "--key", "a"], "x", "name 'Kakao': expected lower-case letters"),
-    "key": (["notice-bot", "kakao", "--key", "a b"], "x", "key 'a b': expected letters, digits"),
+    "name": (["notice-bot", "Kakao", "--key", "a"], "x", "name; expected lower-case letters"),
+    "key": (["notice-bot", "kakao", "--key", "a b"], "x", "key; expected letters, digits"),
     "nothing": (["notice-bot", "kakao", "--key", "a"], "", "nothing was given; type it at the prompt, or pipe it in"),
     "two keys": (["notice-bot", "kakao", "--key", "a", "--key", "b"], "x", "2 keys and one standard input"),
     "generation": (["mogle", "mogle-oauth-42-g1", "--key", "a"], "x", "make the next one: gitops oauth provide mogle"),
     "cluster": (
         ["notice-bot", "kakao", "--key", "a", "--cluster", "../x"],
         "x",
-        "cluster '../x': does not exist; there are: lab",
+        "no such cluster; expected one of lab",
     ),
     "no certificate": (
         ["notice-bot", "kakao", "--key", "a", "--cluster", "lab"],

@@ -125,7 +125,7 @@ def test_two_labs_get_different_ports_and_keep_their_own(scratch: Checkout) -> N
     [
         (["up", "--nodes", "3"], "gitops: lab 'default' has 2 nodes in each zone; gitops lab reset forgets that\n"),
         (["up", "--api-port", "1025"], "gitops: lab 'default' has its API server on port {api}; gitops lab reset"),
-        (["down", "--all", "--name", "default"], "gitops: --all and --name default: expected one of them"),
+        (["down", "--all", "--name", "default"], "gitops: --all and --name default; expected one of them"),
     ],
 )
 def test_an_option_that_would_say_nothing_is_refused(scratch: Checkout, words: list[str], message: str) -> None:

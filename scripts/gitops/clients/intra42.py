@@ -128,7 +128,7 @@ class Api:
             status = answer.status_code
             if status == 429 or status >= 500:
                 raise _AgainError(f"HTTP {status}", _retry_after(answer))
-            raise Intra42Error(f"42: {path}: HTTP {status}; expected 200 or 401")
+            raise Intra42Error(f"42: {path}", expected="HTTP 200 or 401", found=f"HTTP {status}")
 
         jitter = wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)
 

@@ -29,14 +29,14 @@ def resolve(reference: str) -> Image:
     """
     match = REFERENCE.fullmatch(reference)
     if not match:
-        raise InputError(
-            f"image {reference!r}: malformed; expected REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:<64 hex digits>"
-        )
+        expected = "REGISTRY/NAME:TAG or REGISTRY/NAME:TAG@sha256:<64 hex digits>"
+        raise InputError("image: malformed", expected=expected, found=repr(reference))
     name, tag, digest = match["name"], match["tag"], match["digest"]
     if not tag:
-        raise InputError(f"image {reference!r}: no tag; name the version, such as {name}:1.2.3")
+        raise InputError("image: no tag", found=repr(reference), fix=f"name the version, such as {name}:1.2.3")
     if tag.lower() in MUTABLE_TAGS:
-        raise InputError(f"image {reference!r}: the tag {tag!r} is mutable; name one version, such as {name}:1.2.3")
+        fix = f"name one version, such as {name}:1.2.3"
+        raise InputError(f"image: the tag {tag!r} is mutable", found=repr(reference), fix=fix)
     return Image(name, tag, digest or _digest(name, tag))
 
 

@@ -36,7 +36,7 @@ class Checkout:
         """The folder of a cluster. Raises InputError where there is none of this name."""
         known = sorted(file.parent.name for file in self.root.glob("clusters/[!.]*/cluster.yaml"))
         if name not in known:
-            raise InputError(f"cluster {name!r}: does not exist; there are: {', '.join(known)}")
+            raise InputError("no such cluster", expected=f"one of {', '.join(known)}", found=repr(name))
         return self.root / "clusters" / name
 
     @property

@@ -10,7 +10,7 @@ from gitops.ground.errors import InputError
 
 def _check_revision(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
     if value == "":
-        raise InputError(f"{option.opts[0]} '': expected a revision; leave the option out for its default")
+        raise InputError(option.opts[0], expected="a revision", found="''", fix="leave the option out for its default")
     return value
 
 

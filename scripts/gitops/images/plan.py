@@ -48,7 +48,8 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay]
     """Every overlay with a policy, and those whose files cannot be used. Raises InputError for an unknown service."""
     services = {service.name: service for service in model.services(base)}
     if unknown := [name for name in names if name not in services]:
-        raise InputError(f"service {unknown[0]!r}: does not exist; there are: {', '.join(sorted(services))}")
+        expected = f"one of {', '.join(sorted(services))}"
+        raise InputError(f"service {unknown[0]!r}: does not exist", expected=expected)
     readable: list[FollowedOverlay] = []
     broken: list[ImagePlan] = []
     for name in names or services:

@@ -45,7 +45,7 @@ def _existing(name: str) -> Lab:
     target = _lab(name)
     if not target.folder.is_dir():
         known = ", ".join(lab.name for lab in find_labs(target.checkout)) or "none"
-        raise InputError(f"lab {name!r}: does not exist; there are: {known}")
+        raise InputError(f"lab {name!r}: does not exist", expected=f"one of {known}")
     return target
 
 
@@ -119,7 +119,8 @@ def down(context: click.Context, name: str, every: bool) -> None:
     from gitops.lab.layout import find_labs
 
     if every and context.get_parameter_source("name") is click.core.ParameterSource.COMMANDLINE:
-        raise InputError(f"--all and --name {name}: expected one of them, as all are every lab of this checkout")
+        expected = "one of them, as all are every lab of this checkout"
+        raise InputError(f"--all and --name {name}", expected=expected)
     for target in find_labs(Checkout.find()) if every else [_existing(name)]:
         count = labs.down(target)
         say(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")

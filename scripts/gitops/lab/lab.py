@@ -258,7 +258,7 @@ def select_parts(name: str | None) -> list[str]:
     if name is None:
         return list(PARTS)
     if name not in PARTS:
-        raise InputError(f"{name!r}: no such part; there are: {', '.join(PARTS)}")
+        raise InputError("no such part", expected=f"one of {', '.join(PARTS)}", found=repr(name))
     return [name]
 
 

@@ -65,11 +65,10 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
     from gitops.lb import table
 
     if "/" in host or ":" in host or not host:
-        raise InputError(
-            f"host {host!r}: expected a host name alone, such as {urlsplit(host).hostname or 'mogle.example.com'}"
-        )
+        expected = f"a host name alone, such as {urlsplit(host).hostname or 'mogle.example.com'}"
+        raise InputError("host", expected=expected, found=repr(host))
     if not path.startswith("/"):
-        raise InputError(f"path {path!r}: expected one that begins with /")
+        raise InputError("path", expected="one that begins with /", found=repr(path))
     balancer, _ = table.load(checkout(), cluster)
     rule = balancer.route(host, path)
     if rule is None:

@@ -82,24 +82,19 @@ class Overlay:
 def check_service(name: str) -> None:
     """Raise InputError unless `name` can be a service's."""
     if not DNS_LABEL.fullmatch(name):
-        raise InputError(
-            f"service name {name!r}: not a DNS label; expected lower-case letters, digits and hyphens, "
-            "beginning and ending with a letter or digit"
-        )
+        expected = "lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
+        raise InputError(f"service name {name!r}: not a DNS label", expected=expected)
     if len(name) > LONGEST_SERVICE:
         longest = Overlay(name, max(ENVIRONMENTS, key=len)).namespace
-        raise InputError(
-            f"service name {name!r}: {len(name)} characters; at most {LONGEST_SERVICE}, as its namespace {longest} "
-            f"may have {LONGEST_LABEL}"
-        )
+        expected = f"at most {LONGEST_SERVICE} characters, as its namespace {longest} may have {LONGEST_LABEL}"
+        raise InputError(f"service name {name!r}", expected=expected, found=str(len(name)))
     if name in RESERVED_SERVICES or f"{name}-".startswith(RESERVED_PREFIX):
         reserved = ", ".join([f"{RESERVED_PREFIX}*", *RESERVED_SERVICES])
-        raise InputError(
-            f"service name {name!r}: reserved for the cluster's own parts ({reserved}); choose another name"
-        )
+        what = f"service name {name!r}: reserved for the cluster's own parts ({reserved})"
+        raise InputError(what, fix="choose another name")
 
 
 def check_environment(name: str) -> None:
     """Raise InputError unless `name` is an environment."""
     if name not in ENVIRONMENTS:
-        raise InputError(f"environment {name!r}: does not exist; there are: {', '.join(ENVIRONMENTS)}")
+        raise InputError(f"environment {name!r}: does not exist", expected=f"one of {', '.join(ENVIRONMENTS)}")

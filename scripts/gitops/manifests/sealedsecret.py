@@ -38,10 +38,12 @@ class Sealed:
 def check_names(name: str, keys: list[str]) -> None:
     """Raise InputError unless Kubernetes takes them as the name and the keys of a Secret."""
     if not _NAME.fullmatch(name):
-        raise InputError(f"name {name!r}: expected lower-case letters, digits, dots and hyphens (a DNS subdomain)")
+        expected = "lower-case letters, digits, dots and hyphens (a DNS subdomain)"
+        raise InputError("name", expected=expected, found=repr(name))
     for key in keys:
         if not _KEY.fullmatch(key):
-            raise InputError(f"key {key!r}: expected letters, digits, hyphens, dots and underscores, at most 253")
+            expected = "letters, digits, hyphens, dots and underscores, at most 253"
+            raise InputError("key", expected=expected, found=repr(key))
 
 
 def read(content: bytes, path: str) -> Sealed:
@@ -110,7 +112,7 @@ def reseal(content: bytes, path: str, encrypted: Mapping[str, str], fingerprint:
     old = read(content, path)
     for key in encrypted:
         if key not in old.encrypted:
-            raise InputError(f"has no key {key!r}; it has: {', '.join(old.encrypted)}", path=path)
+            raise InputError("no such key", path=path, expected=f"one of {', '.join(old.encrypted)}", found=repr(key))
         text = yamltext.put(text, path, ("spec", "encryptedData", key), encrypted[key])
     if CERTIFICATE in old.annotations:
         text = yamltext.put(text, path, ("metadata", "annotations", CERTIFICATE), fingerprint)

@@ -41,7 +41,7 @@ def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:
             raise InputError(f"no {'.'.join(path)}", path=source, line=line, expected="it here")
     line = node.start_mark.line + 1 if node else 1
     if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">") or text[node.start_mark.index] in "&!*":
-        raise InputError(f"{'.'.join(path)}: expected plain text on one line", path=source, line=line)
+        raise InputError(".".join(path), path=source, line=line, expected="plain text on one line")
     quote = node.style or ""
     return f"{text[: node.start_mark.index]}{quote}{value}{quote}{text[node.end_mark.index :]}"
 

@@ -90,7 +90,8 @@ class Session:
 
     def __post_init__(self) -> None:
         if not self.ours(self.url):
-            raise InputError(f"GITOPS_42_PROFILE_URL={self.url!r}: expected https:// on a host of 42 (or this machine)")
+            expected = "https:// on a host of 42 (or this machine)"
+            raise InputError("GITOPS_42_PROFILE_URL", expected=expected, found=repr(self.url))
         self.http.headers["User-Agent"] = "gitops (secret rotation of our own applications)"
         self.http.trust_env = False  # no .netrc, and no proxy from the environment sees a password
 

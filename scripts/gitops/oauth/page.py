@@ -79,9 +79,8 @@ def read(html: str, application: str) -> Reading:
 def entered(uid: str, value: str) -> Reading:
     """What a person typed instead, as if the page had shown it as the next secret. Raises InputError."""
     if not SECRET.fullmatch(value):
-        raise InputError(
-            f"not a secret of 42: {len(value)} characters; expected s-s4t2ud- or s-s4t2af- and 64 hex digits"
-        )
+        expected = "s-s4t2ud- or s-s4t2af- and 64 hex digits"
+        raise InputError("not a secret of 42", expected=expected, found=f"{len(value)} characters")
     return Reading(uid, None, mask(SecretStr(value)), None)
 
 
@@ -126,10 +125,10 @@ def _text(element: Tag) -> str:
 def _unlike(expected: str, seen: str, layout: list[Any]) -> LayoutError:
     # Of a page that is unlike itself any part may be a value.
     seen = re.sub(r"[0-9a-fA-F]{8,}|s-s4t2\w*", "(...)", seen)[:2000]
-    return LayoutError(
-        f"42's page is not as it is known (layout {fingerprint(layout)}): expected {expected}, saw {seen}"
-    )
+    what = f"42's page is not as it is known (layout {fingerprint(layout)})"
+    return LayoutError(what, expected=expected, found=seen)
 
 
 def _twice(attributes: dict[str, str], name: str, value: str) -> None:
-    raise LayoutError("42's page is not as it is known: expected each attribute once, saw one twice in one element")
+    what = "42's page is not as it is known: an attribute twice in one element"
+    raise LayoutError(what, expected="each attribute once")

@@ -132,18 +132,19 @@ def check_exists(checkout: Checkout, overlay: Overlay) -> None:
 def check_domain(domain: str, existing: list[Service]) -> None:
     """Raise InputError unless `domain` can be a new service's."""
     if "*" in domain:
-        raise InputError(
-            f"domain {domain!r}: wildcards are not allowed, they would take other services' hosts; name each host"
-        )
+        what = "domain: wildcards are not allowed, they would take other services' hosts"
+        raise InputError(what, found=repr(domain), fix="name each host")
     if "_" in domain:
-        raise InputError(f"domain {domain!r}: underscores are not allowed in host names; use a hyphen")
+        what = "domain: underscores are not allowed in host names"
+        raise InputError(what, found=repr(domain), fix="use a hyphen")
     labels = domain.split(".")
     if (
         len(domain) > 253
         or len(labels) < 2
         or not all(len(part) <= LONGEST_LABEL and DNS_LABEL.fullmatch(part) for part in labels)
     ):
-        raise InputError(f"domain {domain!r}: not a host name; expected one such as shop.example.com, in lower case")
+        expected = "one such as shop.example.com, in lower case"
+        raise InputError("domain: not a host name", expected=expected, found=repr(domain))
     for service in existing:
         for summary in service.overlays:
             if domain in summary.domains:
@@ -156,7 +157,8 @@ def check_domain(domain: str, existing: list[Service]) -> None:
 def check_team(team: str, known: dict[str, Team]) -> None:
     """Raise InputError unless the team is in .github/teams.yaml."""
     if team not in known:
-        raise InputError(f"owner {team!r}: unknown; .github/teams.yaml has: {', '.join(sorted(known))}")
+        expected = f"one of .github/teams.yaml: {', '.join(sorted(known))}"
+        raise InputError("owner: unknown", expected=expected, found=repr(team))
 
 
 def codeowners(checkout: Checkout) -> str:

@@ -144,9 +144,10 @@ def _check_shape(request: NewService) -> None:
     if request.shape == "bot" and request.domains:
         raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
     if request.port is not None and not 1024 <= request.port <= 65535:
-        raise InputError(f"port {request.port}: expected 1024 to 65535; an image that is not root has no lower ones")
+        expected = "1024 to 65535, as an image that is not root has no lower ones"
+        raise InputError("port", expected=expected, found=str(request.port))
     if request.health is not None and not re.fullmatch(r"/[\w./~%-]*", request.health):
-        raise InputError(f"health {request.health!r}: expected a path such as /status")
+        raise InputError("health", expected="a path such as /status", found=repr(request.health))
 
 
 def _write(folder: Path, request: NewService, contact: str, image: Image) -> None:
@@ -222,9 +223,8 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     with contents.written_if_it_holds(checkout, changed):
         after = yamlfile.read_model(checkout, owner, model.Owner)
         if (after.team, after.contact) != (team, contact):
-            raise InputError(
-                f'{checkout.relative(owner)}: expected lines `team: NAME` and `contact: "..."`; edit it by hand'
-            )
+            expected = 'lines `team: NAME` and `contact: "..."`'
+            raise InputError(path=checkout.relative(owner), expected=expected, fix="edit it by hand")
         # Read from the files that were just written.
         changed[codeowners] = model.codeowners(checkout).encode()
     contents.write(checkout, changed)

@@ -39,6 +39,5 @@ def check_registry(checkout: Checkout, reference: str) -> None:
         return
     prefixes = allowed_registries(checkout)
     if not any(f"{match['name']}:".startswith(prefix) for prefix in prefixes):
-        raise InputError(
-            f"image {reference!r}: the policy image-registry refuses it ({FILE}); allowed are {', '.join(prefixes)}"
-        )
+        what = f"image: the policy image-registry refuses it ({FILE})"
+        raise InputError(what, expected=f"one of {', '.join(prefixes)}", found=repr(reference))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-REGION, ACCOUNT = "ap-northeast-2", "123456789012"
+REGION, ACCOUNT = "ap-northeast-2", "210987654321"
 PSEUDO = {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws"}
 _VARIABLE = re.compile(r"\$\{([\w:.]+)\}")
 

@@ -68,7 +68,10 @@ def zones_template(definition: Definition) -> StackTemplate:
     for domain in definition.domains:
         zone = {"Type": "AWS::Route53::HostedZone", **_KEPT, "Properties": {"Name": domain}}
         resources |= _new(resources, f"{logical(domain)}Zone", domain, zone)
-    outputs = {name: {"Value": {"Ref": name}} for name in resources}
+    outputs: dict[str, Any] = {name: {"Value": {"Ref": name}} for name in resources}
+    for name in resources:
+        servers = {"Fn::GetAtt": [name, "NameServers"]}
+        outputs[f"{name.removesuffix('Zone')}Servers"] = {"Value": {"Fn::Join": [",", servers]}}
     arns = [{"Fn::Sub": f"arn:aws:route53:::hostedzone/${{{name}}}"} for name in resources]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

@@ -77,6 +77,15 @@ class Settings(BaseModel):
         120, alias="GITOPS_42_DEADLINE", description="Seconds for one answer of 42's API, all tries together."
     )
 
+    aws_pause: Pause = Field(
+        10, alias="GITOPS_AWS_PAUSE", description="Seconds between two looks at a stack of AWS that is being made."
+    )
+    dns_url: Url = Field(
+        "https://dns.google/resolve",
+        alias="GITOPS_DNS_URL",
+        description="Who is asked for a domain's name servers, as JSON over HTTPS.",
+    )
+
     ci: Set = Field(False, alias="CI", description="Set by every runner: progress is plain lines.")
     actions: IsTrue = Field(
         False, alias="GITHUB_ACTIONS", description="`true` in Actions, and only then values are masked in its log."

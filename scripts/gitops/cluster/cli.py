@@ -1,0 +1,148 @@
+"""`gitops cluster`: parses and prints."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import Fault, NotHealthyError
+from gitops.ground.groups import Group
+from gitops.ground.options import output_option
+from gitops.ground.output import Table, present, print_table, say
+from gitops.ground.progress import Progress
+
+if TYPE_CHECKING:
+    from gitops.clients.aws import ResourceChange
+    from gitops.cluster.make import PlannedStack
+    from gitops.cluster.stacks import Stack
+
+_HEAD = ["stack", "do", "resource", "type", "replaced"]
+
+
+@click.group(cls=Group)
+def cluster() -> None:
+    """A cluster on AWS, from an empty account and back."""
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@output_option
+def plan(name: str, output: str) -> None:
+    """Say what `up` would do, resource by resource, and leave nothing at AWS.
+
+    Exit codes: 0 said; 2 what must be true first is not (wrong account, expired credentials, an overlapping range ...);
+    4 AWS could not be asked, or refuses.
+    """
+    from gitops.cluster import run
+
+    planned = run.plan(Checkout.find(), name)
+    rows = list(itertools.chain.from_iterable(_rows(item.stack, item.changes) for item in planned))
+    documents = [
+        {"stack": item.stack.name, "status": item.status, "waits": item.waits, "changes": len(item.changes)}
+        for item in planned
+    ]
+    present(output, Table(_HEAD, rows), documents)
+    for item in planned:
+        say(_summary(item), err=True)
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@click.option("--yes", is_flag=True, help="Do what the change sets say without asking.")
+def up(name: str, yes: bool) -> None:
+    """Make the cluster, stack by stack; each change set is shown and asked about before it runs.
+
+    It may be stopped at any point and run again: it goes on where AWS is. What AWS gives is written into
+    clusters/CLUSTER, to be committed. Exit codes: 0 all is as the files say; 1 a change set was not agreed to; 2 what
+    must be true first is not; 4 AWS refused or was not done in time: what was made before it stays, and both are said.
+    """
+    from gitops.cluster import run
+
+    def confirm(stack: Stack, changes: Sequence[ResourceChange]) -> bool:
+        print_table(_HEAD, _rows(stack, changes))
+        return yes or _agreed(stack)
+
+    written = run.up(Checkout.find(), name, confirm, Progress())
+    for path in written:
+        say(f"written: {path}")
+    say("commit these files by a pull request" if written else "nothing new to commit", err=True)
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@click.option("--yes", metavar="CLUSTER", help="The cluster's name once more, in place of the question.")
+def down(name: str, yes: str | None) -> None:
+    """Delete what can be made anew, and say what stays.
+
+    Keys, logs, backups, images, zones and certificates stay. Exit codes: 0 it is gone; 1 not agreed to; 2 wrong
+    account, region or credentials; 4 AWS refused or was not done in time: run it again.
+    """
+    from gitops.cluster import run
+
+    checkout = Checkout.find()
+    checkout.cluster(name)
+    if (yes or click.prompt("Its name, to delete it and all that runs there", err=True)) != name:
+        raise NotHealthyError("another name was given, so nothing was deleted", expected=name)
+    kept = run.down(checkout, name, Progress())
+    print_table(["stays", "holds"], [[stack.name, _kinds(stack)] for stack in kept] or [["-", "-"]])
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@output_option
+def status(name: str, output: str) -> None:
+    """Show every stack as AWS has it, and the cluster.
+
+    Exit codes: 0 all is there and whole; 1 something is missing, moving or stuck; 2 wrong account, region or
+    credentials; 4 AWS could not be asked.
+    """
+    from gitops.cluster import run
+
+    reports = run.status(Checkout.find(), name)
+    rows = [[item.name, item.status, item.changed, item.reason or "-"] for item in reports]
+    documents = [{"name": item.name, "status": item.status, "ready": item.ready} for item in reports]
+    present(output, Table(["what", "status", "since", "why"], rows), documents)
+    if waiting := [item.name for item in reports if not item.ready]:
+        raise NotHealthyError(f"not ready: {', '.join(waiting)}", fix=f"gitops cluster up {name}")
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+def doctor(name: str) -> None:
+    """Look at everything that must be true, and say all that is not.
+
+    Exit codes: 0 all is right; 1 something is not; 2 cluster.yaml cannot be read.
+    """
+    from gitops.cluster import run
+
+    faults: list[Fault] = []
+    for examination in run.doctor(Checkout.find(), name):
+        faults += examination.faults
+        say(f"{'no' if examination.faults else 'ok'}  {examination.name}  {examination.note}".rstrip())
+    if faults:
+        raise NotHealthyError.several(faults)
+
+
+def _agreed(stack: Stack) -> bool:
+    try:
+        return click.confirm(f"Do this to {stack.name}?", err=True)
+    except click.Abort:  # nobody is there to answer
+        return False
+
+
+def _rows(stack: Stack, changes: Sequence[ResourceChange]) -> list[list[str]]:
+    return [[stack.name, item.verb, item.name, item.kind, item.replaces] for item in changes]
+
+
+def _summary(item: PlannedStack) -> str:
+    after = ", once the stacks before it are there" if item.waits else ""
+    return f"{item.stack.name}: {item.status}, {len(item.changes)} changes{after}"
+
+
+def _kinds(stack: Stack) -> str:
+    kinds = [item["Type"].removeprefix("AWS::") for item in stack.resources.values()]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))

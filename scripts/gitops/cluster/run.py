@@ -1,0 +1,78 @@
+"""One run of `gitops cluster`: the files, the account, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from gitops.cluster import down as taking_down
+from gitops.cluster import make, outputs, preflight, world
+from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
+from gitops.cluster.preflight import Examination
+from gitops.cluster.stacks import Stack
+from gitops.ground.checkout import Checkout
+from gitops.ground.progress import Progress
+
+
+@dataclass(frozen=True)
+class StackReport:
+    """A stack as AWS has it. `ready`: there is nothing to wait for and nothing to mend."""
+
+    name: str
+    status: str
+    changed: str
+    ready: bool
+    reason: str
+
+
+def plan(checkout: Checkout, name: str) -> list[PlannedStack]:
+    """What `up` would do."""
+    place = world.look(checkout, name)
+    preflight.check(place, _today())
+    return make.plan(place)
+
+
+def up(checkout: Checkout, name: str, confirm: Confirm, progress: Progress) -> list[str]:
+    """Make the cluster; the files that were written of what AWS gave."""
+    place = world.look(checkout, name)
+    preflight.check(place, _today())
+    return outputs.save(place, make.up(place, confirm, progress))
+
+
+def down(checkout: Checkout, name: str, progress: Progress) -> list[Stack]:
+    """Take the cluster down; the stacks that stay."""
+    place = world.look(checkout, name)
+    preflight.check_identity(place)
+    return taking_down.down(place, progress)
+
+
+def status(checkout: Checkout, name: str) -> list[StackReport]:
+    """Every stack as AWS has it, and the cluster."""
+    place = world.look(checkout, name)
+    preflight.check_identity(place)
+    reports = []
+    for stack in place.stacks:
+        state = place.cloudformation.state(stack.name)
+        reports.append(
+            StackReport(
+                stack.name,
+                state.status if state else "-",
+                f"{state.changed:%Y-%m-%d %H:%M}" if state else "-",
+                phase(state) is Phase.READY,
+                state.reason if state else "",
+            )
+        )
+    cluster = place.account.cluster(name)
+    word = f"{cluster.status} {cluster.version}" if cluster else "-"
+    ready = cluster is not None and cluster.status == "ACTIVE"
+    return [*reports, StackReport(f"cluster {name}", word, "-", ready, "")]
+
+
+def doctor(checkout: Checkout, name: str) -> Iterator[Examination]:
+    """Everything that must be true, whatever is wrong with the one before."""
+    return preflight.examine(world.look(checkout, name), _today())
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

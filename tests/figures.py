@@ -26,7 +26,11 @@ from tests.frozen import ROOT
 
 FIGURES, TEMPLATE, README = "docs/figures.json", "docs/measured.template.md", "README.md"
 # What is rendered into which document.
-TEMPLATES = {README: TEMPLATE, "docs/architecture.md": "docs/structure.template.md"}
+TEMPLATES = {
+    README: TEMPLATE,
+    "docs/architecture.md": "docs/structure.template.md",
+    "docs/cost.md": "docs/cost.template.md",
+}
 BEGIN, END = "<!-- figures: written by python -m tests.figures -->\n", "<!-- figures: end -->\n"
 
 # By measurement, then by name: a number, a text, or a mapping or list of these.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -89,6 +90,7 @@ def down(name: str, yes: str | None) -> None:
         raise NotHealthyError("another name was given, so nothing was deleted", expected=name)
     kept = run.down(checkout, name, Progress())
     print_table(["stays", "holds"], [[stack.name, _kinds(stack)] for stack in kept] or [["-", "-"]])
+    say(f"what stays costs about {run.kept_costs(kept):.2f} USD a month (gitops cluster cost {name})", err=True)
 
 
 @cluster.command()
@@ -108,6 +110,26 @@ def status(name: str, output: str) -> None:
     present(output, Table(["what", "status", "since", "why"], rows), documents)
     if waiting := [item.name for item in reports if not item.ready]:
         raise NotHealthyError(f"not ready: {', '.join(waiting)}", fix=f"gitops cluster up {name}")
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@output_option
+def cost(name: str, output: str) -> None:
+    """Say what the cluster costs a month, from its templates and scripts/gitops/cluster/prices.yaml.
+
+    Exit codes: 0 said; 2 cluster.yaml cannot be read, or something has no price.
+    """
+    from gitops.cluster import run
+
+    table = run.costs(Checkout.find(), name)
+    rows = [
+        [line.stack, line.what, f"{line.quantity:g}", f"{line.monthly:.2f}", "assumed" if line.assumed else "-"]
+        for line in table
+    ]
+    head = Table(["stack", "what", "quantity", "USD a month", "quantity is"], rows)
+    present(output, head, [asdict(line) for line in table])
+    say(f"in all: {sum(line.monthly for line in table):.2f} USD a month", err=True)
 
 
 @cluster.command()

@@ -54,6 +54,8 @@ class Definition(BaseModel):
     other_ranges: Ranges = Field(alias="otherRanges", default=())
     api_ranges: Ranges = Field(alias="apiRanges", min_length=1)
     domains: Annotated[tuple[Domain, ...], BeforeValidator(_split)] = Field(min_length=1)
+    node_type: str = Field(alias="nodeType")
+    node_price: float = Field(alias="nodePricePerHour", gt=0)
     admin_role: str = Field(alias="adminRole", pattern=r"^arn:aws:iam::\d{12}:role/.+$")
     monthly_budget: int = Field(alias="monthlyBudget", gt=0)
     budget_contact: str = Field(alias="budgetContact", pattern=r"^[^@\s]+@[^@\s]+$")

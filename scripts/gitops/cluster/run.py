@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from gitops.cluster import cost, make, outputs, preflight, world
 from gitops.cluster import down as taking_down
-from gitops.cluster import make, outputs, preflight, world
+from gitops.cluster.cost import CostLine
 from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
 from gitops.cluster.preflight import Examination
 from gitops.cluster.stacks import Stack
@@ -67,6 +68,16 @@ def status(checkout: Checkout, name: str) -> list[StackReport]:
     word = f"{cluster.status} {cluster.version}" if cluster else "-"
     ready = cluster is not None and cluster.status == "ACTIVE"
     return [*reports, StackReport(f"cluster {name}", word, "-", ready, "")]
+
+
+def costs(checkout: Checkout, name: str) -> list[CostLine]:
+    """What it costs a month. Nothing is asked of AWS."""
+    return cost.lines(world.look(checkout, name))
+
+
+def kept_costs(kept: Iterable[Stack]) -> float:
+    """USD a month for stacks that stay."""
+    return cost.total(cost.stays(kept))
 
 
 def doctor(checkout: Checkout, name: str) -> Iterator[Examination]:

@@ -123,7 +123,8 @@ def test_a_deleted_file_is_pruned(running: Running) -> None:
 
 
 def test_a_broken_overlay_breaks_no_other_service_is_named_and_reverts(running: Running) -> None:
-    running.edit("jobs-bot-prod", "resources:\n", "resources:\n  - missing.yaml\n")
+    hostile = "missing.yaml <!channel> :tada: *bold*"
+    running.edit("jobs-bot-prod", "resources:\n", f"resources:\n  - '{hostile}'\n")
     running.edit("notice-bot-prod", "labels:\n", "commonAnnotations: {example.com/push: other}\nlabels:\n")
     revision = running.push("break jobs-bot")
     running.wait("notice-bot-prod", revision=revision)
@@ -134,11 +135,29 @@ def test_a_broken_overlay_breaks_no_other_service_is_named_and_reverts(running: 
     assert "jobs-bot-prod: Unknown" in status.err
     slack = running.lab.slack_file
     until("Slack told", lambda: slack.exists() and "jobs-bot-prod does not render" in slack.read_text())
+    told = [json.loads(line) for line in slack.read_text().splitlines() if "jobs-bot-prod does not render" in line]
+    texts = [block["text"] for block in json.loads(told[0]["blocks"])]
+    # What kustomize said is plain text alone.
+    assert [text["type"] for text in texts if hostile in text["text"]] == ["plain_text"]
+    assert [text["type"] for text in texts] == ["mrkdwn", "plain_text", "mrkdwn"]
+    assert "channel>" not in told[0]["text"]
+    assert told[0]["unfurl_links"] == "false"
     subprocess.run(["git", "revert", "--no-edit", "HEAD"], cwd=running.work, check=True, capture_output=True, env={
         **os.environ, "GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "t@example.com",
         "GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "t@example.com",
     })  # fmt: skip
     running.wait("jobs-bot-prod", "notice-bot-prod", revision=running.push("revert"))
+
+
+def test_a_charts_name_beside_a_kustomization_makes_no_chart_of_it(running: Running) -> None:
+    """The gate refuses it before. Argo CD's discovery takes the last file of both for what the folder is."""
+    chart = running.overlay("mogle-staging") / "zChart.yaml"
+    chart.write_text("apiVersion: v2\nname: evil\nversion: 1.0.0\n")
+    running.wait("mogle-staging", revision=running.push())
+    application = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/mogle-staging"
+    assert running.cluster.get(application)["status"]["sourceType"] == "Kustomize"
+    chart.unlink()
+    running.wait("mogle-staging", revision=running.push())
 
 
 def test_a_pod_waits_for_a_secret_that_is_missing(running: Running) -> None:

@@ -47,7 +47,9 @@ SAMPLE = (
     "removed-api-of-a-budget",
     "quantity-that-is-none", "selector-changed", "memory-above-the-limitrange", "two-variables-of-one-name",
     "secret-generation-ahead-of-its-seal", "image-without-a-digest", "host-path", "leaked-42-secret", "quota-removed",
-    "host-of-another-service", "path-behind-another",
+    "host-of-another-service", "path-behind-another", "exception-that-has-ended", "pod-security-lowered",
+    "environment-that-is-not-declared", "everything-tolerated", "guard-that-argocd-leaves-out",
+    "image-volume-of-a-stranger", "plain-text-in-a-sealed-secret",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gitops.check import environments
+from gitops.check.answers import Denial
 from gitops.manifests import names
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
@@ -29,6 +30,7 @@ _SOURCE = {"repoURL", "targetRevision", "path"}
 _OTHER_SOURCES = {"sources", "sourceHydrator"}
 # Where an ApplicationSet has the spec of its Applications.
 _TEMPLATE = ("spec", "template", "spec")
+_LABELS = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ class Platform:
         policy = (self.template.get("spec") or {}).get("syncPolicy") or {}
         labels = (policy.get("managedNamespaceMetadata") or {}).get("labels") or {}
         return {key: _filled(str(value), overlay) for key, value in labels.items()}
+
+
+def refused_labels(platform: Platform, denied: Denial) -> Finding:
+    """That a policy refuses what the ApplicationSet puts on an overlay's namespace."""
+    fix = "give each service's namespace the labels that policies/namespaces asks for"
+    return platform.unit.finding("policy", platform.generator, _LABELS, denied.text, fix, policy=denied.policy)
 
 
 def _filled(text: str, overlay: Overlay) -> str:
@@ -202,7 +210,7 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
         what = "templatePatch: what it makes of an Application is known after the merge"
         yield unit.finding("source", item, ("spec", "templatePatch"), what, "write it into the template")
     for key, value in _NAMESPACE_LABELS.items():
-        label_path = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels", key)
+        label_path = (*_LABELS, key)
         actual = value_at(item, label_path)
         if actual != value:
             what = f"{key} is {'not set' if actual is None else actual}"

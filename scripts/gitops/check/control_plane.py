@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 from gitops.check import answers
+from gitops.check.answers import Denial, denial
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
 from gitops.clients.kubernetes import Cluster, ClusterError
@@ -36,8 +37,13 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
         yield Server(checkout, Cluster(lab.kubeconfig))
 
 
-def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-    """Bring the definitions, the policies and the namespaces, and wait until the policies are in force."""
+def prepare(
+    server: Server, policies: Sequence[Object], namespaces: Mapping[str, Mapping[str, str]]
+) -> dict[str, Denial]:
+    """Bring the definitions, the policies and the namespaces, and wait until the policies are in force.
+
+    Returns the namespaces that a policy refuses, on a server that stayed and had it in force: these are not there.
+    """
     crds = definitions(server.checkout)
     in_parallel(lambda namespace: _apply_namespace(server, namespace, {}), ("argocd", "kube-system"))
     rules = [item for item in policies if item["kind"] in POLICY_KINDS]
@@ -45,9 +51,10 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
     for item in policies:
         if item not in rules:
             server.apply(item)
-    in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
+    answers = in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
+    refused = {namespace: denied for namespace, denied in zip(namespaces, answers, strict=True) if denied}
     if _is_prepared(server, [*crds, *policies]):
-        return
+        return refused
     in_parallel(server.apply, crds)
     for item in crds:
         wait_established(server.cluster, item["metadata"]["name"])
@@ -64,13 +71,20 @@ def prepare(server: Server, policies: Sequence[Object], namespaces: Mapping[str,
         server.apply(item)
     _wait_for_policies(server)
     server.apply(_marker([*crds, *policies]))
+    return refused
 
 
-def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> None:
-    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
+def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> Denial | None:
+    try:
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels)}})
+    except ClusterError as error:
+        if denied := denial(error):
+            return denied
+        raise
     # Which in a cluster a controller makes.
     account = {"name": "default", "namespace": name}
     server.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    return None
 
 
 def _marker(items: Sequence[Object]) -> Object:

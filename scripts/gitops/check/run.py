@@ -315,10 +315,10 @@ def _online(
     }
     configured = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
     listed = [allowed.known_to(item) for item in configured]
-    control_plane.prepare(api, [*listed, *policies], namespaces)
-    units = list(scope.units.values())
+    refused = control_plane.prepare(api, [*listed, *policies], namespaces)
+    units = [unit for unit in scope.units.values() if unit.namespace not in refused]
     in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)
-    findings: list[Finding] = []
+    findings = [argo.refused_labels(platform, denied) for denied in set(refused.values())]
     for answer in in_parallel(api.check, units):
         findings += answer
     changed = [(unit, pairs) for unit in units if (pairs := scope.changed(unit))]

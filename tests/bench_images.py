@@ -66,7 +66,9 @@ def measure(size: Size, report: Report) -> None:
                 history.fetch(None)
                 with main_files(checkout, history) as base:
                     targets, _ = plan.targets(base, ())
-                    plans = plan.make(Sources(base, history, registry, datetime.now(UTC), lambda branch: ()), targets)
+                    # Nothing is declined, and nothing is promoted: GitHub is not asked.
+                    sources = Sources(base, history, registry, datetime.now(UTC), lambda _: (), lambda *_: ())
+                    plans = plan.make(sources, targets)
                     mine.append(time.monotonic() - began)
                     calls = registry.calls
                     assert {made.winner and made.winner.tag for made in plans} == {f"1.0.{size.tags - 1}"}

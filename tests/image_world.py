@@ -11,6 +11,7 @@ import yaml
 
 from gitops.images import edit
 from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub
 from tests.world import World
@@ -33,11 +34,23 @@ class ImageWorld(World):
         self.pin(PROD, "3.0.0", first, NOW - timedelta(days=20))
         super().__init__(github, folder)
 
-    def pin(self, path: str, tag: str, digest: str, when: datetime = NOW, *, by: str = "student") -> None:
-        """A person pins an image on main."""
+    def pin(
+        self,
+        path: str,
+        tag: str,
+        digest: str,
+        when: datetime = NOW,
+        *,
+        by: str = "student",
+        health: str | None = "success",
+    ) -> None:
+        """A person pins an image on main, of which Argo CD tells GitHub at once."""
         changed = edit.replace(self.file(path), path, Image(REPOSITORY, tag, digest))
         person = (by, f"{by}@example.com")
-        self.github.commit("main", {path: changed}, f"{path}: {tag}", person, when=when.isoformat())
+        commit = self.github.commit("main", {path: changed}, f"{path}: {tag}", person, when=when.isoformat())
+        if health:
+            application = Overlay("mogle", path.split("/")[2]).application
+            self.github.deployments.says(application, health, commit, when)
 
     def write(self, path: str, text: str) -> None:
         self.github.commit("main", {path: text.encode()}, f"Change {path}")

@@ -133,13 +133,16 @@ class LiveWorld:
             repo.git.pull("--quiet", "--ff-only", "origin", "main")
 
     def merge(self, branch: str, *, ago: timedelta = timedelta(0)) -> None:
-        """Merge the open pull request of a branch, as if that had been a while `ago`."""
+        """Merge the open pull request of a bot's branch, as if that had been `ago`. Argo CD syncs it at once."""
         [number] = [n for n, pull in self.github.pulls.items() if pull.state == "open" and pull.head == branch]
-        when = (datetime.now(UTC) - ago).isoformat()
+        moment = datetime.now(UTC) - ago
+        when = moment.isoformat()
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GIT_AUTHOR_DATE", when)
             patch.setenv("GIT_COMMITTER_DATE", when)
-            self.github.merge(number)
+            commit = self.github.merge(number)
+        _, service, environment = branch.split("/")
+        self.github.deployments.says(Overlay(service, environment).application, "success", commit, moment)
         self.pull()
 
     # -- files that people edit

@@ -210,11 +210,11 @@ class _Rotation:
     def deliver(self) -> None:
         """Argo CD has not looked yet; then it syncs; then the pods run."""
         for stage, health, revision in (
-            ("MERGED", "Healthy", self.before),
-            ("SYNCED", "Progressing", None),
-            ("CONFIRMED", "Healthy", None),
+            ("MERGED", "success", self.before),
+            ("SYNCED", "in_progress", None),
+            ("CONFIRMED", "success", None),
         ):
-            self.world.argo_says("Synced", health, revision)
+            self.world.argo_says(health, revision)
             self._killed_run(stage)
             self.case.run()
             self.record.stages[stage] = self.case.texts[-3]
@@ -230,7 +230,7 @@ class _Rotation:
         self.record.cleaned_up = len(self.world.open())
         if self.record.cleaned_up == 1:
             self.world.merge()
-            self.world.argo_says("Synced", "Healthy")
+            self.world.argo_says("success")
         row = self.world.status()
         self.record.last_state, self.record.last_advice = row["state"], row["next"]
         value = self._deployed()

@@ -21,7 +21,6 @@ from gitops.oauth import model
 from gitops.oauth.model import KEY, OAuthApplication
 from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
-from tests.fakes.argocd import ArgoCD
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import Intra42
 from tests.fakes.slack import Slack
@@ -71,7 +70,6 @@ class RotationWorld(World):
         self.slack, self.only = Slack(), only
         self.intra = Intra42(application_ids())
         self.key = private_key()
-        self.argo: ArgoCD | None = None
         if known:
             app = self.intra.apps[ID]
             app.accepted, app.current = (
@@ -89,8 +87,6 @@ class RotationWorld(World):
     def close(self) -> None:
         self.intra.close()
         self.slack.close()
-        if self.argo:
-            self.argo.close()
 
     # -- git
 
@@ -131,10 +127,10 @@ class RotationWorld(World):
         [number] = self.open()
         self.github.merge(number)
 
-    def argo_says(self, sync: str, health: str, revision: str | None = None) -> None:
-        """What Argo CD says from now on of what main is now (or was, by `revision`)."""
-        self.argo = self.argo or ArgoCD(Overlay(self.only, "prod").application)
-        self.argo.says(sync, health, revision or self.github.head("main") or "")
+    def argo_says(self, state: str, revision: str | None = None) -> None:
+        """What Argo CD tells GitHub of what main is now (or was, by `revision`), as a deployment's state."""
+        commit = revision or self.github.head("main") or ""
+        self.github.deployments.says(Overlay(self.only, "prod").application, state, commit)
 
     # -- runs
 
@@ -144,7 +140,6 @@ class RotationWorld(World):
             **super().environment,
             **self.intra.environment,
             **self.slack.environment,
-            **(self.argo.environment if self.argo else {}),
         }
 
     def rotate(self, *, code: int = 0, **env: str) -> dict[str, Any]:

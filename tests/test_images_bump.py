@@ -6,7 +6,7 @@ import base64
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gitops.ground.checkout import Checkout
 from gitops.images import edit
 from gitops.manifests.image import Image
-from tests.fakes.argocd import ArgoCD
 from tests.fakes.aws import CONFIG, MANIFEST, Fault
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github_rulesets import BOT_ACTOR
@@ -31,13 +30,6 @@ pytestmark = pytest.mark.bots
 def why(row: dict[str, Any]) -> dict[str, str]:
     """Why each tag was not taken."""
     return {image["tag"]: image["why_not"] for image in row["candidates"]}
-
-
-@pytest.fixture
-def argocd() -> Iterator[ArgoCD]:
-    fake = ArgoCD("mogle-staging")
-    yield fake
-    fake.close()
 
 
 LABELS = {"org.opencontainers.image.source": "https://github.com/42/mogle"}
@@ -193,19 +185,6 @@ def test_what_staging_ran_too_short_or_took_back_is_not_promoted(images: ImageWo
     assert why(rows["staging"])["3.1.0"] == "held: a person took 3.1.0 back"
     fixed = images.ecr.push("mogle", "3.1.1")
     assert images.bump()["staging"]["winner"] == f"{REPOSITORY}:3.1.1@{fixed}"
-
-
-def test_argo_cd_must_vouch_for_what_is_promoted(images: ImageWorld, argocd: ArgoCD) -> None:
-    soaked = images.ecr.push("mogle", "3.1.0")
-    images.pin(STAGING, "3.1.0", soaked, NOW - timedelta(days=2))
-    before = images.github.git("rev-parse", "main~1")
-    argocd.says("Synced", "Degraded", before)
-    env = argocd.environment
-    assert images.bump(**env)["prod"]["note"] == "mogle-staging is Synced and Degraded, not Synced and Healthy"
-    argocd.says("Synced", "Healthy", before)
-    assert "mogle-staging does not run 3.1.0@sha256:" in images.bump(**env)["prod"]["note"]
-    argocd.says("Synced", "Healthy", images.github.head("main") or "")
-    assert images.bump(**env)["prod"]["action"] == "opened"
 
 
 def test_a_declined_pull_request_is_a_hold_until_something_newer_comes(images: ImageWorld) -> None:

@@ -12,6 +12,7 @@ import pytest
 from github.PullRequest import PullRequest
 
 from gitops.clients.ecr import ListedImage
+from gitops.clients.github import Health
 from gitops.images import reasons, wording
 from gitops.images.hold import Declined, Hold
 from gitops.images.policy import Policy
@@ -25,6 +26,9 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 FIELDS = {
     "hold": Hold(tag="1.0.0", reason="it fails", until=NOW),
     "soak": timedelta(days=1),
+    "health": Health.DEGRADED,
+    "healthy": timedelta(hours=3),
+    "since": NOW,
     "overlay": Overlay("mogle", "staging"),
     "image": Image("shop", "1.0.0", "sha256:" + "0" * 64),
     "rejection": Rejection(RejectionReason.UNSIGNED),

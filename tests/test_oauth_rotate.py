@@ -94,23 +94,24 @@ def test_argo_cd_tells_merged_from_synced_from_running(known: RotationWorld) -> 
     known.rotate()
     before = known.github.head("main")
     known.merge()
-    for sync, health, revision, state in (
-        ("Synced", "Healthy", before, "MERGED"),
-        ("OutOfSync", "Healthy", None, "MERGED"),
-        ("Synced", "Progressing", None, "SYNCED"),
-        ("Synced", "Healthy", None, "CONFIRMED"),
+    for health, revision, state in (
+        ("success", before, "MERGED"),
+        ("error", None, "MERGED"),
+        ("in_progress", None, "SYNCED"),
+        ("success", None, "CONFIRMED"),
     ):
-        known.argo_says(sync, health, revision)
+        known.argo_says(health, revision)
         assert known.rotate()["state"] == state
     switch(known, KEEP + timedelta(hours=15))
-    known.argo_says("Synced", "Degraded")
+    known.argo_says("failure")
     assert known.rotate()["state"] == "SYNCED"
     assert known.open() == [], "the previous generation stays while its successor's pods do not run"
-    known.argo_says("Synced", "Healthy")
+    known.argo_says("success")
     assert (known.rotate()["state"], len(known.open())) == ("RETIRED", 1)
-    done = known.run("oauth", "rotate", "mogle", ARGOCD_AUTH_TOKEN="wrong")
+    known.github.faults.append(GitHubFault("GET", "/deployments", 404))
+    done = known.run("oauth", "rotate", "mogle")
     assert done.code == 4
-    assert "mogle-prod cannot be read" in done.err
+    assert "GET /deployments" in done.err
 
 
 def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_the_bot(known: RotationWorld) -> None:

@@ -57,8 +57,8 @@ def test_no_other_module_reads_the_environment() -> None:
         ("GITOPS_SEALED_SECRETS_URL", "127.0.0.1:8080"),
         ("GITHUB_REPOSITORY", "gitops"),
         ("GITHUB_API_URL", "github"),
-        ("ARGOCD_SERVER", "argocd.example.com"),
-        ("ARGOCD_SERVER", "https://"),
+        ("ARGOCD_APP", "argocd[bot]"),
+        ("GITHUB_API_URL", "https://"),
         ("GITHUB_API_URL", "http://["),
         ("GITHUB_API_URL", "http://127.0.0.1:65536"),
         ("GITOPS_42_PROFILE_URL", "https://a b"),
@@ -88,10 +88,8 @@ def test_all_bad_values_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_secret_is_hidden_wherever_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "do-not-show")
-    monkeypatch.setenv("ARGOCD_AUTH_TOKEN", "do-not-show")
     read = settings.read()
     assert isinstance(read.github_token, SecretStr)
-    assert isinstance(read.argocd_token, SecretStr)
     assert "do-not-show" not in f"{read} {read!r} {read.model_dump()} {read.model_dump_json()}"
     monkeypatch.setenv("GITHUB_REPOSITORY", "x")
     with pytest.raises(InputError) as caught:
@@ -153,7 +151,7 @@ def _document() -> str:
             *rows,
             "",
             "Credentials. `gitops` takes them out of its environment first of all, so nothing that it starts inherits",
-            "one. `GITHUB_TOKEN` and `ARGOCD_AUTH_TOKEN` above are secrets too.",
+            "one. `GITHUB_TOKEN` above is a secret too.",
             "",
             "| variable | what it is |",
             "|---|---|",

@@ -24,8 +24,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes import github_graphql, openapi
+from tests.fakes.github_deployments import ARGOCD_NAME, Deployments
 from tests.fakes.github_repository import BOT, ZERO, Pull, Repository, now
-from tests.fakes.github_rulesets import BOT_ACTOR, BOT_APP, Actor, Rules, pushed, token_of
+from tests.fakes.github_rulesets import BOT_ACTOR, BOT_APP, NOT_FOUND, Actor, Rules, pushed, token_of
 from tests.fakes.server import Server, answer, body_of, pick
 
 # Another in each process: whoever else is on the machine could otherwise push what a workflow then runs.
@@ -59,6 +60,7 @@ class GitHub(Repository):
         """`repository`: a bare git repository, which may be another git host's too."""
         super().__init__(repository, name)
         self.rules = Rules(self)
+        self.deployments = Deployments(self)
         # Who asks with which token.
         self.tokens: dict[str, Actor] = {TOKEN: BOT_ACTOR}
         self.requests: list[str] = []
@@ -84,6 +86,7 @@ class GitHub(Repository):
             "GITHUB_TOKEN": TOKEN,
             "GITHUB_API_URL": f"{self.url}/api/v3",
             "BOT_APP_ID": str(BOT_APP),
+            "ARGOCD_APP": ARGOCD_NAME,
             "GITOPS_GITHUB_WAIT": "0.1",
         }
 
@@ -197,8 +200,6 @@ class GitHub(Repository):
         kind = re.search(rb"^Content-Type: (.+)", head, re.MULTILINE)
         answer(request, int(status[1]) if status else 200, content, kind[1].decode().strip() if kind else "text/plain")
 
-    # -- REST
-
     def _route(
         self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]], asked: Any
     ) -> tuple[int, Any, dict[str, str]]:
@@ -210,7 +211,7 @@ class GitHub(Repository):
         path, method = path.removeprefix("/api/v3"), request.command
         own = f"/repos/{self.name}"
         if not path.startswith(own):
-            return 404, {"message": "Not Found", "documentation_url": "x", "status": "404"}, {}
+            return *NOT_FOUND, {}
         if method in ("POST", "PATCH", "PUT"):
             openapi.check_request(method, path, asked)
         headers: dict[str, str] = {}
@@ -239,9 +240,10 @@ class GitHub(Repository):
         return part, {"Link": f'<{self.url}{base}{"&" if "?" in base else "?"}page={page + 1}>; rel="next"'}
 
     def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any, actor: Actor) -> tuple[int, Any]:
-        if (answered := self.rules.rest(method, path, asked, actor)) is not None:
+        if (answered := self.rules.rest(method, path, asked, actor)) is None:
+            answered = self.deployments.rest(method, path, query, asked, actor)
+        if answered:
             return answered
-        missing = (404, {"message": "Not Found", "documentation_url": "x", "status": "404"})
         if path == "/pulls" and method == "GET":
             state, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
             listed = [p for p in self.pulls.values() if state in ("all", p.state) and head in ("", p.head)]
@@ -253,7 +255,7 @@ class GitHub(Repository):
         if match := re.fullmatch(r"/pulls/(\d+)", path):
             pull = self.pulls.get(int(match[1]))
             if pull is None:
-                return missing
+                return NOT_FOUND
             if method == "PATCH":
                 pull.title, pull.body = asked.get("title", pull.title), asked.get("body", pull.body)
                 pull.state = asked.get("state", pull.state)
@@ -264,7 +266,7 @@ class GitHub(Repository):
             return self._issue(method, self.pulls[int(match[1])], match[2], asked)
         if match := re.fullmatch(r"/git/refs?/heads/(.+)", path):
             sha = self.head(match[1])
-            return (200, self._ref(match[1], sha)) if sha else missing
+            return (200, {"ref": f"refs/heads/{match[1]}", "object": {"sha": sha}}) if sha else NOT_FOUND
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})", path):
             return 200, {"sha": match[1], "commit": {}, "parents": []}
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})/status", path):
@@ -291,7 +293,7 @@ class GitHub(Repository):
         if match := re.fullmatch(r"/actions/runs/(\d+)/artifacts", path):
             kept = [self._artifact(n, *key) for n, key in enumerate(self.artifacts, 1) if key[0] == int(match[1])]
             return 200, {"total_count": len(kept), "artifacts": kept}
-        return missing
+        return NOT_FOUND
 
     def _finished(self, number: int) -> dict[str, Any]:
         if number not in self.finished:
@@ -367,14 +369,11 @@ class GitHub(Repository):
         url = f"{self.url}/api/v3/repos/{self.name}/issues/comments/{number}"
         return {"id": number, "body": text, "user": {"login": user, "type": kind}, "url": url}
 
-    def _ref(self, branch: str, sha: str) -> dict[str, Any]:
-        return {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": sha}}
-
     def _pull(self, pull: Pull) -> dict[str, Any]:
         owner, name = self.name.split("/")
-        repo = {"name": name, "full_name": self.name, "owner": {"login": owner}, "private": False}
-        label = f"{owner}:{pull.head}"
-        head = {"ref": pull.head, "sha": pull.last_head, "label": label, "user": {"login": owner}, "repo": repo}
+        user = {"login": owner}
+        repo = {"name": name, "full_name": self.name, "owner": user, "private": False}
+        head = {"ref": pull.head, "sha": pull.last_head, "label": f"{owner}:{pull.head}", "user": user, "repo": repo}
         base = {**head, "ref": pull.base, "sha": self.head(pull.base) or ZERO, "label": f"{owner}:{pull.base}"}
         if pull.fork:
             stranger, name = pull.fork.split("/")

@@ -1,4 +1,4 @@
-"""Argo CD's Applications, as the API server shows them or, to a bot outside of the cluster, Argo CD's own API."""
+"""Argo CD's Applications, as the API server shows them. A bot, outside of the cluster, asks GitHub (clients/github)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import requests
-
 from gitops.clients.kubernetes import Cluster
-from gitops.ground import settings
-from gitops.ground.errors import ExternalError, NotHealthyError
+from gitops.ground.errors import NotHealthyError
 
 APPLICATIONS = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
@@ -259,32 +256,3 @@ def describe(app: AppStatus, revision: str | None = None) -> str:
     """One line on an Application that is not as it should be."""
     behind = f", at {app.revision[:8]} and not at {revision[:8]}" if revision and app.revision != revision else ""
     return f"{app.sync}, {app.health}{behind}{': ' + app.message if app.message else ''}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What Argo CD's own API says of one Application; `revision` is the commit that the cluster was compared with."""
-
-    sync: str
-    health: str
-    revision: str
-
-
-def ask(application: str) -> Answer | None:
-    """Ask the Argo CD of ARGOCD_SERVER (with scheme) with ARGOCD_AUTH_TOKEN; None where none is named.
-
-    Raises ExternalError.
-    """
-    own = settings.read()
-    server, token = own.argocd_server, own.argocd_token.get_secret_value() if own.argocd_token else ""
-    if not server:
-        return None
-    try:
-        answer = requests.get(
-            f"{server}/api/v1/applications/{application}", headers={"Authorization": f"Bearer {token}"}, timeout=20
-        )
-        answer.raise_for_status()
-        status = answer.json()["status"]
-        return Answer(status["sync"]["status"], status["health"]["status"], status["sync"]["revision"])
-    except (requests.RequestException, KeyError, ValueError) as error:
-        raise ExternalError(f"Argo CD at {server}: {application} cannot be read ({type(error).__name__})") from None

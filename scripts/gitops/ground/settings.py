@@ -108,12 +108,12 @@ class Settings(BaseModel):
     step_output: Path | None = Field(
         None, alias="GITHUB_OUTPUT", description="The file that hands a step's answers to the next."
     )
-    argocd_server: Url | None = Field(
+    argocd_app: str | None = Field(
         None,
-        alias="ARGOCD_SERVER",
-        description="Argo CD, with its scheme: a promotion asks it whether what runs is Healthy.",
+        alias="ARGOCD_APP",
+        pattern=r"^[a-z0-9-]+$",
+        description="Argo CD's GitHub App, by the name in its page's address: whom the bots believe what runs.",
     )
-    argocd_token: SecretStr | None = Field(None, alias="ARGOCD_AUTH_TOKEN", description="Who asks Argo CD.")
     slack_channel: str = Field("platform-alerts", alias="SLACK_CHANNEL", description="Where alerts go.")
     slack_api_url: Url = Field("https://slack.com/api/", alias="SLACK_API_URL", description="Slack's API.")
     go_cache: Path | None = Field(None, alias="GOCACHE", description="Go's build cache; without it: in the tool cache.")

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pydantic import SecretStr
 
 from gitops.clients.ecr import Details, Registry, Repository
-from gitops.clients.github import Hub
+from gitops.clients.github import HealthChange, Hub, health_changes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.images import body, edit, hold, plan, wording
@@ -80,8 +80,11 @@ def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: d
     def closed(branch: str) -> tuple[hold.Declined, ...]:
         return tuple(hold.declined(main.hub.closed_pulls(branch))) if main.hub else ()
 
+    def health(application: str, since: datetime) -> list[HealthChange]:
+        return health_changes(main.hub, application, since) if main.hub else []
+
     targets, broken = plan.targets(main.files, names)
-    sources = Sources(main.files, main.history, registry, now, closed)
+    sources = Sources(main.files, main.history, registry, now, closed, health)
     plans = [*broken, *plan.make(sources, targets)]
     with ThreadPoolExecutor(_RENDERS) as pool:
         return list(pool.map(partial(_report, main.files), plans))

@@ -192,7 +192,7 @@ def _promotion(
     soak = promotion.soaked(sources, target, source, way)
     if isinstance(soak, NoChange):
         return replace(plan, no_change=soak)
-    for gate in (promotion.already_promoted, promotion.declined, promotion.vouched_for):
+    for gate in (promotion.already_promoted, promotion.declined):
         if reason := gate(sources, soak):
             return replace(plan, no_change=reason)
     winner = soak.run.image

@@ -106,10 +106,14 @@ class Digest(_Strict):
 
 
 class Promote(_Strict):
-    """The very image that another environment has run for at least `soak`."""
+    """The very image that another environment ran for at least `soak`, Synced and Healthy.
+
+    `health`: what to do where nothing tells of its health. `required` waits, `if-known` goes by the time alone.
+    """
 
     from_: str = Field(alias="from")
     soak: Duration
+    health: Literal["required", "if-known"] = "required"
 
 
 Select = Semver | Pattern | Newest | Digest | Promote

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
-from gitops.clients import argocd
+from gitops.clients.github import Health
+from gitops.ground.errors import GitopsError
 from gitops.images import edit, hold
 from gitops.images.hold import Declined, PastImage
 from gitops.images.policy import Promote
 from gitops.images.reasons import (
     DeclinedPromotion,
+    HealthUnknown,
     NoChange,
     NotHealthy,
-    NotRunning,
+    NotHealthyLong,
+    NotHealthyYet,
     NotSoaked,
     PromotedAlready,
     TakenBack,
@@ -21,6 +25,9 @@ from gitops.images.reasons import (
 from gitops.images.target import FollowedOverlay, Sources
 from gitops.manifests.image import Image
 from gitops.repository.history import History
+
+# New pods have no metrics at first, which Argo CD calls Degraded: an open pull request is not withdrawn for that.
+_ROLLOUT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -43,21 +50,61 @@ class Soak:
 
 
 def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, way: Promote) -> Soak | NoChange:
-    """What may be promoted by time alone, and that nobody took back; or why nothing may."""
+    """The newest that ran and was Healthy for the soak time, and that nobody took back; or why nothing did.
+
+    What the target runs already is not asked for its health. Raises ExternalError.
+    """
     ran = hold.past_images(sources.history, source.path, source.pin.entry)
     own = hold.past_images(sources.history, target.path, target.pin.entry)
     refused = [*hold.downgraded(source.policy, ran), *hold.downgraded(source.policy, own)]
-    waits: NoChange = NotSoaked(way.from_, way.soak)
+    waits: NoChange | None = None  # why not the newest
     until = sources.now
     for index, run in enumerate(ran):
         when, image = run.version.when, run.image
+        doubt: NoChange | None = None
         if _is_declined(image, refused):
-            waits = TakenBack(way.from_, image.tag)
-        elif until - when >= way.soak:
-            newest = None if index == 0 else NotSoaked(way.from_, way.soak, ran[0].image.tag)
-            return Soak(target, source, ran, index, newest)
+            doubt = TakenBack(way.from_, image.tag)
+        elif until - when < way.soak:
+            doubt = NotSoaked(way.from_, way.soak, image.tag)
+        elif image.digest != target.pin.image.digest:
+            doubt = _doubt(sources, source, run, way, index == 0)
+        if doubt is None:
+            return Soak(target, source, ran, index, waits)
+        waits = waits or doubt
         until = when
-    return waits
+    return waits or NotSoaked(way.from_, way.soak)
+
+
+def _doubt(
+    sources: Sources, source: FollowedOverlay, run: PastImage, way: Promote, is_current: bool
+) -> NoChange | None:
+    """Why an image that an overlay ran for long enough is not known to be good: what Argo CD said of its health."""
+    overlay, image = source.overlay, run.image
+    changes = sources.health(overlay.application, run.version.when)
+    ends = [*(change.when for change in changes[1:]), sources.now]
+    healthy, last = timedelta(), None
+    for change, end in zip(changes, ends, strict=False):
+        if _image_of(sources.history, source, change.commit) == image:
+            last = change
+            healthy += end - change.when if change.health is Health.HEALTHY else timedelta()
+    if last is None:
+        return HealthUnknown(overlay, image.tag) if way.health == "required" else None
+    is_new = sources.now - last.when < _ROLLOUT
+    if is_current and (last.health is Health.PROGRESSING or (last.health is Health.DEGRADED and is_new)):
+        return NotHealthyYet(overlay, image.tag)
+    if last.health in (Health.DEGRADED, Health.FAILED):
+        return NotHealthy(overlay, image.tag, last.health, last.when)
+    return NotHealthyLong(overlay, image.tag, way.soak, healthy) if healthy < way.soak else None
+
+
+def _image_of(history: History, source: FollowedOverlay, commit: str) -> Image | None:
+    """What an overlay says at a commit; None where it says nothing that can be read."""
+    with history.lock:  # one git process answers all threads
+        content = history.content(commit, source.path)
+    try:
+        return edit.read(content, source.path, source.pin.entry).image if content else None
+    except GitopsError:
+        return None
 
 
 def _is_declined(image: Image, declined: Collection[Declined]) -> bool:
@@ -77,26 +124,3 @@ def declined(sources: Sources, soak: Soak) -> NoChange | None:
     """Whether a person closed the pull request with it."""
     image = soak.run.image
     return DeclinedPromotion(image.tag) if _is_declined(image, sources.closed(soak.target.branch)) else None
-
-
-def vouched_for(sources: Sources, soak: Soak) -> NoChange | None:
-    """Whether Argo CD vouches for it, where it is what the source runs now."""
-    return argo_objection(sources.history, soak.source, soak.run.image) if soak.index == 0 else None
-
-
-def argo_objection(history: History, source: FollowedOverlay, image: Image) -> NoChange | None:
-    """Why Argo CD does not vouch for what an overlay runs; None where it does, or where no Argo CD is to be asked.
-
-    Raises ExternalError.
-    """
-    answer = argocd.ask(source.overlay.application)
-    if answer is None:
-        return None
-    if (answer.sync, answer.health) != ("Synced", "Healthy"):
-        return NotHealthy(source.overlay, answer.sync, answer.health)
-    # Synced means that the cluster is what this commit says.
-    with history.lock:
-        content = history.content(answer.revision, source.path)
-    if content is None or edit.read(content, source.path, source.pin.entry).image != image:
-        return NotRunning(source.overlay, image)
-    return None

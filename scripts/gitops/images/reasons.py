@@ -8,12 +8,12 @@ Alert       something that a person must hear, even when nothing changes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
+from gitops.clients.github import Health
 from gitops.images.hold import Hold
-from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 
 
@@ -122,19 +122,40 @@ class DeclinedPromotion(NoChange):
 
 @dataclass(frozen=True)
 class NotHealthy(NoChange):
-    """Argo CD does not vouch for the overlay that is promoted from."""
+    """The other environment is Degraded with it, or was so when it stopped to run it. `since`: from when on."""
 
     overlay: Overlay
-    sync: str
-    health: str
+    tag: str
+    health: Health
+    since: datetime
 
 
 @dataclass(frozen=True)
-class NotRunning(NoChange):
-    """Argo CD has not brought the image to the overlay that is promoted from."""
+class NotHealthyYet(NoChange):
+    """The other environment is starting its pods, for it or for another change. Not certain: that passes."""
 
     overlay: Overlay
-    image: Image
+    tag: str
+    certain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class NotHealthyLong(NoChange):
+    """The other environment ran it for the soak time, but was not Healthy for so long."""
+
+    overlay: Overlay
+    tag: str
+    soak: timedelta
+    healthy: timedelta
+
+
+@dataclass(frozen=True)
+class HealthUnknown(NoChange):
+    """Nothing tells whether the other environment was ever Healthy with it. Not certain: Argo CD may be late."""
+
+    overlay: Overlay
+    tag: str
+    certain: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

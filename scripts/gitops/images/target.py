@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gitops.clients.ecr import Registry
+from gitops.clients.github import HealthChange
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.images import edit, hold
@@ -19,6 +20,7 @@ from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 
 ClosedPulls = Callable[[str], Sequence[Declined]]
+HealthOf = Callable[[str, datetime], Sequence[HealthChange]]
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,14 @@ class ImagePlan:
 
 @dataclass(frozen=True)
 class Sources:
-    """What plans are made from. `closed`: what a person declined on a branch."""
+    """What plans are made from.
+
+    `closed`: what a person declined on a branch. `health`: how an Application was from a moment on, oldest first.
+    """
 
     base: Checkout
     history: History
     registry: Registry
     now: datetime
     closed: ClosedPulls
+    health: HealthOf

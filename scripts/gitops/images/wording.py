@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitops.clients.github import Health
 from gitops.images import reasons
 from gitops.images.policy import spell
 from gitops.images.reasons import Alert, NoChange, Rejection, RejectionReason
@@ -67,10 +68,15 @@ def _no_promotion(reason: NoChange) -> str:
             return f"{runs}; {no_change(waits)}" if waits else runs
         case reasons.DeclinedPromotion(tag):
             return f"held: a person declined {tag}"
-        case reasons.NotHealthy(overlay, sync, health):
-            return f"{overlay.application} is {sync} and {health}, not Synced and Healthy"
-        case reasons.NotRunning(overlay, image):
-            return f"{overlay.application} does not run {image.tag}@{image.digest[:19]} yet"
+        case reasons.NotHealthy(overlay, tag, health, since):
+            what = "cannot be synced" if health is Health.FAILED else "is Degraded"
+            return f"{overlay.application} {what} with {tag} since {since.isoformat(timespec='minutes')}"
+        case reasons.NotHealthyYet(overlay, tag):
+            return f"{overlay.application} is starting pods, with {tag}"
+        case reasons.NotHealthyLong(overlay, tag, soak, healthy):
+            return f"{overlay.application} was Healthy with {tag} for {spell(healthy)} of {spell(soak)}"
+        case reasons.HealthUnknown(overlay, tag):
+            return f"nothing tells whether {overlay.application} is Healthy with {tag} (docs/runbooks/images.md)"
         case reasons.PromotionRejected(tag, rejected):
             return f"{tag}: {rejection(rejected)}"
     raise TypeError(f"no sentence for {type(reason).__name__}")

@@ -12,6 +12,7 @@ import yaml
 
 from gitops.clients.kubernetes import Cluster, apply
 from gitops.ground.checkout import Checkout
+from gitops.lab import deployments
 from gitops.lab.layout import Lab, LabSettings
 from gitops.lab.process import wait_until
 from gitops.lab.simulation import REFERENCES_EXIST
@@ -110,9 +111,7 @@ def _foundations(lab: Lab, settings: LabSettings) -> list[Object]:
         *(item for item in rendered if item["kind"] == "ConfigMap"),
         secret("argocd-secret", {"server.secretkey": settings.token, "webhook.github.secret": settings.webhook_secret}),
         secret("argocd-server-tls", {"tls.crt": certificate, "tls.key": key}, "kubernetes.io/tls"),
-        secret(
-            "argocd-notifications-secret", {"slack-token": "lab", "slack-api-url": f"{lab.url('externals')}/slack/api/"}
-        ),
+        secret("argocd-notifications-secret", _notifications(lab)),
         # metrics-server is a process on loopback and not a pod.
         {
             "apiVersion": "v1",
@@ -134,6 +133,19 @@ def _foundations(lab: Lab, settings: LabSettings) -> list[Object]:
             },
         },
     ]
+
+
+def _notifications(lab: Lab) -> dict[str, str]:
+    """What Argo CD's notifications take for Slack and for GitHub, and where both are."""
+    outside = lab.url("externals")
+    return {
+        "slack-token": "lab",
+        "slack-api-url": f"{outside}/slack/api/",
+        "github-api-url": f"{outside}{deployments.PREFIX}",
+        "github-app-id": "1",
+        "github-installation-id": "1",
+        "github-private-key": (lab.folder / "pki/github-app.key").read_text(),
+    }
 
 
 def create_nodes(cluster: Cluster, per_zone: int) -> None:

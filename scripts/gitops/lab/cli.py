@@ -197,9 +197,10 @@ def _print_addresses(target: Lab) -> None:
         "its CA": str(target.ca),
         "git origin": str(target.origin),
         "Slack": str(target.slack_file),
+        "deployments": f"{target.deployments_file} (what Argo CD tells GitHub)",
     }
     for what, value in rows.items():
-        say(f"{what + ':':<12}{value}")
+        say(f"{what + ':':<13}{value}")
 
 
 def _warn_dirty(target: Lab) -> None:

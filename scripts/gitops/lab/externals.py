@@ -1,4 +1,5 @@
-"""What is outside of the cluster, on loopback: the git host that is Argo CD's origin, and Slack's one endpoint.
+"""What is outside of the cluster, on loopback: the git host that is Argo CD's origin, with its deployments, and Slack's
+one endpoint.
 
 Run as a process: `python -m gitops.lab.externals CHECKOUT LAB`. Git is real: every request goes to `git http-backend`.
 It is read alone: people push to the repository's folder, and its hook says what moved, for which both of Argo CD's
@@ -21,7 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.output import say
-from gitops.lab import network
+from gitops.lab import deployments, network
+from gitops.lab.deployments import Deployments
 from gitops.lab.layout import Lab
 from gitops.lab.origin import PUSHED
 from gitops.repository.git import Repo
@@ -33,10 +35,11 @@ _MOVED = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/heads/\S+)")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Smart HTTP at /platform/gitops.git, Slack's chat.postMessage at /slack/api/, /healthz."""
+    """Smart HTTP at /platform/gitops.git, GitHub's deployments, Slack's chat.postMessage at /slack/api/, /healthz."""
 
     protocol_version = "HTTP/1.1"
     lab: Lab
+    deployments: Deployments
     writing = threading.Lock()
 
     def do_GET(self) -> None:  # noqa: D102
@@ -57,6 +60,10 @@ class Handler(BaseHTTPRequestHandler):
             self._git(url.path.removeprefix(prefix), url.query)
         elif url.path == "/slack/api/chat.postMessage":
             self._slack()
+        elif url.path.startswith(f"{deployments.PREFIX}/"):
+            path = url.path.removeprefix(deployments.PREFIX)
+            status, value = self.deployments.answer(self.command, path, parse_qs(url.query), self._body())
+            self._answer(status, json.dumps(value).encode(), "application/json")
         else:
             self._answer(404, b"not found", "text/plain")
 
@@ -186,7 +193,7 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
 def main() -> None:
     """Serve until ended."""
     lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
-    Handler.lab = lab
+    Handler.lab, Handler.deployments = lab, Deployments(lab.deployments_file)
     threading.Thread(target=follow_pushes, args=(lab,), daemon=True).start()
     ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["externals"]), Handler).serve_forever()
 

@@ -82,6 +82,11 @@ class Lab:
         """Each message that was sent to Slack, a JSON object a line."""
         return self.folder / "slack.jsonl"
 
+    @property
+    def deployments_file(self) -> Path:
+        """What Argo CD told GitHub of its Applications' health, a JSON object a call."""
+        return self.folder / "deployments.jsonl"
+
     def log(self, part: str) -> Path:
         """What a part printed."""
         return self.folder / "log" / f"{part}.log"

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gitops.lab.layout import Lab
@@ -43,6 +43,8 @@ def write(lab: Lab) -> None:
     (folder / "argocd/reposerver/tls").mkdir(parents=True, exist_ok=True)
     _issue(folder / "argocd/reposerver/tls", "tls", "argocd-repo-server", parts, SERVER)
     _write_key(folder / "service-account.key", ec.generate_private_key(ec.SECP256R1()))
+    # GitHub makes an App's key of this kind and size.
+    _write_key(folder / "github-app.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     settings = lab.settings()
     (folder / "tokens.csv").touch(0o600)
     (folder / "tokens.csv").write_text(f'{settings.token},lab-admin,lab-admin,"system:masters"\n')
@@ -98,7 +100,7 @@ def _issue(folder: Path, file: str, name: str, issuer: Issuer | None, *usages: x
     return key, certificate
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
     path.touch(0o600)
     path.write_bytes(
         key.private_bytes(

@@ -132,7 +132,7 @@ def follow_ingresses(cluster: Cluster) -> None:
             say(f"ingress {meta['namespace']}/{meta['name']}: {error}")
 
 
-class Health(BaseHTTPRequestHandler):
+class Liveness(BaseHTTPRequestHandler):
     """Answers 200 while every thread lives."""
 
     threads: tuple[threading.Thread, ...] = ()
@@ -160,8 +160,8 @@ def main() -> None:
     threads.append(threading.Thread(target=follow_ingresses, args=(cluster,), daemon=True))
     for thread in threads:
         thread.start()
-    Health.threads = tuple(threads)
-    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["simulation"]), Health).serve_forever()
+    Liveness.threads = tuple(threads)
+    ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["simulation"]), Liveness).serve_forever()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
-from gitops.clients import argocd
+from gitops.clients.github import Health, health_changes
 from gitops.clients.intra42 import Api, Intra42Error, SecretRefusedError
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
@@ -101,7 +101,7 @@ def observe(application: OAuthApplication, main: Main, source: Source | None, ap
         return observation.blocked(error)
     facts = observation.facts
     if facts.settled:
-        return replace(observation, facts=replace(facts, sync=_sync_status(main.history, application)))
+        return replace(observation, facts=replace(facts, sync=_sync_status(main, application)))
     if main.hub:
         # Asked of GitHub only where there is something to propose.
         closed = change.declined(main.hub.closed_pulls(application.branch))
@@ -184,16 +184,17 @@ def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict
     return Shown(current, following, reading.valid_until), values
 
 
-def _sync_status(history: History, application: OAuthApplication) -> SyncStatus:
-    """What Argo CD says, where one is to be asked. Raises ExternalError, InputError."""
-    answer = argocd.ask(application.overlay.application)
-    if answer is None:
+def _sync_status(main: Main, application: OAuthApplication) -> SyncStatus:
+    """What Argo CD said last of its Application, where it says anything. Raises ExternalError, InputError."""
+    changes = health_changes(main.hub, application.overlay.application, None) if main.hub else []
+    if not changes:
         return SyncStatus.UNKNOWN
-    content = history.content(answer.revision, application.reference)
+    last = changes[-1]
+    content = main.history.content(last.commit, application.reference)
     secret = model.deployed_secret(content, application.reference) if content else None
-    if answer.sync != "Synced" or secret != application.deployed.name:
+    if last.health is Health.FAILED or secret != application.deployed.name:
         return SyncStatus.BEHIND
-    return SyncStatus.HEALTHY if answer.health == "Healthy" else SyncStatus.SYNCED
+    return SyncStatus.HEALTHY if last.health is Health.HEALTHY else SyncStatus.SYNCED
 
 
 def utc_now() -> datetime:

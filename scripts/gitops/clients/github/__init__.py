@@ -1,5 +1,6 @@
 """GitHub, as far as the platform needs it."""
 
+from gitops.clients.github.deployments import Health, HealthChange, health_changes
 from gitops.clients.github.errors import NoAccessError, RaceError, errors
 from gitops.clients.github.hub import (
     ACTIONS_APP,
@@ -23,9 +24,12 @@ __all__ = [
     "STATUSES",
     "WORK",
     "FinishedRun",
+    "Health",
+    "HealthChange",
     "Hub",
     "NoAccessError",
     "RaceError",
     "RepositorySettings",
     "errors",
+    "health_changes",
 ]

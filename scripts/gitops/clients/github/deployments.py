@@ -1,0 +1,83 @@
+"""What Argo CD says of an Application's health, as GitHub keeps it: a deployment for each commit that was synced, and a
+status for each change of its health.
+
+Argo CD's notifications write it (apps/argocd/argocd-notifications-cm.yaml), so that a bot asks what runs without a way
+into the cluster. GitHub lets everyone with write access add a status: what another than Argo CD's own App said is left
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+from gitops.clients.github.hub import Hub
+from gitops.ground import settings
+from gitops.ground.errors import ExternalError
+
+_PAGE = 100
+
+
+class Health(StrEnum):
+    """The states of a deployment that Argo CD sets. GitHub itself adds `inactive` to what another one replaced."""
+
+    HEALTHY = "success"
+    PROGRESSING = "in_progress"
+    DEGRADED = "failure"
+    FAILED = "error"  # its sync failed
+
+
+@dataclass(frozen=True)
+class HealthChange:
+    """From `when` on an Application that was synced to `commit` had this health."""
+
+    health: Health
+    commit: str
+    when: datetime
+
+
+def health_changes(hub: Hub, application: str, since: datetime | None) -> list[HealthChange]:
+    """What Argo CD said of an Application, oldest first: all of its deployments from `since` on, and the one before.
+
+    Without `since`: of the newest alone. Empty where no App of Argo CD's is named (ARGOCD_APP). Raises ExternalError.
+    """
+    app = settings.read().argocd_app
+    if app is None:
+        return []
+    changes: list[HealthChange] = []
+    for deployment in _pages(hub, f"/deployments?environment={quote(application, safe='')}"):
+        # A deployment of a branch would say nothing of the commit that it moved to.
+        if deployment["ref"] == deployment["sha"]:
+            changes += _of_deployment(hub, deployment, f"{app}[bot]")
+        if since is None and changes:
+            break
+        if since is not None and datetime.fromisoformat(deployment["created_at"]) < since:
+            break
+    # GitHub lists the newest first and counts whole seconds: of two in one the later stays the later.
+    changes.reverse()
+    return sorted(changes, key=lambda change: change.when)
+
+
+def _of_deployment(hub: Hub, deployment: dict[str, Any], login: str) -> Iterator[HealthChange]:
+    states = {health.value for health in Health}
+    for status in _pages(hub, f"/deployments/{deployment['id']}/statuses?"):
+        if status["state"] in states and (status["creator"] or {}).get("login") == login:
+            when = datetime.fromisoformat(status["created_at"])
+            yield HealthChange(Health(status["state"]), deployment["sha"], when)
+
+
+def _pages(hub: Hub, path: str) -> Iterator[dict[str, Any]]:
+    """Each item of a list of GitHub's, newest first."""
+    page = 1
+    while True:
+        items = hub.call("GET", f"{path}&per_page={_PAGE}&page={page}")
+        if not isinstance(items, list):
+            raise ExternalError(f"GitHub: GET {path.partition('?')[0]} is no list")
+        yield from items
+        if len(items) < _PAGE:
+            return
+        page += 1

@@ -15,7 +15,7 @@ from tests.live_world import live_world
 # Of README's "Daily tasks": those that change no file of the repository.
 READS_ONLY = {
     "service list", "lab up", "lab push", "lab status", "lab logs", "lab down", "oauth status", "secrets list",
-    "preview", "check", "lb show", "lb route",
+    "preview", "check", "exceptions", "lb show", "lb route",
 }  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def commands(text: str) -> set[str]:
     """The commands of the package in a document's blocks of shell."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = re.findall(r"\bgitops ([a-z]+)(?: ([a-z]+))?", "\n".join(blocks))
-    return {group if group in ("check", "preview") else f"{group} {verb}" for group, verb in lines}
+    return {group if group in ("check", "preview") else f"{group} {verb}".strip() for group, verb in lines}
 
 
 @pytest.mark.bots

@@ -27,11 +27,12 @@ WRITTEN = {
 class AwsWorld:
     """An account, a resolver and a checkout whose cluster `seoul` is that account's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, written: bool = True) -> None:
         self.account = AwsAccount()
         self.resolver = Resolver()
         self.checkout: Checkout = clone(folder)
-        self.define(**WRITTEN)
+        if written:
+            self.define(**WRITTEN)
 
     def close(self) -> None:
         self.resolver.close()
@@ -90,8 +91,9 @@ class AwsWorld:
 
 
 @contextmanager
-def aws_world(folder: Path) -> Iterator[AwsWorld]:
-    world = AwsWorld(folder)
+def aws_world(folder: Path, *, written: bool = True) -> Iterator[AwsWorld]:
+    """`written`: cluster.yaml names this account, and nothing that is an example."""
+    world = AwsWorld(folder, written=written)
     try:
         yield world
     finally:

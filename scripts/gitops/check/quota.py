@@ -7,14 +7,16 @@ Source: https://kubernetes.io/docs/concepts/policy/resource-quotas/ and .../limi
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object
+from gitops.manifests.objects import FieldPath, Object, name, value_at
 from gitops.manifests.pods import Template
 from gitops.manifests.quantity import number
 
@@ -32,6 +34,27 @@ _COUNTED = {
 }
 
 
+# Requests and limits, by resource.
+_Resources = dict[str, dict[str, Any]]
+_Amounts = dict[str, Decimal]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What one LimitRange says of each container. `default`: what it fills in; `ratio`: of a limit to its request."""
+
+    name: str
+    default: _Resources
+    most: Mapping[str, Any]
+    least: Mapping[str, Any]
+    ratio: Mapping[str, Any]
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Mapping[str, Any], int], ...]:
+        """Its bounds: their name, by resource, and in which direction a value is beyond."""
+        return ("max", self.most, 1), ("min", self.least, -1)
+
+
 @dataclass(frozen=True)
 class Scale:
     """A workload at its largest: how many pods, and where that number is written."""
@@ -43,46 +66,72 @@ class Scale:
 
     @property
     def with_surge(self) -> int:
-        """The most pods at once: while a Deployment brings new ones, one more."""
-        return self.most + (1 if self.pods.item.get("kind") == "Deployment" else 0)
+        """The most pods at once: while a Deployment brings new ones, some more."""
+        if self.pods.item.get("kind") != "Deployment":
+            return self.most
+        strategy = self.pods.item["spec"].get("strategy") or {}
+        if strategy.get("type") == "Recreate":
+            return self.most
+        surge = (strategy.get("rollingUpdate") or {}).get("maxSurge")
+        return self.most + _share("25%" if surge is None else surge, self.most)
+
+
+def _share(surge: object, most: int) -> int:
+    """A number of pods, or a percentage of them, rounded up."""
+    text = str(surge)
+    share = number(text.removesuffix("%"))
+    return math.ceil(share * most / 100) if text.endswith("%") else int(share)
+
+
+def largest(pods: Template) -> Scale:
+    """A workload as it is without an autoscaler."""
+    path = (*pods.path[:-1], "parallelism" if pods.item.get("kind") in ("Job", "CronJob") else "replicas")
+    most = value_at(pods.item, path)
+    return Scale(pods, 1 if most is None else int(most), pods.item, path)
 
 
 def check(unit: Unit, scales: Sequence[Scale]) -> Iterator[Finding]:
     """What the quota would refuse once all workloads are at their largest, and what the LimitRange would."""
-    limits = _container_limits(unit)
+    limit_ranges = list(ranges(unit))
     for quota in unit.kind("ResourceQuota"):
         hard = (quota.get("spec") or {}).get("hard") or {}
-        yield from _pods(unit, hard, scales, limits)
+        yield from _pods(unit, hard, scales, limit_ranges)
         yield from _objects(unit, hard)
-    for scale in scales:
-        yield from _ranges(unit, scale.pods, limits)
+    for scale, entry in itertools.product(scales, limit_ranges):
+        yield from _beyond(unit, scale.pods, entry, limit_ranges)
 
 
-def _container_limits(unit: Unit) -> dict[str, Any]:
-    """What the LimitRange says of each container: default, defaultRequest, min, max."""
-    limits: dict[str, Any] = {}
+def ranges(unit: Unit) -> Iterator[Range]:
+    """Each LimitRange's word on containers, completed as the API server does (SetDefaults_LimitRangeItem)."""
     for item in unit.kind("LimitRange"):
         for entry in (item.get("spec") or {}).get("limits") or []:
             if entry.get("type") == "Container":
-                limits |= entry
-    return limits
+                most, least = entry.get("max") or {}, entry.get("min") or {}
+                default = {**most, **(entry.get("default") or {})}
+                request = {**least, **default, **(entry.get("defaultRequest") or {})}
+                ratio = entry.get("maxLimitRequestRatio") or {}
+                yield Range(name(item), {"requests": request, "limits": default}, most, least, ratio)
 
 
-def _resources(container: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A container's requests and limits as the API server completes them."""
+def completed(container: Mapping[str, Any], ranges: Iterable[Range]) -> _Resources:
+    """A container's requests and limits as the API server completes them: by one LimitRange after the other.
+
+    What one of them has filled in, the next leaves; each then checks the whole.
+    """
     own = container.get("resources") or {}
-    most = own.get("limits") or {}
-    given = limits.get("default") or {}
-    asked = {**given, **(limits.get("defaultRequest") or {}), **most, **(own.get("requests") or {})}
-    return {"requests": asked, "limits": {**given, **most}}
+    limits = own.get("limits") or {}
+    resources = {"requests": {**limits, **(own.get("requests") or {})}, "limits": limits}
+    for entry in ranges:
+        resources = {side: {**entry.default[side], **values} for side, values in resources.items()}
+    return resources
 
 
 # -- pods
 
 
-def _pods(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], limits: Mapping[str, Any]) -> Iterator[Finding]:
+def _pods(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], ranges: Sequence[Range]) -> Iterator[Finding]:
     """All workloads count together; the one that needs most is named."""
-    needs = [(scale, _needs(scale, limits)) for scale in scales]
+    needs = [(scale, _needs(scale, ranges)) for scale in scales]
     for resource, given in hard.items():
         asking = [(needed[resource], scale) for scale, needed in needs if resource in needed]
         total = sum((amount for amount, _ in asking), Decimal(0))
@@ -94,17 +143,39 @@ def _pods(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], limits: 
         yield unit.finding(RULE, *_written(scale, resource), problem, "ask for less, or scale to fewer")
 
 
-def _needs(scale: Scale, limits: Mapping[str, Any]) -> dict[str, Decimal]:
+def _needs(scale: Scale, ranges: Sequence[Range]) -> _Amounts:
     """What all pods of a workload need of each resource that a quota can name."""
-    needs: dict[str, Decimal] = {"pods": Decimal(scale.with_surge), "count/pods": Decimal(scale.with_surge)}
-    for _, container in scale.pods.containers():
-        for side, values in _resources(container, limits).items():
-            for resource, value in values.items():
-                key, amount = f"{side}.{resource}", scale.with_surge * number(value)
-                needs[key] = needs.get(key, Decimal(0)) + amount
-                if side == "requests":  # a quota may say `cpu` for `requests.cpu`
-                    needs[resource] = needs[key]
+    needs: _Amounts = {"pods": Decimal(scale.with_surge), "count/pods": Decimal(scale.with_surge)}
+    for side in ("requests", "limits"):
+        for resource, value in of_a_pod(scale.pods, side, ranges).items():
+            needs[f"{side}.{resource}"] = scale.with_surge * value
+            if side == "requests":  # a quota may say `cpu` for `requests.cpu`
+                needs[resource] = scale.with_surge * value
     return needs
+
+
+def of_a_pod(pods: Template, side: str, ranges: Sequence[Range]) -> _Amounts:
+    """What the containers that run at once need; those of its beginning run one by one, beside the sidecars so far."""
+    running: _Amounts = {}
+    beginning: _Amounts = {}
+    sidecars: _Amounts = {}
+    for path, container in pods.containers():
+        amounts = {resource: number(value) for resource, value in completed(container, ranges)[side].items()}
+        is_sidecar = container.get("restartPolicy") == "Always"
+        if path[-2] == "containers" or is_sidecar:
+            running = _both(operator.add, running, amounts)
+        if is_sidecar:
+            sidecars = _both(operator.add, sidecars, amounts)
+        elif path[-2] != "containers":
+            beginning = _both(max, beginning, _both(operator.add, sidecars, amounts))
+    whole = (pods.spec.get("resources") or {}).get(side) or {}
+    said = {resource: number(value) for resource, value in whole.items()}
+    return {**_both(max, running, beginning), **said}
+
+
+def _both(work: Callable[[Decimal, Decimal], Decimal], one: _Amounts, two: _Amounts) -> _Amounts:
+    """One amount for each resource of either."""
+    return {key: work(one.get(key, Decimal(0)), two.get(key, Decimal(0))) for key in {**one, **two}}
 
 
 def _written(scale: Scale, resource: str) -> tuple[Object, FieldPath]:
@@ -116,16 +187,22 @@ def _written(scale: Scale, resource: str) -> tuple[Object, FieldPath]:
     return scale.item, scale.path
 
 
-def _ranges(unit: Unit, pods: Template, limits: Mapping[str, Any]) -> Iterator[Finding]:
+def _beyond(unit: Unit, pods: Template, entry: Range, ranges: Sequence[Range]) -> Iterator[Finding]:
+    """What one LimitRange refuses of a workload's containers, once all of them have completed these."""
     for path, container in pods.containers():
-        completed = _resources(container, limits)
-        for side, (bound, exceeds) in itertools.product(completed, (("max", 1), ("min", -1))):
-            for resource, edge in (limits.get(bound) or {}).items():
-                value = completed[side].get(resource)
+        resources = completed(container, ranges)
+        for side, (bound, edges, exceeds) in itertools.product(resources, entry.bounds):
+            for resource, edge in edges.items():
+                value = resources[side].get(resource)
                 if value is None or (number(value) - number(edge)) * exceeds <= 0:
                     continue
                 problem = f"{side}.{resource} is {value}; the LimitRange gives a container at {bound} {edge}"
                 yield unit.finding(RULE, pods.item, (*path, "resources", side, resource), problem, f"{edge}")
+        for resource, edge in entry.ratio.items():
+            asked, limit = (number(resources[side].get(resource)) for side in ("requests", "limits"))
+            if not asked or not limit or limit / asked > number(edge):
+                problem = f"limits.{resource} is {limit:g}, the request {asked:g}; {entry.name} allows {edge} to 1"
+                yield unit.finding(RULE, pods.item, (*path, "resources", "limits", resource), problem, "ask for more")
 
 
 # -- objects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gitops.check import quota
@@ -22,13 +22,18 @@ _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 def check(unit: Unit, services: Mapping[str, set[str]]) -> Iterator[Finding]:
     """Every reference of an overlay that leads nowhere. `services`: the Services of each namespace of the change."""
-    templates = [pods for item in unit.objects if (pods := template(item))]
+    templates = workloads(unit)
     yield from _pods(unit, templates)
     yield from _services(unit, templates)
     yield from _ingresses(unit)
     yield from _selectors(unit, templates)
     yield from _scaling(unit, templates)
     yield from _addresses(unit, templates, services)
+
+
+def workloads(unit: Unit) -> list[Template]:
+    """The pod template of every object that has one."""
+    return [pods for item in unit.objects if (pods := template(item))]
 
 
 # -- what pods name
@@ -196,27 +201,34 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
 
 
 def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
-    scales = {(str(pods.item.get("kind")), name(pods.item)): _fixed(pods) for pods in templates}
+    known = {(str(pods.item.get("kind")), name(pods.item)) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
-        target = item["spec"].get("scaleTargetRef") or {}
-        workload = (str(target.get("kind")), str(target.get("name")))
-        if workload in scales:
-            most = int(item["spec"].get("maxReplicas", 1))
-            scales[workload] = Scale(scales[workload].pods, most, item, ("spec", "maxReplicas"))
-            continue
-        yield unit.finding(
-            "hpa-target",
-            item,
-            ("spec", "scaleTargetRef", "name"),
-            f"scales {' '.join(workload)}, which this overlay does not have",
-            f"it has: {', '.join(' '.join(known) for known in sorted(scales)) or 'none'}",
-        )
-    yield from quota.check(unit, list(scales.values()))
+        workload = _scaled(item)
+        if workload not in known:
+            yield unit.finding(
+                "hpa-target",
+                item,
+                ("spec", "scaleTargetRef", "name"),
+                f"scales {' '.join(workload)}, which this overlay does not have",
+                f"it has: {', '.join(' '.join(pair) for pair in sorted(known)) or 'none'}",
+            )
+    yield from quota.check(unit, scales(unit, templates))
 
 
-def _fixed(pods: Template) -> Scale:
-    replicas = (pods.item.get("spec") or {}).get("replicas", 1)
-    return Scale(pods, int(replicas), pods.item, ("spec", "replicas"))
+def scales(unit: Unit, templates: Iterable[Template]) -> list[Scale]:
+    """Every workload at its largest."""
+    largest = {(str(pods.item.get("kind")), name(pods.item)): quota.largest(pods) for pods in templates}
+    for item in unit.kind("HorizontalPodAutoscaler"):
+        if scale := largest.get(_scaled(item)):
+            most = int(item["spec"].get("maxReplicas") or 1)
+            largest[_scaled(item)] = Scale(scale.pods, most, item, ("spec", "maxReplicas"))
+    return list(largest.values())
+
+
+def _scaled(autoscaler: Object) -> tuple[str, str]:
+    """The kind and the name of what an autoscaler scales."""
+    target = autoscaler["spec"].get("scaleTargetRef") or {}
+    return str(target.get("kind")), str(target.get("name"))
 
 
 # -- addresses in the cluster

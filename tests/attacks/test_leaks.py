@@ -83,7 +83,11 @@ READ_IN_THE_END: dict[str, Way] = {
     "a symbolic link's target": lambda root: (root / "overlays/mogle/prod/link").symlink_to(f"/{LINE}"),
     "base64": _write(FILE, f"value = {base64.b64encode(LINE.encode()).decode()}\n"),
     "a later commit": _then(_write(FILE, f"{LINE}\n"), _write(FILE, "a=b\n")),
+    "the form of a sealed value": _write(
+        "overlays/mogle/prod/settings.yaml", f"data:\n  client-secret: Ag/{KEY}/{'a' * 200}\n"
+    ),
 }
+SEALED = "overlays/mogle/prod/sealedsecret-oauth-42-g1.yaml"
 
 
 def gate(scratch: Checkout) -> list[Finding]:
@@ -122,6 +126,14 @@ def test_hidden_secret(scratch: Checkout, tmp_path: Path, what: str, guard: Guar
 def test_secret_that_is_read(scratch: Checkout, what: str) -> None:
     _branch(scratch, READ_IN_THE_END[what])
     assert {finding.rule for finding in gate(scratch)} == {"leaked-secret"}
+
+
+def test_every_version_of_a_sealed_value_is_none(scratch: Checkout) -> None:
+    path = scratch.root / SEALED
+    text = path.read_text()
+    other = (scratch.root / SEALED.replace("mogle", "umbrella")).read_text()
+    _branch(scratch, _then(_then(_write(SEALED, other), _write(SEALED, f"{text}# again\n")), _write(SEALED, other)))
+    assert gate(scratch) == []
 
 
 def test_what_a_commit_says(scratch: Checkout) -> None:

@@ -1,4 +1,4 @@
-"""What overlays leave as the base has it, and what has no place in git."""
+"""What overlays leave as the base has it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gitops.manifests import yamlfile
 from gitops.manifests.differences import ABSENT, differences
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
-from gitops.manifests.lines import Place, read_text
+from gitops.manifests.lines import read_text
 from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
 from gitops.manifests.reach import Reach, kustomization
@@ -91,16 +91,7 @@ class Bases:
 
 
 def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
-    """What guards an overlay's namespace and is missing or not the base's, what opens it, and plain Secrets."""
-    for item in unit.kind("Secret"):
-        if str(item.get("apiVersion")) == "v1":
-            yield unit.finding(
-                "plain-secret",
-                item,
-                ("metadata", "name"),
-                "a plain Secret",
-                "seal it: gitops secrets seal SERVICE NAME --key KEY",
-            )
+    """What guards an overlay's namespace and is missing or not the base's, and what opens it."""
     originals = bases.objects(unit.name)
     present = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED, _ACCOUNT)}
     for key, item in present.items():
@@ -184,22 +175,3 @@ def _peers(unit: Unit) -> Iterator[tuple[Object, tuple[str | int, ...], Object]]
             for number, rule in enumerate((item.get("spec") or {}).get(rules) or []):
                 for position, peer in enumerate(rule.get(side) or []):
                     yield item, ("spec", rules, number, side, position), peer
-
-
-def plain_secrets(graph: Graph) -> Iterator[Finding]:
-    """Secrets in files that no overlay renders: they are in git all the same."""
-    rendered = set[str]().union(*(graph.reach(unit).files for unit in graph.units))
-    root = graph.checkout.root
-    for folder in ("apps", "base", "clusters", "overlays", "policies"):
-        for file in sorted((root / folder).rglob("*.y*ml")):
-            path = str(file.relative_to(root))
-            if path in rendered or not file.is_file():
-                continue
-            for number, line in enumerate(read_text(file).splitlines(), 1):
-                if line.strip() == "kind: Secret":
-                    yield Finding(
-                        "plain-secret",
-                        Place(path, number),
-                        "a plain Secret",
-                        "seal it: gitops secrets seal SERVICE NAME --key KEY",
-                    )

@@ -8,6 +8,7 @@ it is looked at as text under a name of ours, as gitleaks passes over what it ta
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterator
@@ -74,8 +75,14 @@ class _Folder:
         self.texts[name] = text
 
     def _name(self, text: _Text) -> str:
-        special = any(pattern.search(text.place) for pattern in self.kept) and text.lines and text.place.isprintable()
-        return text.place if special and not (self.root / text.place).exists() else self._neutral()
+        if not (text.lines and text.place.isprintable()):
+            return self._neutral()
+        stem, suffix = posixpath.splitext(text.place)
+        # Another version of a file is no other file: what main says of the one holds for it too.
+        for name in (text.place, f"{stem}-version-{len(self.texts)}{suffix}"):
+            if any(pattern.search(name) for pattern in self.kept) and not (self.root / name).exists():
+                return name
+        return self._neutral()
 
     def _neutral(self) -> str:
         return f"text-{len(self.texts)}.txt"

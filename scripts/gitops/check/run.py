@@ -15,6 +15,7 @@ from gitops.check import (
     guards,
     leaks,
     names,
+    plaintext,
     references,
     render_faults,
     schema,
@@ -233,8 +234,7 @@ def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
 
 def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     checkout, graph = scope.checkout, scope.graph
-    findings = [*argo.check_folders(graph, scope.base), *guards.plain_secrets(graph)]
-    findings += _by_schema(scope)
+    findings = [*argo.check_folders(graph, scope.base), *_by_schema(scope)]
     bases = guards.Bases(checkout, graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
@@ -245,10 +245,13 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
         if not unit.partial:
             findings += references.check(unit, services)
     for unit in scope.units.values():
-        findings += seals.check(unit)
+        findings += [*plaintext.check(unit), *seals.check(unit)]
         if not unit.overlay:
             cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
             findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))
+    # What is rendered is said of the object.
+    told = {finding.place.file for finding in findings if finding.rule == "plain-secret"}
+    findings += [finding for finding in plaintext.check_files(graph) if finding.place.file not in told]
     return findings + _load_balancer(scope, platforms)
 
 

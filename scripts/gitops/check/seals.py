@@ -1,12 +1,21 @@
-"""What a SealedSecret may say in the open: the name of its Secret, and no value."""
+"""What a SealedSecret may say in the open: the name of its Secret, and no value. And that its values are sealed."""
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 
+import yaml
+
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.lines import Place
 from gitops.manifests.objects import FieldPath, Object
 from gitops.manifests.sealedsecret import KIND
+from gitops.manifests.yamltext import child, scalar
+from gitops.secrets.seal import is_sealed
 
 # All else of a template is copied into the Secret as it stands (sealed-secrets, SecretTemplateSpec), or lies in git.
 _SPEC = frozenset({"encryptedData", "template"})
@@ -24,10 +33,17 @@ _TYPES = frozenset(
 _FIX = "seal the value (gitops secrets seal), and take it out here"
 
 
+# What .gitleaks.toml takes for a sealed value.
+_LIKE_A_SEAL = re.compile(r"\b(Ag|AQ|AY|BA)[A-Za-z0-9+/]{200,}")
+
+
 def check(unit: Unit) -> Iterator[Finding]:
-    """Fields of SealedSecrets that are no part of a seal."""
+    """Fields of SealedSecrets that are no part of a seal, and values that are none."""
     for item in unit.kind(KIND):
         spec = item.get("spec") or {}
+        for key, value in (spec.get("encryptedData") or {}).items():
+            if not is_sealed(str(value)):
+                yield unit.finding("plain-secret", item, ("spec", "encryptedData", key), _unsealed(key), _FIX)
         template = spec.get("template") or {}
         yield from _beyond(unit, item, ("spec",), spec, _SPEC)
         yield from _beyond(unit, item, ("spec", "template"), template, _TEMPLATE)
@@ -36,6 +52,50 @@ def check(unit: Unit) -> Iterator[Finding]:
             problem = "spec.template.type is none that a Secret has here"
             fix = f"one of {', '.join(sorted(_TYPES))}"
             yield unit.finding("plain-secret", item, ("spec", "template", "type"), problem, fix)
+
+
+def check_file(path: str, content: bytes) -> Iterator[Finding]:
+    """A file whose name says that it has sealed values: it has one SealedSecret, and no seal but where seals belong."""
+    try:
+        nodes = yamlfile.compose_all(content, path)
+    except InputError as error:
+        yield Finding("plain-secret", Place(path, error.fault.line or 1), error.fault.sentence, _FIX)
+        return
+    if [scalar(node, "kind") for node in nodes] != [KIND]:
+        fix = "one to a file; give a file with something else another name"
+        yield Finding("plain-secret", Place(path, 1), f"is not one {KIND}", fix)
+    for node in nodes:
+        data = child(child(node, "spec"), "encryptedData")
+        pairs = data.value if isinstance(data, yaml.MappingNode) else []
+        for key, value in pairs:
+            if not (isinstance(value, yaml.ScalarNode) and is_sealed(value.value)):
+                place = Place(path, key.start_mark.line + 1)
+                yield Finding("plain-secret", place, f"{KIND} {_unsealed(str(key.value))}", _FIX)
+        values = {id(value) for _, value in pairs}
+        for text in _scalars(node):
+            if id(text) not in values and _LIKE_A_SEAL.search(text.value):
+                place = Place(path, text.start_mark.line + 1)
+                yield Finding("plain-secret", place, "a value that looks sealed, where none belongs", _FIX)
+
+
+def _unsealed(key: str) -> str:
+    return f"spec.encryptedData.{key} is not sealed"
+
+
+def _scalars(top: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Every scalar once, the keys of mappings too."""
+    waiting, known = [top], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in known:
+            continue
+        known.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield node
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        else:
+            waiting += itertools.chain.from_iterable(node.value)
 
 
 def _beyond(unit: Unit, item: Object, path: FieldPath, fields: Object, known: frozenset[str]) -> Iterator[Finding]:

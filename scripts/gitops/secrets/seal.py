@@ -20,6 +20,10 @@ from gitops.ground.errors import InputError
 
 # The nonce may be constant because each key is used once.
 _NONCE = b"\0" * 12
+# How many bytes GCM adds to a value, and an empty value has.
+_TAG = 16
+# In bytes, what RSA seals: keys of 2048, 3072, 4096 (the controller's own) and 8192 bits.
+_LENGTHS = (256, 384, 512, 1024)
 
 
 def _oaep(namespace: str, name: str) -> padding.OAEP:
@@ -44,9 +48,7 @@ def unseal(
     Raises InputError, which says nothing of the value.
     """
     try:
-        raw = base64.b64decode(sealed, validate=True)
-        size = int.from_bytes(raw[:2], "big")
-        wrapped, rest = raw[2 : 2 + size], raw[2 + size :]
+        wrapped, rest = _parts(sealed)
     except ValueError:
         raise InputError("not a seal: no base64", path=path) from None
     for key in keys:
@@ -61,3 +63,19 @@ def unseal(
         found="a seal of another key, or for another namespace or name",
         fix="give the backup of the key that was in use, or seal the value anew: gitops secrets seal",
     )
+
+
+def is_sealed(text: str) -> bool:
+    """Whether a text has the form of a seal, of whichever key: those that were replaced open theirs all the same."""
+    try:
+        wrapped, rest = _parts(text)
+    except ValueError:
+        return False
+    return len(wrapped) in _LENGTHS and len(rest) >= _TAG
+
+
+def _parts(sealed: str) -> tuple[bytes, bytes]:
+    """The sealed key and the sealed value. Raises ValueError where it is no base64."""
+    raw = base64.b64decode(sealed, validate=True)
+    size = int.from_bytes(raw[:2], "big")
+    return raw[2 : 2 + size], raw[2 + size :]

@@ -131,8 +131,11 @@ def test_secret_that_is_read(scratch: Checkout, what: str) -> None:
 def test_every_version_of_a_sealed_value_is_none(scratch: Checkout) -> None:
     path = scratch.root / SEALED
     text = path.read_text()
-    other = (scratch.root / SEALED.replace("mogle", "umbrella")).read_text()
-    _branch(scratch, _then(_then(_write(SEALED, other), _write(SEALED, f"{text}# again\n")), _write(SEALED, other)))
+    sealed_anew = (scratch.root / SEALED.replace("mogle", "umbrella")).read_text()
+    _branch(
+        scratch,
+        _then(_then(_write(SEALED, sealed_anew), _write(SEALED, f"{text}# again\n")), _write(SEALED, sealed_anew)),
+    )
     assert gate(scratch) == []
 
 

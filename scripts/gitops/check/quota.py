@@ -40,7 +40,7 @@ _Amounts = dict[str, Decimal]
 
 
 @dataclass(frozen=True)
-class Range:
+class ContainerRange:
     """What one LimitRange says of each container. `default`: what it fills in; `ratio`: of a limit to its request."""
 
     name: str
@@ -101,7 +101,7 @@ def check(unit: Unit, scales: Sequence[Scale]) -> Iterator[Finding]:
         yield from _beyond(unit, scale.pods, entry, limit_ranges)
 
 
-def ranges(unit: Unit) -> Iterator[Range]:
+def ranges(unit: Unit) -> Iterator[ContainerRange]:
     """Each LimitRange's word on containers, completed as the API server does (SetDefaults_LimitRangeItem)."""
     for item in unit.kind("LimitRange"):
         for entry in (item.get("spec") or {}).get("limits") or []:
@@ -110,10 +110,10 @@ def ranges(unit: Unit) -> Iterator[Range]:
                 default = {**most, **(entry.get("default") or {})}
                 request = {**least, **default, **(entry.get("defaultRequest") or {})}
                 ratio = entry.get("maxLimitRequestRatio") or {}
-                yield Range(name(item), {"requests": request, "limits": default}, most, least, ratio)
+                yield ContainerRange(name(item), {"requests": request, "limits": default}, most, least, ratio)
 
 
-def completed(container: Mapping[str, Any], ranges: Iterable[Range]) -> _Resources:
+def completed(container: Mapping[str, Any], ranges: Iterable[ContainerRange]) -> _Resources:
     """A container's requests and limits as the API server completes them: by one LimitRange after the other.
 
     What one of them has filled in, the next leaves; each then checks the whole.
@@ -129,7 +129,9 @@ def completed(container: Mapping[str, Any], ranges: Iterable[Range]) -> _Resourc
 # -- pods
 
 
-def _pods(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], ranges: Sequence[Range]) -> Iterator[Finding]:
+def _pods(
+    unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], ranges: Sequence[ContainerRange]
+) -> Iterator[Finding]:
     """All workloads count together; the one that needs most is named."""
     needs = [(scale, _needs(scale, ranges)) for scale in scales]
     for resource, given in hard.items():
@@ -143,7 +145,7 @@ def _pods(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], ranges: 
         yield unit.finding(RULE, *_written(scale, resource), problem, "ask for less, or scale to fewer")
 
 
-def _needs(scale: Scale, ranges: Sequence[Range]) -> _Amounts:
+def _needs(scale: Scale, ranges: Sequence[ContainerRange]) -> _Amounts:
     """What all pods of a workload need of each resource that a quota can name."""
     needs: _Amounts = {"pods": Decimal(scale.with_surge), "count/pods": Decimal(scale.with_surge)}
     for side in ("requests", "limits"):
@@ -154,7 +156,7 @@ def _needs(scale: Scale, ranges: Sequence[Range]) -> _Amounts:
     return needs
 
 
-def of_a_pod(pods: Template, side: str, ranges: Sequence[Range]) -> _Amounts:
+def of_a_pod(pods: Template, side: str, ranges: Sequence[ContainerRange]) -> _Amounts:
     """What the containers that run at once need; those of its beginning run one by one, beside the sidecars so far."""
     running: _Amounts = {}
     beginning: _Amounts = {}
@@ -187,7 +189,7 @@ def _written(scale: Scale, resource: str) -> tuple[Object, FieldPath]:
     return scale.item, scale.path
 
 
-def _beyond(unit: Unit, pods: Template, entry: Range, ranges: Sequence[Range]) -> Iterator[Finding]:
+def _beyond(unit: Unit, pods: Template, entry: ContainerRange, ranges: Sequence[ContainerRange]) -> Iterator[Finding]:
     """What one LimitRange refuses of a workload's containers, once all of them have completed these."""
     for path, container in pods.containers():
         resources = completed(container, ranges)

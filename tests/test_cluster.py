@@ -52,6 +52,8 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     assert parameters["spec"]["certificateArn"] == arns
     assert [name for name in outputs if name.endswith("Certificate")]
     assert "111122223333" not in (folder / "ingressclassparams.yaml").read_text()
+    protected = {name for name, stack in aws.account.stacks.stacks.items() if stack.protected}
+    assert protected == {"seoul-foundation", "seoul-zones", "seoul-certificates", "seoul-services"}
     assert aws.run("status", "seoul").code == 0
     assert aws.run("doctor", "seoul").code == 0
 

@@ -125,7 +125,9 @@ def _bring(
 
 def _change_set(stack: Stack, inputs: Mapping[str, str], state: StackState | None) -> str:
     """One name for one content on one state: a run that was killed finds its own, and none finds another's."""
-    content = json.dumps([stack.template, inputs, str(state and state.changed)], sort_keys=True)
+    # A stack that was begun and never filled is the same nothing as none.
+    generation = str(state.changed) if state and phase(state) is Phase.READY else ""
+    content = json.dumps([stack.template, inputs, generation], sort_keys=True)
     return f"gitops-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 

@@ -63,10 +63,11 @@ class AwsWorld:
         self.resolver.registrar = self.account
         return self.run("up", "seoul", "--yes", **env)
 
-    def killed_up(self, kill: Kill) -> int:
-        """`up`, killed with -9 at a call; its exit code."""
+    def killed(self, kill: Kill, *command: str) -> int:
+        """`gitops cluster ...`, killed with -9 at a call of its own; its exit code."""
         self.resolver.registrar = self.account
-        words = [str(GITOPS), "cluster", "up", "seoul", "--yes"]
+        words = [str(GITOPS), "cluster", *command]
+        self.account.calls.clear()
         self.account.kill = kill
         with subprocess.Popen(
             words,

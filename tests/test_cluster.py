@@ -18,6 +18,8 @@ pytestmark = pytest.mark.bots
 
 # What an undisturbed `up` asks of AWS.
 CALLS = 67
+# And a `down` of the whole cluster.
+DOWN_CALLS = 25
 WRITES = {"CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "UpdateTerminationProtection", "UpdateClusterConfig"}
 
 
@@ -265,8 +267,10 @@ def test_down_takes_the_cluster_with_all_that_its_controllers_made_and_keeps_dat
 ) -> None:
     assert aws.up().code == 0
     aws.account.leave_behind()
+    aws.account.calls.clear()
     done = aws.run("down", "seoul", "--yes", "seoul")
     assert done.code == 0, done.err
+    assert len(aws.account.calls) == DOWN_CALLS, "the points at which `down` is killed are all of its calls"
     assert [line.split()[0] for line in done.out.splitlines()[1:]] == [
         "seoul-foundation",
         "seoul-zones",
@@ -279,6 +283,14 @@ def test_down_takes_the_cluster_with_all_that_its_controllers_made_and_keeps_dat
     assert aws.run("down", "seoul", "--yes", "seoul").code == 0, "a second time"
     assert aws.up().code == 0
     assert aws.state() == whole
+
+
+def test_down_waits_for_the_interfaces_of_a_load_balancer_that_is_gone(aws: AwsWorld) -> None:
+    assert aws.up().code == 0
+    aws.account.leave_behind()
+    aws.account.interfaces = 3
+    assert aws.run("down", "seoul", "--yes", "seoul").code == 0
+    assert (aws.account.groups, aws.account.calls.count("DeleteSecurityGroup")) == ({}, 4)
 
 
 def test_down_asks_for_the_name_and_for_the_right_account(aws: AwsWorld) -> None:
@@ -312,7 +324,7 @@ POINTS = list(itertools.product(range(1, CALLS + 1), (False, True)))
 def test_up_killed_anywhere_and_run_again_ends_alike(
     aws: AwsWorld, whole: list[tuple[str, ...]], number: int, after: bool
 ) -> None:
-    assert aws.killed_up(Kill(number, after)) == -9
+    assert aws.killed(Kill(number, after), "up", "seoul", "--yes") == -9
     done = aws.up()
     assert done.code == 0, done.err
     assert (aws.state(), aws.half_made()) == (whole, [])
@@ -320,3 +332,23 @@ def test_up_killed_anywhere_and_run_again_ends_alike(
     assert sorted(made) == sorted(set(made)), "nothing twice"
     outputs = yamlfile.read(aws.checkout, aws.checkout.root / "clusters/seoul/outputs.yaml")["data"]
     assert f"{generated.logical('example.com')}Certificate" in outputs
+
+
+DOWN_SAMPLE = {(4, True), (17, False)}
+DOWN_POINTS = list(itertools.product(range(1, DOWN_CALLS + 1), (False, True)))
+
+
+@pytest.mark.parametrize(
+    ("number", "after"),
+    [pytest.param(*point, marks=() if point in DOWN_SAMPLE else pytest.mark.matrix) for point in DOWN_POINTS],
+)
+def test_down_killed_anywhere_and_run_again_ends_alike(
+    aws: AwsWorld, whole: list[tuple[str, ...]], number: int, after: bool
+) -> None:
+    assert aws.up().code == 0
+    aws.account.leave_behind()
+    assert aws.killed(Kill(number, after), "down", "seoul", "--yes", "seoul") == -9
+    done = aws.run("down", "seoul", "--yes", "seoul")
+    assert done.code == 0, done.err
+    assert aws.state() == [row for row in whole if row[0] not in ("seoul-network", "seoul-cluster")]
+    assert (aws.account.load_balancers, aws.account.target_groups, aws.account.groups) == ({}, {}, {})

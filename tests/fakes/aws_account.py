@@ -56,6 +56,7 @@ class AwsAccount:
         self.load_balancers: dict[str, str] = {}  # what controllers made: the VPC of each
         self.target_groups: dict[str, str] = {}
         self.groups: dict[str, str] = {}
+        self.interfaces = 0  # how often a group is still held by what its load balancer leaves for a while
         self._lock = Lock()
         self._endpoint = Endpoint(self._handle)
         self.url = self._endpoint.url
@@ -184,7 +185,8 @@ class AwsAccount:
         return {"SecurityGroups": [*own, {"GroupId": "sg-0", "GroupName": "default", "VpcId": vpc}]}
 
     def _DeleteSecurityGroup(self, GroupId: str) -> dict[str, Any]:
-        if self.load_balancers:
+        self.interfaces -= 1
+        if self.load_balancers or self.interfaces >= 0:
             raise Refusal("DependencyViolation", f"resource {GroupId} has a dependent object")
         if self.groups.pop(GroupId, None) is None:
             raise Refusal("InvalidGroup.NotFound")

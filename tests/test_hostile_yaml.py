@@ -105,6 +105,13 @@ TREES: dict[str, dict[str, str | bytes]] = {
         "b": b"\0" * 60_000_000,
     },
     "10,000 objects": {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": f"---\n{MAP}" * 10_000},
+    "10,000 objects in 20 files": {
+        "kustomization.yaml": f"resources: [{', '.join(f'a{n}.yaml' for n in range(20))}]\n",
+        **{f"a{n}.yaml": f"---\n{MAP}" * 500 for n in range(20)},
+    },
+    "10,000 generated objects": {
+        "kustomization.yaml": "configMapGenerator:\n" + "".join(f"- {{name: a{n}}}\n" for n in range(10_000)),
+    },
     "a text that doubles 40 times": {
         "kustomization.yaml": f"resources: [a.yaml]\nreplacements:\n{DOUBLED * 40}",
         "a.yaml": f"{MAP}data: {{x: {'y' * 1_000}}}\n",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
+from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.names import SERVICES_PROJECT
 from gitops.manifests.objects import FieldPath, Object, name, value_at
@@ -55,9 +54,5 @@ def _declared(policy: Object) -> tuple[object, FieldPath]:
     for number, variable in enumerate(variables if isinstance(variables, list) else []):
         if variable.get("name") == "environments":
             path = ("spec", "variables", number, "expression")
-            try:
-                # A list of strings is written the same in CEL and in YAML.
-                return yaml.safe_load(str(variable.get("expression"))), path
-            except yaml.YAMLError:
-                return None, path
+            return yamlfile.strings(str(variable.get("expression")), NAMESPACE_POLICY), path
     return None, ("spec", "variables")

@@ -7,7 +7,6 @@ it is looked at as text under a name of ours, as gitleaks passes over what it ta
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import tomllib
@@ -17,9 +16,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from gitops.ground import temporary
+from gitops.ground import jsontext, temporary
 from gitops.ground.checkout import Checkout
-from gitops.ground.command import run
+from gitops.ground.command import Limits, run
 from gitops.ground.errors import InputError
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
@@ -30,6 +29,8 @@ CONFIG = ".gitleaks.toml"
 # What no person reads any more, and gitleaks reads slowly.
 LIMIT = 5_000_000
 _SECONDS = 300.0
+# It takes 60 MiB for all of this repository; what Go has reserved and never used counts too.
+_LIMITS = Limits(memory=4 * 2**30, output=64 * 2**20)
 _FIX = (
     "replace it where it was issued, then take it out; a false alarm goes into .gitleaks.toml on main, with its reason"
 )
@@ -177,7 +178,7 @@ def _run(checkout: Checkout, shown: _Folder, own: Path) -> Iterator[Finding]:
     config, report = own / "config.toml", own / "report.json"
     files = ("--config", str(config), "--report-path", str(report), "--gitleaks-ignore-path", str(own))
     argv = [str(checkout.tool("gitleaks")), "dir", ".", *_OPTIONS, *_STRICT, *files]
-    run(argv, timeout=_SECONDS, cwd=shown.root)
-    for leak in json.loads(report.read_bytes() or b"[]"):
+    run(argv, timeout=_SECONDS, cwd=shown.root, limits=_LIMITS)
+    for leak in jsontext.parse(report.read_bytes() or b"[]"):
         text = shown.texts[str(leak["File"])]
         yield text.finding(max(1, int(leak["StartLine"]) - 1), str(leak["RuleID"]))

@@ -20,6 +20,7 @@ from gitops.check import (
     render_faults,
     schema,
     seals,
+    sizes,
     sources,
     tree,
 )
@@ -266,6 +267,7 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     for unit in list(scope.units.values()):
         # What an overlay has is served by every cluster, also by the newest.
         findings += apis.check(unit, schemas, versions.get(unit.name) or max(versions.values()))
+        findings += sizes.check(unit)
         valid = []
         for item, problems in schema.check(unit, schemas):
             findings += problems

@@ -7,7 +7,6 @@ CEL rules, quantities and admission are the API server's own business (dry_run.p
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
@@ -85,7 +85,7 @@ def _definition(file: Path) -> tuple[Object, ...]:
 
 @cache
 def _components(file: Path) -> dict[str, Object]:
-    schemas = json.loads(file.read_bytes())["components"]["schemas"]
+    schemas = jsontext.parse(file.read_bytes())["components"]["schemas"]
     return {name: _strict(schema) for name, schema in schemas.items()}
 
 

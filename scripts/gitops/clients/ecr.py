@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from gitops.ground import jsontext
 from gitops.ground.errors import ExternalError, InputError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Registry:
         self._count()
         if not answer["images"]:
             return None
-        manifest = json.loads(answer["images"][0]["imageManifest"])
+        manifest = jsontext.parse(answer["images"][0]["imageManifest"])
         return manifest if isinstance(manifest, dict) else None
 
     def blob(self, repository: Repository, digest: str) -> bytes:
@@ -178,7 +178,7 @@ class Registry:
             manifest = self.manifest(repository, digest=children[0]["digest"]) or {}
         if "config" not in manifest:
             return Details(platforms, annotations)
-        config = json.loads(self.blob(repository, manifest["config"]["digest"]))
+        config = jsontext.parse(self.blob(repository, manifest["config"]["digest"]))
         own: dict[str, str] = (config.get("config") or {}).get("Labels") or {}
         if not children:
             platforms = frozenset({_platform(config)})

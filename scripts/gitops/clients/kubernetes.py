@@ -14,6 +14,7 @@ import urllib3
 import yaml
 from kubernetes import client, config
 
+from gitops.ground import jsontext
 from gitops.ground.command import run
 from gitops.ground.errors import ExternalError
 from gitops.manifests.objects import Object
@@ -107,7 +108,7 @@ class Cluster:
                     "timeoutSeconds": "300",
                 }
                 for line in self._request("GET", path, query, read=330.0).response:
-                    event = json.loads(line)
+                    event = jsontext.parse(line)
                     if event["type"] == "ERROR":
                         break
                     yield event["type"], event["object"]
@@ -131,7 +132,7 @@ class Cluster:
                 raise ClusterError(f"{method} {path}: {answer.status} {reason}", answer.status, reason, causes)
             if warnings is not None:
                 warnings += _warnings(answer.response.headers.getlist("Warning"))
-            result: Object = json.loads(content)
+            result: Object = jsontext.parse(content)
         except _LOST as error:
             raise ClusterError(f"{method} {path}: {error}") from None
         return result
@@ -164,7 +165,7 @@ def _message(content: bytes) -> str:
     """What an error says: a Status' message, or the text as it is (the aggregator answers 503 in plain text)."""
     text = content.decode(errors="replace").strip()
     try:
-        status = json.loads(text)
+        status = jsontext.parse(text)
     except ValueError:
         return text
     return str(status.get("message", text)) if isinstance(status, dict) else text
@@ -172,7 +173,7 @@ def _message(content: bytes) -> str:
 
 def _causes(content: bytes) -> list[tuple[str, str]]:
     try:
-        causes = json.loads(content)["details"]["causes"]
+        causes = jsontext.parse(content)["details"]["causes"]
         return [(str(cause.get("field", "")), str(cause.get("message", ""))) for cause in causes]
     except (ValueError, KeyError, TypeError, AttributeError):
         return []

@@ -81,7 +81,7 @@ class CostLine:
 
 def prices() -> PriceList:
     """The prices of this checkout."""
-    return PriceList.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return PriceList.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))  # noqa: TID251 - of this package
 
 
 def lines(world: ClusterWorld) -> list[CostLine]:

@@ -26,7 +26,7 @@ class SupportCalendar(BaseModel):
 
 def calendar() -> SupportCalendar:
     """The calendar of this checkout."""
-    return SupportCalendar.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return SupportCalendar.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))  # noqa: TID251 - of this package
 
 
 def fault(version: str, source: str, today: date) -> Fault | None:

@@ -6,7 +6,6 @@ A ruleset's file is what GitHub's API takes, with one difference: an App is writ
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gitops.clients.github import ACTIONS_APP
+from gitops.ground import jsontext
 from gitops.ground import settings as environment
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
@@ -145,7 +145,7 @@ def _folder(checkout: Checkout, folder: str, model: type[_Named]) -> dict[str, _
 def _load(checkout: Checkout, file: Path, model: type[_Model]) -> _Model:
     path = checkout.relative(file)
     try:
-        return model.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        return model.model_validate(jsontext.parse(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     except ValidationError as error:

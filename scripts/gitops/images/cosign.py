@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gitops.clients.ecr import CredentialsError, Registry, Repository
+from gitops.ground import jsontext
 from gitops.ground.errors import ExternalError, GitopsError, InputError
 
 _PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -79,7 +79,7 @@ def _verify_layer(
     if f"sha256:{hashlib.sha256(payload).hexdigest()}" != layer["digest"]:
         raise ValueError("not the payload that the manifest names")
     _verify_bytes(key, signature, payload)
-    if json.loads(payload)["critical"]["image"]["docker-manifest-digest"] != digest:
+    if jsontext.parse(payload)["critical"]["image"]["docker-manifest-digest"] != digest:
         raise ValueError("a signature of another image")
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from github.PullRequest import PullRequest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.images import edit, order
@@ -126,7 +127,7 @@ def as_written(content: bytes) -> Hold | None:
         _, tag, reason, until = content.decode().removesuffix("\n").split("\n")
         texts = {"tag": tag.removeprefix("tag: "), "reason": reason.removeprefix("reason: ")}
         if all(_QUOTED.fullmatch(text) for text in texts.values()):
-            fields = {name: json.loads(text) for name, text in texts.items()}
+            fields = {name: jsontext.parse(text) for name, text in texts.items()}
             hold = Hold.model_validate({**fields, "until": until.removeprefix("until: ")})
             return hold if write(hold) == content else None
     return None

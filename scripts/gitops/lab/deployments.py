@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from gitops.ground import jsontext
+
 PREFIX = "/github/api/v3"
 _TOKEN = re.compile(r"/app/installations/\d+/access_tokens")
 _DEPLOYMENTS = re.compile(r"/repos/platform/gitops/deployments")
@@ -26,7 +28,7 @@ class Deployments:
         self._file = file
         self._lock = threading.Lock()
         lines = file.read_text().splitlines() if file.exists() else []
-        calls = [json.loads(line) for line in lines]
+        calls = [jsontext.parse(line) for line in lines]
         self._made = [call["body"] for call in calls if _DEPLOYMENTS.fullmatch(call["path"])]
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, Any]:
@@ -40,7 +42,7 @@ class Deployments:
                 return 200, self._listed(query)
             if method != "POST" or not (status or _DEPLOYMENTS.fullmatch(path)):
                 return 404, {"message": "Not Found"}
-            asked = json.loads(body)
+            asked = jsontext.parse(body)
             if status is None:
                 self._made.append(asked)
             elif int(status[1]) > len(self._made):

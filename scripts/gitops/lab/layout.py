@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, MachineError
 
@@ -94,7 +95,7 @@ class Lab:
     def settings(self) -> LabSettings:
         """Read lab.json. Raises InputError where the lab was never up."""
         try:
-            return LabSettings(**json.loads((self.folder / "lab.json").read_text()))
+            return LabSettings(**jsontext.parse((self.folder / "lab.json").read_text()))
         except TypeError:
             raise InputError(
                 f"lab {self.name!r}: made by another version of gitops", fix="gitops lab reset   (forgets that lab)"
@@ -131,7 +132,7 @@ class Lab:
         for lab in find_labs(self.checkout):
             if lab.name != self.name:
                 # One of another version keeps its ports, if nothing else can be said of it.
-                ports.update(json.loads((lab.folder / "lab.json").read_text())["ports"].values())
+                ports.update(jsontext.parse((lab.folder / "lab.json").read_text())["ports"].values())
         return ports
 
     def url(self, port: str) -> str:

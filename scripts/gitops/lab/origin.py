@@ -14,6 +14,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
 from gitops.lab import network
@@ -139,7 +140,7 @@ def _certificate(lab: Lab) -> bytes:
 def _seal_all(lab: Lab, work: Path) -> None:
     """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
     memory = lab.folder / "seals.json"
-    known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
+    known: dict[str, str] = jsontext.parse(memory.read_text()) if memory.exists() else {}
     current = certificate.load(_certificate(lab), "the lab's controller", datetime.now(UTC))
     for path, content in certificate.pin_files(Checkout(work), "lab", current).items():
         (work / path).write_bytes(content)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from gitops.ground import jsontext
 from gitops.lb.model import (
     ORDER,
     PREFIX,
@@ -192,7 +192,7 @@ def _annotations(unit: Unit, item: Object) -> Iterator[Finding]:
 
 def _is_json(text: object) -> bool:
     try:
-        json.loads(str(text))
+        jsontext.parse(str(text))
     except ValueError:
         return False
     return True

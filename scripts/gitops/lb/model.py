@@ -8,11 +8,11 @@ and spec; pkg/ingress/model_build_listener_rules.go.)
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.manifests import certificates
 from gitops.manifests.certificates import Certificate as Certificate
@@ -196,7 +196,7 @@ def _conditions(item: Object, service: str) -> int:
     """How many more values an annotation `conditions.<service>` asks for."""
     text = (item["metadata"].get("annotations") or {}).get(f"{PREFIX}conditions.{service}")
     try:
-        listed: Any = json.loads(text) if text else []
+        listed: Any = jsontext.parse(text) if text else []
         return sum(map(_count_values, listed))
     except (ValueError, AttributeError, TypeError):
         return 0

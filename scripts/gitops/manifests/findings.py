@@ -65,6 +65,7 @@ RULES = _rules(
         "The API server refuses the change of this field on what runs; the sync fails until the object goes.",
     ),
     ("pod", "The workload is accepted and its pods are not: it would run nothing, and say so only in events."),
+    ("object-size", "The API server's store refuses it; a dry run does not get that far."),
     # References.
     ("service-port", "Traffic would meet no one."),
     ("service-selector", "A Service without pods answers nobody."),

@@ -13,6 +13,7 @@ from pathlib import Path
 from gitops.ground.checkout import Checkout
 from gitops.manifests.reach import NAMES, Files, Reach, kustomization
 from gitops.manifests.walk import read
+from gitops.manifests.yamlfile import MOST_BYTES
 
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"
@@ -97,7 +98,10 @@ class Graph:
             paths = [Path(folder, name) for name in (*folders, *names)]
             if any(path.is_symlink() for path in paths):
                 return False
-            files |= {str(path): path.read_bytes() for path in paths if path.is_file() and path.name.endswith(TEXTS)}
+            texts = [path for path in paths if path.is_file() and path.name.endswith(TEXTS)]
+            if any(path.stat().st_size > MOST_BYTES for path in texts):
+                return False
+            files |= {str(path): path.read_bytes() for path in texts}
         return unit.startswith("overlays/") and is_self_contained(files)
 
 

@@ -90,6 +90,7 @@ class Files:
         self.root, self.real_root = checkout.root, os.path.realpath(checkout.root)
         self._contents: dict[str, list[dict[str, Any]] | InputError] = {}
         self._faults: dict[tuple[str, bool], Fault | None] = {}
+        self._objects: dict[str, int] = {}
         self._real: dict[str, str] = {}
 
     def documents(self, path: str) -> list[dict[str, Any]]:
@@ -124,7 +125,8 @@ class Files:
             content = file.read_bytes()
         except OSError:
             return None
-        if is_yaml and content.count(b"\n---") > _MOST_OBJECTS:
+        self._objects[path] = content.count(b"\n---") + 1
+        if is_yaml and self._objects[path] > _MOST_OBJECTS:
             return Fault(f"more than {_MOST_OBJECTS:,} objects", path, 1)
         if content.startswith(_POINTER):
             return Fault("a Git LFS pointer, whose content is somewhere else", path, 1)
@@ -136,6 +138,10 @@ class Files:
         except InputError:
             return None
         return None
+
+    def objects(self, path: str) -> int:
+        """How many objects a file has at most, of which `fault` was asked."""
+        return self._objects.get(path, 0)
 
     def real(self, path: str) -> str:
         """A path without its links; the bases' are asked for again and again."""

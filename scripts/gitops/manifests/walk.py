@@ -34,11 +34,14 @@ _ROLES = {
 }
 # The role of the only files that kustomize does not parse: they become data.
 _DATA = _ROLES[Names.GENERATED]
+_MAKES_OBJECTS = (_ROLES[Names.FOLDERS], "component")
 _PLUGIN = {"apiVersion", "kind", "metadata"}
 # The live overlays have 5 kustomizations above each other and some 30 files each.
 _MOST_ABOVE = 20
 _MOST_KUSTOMIZATIONS = 200
 _MOST_FILES = 1_000
+# Their number squared is how long kustomize takes: 3 s for these, more than it is given for 10,000.
+_MOST_OBJECTS = 2_000
 _COPY = "copy what you need into base/"
 
 
@@ -73,7 +76,8 @@ class _Walk:
     """One walk. Nothing is read that was refused."""
 
     def __init__(self, files: Files) -> None:
-        self._files, self.reach, self._kustomizations = files, Reach(), 0
+        self._files, self.reach = files, Reach()
+        self._kustomizations = self._objects = 0
 
     def folder(self, folder: str, above: tuple[str, ...]) -> None:
         """A folder with its kustomization, and what that names."""
@@ -151,6 +155,8 @@ class _Walk:
 
     def _mapping(self, source: _Source, entry: object, names: Names, role: str, more: set[str] | None = None) -> None:
         """An entry that has files behind some of its keys."""
+        if names is Names.GENERATED:
+            self._count(source, 1)
         if not isinstance(entry, dict):
             fix = "see kustomize's reference"
             self._refuse(source, "render", "", f"expected a mapping, found {type(entry).__name__}: {entry}", fix)
@@ -241,6 +247,8 @@ class _Walk:
         if fault is not None:
             self._broken(source, fault)
             return False
+        if role in _MAKES_OBJECTS:
+            self._count(source, self._files.objects(path))
         root, real = f"{self._files.real_root}/", self._files.real(path)
         if real != f"{root}{path}" and real.startswith(root):
             self.reach.files.add(real.removeprefix(root))
@@ -249,6 +257,12 @@ class _Walk:
             above = ["/".join(parts[:n]) for n in range(1, len(parts))]
             self.reach.files |= {folder for folder in above if (self._files.root / folder).is_symlink()}
         return True
+
+    def _count(self, source: _Source, objects: int) -> None:
+        before = self._objects
+        self._objects += objects
+        if before <= _MOST_OBJECTS < self._objects:
+            self._broken(source, Fault(f"made of more than {_MOST_OBJECTS:,} objects", source.path))
 
     def _broken(self, source: _Source, fault: Fault) -> None:
         place = Place(fault.path or source.path, fault.line or 1)

@@ -123,6 +123,16 @@ def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
     return documents
 
 
+def strings(text: str, source: str) -> list[str] | None:
+    """A list of strings, which is written the same in CEL and in YAML; None where a text is none."""
+    try:
+        with parsing(source):
+            content = yaml.load(measured(text, source), Loader=Loader)  # noqa: S506 - it is the safe one
+    except InputError:
+        return None
+    return content if isinstance(content, list) and all(isinstance(part, str) for part in content) else None
+
+
 def compose_all(text: str | bytes, source: str) -> list[yaml.Node]:
     """The trees of a YAML stream, each node with its line. `source` names it in errors (InputError)."""
     with parsing(source):

@@ -9,7 +9,6 @@ once that has proved that the branch is exactly its proposal and that the requir
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from enum import StrEnum
 from github.PullRequest import PullRequest
 
 from gitops.clients.github import WORK, Hub, RaceError
-from gitops.ground import printable
+from gitops.ground import jsontext, printable
 from gitops.ground.printable import code
 from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
 from gitops.repository.history import History
@@ -88,7 +87,7 @@ class Marker:
             if not markers or any(label.name == WITHDRAWN for label in pull.labels):
                 continue
             with suppress(ValueError):  # a person may have edited it
-                proposals.append({str(key): str(value) for key, value in json.loads(markers[-1]).items()})
+                proposals.append({str(key): str(value) for key, value in jsontext.parse(markers[-1]).items()})
         return proposals
 
 

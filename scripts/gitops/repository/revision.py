@@ -16,6 +16,7 @@ from gitops.ground.errors import ExternalError, InputError
 from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
 from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
+from gitops.manifests.yamlfile import MOST_BYTES
 from gitops.repository import versions
 from gitops.repository.git import LINK_MODE, BadName, GitError, Repo
 
@@ -183,19 +184,20 @@ def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: se
 def _overview(repo: Repo, sha: str) -> Overview:
     """Read from git's objects, as writing thousands of files takes longer than all else."""
     files: dict[str, dict[str, str]] = {}
-    links: set[str] = set()
-    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-z", sha, "overlays/"):
+    unsure: set[str] = set()
+    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-l", "-z", sha, "overlays/"):
         about, _, path = line.partition("\t")
-        mode, _, oid = about.split(" ")
+        mode, _, oid, size = about.split()
         unit = unit_of(path)
-        if mode == LINK_MODE:
-            links.add(unit)
+        # What is too large to be parsed is not read either; where it is laid out it is refused.
+        if mode == LINK_MODE or (size.isdigit() and int(size) > MOST_BYTES):
+            unsure.add(unit)
         elif path.count("/") > 2 and path.endswith(TEXTS):
             files.setdefault(unit, {})[path] = oid
     units = {unit for unit, own in files.items() if _is_unit(unit, own)}
-    oids = itertools.chain.from_iterable(files[unit].values() for unit in units)
+    oids = itertools.chain.from_iterable(files[unit].values() for unit in units - unsure)
     contents = versions.contents(Path(repo.working_dir), oids, seconds=120)
-    home = {unit for unit in units - links if is_self_contained(_texts(files[unit], contents))}
+    home = {unit for unit in units - unsure if is_self_contained(_texts(files[unit], contents))}
     return Overview(tuple(sorted(units)), frozenset(home))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gitops.ground import jsontext
 from gitops.ground.errors import InputError
 
 
@@ -26,7 +26,7 @@ def comparison(name: str | None, file: Path | None) -> Comparison | None:
     if not name:
         return None
     try:
-        payload: dict[str, Any] = json.loads(file.read_text() if file else "")
+        payload: dict[str, Any] = jsontext.parse(file.read_text() if file else "")
         match name:
             case "pull_request":
                 pull = payload["pull_request"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import yaml
-
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
@@ -22,12 +20,8 @@ def allowed_registries(checkout: Checkout) -> list[str]:
     policy = yamlfile.read(checkout, file)
     variables = (policy.get("spec") or {}).get("variables") or []
     expression = next((item.get("expression") for item in variables if item.get("name") == _VARIABLE), None)
-    try:
-        # A list of strings is written the same in CEL and in YAML.
-        prefixes = yaml.safe_load(str(expression))
-    except yaml.YAMLError:
-        prefixes = None
-    if not isinstance(prefixes, list) or not all(isinstance(prefix, str) for prefix in prefixes):
+    prefixes = yamlfile.strings(str(expression), FILE)
+    if prefixes is None:
         raise InputError(path=FILE, expected=f"a variable {_VARIABLE} that is a plain list of names")
     return prefixes
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from gitops.ground import settings
+from gitops.ground import jsontext, settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import InputError, MachineError
@@ -77,7 +77,7 @@ def prune(checkout: Checkout) -> list[str]:
 def verify(folder: Path) -> None:
     """Raise MachineError unless every file of a cached build has the bytes that were built."""
     try:
-        manifest: dict[str, str] = json.loads((folder / MANIFEST).read_text())
+        manifest: dict[str, str] = jsontext.parse((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         raise _corrupt(folder, folder / MANIFEST, "a manifest of the build", "none that can be read") from None
     for name, expected in manifest.items():

@@ -35,12 +35,23 @@ def _many_secrets(operator: Operator) -> None:
 
 
 # What someone does on GitHub's pages, and what is said of it.
-DRIFT: dict[str, tuple[Callable[[Operator], None], str]] = {
+DRIFT: dict[str, tuple[Callable[[Operator], object], str]] = {
     "a secret of the repository": (lambda o: o.github.rules.holdings.secrets.append("EVIL"), "secret EVIL: delete"),
     "the last of many secrets": (_many_secrets, "secret S149: delete"),
     "a secret of the organisation": (
         lambda o: o.github.rules.holdings.organisation_secrets.append("SHARED"),
         "secret SHARED of the organisation: delete",
+    ),
+    "a secret of an environment that is not declared": (
+        lambda o: (
+            o.github.rules.environments.update(forgotten=None),
+            o.github.rules.holdings.environment_secrets.update(forgotten=["EVIL"]),
+        ),
+        "secret EVIL of the environment forgotten: delete",
+    ),
+    "a secret that an environment does not declare": (
+        lambda o: o.github.rules.holdings.environment_secrets.update(gate=["BOT_PRIVATE_KEY", "EVIL"]),
+        "secret EVIL of the environment gate: delete",
     ),
     "a variable": (lambda o: o.github.rules.holdings.variables.append("EVIL"), "variable EVIL: delete"),
     "a variable that is gone": (
@@ -98,6 +109,8 @@ def test_a_key_that_may_only_read_and_a_teams_write_are_no_drift(operator: Opera
     operator.run("apply")
     operator.github.rules.holdings.keys.append(("argo-cd", True))
     operator.github.rules.holdings.teams["bots"] = "push"
+    operator.github.rules.holdings.environment_secrets["gate"] = ["BOT_PRIVATE_KEY"]
+    operator.github.rules.environments["a branch's"] = None
     # Of a branch alone, or of GitHub itself.
     operator.github.rules.holdings.disabled[".github/workflows/of-a-branch.yaml"] = "disabled_manually"
     assert operator.run("verify").code == 0
@@ -143,7 +156,7 @@ def test_a_token_without_a_right_is_told_which(operator: Operator, path: str, st
     if status == 403:
         operator.github.tokens[READER] = replace(BOT_ACTOR, rights=APP_RIGHTS - {NEEDED[path]})
     else:
-        operator.github.faults = [Fault("GET", f"GET .*{path}$", 404)]
+        operator.github.faults = [Fault("GET", f"GET .*{path.replace('NAME', 'gate')}$", 404)]
     done = operator.run("verify", token=READER)
     if (path, status) == ("/codeowners/errors", 404):
         assert "CODEOWNERS CODEOWNERS: update" in done.err

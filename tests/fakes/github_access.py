@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from tests.fakes.github_repository import Repository
 
 # The rights of our bot's App that are about settings (docs/runbooks/setup.md).
-APP_RIGHTS = frozenset({"actions", "administration", "contents", "metadata", "secrets"})
+APP_RIGHTS = frozenset({"actions", "administration", "contents", "environments", "metadata", "secrets"})
 NEEDED = {
     "/actions/secrets": "secrets",
     "/actions/organization-secrets": "secrets",
+    "/environments/NAME/secrets": "environments",
     "/actions/variables": "variables",
     "/actions/workflows": "actions",
     "/collaborators": "metadata",
@@ -35,6 +36,7 @@ class Holdings:
     repository: Repository
     secrets: list[str] = field(default_factory=list)
     organisation_secrets: list[str] = field(default_factory=list)
+    environment_secrets: dict[str, list[str]] = field(default_factory=dict)
     variables: list[str] = field(
         default_factory=lambda: ["AWS_IMAGES_ROLE", "AWS_REGION", "BOT_APP_ID", "BOT_CLIENT_ID"]
     )
@@ -49,7 +51,8 @@ class Holdings:
 
     def refuses(self, method: str, path: str, rights: frozenset[str]) -> dict[str, Any] | None:
         """What GitHub says to an App without the right."""
-        if method != "GET" or path not in NEEDED or NEEDED[path] in rights:
+        right = NEEDED.get(re.sub("^/environments/[^/]+/", "/environments/NAME/", path))
+        if method != "GET" or right is None or right in rights:
             return None
         return {"message": "Resource not accessible by integration", "documentation_url": "x", "status": "403"}
 
@@ -63,6 +66,9 @@ class Holdings:
         if path in kept:
             named = [{"name": name} for name in kept[path]]
             return 200, {"total_count": len(named), path.rpartition("/")[2].removeprefix("organization-"): named}
+        if match := re.fullmatch("/environments/([^/]+)/secrets", path):
+            named = [{"name": name} for name in self.environment_secrets.get(match[1], [])]
+            return 200, {"total_count": len(named), "secrets": named}
         if path == "/actions/workflows":
             listed = self._workflows()
             return 200, {"total_count": len(listed), "workflows": listed}

@@ -4,9 +4,11 @@ switched off. It is read here; but for a workflow that is switched off, a person
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from gitops.clients.github import Hub, NoAccessError
 from gitops.ground.errors import ExternalError
@@ -15,6 +17,7 @@ from gitops.ground.errors import ExternalError
 RIGHTS = {
     "/actions/secrets": "Secrets: read",
     "/actions/organization-secrets": "Secrets: read",
+    "/environments/NAME/secrets": "Environments: read",
     "/actions/variables": "Variables: read",
     "/actions/workflows": "Actions: read",
     "/collaborators": "Metadata: read",
@@ -39,10 +42,12 @@ class Workflow:
 class Access:
     """What GitHub holds, by name. `variables` is None where this token is not shown them.
 
-    `people` and `teams`: who has more than write, and how much. `owner_faults`: by the line of CODEOWNERS.
+    `environment_secrets`: of each environment that there is, declared or not. `people` and `teams`: who has more than
+    write, and how much. `owner_faults`: by the line of CODEOWNERS.
     """
 
     secrets: tuple[str, ...]
+    environment_secrets: dict[str, tuple[str, ...]]
     variables: tuple[str, ...] | None
     workflows: dict[str, Workflow]
     people: dict[str, str]
@@ -51,8 +56,11 @@ class Access:
     owner_faults: dict[str, str]
 
 
-def read(hub: Hub) -> Access:
-    """Ask GitHub for all of it. Raises ExternalError, NoAccessError where the token has not the right for it."""
+def read(hub: Hub, environments: Sequence[str]) -> Access:
+    """Ask GitHub for all of it. `environments`: the names of those that there are.
+
+    Raises ExternalError, NoAccessError where the token has not the right for it.
+    """
     secrets = [entry["name"] for entry in entries(hub, "/actions/secrets", "secrets")]
     shared = [entry["name"] for entry in entries(hub, "/actions/organization-secrets", "secrets")]
     workflows = {
@@ -64,6 +72,7 @@ def read(hub: Hub) -> Access:
     teams = {entry["slug"]: _role(entry) for entry in entries(hub, "/teams")}
     return Access(
         secrets=(*sorted(secrets), *(f"{name} of the organisation" for name in sorted(shared))),
+        environment_secrets={name: _secrets_of(hub, name) for name in environments},
         variables=_variables(hub),
         workflows=workflows,
         people={name: role for name, role in people.items() if role},
@@ -95,11 +104,16 @@ def _ask(hub: Hub, path: str) -> Any:  # noqa: ANN401 - what GitHub answers
         return hub.call("GET", path)
     except NoAccessError as error:
         # It says 404 of what is there, too.
-        right = RIGHTS.get(path.partition("?")[0])
+        right = RIGHTS.get(re.sub(r"^/environments/[^/]+/", "/environments/NAME/", path.partition("?")[0]))
         if right is None:
             raise
         fix = f"give the token the right {right} (docs/runbooks/github.md)"
         raise NoAccessError.of(error.status, error.fault.what, fix) from None
+
+
+def _secrets_of(hub: Hub, environment: str) -> tuple[str, ...]:
+    listed = entries(hub, f"/environments/{quote(environment, safe='')}/secrets", "secrets")
+    return tuple(sorted(entry["name"] for entry in listed))
 
 
 def _variables(hub: Hub) -> tuple[str, ...] | None:

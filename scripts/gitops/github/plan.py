@@ -125,7 +125,7 @@ def _rulesets(declared: Declared, remote: Remote, unseen: list[str]) -> Iterator
 
 
 def _environments(declared: Declared, remote: Remote) -> Iterator[SettingChange]:
-    """Others than the declared ones are left alone: a workflow that names one makes it, and it has no secret."""
+    """Others than the declared ones are left alone: a workflow that names one makes it, and it may hold no secret."""
     for name, environment in declared.environments.items():
         if name not in remote.environments:
             yield SettingChange(SettingKind.ENVIRONMENT, name, Verb.CREATE)
@@ -154,6 +154,11 @@ def _access(declared: Declared, access: Access, unseen: list[str]) -> Iterator[S
             yield SettingChange(SettingKind.WORKFLOW, path, Verb.UPDATE, (field,))
     for name in access.secrets:
         yield SettingChange(SettingKind.SECRET, name, Verb.DELETE)
+    for environment, names in sorted(access.environment_secrets.items()):
+        # One that a workflow named first is made by GitHub without any rule: every branch reads what it holds.
+        known = declared.environments[environment].secrets if environment in declared.environments else []
+        for name in sorted(set(names) - set(known)):
+            yield SettingChange(SettingKind.SECRET, f"{name} of the environment {environment}", Verb.DELETE)
     if access.variables is None:
         unseen.append("variables")
     else:

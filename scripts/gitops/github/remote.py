@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from gitops.clients.github import Hub, errors
 from gitops.github import access
@@ -36,13 +37,14 @@ class Remote:
 def read(hub: Hub) -> Remote:
     """Ask GitHub for all of it. Raises ExternalError, such as where the token may not see the settings."""
     with errors("read the settings"):
+        environments = access.entries(hub, "/environments", "environments")
         remote = Remote(
             rulesets={},
             repository=hub.call("GET", ""),
             actions=hub.call("GET", "/actions/permissions"),
             workflow_token=hub.call("GET", "/actions/permissions/workflow"),
             environments={},
-            access=access.read(hub),
+            access=access.read(hub, [environment["name"] for environment in environments]),
         )
         # An organisation's rulesets hold besides, and are not ours to change.
         for entry in access.entries(hub, "/rulesets?includes_parents=false"):
@@ -51,7 +53,7 @@ def read(hub: Hub) -> Remote:
             remote.ids[ruleset["name"]] = ruleset["id"]
             if ruleset.get("updated_at"):
                 remote.edited[ruleset["name"]] = datetime.fromisoformat(ruleset["updated_at"]).astimezone(UTC)
-        for environment in access.entries(hub, "/environments", "environments"):
+        for environment in environments:
             policy = environment.get("deployment_branch_policy") or {}
             custom = bool(policy.get("custom_branch_policies"))
             name = environment["name"]
@@ -104,5 +106,7 @@ def write_environment(hub: Hub, name: str, branches: list[str]) -> None:
 
 def _policies(hub: Hub, environment: str) -> dict[str, int]:
     """Whose runs may use an environment, each with its number: a branch by its name, a tag as `tag NAME`."""
-    policies = access.entries(hub, f"/environments/{environment}/deployment-branch-policies", "branch_policies")
+    policies = access.entries(
+        hub, f"/environments/{quote(environment, safe='')}/deployment-branch-policies", "branch_policies"
+    )
     return {f"tag {entry['name']}" if entry.get("type") == "tag" else entry["name"]: entry["id"] for entry in policies}

@@ -21,7 +21,7 @@ EXCEPTED = ("Deployment.web", "CronJob.tick", "StatefulSet.db", "Job.once")
 LISTED: Object = {
     "apiVersion": "v1",
     "kind": "ConfigMap",
-    "metadata": {"name": "policy-exceptions", "namespace": "argocd"},
+    "metadata": {"name": "policy-exceptions", "namespace": "kube-system"},
     "data": {f"{POLICY}.{SERVICE.namespace}.{name}.yaml": "reason: x\n" for name in EXCEPTED},
 }
 

@@ -250,6 +250,35 @@ def test_the_same_dry_run_refuses_what_is_not_restricted(running: Running) -> No
         apply(running.lab.checkout.tool("kubectl"), running.lab.kubeconfig, [typo], dry_run=True)
 
 
+def test_pods_are_replaced_and_policies_hold_without_any_configmap_of_argo_cd(running: Running) -> None:
+    path = "/api/v1/namespaces/argocd/configmaps"
+    kept = [item for item in running.cluster.items(path) if item["metadata"]["name"].startswith("argocd")]
+    before = {pod["metadata"]["name"] for pod in pods(running, "jobs-bot-prod")}
+    try:
+        for item in running.cluster.items(path):
+            running.cluster.delete(f"{path}/{item['metadata']['name']}")
+        for name in before:
+            running.cluster.delete(f"/api/v1/namespaces/jobs-bot-prod/pods/{name}")
+
+        def replaced() -> bool:
+            new = [pod for pod in pods(running, "jobs-bot-prod") if pod["metadata"]["name"] not in before]
+            return len(new) == len(before) and all(map(is_ready, new))
+
+        until("the pods are replaced", replaced)
+        [deployment] = running.cluster.items("/apis/apps/v1/namespaces/jobs-bot-prod/deployments")
+        container = {"name": "app", "image": "ghcr.io/ft-platform/app:1.0"}
+        patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        address = f"/apis/apps/v1/namespaces/jobs-bot-prod/deployments/{deployment['metadata']['name']}"
+        with pytest.raises(ClusterError, match="image-digest"):
+            running.cluster.patch(address, patch, kind="strategic")
+    finally:
+        for item in kept:
+            meta = {key: item["metadata"].get(key) for key in ("name", "namespace", "labels", "annotations")}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "data": item.get("data"), "metadata": meta}
+            running.cluster.create(path, body)
+    running.wait("jobs-bot-prod", "root")
+
+
 def test_a_service_in_demand_gets_more_pods(running: Running) -> None:
     name = "evaluation-metrics-staging"
     autoscaler = f"/apis/autoscaling/v2/namespaces/{name}/horizontalpodautoscalers/web"

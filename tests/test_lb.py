@@ -75,18 +75,23 @@ def test_ingresses_stand_by_order_then_by_name_and_paths_by_exactness_then_lengt
     [
         ([("a.example.com", [path()])], [("a.example.com", [path()])], ["lb-duplicate"]),
         ([("a.example.com", [path()])], [("a.example.com", [path("/api")])], ["lb-shadowed"]),
-        ([("a.example.com", [path("/api")])], [("a.example.com", [path()])], []),
+        ([("a.example.com", [path("/api")])], [("a.example.com", [path()])], ["lb-host-shared"]),
         ([("a.example.com", [path("/api")])], [("a.example.com", [path("/api/v2", "Exact")])], ["lb-shadowed"]),
-        ([("a.example.com", [path("/api", "Exact")])], [("a.example.com", [path("/api")])], []),
+        ([("a.example.com", [path("/api", "Exact")])], [("a.example.com", [path("/api")])], ["lb-host-shared"]),
         ([("*.example.com", [path()])], [("b.example.com", [path()])], ["lb-shadowed"]),
-        ([("a.example.com", [path()])], [("*.example.com", [path()])], []),
+        ([("a.example.com", [path()])], [("*.example.com", [path()])], ["lb-host-shared"]),
         ([("", [path()])], [("b.example.com", [path("/x")])], ["lb-host", "lb-shadowed"]),
         ([("a.example.com", [path("/a")])], [("b.example.com", [path("/a")])], []),
-        ([("a.example.com", [path("/api")])], [("a.example.com", [path("/apis")])], []),
+        ([("a.example.com", [path("/api")])], [("a.example.com", [path("/apis")])], ["lb-host-shared"]),
     ],
 )
 def test_what_no_request_can_meet_is_found(first: Any, second: Any, expected: list[str]) -> None:
     assert broken_rules(unit("a", *first), unit("b", *second)) == expected
+
+
+def test_two_paths_of_a_host_are_one_services_to_give() -> None:
+    prod = unit("a", ("a.example.com", [path("/api"), path("/apis")]), ("*.example.com", [path("/x")]))
+    assert broken_rules(prod) == []
 
 
 hosts = st.sampled_from(["a.example.com", "b.example.com", "*.example.com"])

@@ -11,7 +11,7 @@ from gitops.check import quota
 from gitops.check.quota import Scale
 from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object, name, value_at
+from gitops.manifests.objects import FieldPath, Object, label, name, value_at
 from gitops.manifests.pods import Reference, Template, template
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
@@ -27,6 +27,7 @@ def check(unit: Unit, services: Mapping[str, set[str]]) -> Iterator[Finding]:
     yield from _services(unit, templates)
     yield from _ingresses(unit)
     yield from _selectors(unit, templates)
+    yield from _budgets(unit, templates)
     yield from _scaling(unit, templates)
     yield from _addresses(unit, templates, services)
 
@@ -121,6 +122,7 @@ def _probes(unit: Unit, pods: Template) -> Iterator[Finding]:
 def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     for item in unit.kind("Service"):
         spec = item.get("spec") or {}
+        yield from _addressed(unit, item, spec)
         selector = spec.get("selector")
         if not selector:
             continue
@@ -139,6 +141,16 @@ def _services(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
                     f"sends to port {target}, which no container of its pods has",
                     f"the containers have: {', '.join(sorted(ports)) or 'none'}",
                 )
+
+
+def _addressed(unit: Unit, item: Object, spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """Addresses that are chosen. What the API server gives is there before any policy looks, so none could tell."""
+    for field in ("clusterIP", "clusterIPs"):
+        addresses = spec.get(field) or []
+        chosen = [address for address in ([addresses] if field == "clusterIP" else addresses) if address != "None"]
+        if any(chosen):
+            what = f"has the address {chosen[0]}"
+            yield unit.finding("service-address", item, ("spec", field), what, f"leave {field} to the cluster")
 
 
 def _ingresses(unit: Unit) -> Iterator[Finding]:
@@ -195,6 +207,34 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
             labels = (item["spec"].get(field) or {}).get("matchLabels") or {}
             if labels and not any(labels.items() <= pods.labels.items() for pods in templates):
                 yield _selects_nothing(unit, rule, item, ("spec", field, "matchLabels"), templates)
+
+
+def _budgets(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
+    """A second budget for the same pods: the eviction API then refuses all of them."""
+    for pods in templates:
+        budgets = [item for item in unit.kind("PodDisruptionBudget") if _selects(item["spec"].get("selector"), pods)]
+        # What base/ brings is not the one too many.
+        budgets.sort(key=lambda item: not unit.places.of(item, ("spec", "selector")).file.startswith("base/"))
+        for item in budgets[1:]:
+            what = f"selects the pods of {label(pods.item)}, which {label(budgets[0])} selects too"
+            yield unit.finding("pdb-overlap", item, ("spec", "selector"), what, "keep one of the two")
+
+
+def _selects(selector: Mapping[str, Any] | None, pods: Template) -> bool:
+    """Whether a label selector has a workload's pods; one that is not there has none, an empty one has all."""
+    if selector is None:
+        return False
+    if not (selector.get("matchLabels") or {}).items() <= pods.labels.items():
+        return False
+    return all(_meets(requirement, pods.labels) for requirement in selector.get("matchExpressions") or [])
+
+
+def _meets(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    operator, value = requirement.get("operator"), labels.get(str(requirement.get("key")))
+    if operator in ("In", "NotIn"):
+        listed: list[object] = requirement.get("values") or []
+        return bool((value in listed) == (operator == "In"))
+    return (value is not None) == (operator == "Exists")
 
 
 # -- scale

@@ -80,6 +80,7 @@ def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
                 yield from _health(unit, item)
                 yield from _paths(unit, item)
     yield from _rules(balancer)
+    yield from _shared(balancer)
     yield from _quotas(balancer)
     if balancer.certificates is not None:
         for host, (unit, item, path) in balancer.hosts.items():
@@ -128,6 +129,26 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
                 f"({_where(first)}) comes before it",
                 f"put it before, or give its Ingress a lower {ORDER}",
             )
+
+
+def _shared(balancer: LoadBalancer) -> Iterator[Finding]:
+    """Hosts, wildcards too, for which two services answer: a part of an address is not another's to take."""
+    told = set[tuple[str, str]]()
+    for number, rule in enumerate(balancer.rules):
+        earlier = balancer.rules[:number]
+        first = next((owner for owner in earlier if _is_anothers(owner, rule)), None)
+        # What no request meets is said of the path.
+        if first is None or (rule.ingress, rule.host) in told or any(owner.shadows(rule) for owner in earlier):
+            continue
+        told.add((rule.ingress, rule.host))
+        what = f"{first.host} is a host of {first.ingress} ({_where(first)})"
+        fix = "take another host; one of the two services answers for all of it"
+        yield rule.unit.finding("lb-host-shared", rule.item, rule.host_location, what, fix)
+
+
+def _is_anothers(owner: ListenerRule, rule: ListenerRule) -> bool:
+    first, second = owner.unit.overlay, rule.unit.overlay
+    return bool(first and second and first.service != second.service and owner.shares_host(rule))
 
 
 def _where(rule: ListenerRule) -> str:

@@ -83,6 +83,12 @@ class ListenerRule:
         )
         return host and all(map(self._matches_path, later.patterns))
 
+    def shares_host(self, rule: ListenerRule) -> bool:
+        """Whether a host meets both rules. Without one a rule has every host, which is said of it alone."""
+        if not self.host or not rule.host:
+            return False
+        return fnmatch.fnmatchcase(self.host, rule.host) or fnmatch.fnmatchcase(rule.host, self.host)
+
     def _matches_path(self, path: str) -> bool:
         return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.patterns)
 

@@ -72,6 +72,8 @@ RULES = _rules(
     ("ingress-service", "The load balancer would answer 503, and its controller stops at this for all Ingresses."),
     ("hpa-target", "Nothing would be scaled."),
     ("pdb-selector", "A budget that selects nothing protects nothing."),
+    ("pdb-overlap", "Kubernetes evicts no pod that two budgets select: its node is never drained."),
+    ("service-address", "An address of one's own choice may be one that others call, or are given next."),
     ("secret-key", "The pod would wait for ever in CreateContainerConfigError."),
     ("configmap-key", "The pod would wait for ever in CreateContainerConfigError."),
     ("service-account", "No pod would be created."),
@@ -93,6 +95,10 @@ RULES = _rules(
     ("sealed-scope", "A seal opens in one namespace under one name alone."),
     # The load balancer.
     ("lb-duplicate", "Two services cannot answer for one address: the first in the controller's order wins."),
+    (
+        "lb-host-shared",
+        "Who answers for a part of a host reads the cookies of all of it, and may say anything in its name.",
+    ),
     ("lb-shadowed", "An earlier rule takes every request that this one is for."),
     ("lb-quota", "The controller's whole group stops at a quota of the load balancer: nobody's change is applied."),
     ("lb-forecast", "A quota of the load balancer is nearly used up.", "warning"),

@@ -17,6 +17,7 @@ from git import Repo
 from pydantic import BaseModel
 
 from gitops.check import report
+from gitops.cluster import cost, support
 from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
 from gitops.lb import model as lb
@@ -259,6 +260,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "certificates": lb.Certificates,
     "mistake": catalogue.Mistake,
     "powerful-fields": powerful_fields.Table,
+    "prices": cost.PriceList,
+    "support": support.SupportCalendar,
 }
 
 

@@ -17,7 +17,7 @@ from tests.fakes.aws_account import CallFault, Kill
 pytestmark = pytest.mark.bots
 
 # What an undisturbed `up` asks of AWS.
-CALLS = 67
+CALLS = 68
 # And a `down` of the whole cluster.
 DOWN_CALLS = 25
 WRITES = {"CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "UpdateTerminationProtection", "UpdateClusterConfig"}
@@ -262,6 +262,39 @@ def test_an_update_that_fails_leaves_the_stack_as_it_was(aws: AwsWorld, whole: l
     assert [row for row in aws.state() if row not in whole] == [rolled_back]
 
 
+@pytest.mark.parametrize(
+    ("values", "replaced"),
+    [({"vpcRange": "10.44.0.0/16"}, "Vpc, PublicSubnetA"), ({"serviceRange": "172.21.0.0/16"}, "make Cluster anew")],
+    ids=str,
+)
+def test_what_others_stand_on_is_not_made_anew(
+    aws: AwsWorld, whole: list[tuple[str, ...]], values: dict[str, str], replaced: str
+) -> None:
+    assert aws.up().code == 0
+    aws.define(**values)
+    assert " True" in aws.run("plan", "seoul").out
+    done = aws.up()
+    assert (done.code, replaced in done.err) == (2, True), done.err
+    assert (aws.state(), aws.half_made()) == (whole, [])
+
+
+@pytest.mark.parametrize(("running", "wish", "code"), [("1.34", "1.36", 2), ("1.36", "1.35", 2), ("1.35", "1.36", 0)])
+def test_a_version_is_one_step_up_and_never_back(aws: AwsWorld, running: str, wish: str, code: int) -> None:
+    aws.define(kubernetesVersion=running)
+    assert aws.up().code == 0
+    aws.define(kubernetesVersion=wish)
+    done = aws.up()
+    assert (done.code, "one minor version up at a time" in done.err) == (code, code == 2), done.err
+
+
+def test_a_type_that_the_region_has_not_is_said_and_nothing_is_begun(aws: AwsWorld) -> None:
+    file = aws.checkout.root / "clusters/seoul/aws/foundation.yaml"
+    file.write_text(file.read_text().replace("AWS::Budgets::Budget", "AWS::Budgets::Alarm"))
+    done = aws.up()
+    assert (done.code, "Unrecognized resource types: ['AWS::Budgets::Alarm']" in done.err) == (4, True), done.err
+    assert (aws.state(), aws.half_made()) == ([], [])
+
+
 def test_down_takes_the_cluster_with_all_that_its_controllers_made_and_keeps_data(
     aws: AwsWorld, whole: list[tuple[str, ...]]
 ) -> None:
@@ -313,7 +346,7 @@ def test_down_that_cannot_delete_says_what_holds_it(aws: AwsWorld) -> None:
 
 
 # Of the matrix, what `make test` runs: around a change set, an execution, a wait, the last call.
-SAMPLE = {(2, False), (6, True), (9, True), (11, False), (40, True), (60, False), (67, True)}
+SAMPLE = {(2, False), (6, True), (9, True), (11, False), (40, True), (60, False), (68, True)}
 POINTS = list(itertools.product(range(1, CALLS + 1), (False, True)))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
 from tests.fakes import cloudformation_template as templates
 from tests.fakes.aws_protocol import Refusal
 from tests.fakes.cloudformation_template import ACCOUNT, REGION
@@ -124,6 +126,12 @@ class CloudFormation:
     ) -> dict[str, Any]:
         given = {item["ParameterKey"]: item["ParameterValue"] for item in Parameters}
         template = json.loads(TemplateBody)
+        known = PROVIDER_SCHEMA_MANAGER.get_resource_types(REGION)
+        if strange := sorted({item["Type"] for item in template["Resources"].values()} - set(known)):
+            raise Refusal("ValidationError", f"Template format error: Unrecognized resource types: {strange}")
+        unknown = set(given) - set(template.get("Parameters", {}))
+        if unknown or set(template.get("Parameters", {})) - set(given):
+            raise Refusal("ValidationError", f"Parameters: {sorted(unknown)} do not exist in the template")
         if ChangeSetType == "CREATE":
             existing = self.stacks.get(StackName)
             if existing and existing.status != "REVIEW_IN_PROGRESS":
@@ -137,9 +145,6 @@ class CloudFormation:
                 )
         if ChangeSetName in stack.change_sets:
             raise Refusal("AlreadyExistsException", f"ChangeSet {ChangeSetName} already exists")
-        unknown = set(given) - set(template.get("Parameters", {}))
-        if unknown or set(template.get("Parameters", {})) - set(given):
-            raise Refusal("ValidationError", f"Parameters: {sorted(unknown)} do not exist in the template")
         changes = self._compare(stack, template, given)
         status, reason = ("CREATE_COMPLETE", "") if changes else ("FAILED", _NOTHING)
         execution = "AVAILABLE" if changes else "UNAVAILABLE"
@@ -201,7 +206,9 @@ class CloudFormation:
         new = templates.resolved(template, given)
         changes = [_change("Add", name, new[name]) for name in new if name not in old]
         changes += [_change("Remove", name, old[name]) for name in old if name not in new]
-        changes += [_change("Modify", name, new[name]) for name in new if name in old and old[name] != new[name]]
+        for name in new:
+            if name in old and old[name] != new[name]:
+                changes.append(_change("Modify", name, new[name], replaces=_replaces(old[name], new[name])))
         return changes
 
     def _apply(self, stack: FakeStack, change_set: ChangeSet, verb: str) -> None:
@@ -367,8 +374,21 @@ def _protection(resource: Resource) -> str:
     return "Cluster has deletion protection enabled" if protected else ""
 
 
-def _change(verb: str, name: str, item: dict[str, Any]) -> dict[str, Any]:
-    return {"Action": verb, "LogicalResourceId": name, "ResourceType": item["Type"], "Replacement": "False"}
+def _change(verb: str, name: str, item: dict[str, Any], *, replaces: bool = False) -> dict[str, Any]:
+    return {"Action": verb, "LogicalResourceId": name, "ResourceType": item["Type"], "Replacement": str(replaces)}
+
+
+def _replaces(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether a property changed that AWS's own schema lets be set at creation alone."""
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, new["Type"]).schema
+    paths = [path.split("/")[2:] for path in schema.get("createOnlyProperties", [])]
+    return any(_at(old["Properties"], path) != _at(new["Properties"], path) for path in paths)
+
+
+def _at(properties: Any, path: list[str]) -> Any:
+    for key in path:
+        properties = properties.get(key) if isinstance(properties, dict) else None
+    return properties
 
 
 def _arn(kind: str, name: str) -> str:

@@ -14,11 +14,21 @@ from gitops.cluster import preflight, stacks
 from gitops.cluster.stacks import Stack
 from gitops.cluster.world import ClusterWorld
 from gitops.ground import settings
-from gitops.ground.errors import ExternalError, NotHealthyError
+from gitops.ground.errors import ExternalError, InputError, NotHealthyError
 from gitops.ground.progress import Progress
 
 # Says yes or no to what a change set would do.
 Confirm = Callable[[Stack, Sequence[ResourceChange]], bool]
+# A new one of these has other addresses, other name servers, other content: it is not the same thing again.
+_STOOD_ON = {
+    "AWS::EC2::Subnet",
+    "AWS::EC2::VPC",
+    "AWS::ECR::Repository",
+    "AWS::EKS::Cluster",
+    "AWS::KMS::Key",
+    "AWS::Route53::HostedZone",
+    "AWS::S3::Bucket",
+}
 _CERTIFICATE = "AWS::CertificateManager::Certificate"
 
 
@@ -108,6 +118,13 @@ def _bring(
         changes = _prepare(world, stack, name, inputs, new=phase(state) is Phase.ABSENT)
         if not changes:
             break
+        if replaced := _replaced(changes):
+            _abandon(world, stack, name, new=phase(state) is Phase.ABSENT)
+            raise InputError(
+                f"stack {stack.name}: AWS would make {replaced} anew, and what stands on it would not survive",
+                path=world.source,
+                fix="take the change back; or move to a second cluster beside this one",
+            )
         if not confirm(stack, changes):
             _abandon(world, stack, name, new=phase(state) is Phase.ABSENT)
             raise NotHealthyError(
@@ -149,6 +166,11 @@ def _prepare(
         _abandon(world, stack, name, new=new)
         raise ExternalError(f"stack {stack.name}: AWS refuses the change", found=prepared.reason)
     return prepared.changes
+
+
+def _replaced(changes: Sequence[ResourceChange]) -> str:
+    """What a change set would make anew although others stand on it."""
+    return ", ".join(item.name for item in changes if item.replaces == "True" and item.kind in _STOOD_ON)
 
 
 def _abandon(world: ClusterWorld, stack: Stack, name: str, *, new: bool) -> None:

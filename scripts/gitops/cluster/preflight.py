@@ -26,7 +26,7 @@ def check(world: ClusterWorld, today: date) -> None:
     """Raise InputError where one thing is not as it must be; ExternalError where AWS cannot be asked."""
     definitions.check_written(world.checkout, world.definition)
     check_identity(world)
-    faults = [*_version(world, today), *_ranges(world), *_name(world)]
+    faults = [*_version(world, today), *_ranges(world), *_name(world), *_step(world)]
     if faults:
         raise InputError.several(faults)
 
@@ -55,7 +55,7 @@ def examine(world: ClusterWorld, today: date) -> Iterator[Examination]:
         ("account", world.definition.account, lambda: list(_account(world))),
         ("version", note, lambda: [*_version(world, today), *_notice(world, left)]),
         ("ranges", str(world.definition.vpc_range), lambda: list(_ranges(world))),
-        ("name", world.definition.name, lambda: list(_name(world))),
+        ("name", world.definition.name, lambda: [*_name(world), *_step(world)]),
         ("domains", ", ".join(world.definition.domains), lambda: list(_delegated(world))),
     ]
     for name, word, look in looks:
@@ -131,6 +131,21 @@ def _name(world: ClusterWorld) -> Iterator[Fault]:
             path=world.source,
             found=f"stack {cluster.stack}" if cluster.stack else "a cluster of no stack",
             fix="give this one another name: the folder's",
+        )
+
+
+def _step(world: ClusterWorld) -> Iterator[Fault]:
+    """EKS goes one minor version up at a time, and never back."""
+    cluster = world.account.cluster(world.definition.name)
+    if cluster is None:
+        return
+    running, wish = (int(version.split(".")[1]) for version in (cluster.version, world.definition.version))
+    if wish not in (running, running + 1):
+        yield Fault(
+            "EKS goes one minor version up at a time, and never back",
+            path=world.source,
+            expected=f"1.{running} or 1.{running + 1}, as {cluster.version} runs",
+            found=world.definition.version,
         )
 
 

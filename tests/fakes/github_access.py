@@ -5,13 +5,16 @@ An App's token is shown what its rights say, and 403 for all else, whatever GitH
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.fakes.github_repository import Repository
 
+SETTINGS = Path(__file__).parents[2] / ".github/settings.json"
 # The rights of our bot's App that are about settings (docs/runbooks/setup.md).
 APP_RIGHTS = frozenset({"actions", "administration", "contents", "environments", "metadata", "secrets"})
 NEEDED = {
@@ -37,9 +40,8 @@ class Holdings:
     secrets: list[str] = field(default_factory=list)
     organisation_secrets: list[str] = field(default_factory=list)
     environment_secrets: dict[str, list[str]] = field(default_factory=dict)
-    variables: list[str] = field(
-        default_factory=lambda: ["AWS_IMAGES_ROLE", "AWS_REGION", "BOT_APP_ID", "BOT_CLIENT_ID"]
-    )
+    # Those that .github/settings.json declares.
+    variables: list[str] = field(default_factory=lambda: list(json.loads(SETTINGS.read_text())["variables"]))
     # By the workflow's file: why it does not run.
     disabled: dict[str, str] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=lambda: {"student": "push"})

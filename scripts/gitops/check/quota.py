@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object, name, value_at
+from gitops.manifests.objects import FieldPath, Object, name, spec_of, value_at
 from gitops.manifests.pods import Template
 from gitops.manifests.quantity import number
 
@@ -69,7 +69,7 @@ class Scale:
         """The most pods at once: while a Deployment brings new ones, some more."""
         if self.pods.item.get("kind") != "Deployment":
             return self.most
-        strategy = self.pods.item["spec"].get("strategy") or {}
+        strategy = spec_of(self.pods.item).get("strategy") or {}
         if strategy.get("type") == "Recreate":
             return self.most
         surge = (strategy.get("rollingUpdate") or {}).get("maxSurge")
@@ -137,7 +137,7 @@ def _pods(
     for resource, given in hard.items():
         asking = [(needed[resource], scale) for scale, needed in needs if resource in needed]
         total = sum((amount for amount, _ in asking), Decimal(0))
-        if total <= number(given):
+        if not asking or total <= number(given):
             continue
         amount, scale = max(asking, key=lambda one: one[0])
         beside = f" beside the others' {total - amount:g}" if total > amount else ""

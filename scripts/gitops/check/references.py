@@ -11,7 +11,7 @@ from gitops.check import quota
 from gitops.check.quota import Scale
 from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object, label, name, value_at
+from gitops.manifests.objects import FieldPath, Object, label, name, spec_of, value_at
 from gitops.manifests.pods import Reference, Template, template
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
@@ -65,9 +65,9 @@ def _keys(unit: Unit) -> dict[tuple[str, str], set[str]]:
     for item in unit.kind("ConfigMap"):
         keys["ConfigMap", name(item)] = {*(item.get("data") or {}), *(item.get("binaryData") or {})}
     for item in unit.kind("SealedSecret"):
-        made = item["spec"].get("template") or {}
+        made = spec_of(item).get("template") or {}
         secret = (made.get("metadata") or {}).get("name") or name(item)
-        keys["Secret", secret] = {*(item["spec"].get("encryptedData") or {}), *(made.get("data") or {})}
+        keys["Secret", secret] = {*(spec_of(item).get("encryptedData") or {}), *(made.get("data") or {})}
     return keys
 
 
@@ -204,7 +204,7 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
         ("network-policy-selector", "NetworkPolicy", "podSelector"),
     ):
         for item in unit.kind(kind):
-            labels = (item["spec"].get(field) or {}).get("matchLabels") or {}
+            labels = (spec_of(item).get(field) or {}).get("matchLabels") or {}
             if labels and not any(labels.items() <= pods.labels.items() for pods in templates):
                 yield _selects_nothing(unit, rule, item, ("spec", field, "matchLabels"), templates)
 
@@ -212,7 +212,7 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
 def _budgets(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     """A second budget for the same pods: the eviction API then refuses all of them."""
     for pods in templates:
-        budgets = [item for item in unit.kind("PodDisruptionBudget") if _selects(item["spec"].get("selector"), pods)]
+        budgets = [item for item in unit.kind("PodDisruptionBudget") if _selects(spec_of(item).get("selector"), pods)]
         # What base/ brings is not the one too many.
         budgets.sort(key=lambda item: not unit.places.of(item, ("spec", "selector")).file.startswith("base/"))
         for item in budgets[1:]:
@@ -260,14 +260,14 @@ def scales(unit: Unit, templates: Iterable[Template]) -> list[Scale]:
     largest = {(str(pods.item.get("kind")), name(pods.item)): quota.largest(pods) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
         if scale := largest.get(_scaled(item)):
-            most = int(item["spec"].get("maxReplicas") or 1)
+            most = int(spec_of(item).get("maxReplicas") or 1)
             largest[_scaled(item)] = Scale(scale.pods, most, item, ("spec", "maxReplicas"))
     return list(largest.values())
 
 
 def _scaled(autoscaler: Object) -> tuple[str, str]:
     """The kind and the name of what an autoscaler scales."""
-    target = autoscaler["spec"].get("scaleTargetRef") or {}
+    target = spec_of(autoscaler).get("scaleTargetRef") or {}
     return str(target.get("kind")), str(target.get("name"))
 
 

@@ -267,7 +267,6 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     for unit in list(scope.units.values()):
         # What an overlay has is served by every cluster, also by the newest.
         findings += apis.check(unit, schemas, versions.get(unit.name) or max(versions.values()))
-        findings += sizes.check(unit)
         valid = []
         for item, problems in schema.check(unit, schemas):
             findings += problems
@@ -275,6 +274,7 @@ def _by_schema(scope: _Scope) -> list[Finding]:
                 valid.append(item)
         partial = len(valid) < len(unit.objects)
         scope.units[unit.name] = Unit(unit.name, tuple(valid), unit.places, partial=partial)
+        findings += sizes.check(scope.units[unit.name])
     return findings
 
 

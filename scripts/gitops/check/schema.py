@@ -121,7 +121,8 @@ def check(unit: Unit, schemas: Schemas) -> Iterator[tuple[Object, list[Finding]]
         validator = schemas.validator(str(item.get("apiVersion", "")), str(item.get("kind", "")))
         findings = []
         for error in validator.iter_errors(item) if validator else []:
-            if error.instance is None:  # kustomize and the API server take a null for a field that is not set
+            # kustomize and the API server take a null for a field that is not set; an entry of a list is there.
+            if error.instance is None and not (error.instance_path and isinstance(error.instance_path[-1], int)):
                 continue
             findings += list(_findings(unit, item, error))
         yield item, findings

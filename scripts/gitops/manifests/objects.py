@@ -23,6 +23,12 @@ def name(item: Object) -> str:
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
 
+def spec_of(item: Object) -> dict[str, Any]:
+    """An object's spec, empty where it has none: the API server takes a few kinds without one."""
+    spec = item.get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
 def value_at(item: Any, path: FieldPath) -> Any:  # noqa: ANN401
     """What stands at a path of an object, None where nothing does."""
     for step in path:

@@ -139,8 +139,15 @@ def test_the_line_of_the_kind_is_named(scratch: Checkout, how: str) -> None:
 NAMES = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nx: {kind: Secret, name: b}\n"
 
 
+QUOTED = json.dumps({"a": BLOCK})
+for _ in range(10):
+    QUOTED = json.dumps({"a": QUOTED})
+# A text and nothing else, and texts in texts: neither is looked at for ever.
+WORDS = "A Secret, it says\nand no more than { that\n"
+
+
 @pytest.mark.parametrize(
-    "text", [NAMES, "# kind: Secret\n", "a: SealedSecret\n", "text: 'kind: Secret is what I mean'\n"]
+    "text", [WORDS, QUOTED, NAMES, "# kind: Secret\n", "a: SealedSecret\n", "text: 'kind: Secret is what I mean'\n"]
 )
 def test_the_name_of_a_secret_is_none(scratch: Checkout, text: str) -> None:
     write(scratch, {f"{UNIT}/notes.yaml": text})

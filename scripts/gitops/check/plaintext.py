@@ -29,6 +29,8 @@ _SUSPECT = re.compile(rb"(?<!Sealed)Secret\b|\\")
 _LINE = re.compile(r"""["']?\bkind["']?\s*:\s*["']?Secret\b(?!\w)""")
 # An object, and not the name of one that is somewhere else.
 _OBJECT = ("metadata", "data", "stringData", "<<")
+# Texts in texts: as far as gitleaks decodes what is encoded again (leaks.py).
+_DEEPEST = 5
 _WHAT, _FIX = "a plain Secret", "seal it: gitops secrets seal SERVICE NAME --key KEY"
 
 
@@ -60,10 +62,11 @@ def _files(root: Path) -> Iterator[str]:
                     yield str(file.relative_to(root))
 
 
-def _secrets(text: str, source: str) -> Iterator[int]:
-    """The lines on which a Secret begins to be one."""
+def _secrets(text: str, source: str, depth: int = 0) -> Iterator[int]:
+    """The lines on which a Secret begins to be one. `depth`: in how many texts this one stands."""
     try:
-        waiting: list[yaml.Node] = yamlfile.compose_all(text, source)
+        # A text that is a text itself would be looked at for ever.
+        waiting = [node for node in yamlfile.compose_all(text, source) if not isinstance(node, yaml.ScalarNode)]
     except InputError:
         waiting = []
         yield from (text.count("\n", 0, match.start()) + 1 for match in _LINE.finditer(text))
@@ -79,8 +82,8 @@ def _secrets(text: str, source: str) -> Iterator[int]:
             waiting += [value for _, value in node.value]
             if scalar(node, "kind") == "Secret" and any(child(node, key) for key in _OBJECT):
                 yield child(node, "kind").start_mark.line + 1  # type: ignore[union-attr]
-        elif _is_text(node) and any(_secrets(str(node.value), source)):
-            # A patch in a kustomization, or a manifest in a ConfigMap. It is shorter than what it stands in.
+        elif depth < _DEEPEST and _is_text(node) and any(_secrets(str(node.value), source, depth + 1)):
+            # A patch in a kustomization, or a manifest in a ConfigMap.
             yield node.start_mark.line + 1
 
 

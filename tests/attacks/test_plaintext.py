@@ -29,7 +29,7 @@ FILES: dict[str, tuple[str, str, int]] = {
     "flow style": (f"{UNIT}/notes.yaml", "{apiVersion: v1, kind: Secret, metadata: {name: slack}, data: {}}", 1),
     "quotes": (f"{UNIT}/notes.yaml", BLOCK.replace("kind: Secret", "\"kind\":   'Secret' # so"), 2),
     "letters by their numbers": (f"{UNIT}/notes.yaml", BLOCK.replace("Secret", '"\\x53ecret"'), 2),
-    "a list in a list": (f"{UNIT}/notes.yaml", json.dumps(LIST, indent=1), 10),
+    "a list in a list": (f"{UNIT}/notes.yaml", json.dumps(LIST, indent=1), 11),
     "the second document": (f"{UNIT}/notes.yaml", f"{MAP}---\n{BLOCK}", 6),
     "an alias": (f"{UNIT}/notes.yaml", f"{MAP}x: &x Secret\n---\n{BLOCK}", 7),
     "a name without an ending": (f"{UNIT}/notes", BLOCK, 2),

@@ -184,7 +184,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     head = runner.propose({INGRESS: content})
     checked = runner.run("pull_request", pull(head), environment=DRY)
     assert checked.code != 0, checked.text
-    assert "gate: failure, tests: success" in checked.text
+    assert "gate: failure, tests: success" in checked.text, checked.text
     expected = f"{INGRESS}:18: error: lb-duplicate: Ingress web: benefit.example.org/ belongs to benefit-prod/web"
     assert expected in checked.text, checked.text
     assert github.writes == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -33,10 +33,11 @@ HEALTH: dict[str, tuple[Told, str]] = {
 @pytest.mark.parametrize("name", HEALTH)
 def test_what_was_not_healthy_for_the_soak_time_is_not_promoted(images: ImageWorld, name: str) -> None:
     told, note = HEALTH[name]
-    images.pin(STAGING, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(days=2), health=None)
+    now = datetime.now(UTC)  # of this test, and not of when its file was read
+    images.pin(STAGING, "3.1.0", images.ecr.push("mogle", "3.1.0"), now - timedelta(days=2), health=None)
     commit = images.github.head("main") or ""
     for hours, state in told:
-        images.github.deployments.says("mogle-staging", state, commit, NOW - timedelta(hours=hours))
+        images.github.deployments.says("mogle-staging", state, commit, now - timedelta(hours=hours))
     row = images.bump()["prod"]
     assert row["action"] == "nothing"
     assert note in row["note"]

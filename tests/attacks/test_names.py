@@ -34,9 +34,10 @@ def test_tag_of_mains_name(
 ) -> str | None:
     """git takes a tag for a branch of another repository, where both have the name."""
     github = world.github
-    secret = b"apiVersion: v1\nkind: Secret\nmetadata: {name: evil}\nstringData: {a: b}\n"
+    # Found in what a change concerns alone.
+    evil = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: evil}\n"
     listing = world.file(FILE).replace(b"resources:\n", b"resources:\n  - evil.yaml\n")
-    pull = proposes(github, {"overlays/mogle/staging/evil.yaml": secret, FILE: listing})
+    pull = proposes(github, {"overlays/mogle/staging/evil.yaml": evil, FILE: listing})
     if guard is Guard.GITHUB:
         protect(github, "tags")
     refused = push_tag(github, tmp_path / "member", "origin/main", pull.last_head)

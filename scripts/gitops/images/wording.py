@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from gitops.clients.github import Health
 from gitops.images import reasons
 from gitops.images.policy import spell
@@ -74,7 +76,9 @@ def _no_promotion(reason: NoChange) -> str:
         case reasons.NotHealthyYet(overlay, tag):
             return f"{overlay.application} is starting pods, with {tag}"
         case reasons.NotHealthyLong(overlay, tag, soak, healthy):
-            return f"{overlay.application} was Healthy with {tag} for {spell(healthy)} of {spell(soak)}"
+            hour = timedelta(hours=1)
+            whole = healthy // hour * hour if healthy > hour else healthy
+            return f"{overlay.application} was Healthy with {tag} for {spell(whole)} of {spell(soak)}"
         case reasons.HealthUnknown(overlay, tag):
             return f"nothing tells whether {overlay.application} is Healthy with {tag} (docs/runbooks/images.md)"
         case reasons.PromotionRejected(tag, rejected):

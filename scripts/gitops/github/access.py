@@ -5,13 +5,13 @@ switched off. It is read here; but for a workflow that is switched off, a person
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from gitops.clients.github import Hub, NoAccessError
-from gitops.ground.errors import ExternalError
+from gitops.clients.github import Hub, NoAccessError, lists
 
 # Of each call, what the token needs, in the words of GitHub's pages (docs/runbooks/github.md).
 RIGHTS = {
@@ -25,9 +25,6 @@ RIGHTS = {
     "/keys": "Administration: read",
     "/codeowners/errors": "Contents: read",
 }
-PAGE = 100
-# More than any list of these has; an answer that never ends is none of GitHub's.
-MOST_PAGES = 100
 
 
 @dataclass(frozen=True)
@@ -88,20 +85,16 @@ def enable(hub: Hub, number: int) -> None:
 
 
 def entries(hub: Hub, path: str, key: str = "") -> list[dict[str, Any]]:
-    """Every entry of a list, page by page; `key`: where it stands. Raises ExternalError, NoAccessError."""
-    listed: list[dict[str, Any]] = []
-    for number in range(1, MOST_PAGES + 1):
-        answer = _ask(hub, f"{path}{'&' if '?' in path else '?'}per_page={PAGE}&page={number}")
-        page = answer[key] if key else answer
-        listed += page
-        if len(page) < PAGE:
-            return listed
-    raise ExternalError(f"GitHub: GET {path}: more than {MOST_PAGES} pages")
+    """Every entry of a list; `key`: where it stands. Raises ExternalError, NoAccessError that names the right."""
+    with _rights(path):
+        return list(lists.entries(hub, path, key))
 
 
-def _ask(hub: Hub, path: str) -> Any:  # noqa: ANN401 - what GitHub answers
+@contextmanager
+def _rights(path: str) -> Iterator[None]:
+    """Say which right a token has not, where GitHub refuses a call."""
     try:
-        return hub.call("GET", path)
+        yield
     except NoAccessError as error:
         # It says 404 of what is there, too.
         right = RIGHTS.get(re.sub(r"^/environments/[^/]+/", "/environments/NAME/", path.partition("?")[0]))
@@ -127,7 +120,8 @@ def _variables(hub: Hub) -> tuple[str, ...] | None:
 def _owner_faults(hub: Hub) -> dict[str, str]:
     """What GitHub does not understand in main's CODEOWNERS: such a line asks nobody for a review."""
     try:
-        errors = _ask(hub, "/codeowners/errors")["errors"]
+        with _rights("/codeowners/errors"):
+            errors = hub.call("GET", "/codeowners/errors")["errors"]
     except NoAccessError as error:
         if error.status != 404:
             raise

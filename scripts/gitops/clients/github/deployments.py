@@ -16,10 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gitops.clients.github.hub import Hub
+from gitops.clients.github.lists import entries
 from gitops.ground import settings
-from gitops.ground.errors import ExternalError
-
-_PAGE = 100
 
 
 class Health(StrEnum):
@@ -49,7 +47,7 @@ def health_changes(hub: Hub, application: str, since: datetime | None) -> list[H
     if app is None:
         return []
     changes: list[HealthChange] = []
-    for deployment in _pages(hub, f"/deployments?environment={quote(application, safe='')}"):
+    for deployment in entries(hub, f"/deployments?environment={quote(application, safe='')}"):
         # A deployment of a branch would say nothing of the commit that it moved to.
         if deployment["ref"] == deployment["sha"]:
             changes += _of_deployment(hub, deployment, f"{app}[bot]")
@@ -64,20 +62,7 @@ def health_changes(hub: Hub, application: str, since: datetime | None) -> list[H
 
 def _of_deployment(hub: Hub, deployment: dict[str, Any], login: str) -> Iterator[HealthChange]:
     states = {health.value for health in Health}
-    for status in _pages(hub, f"/deployments/{deployment['id']}/statuses?"):
+    for status in entries(hub, f"/deployments/{deployment['id']}/statuses"):
         if status["state"] in states and (status["creator"] or {}).get("login") == login:
             when = datetime.fromisoformat(status["created_at"])
             yield HealthChange(Health(status["state"]), deployment["sha"], when)
-
-
-def _pages(hub: Hub, path: str) -> Iterator[dict[str, Any]]:
-    """Each item of a list of GitHub's, newest first."""
-    page = 1
-    while True:
-        items = hub.call("GET", f"{path}&per_page={_PAGE}&page={page}")
-        if not isinstance(items, list):
-            raise ExternalError(f"GitHub: GET {path.partition('?')[0]} is no list")
-        yield from items
-        if len(items) < _PAGE:
-            return
-        page += 1

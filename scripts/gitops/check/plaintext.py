@@ -66,20 +66,12 @@ def _secrets(text: str, source: str, depth: int = 0) -> Iterator[int]:
     """The lines on which a Secret begins to be one. `depth`: in how many texts this one stands."""
     try:
         # A text that is a text itself would be looked at for ever.
-        waiting = [node for node in yamlfile.compose_all(text, source) if not isinstance(node, yaml.ScalarNode)]
+        tops = [node for node in yamlfile.compose_all(text, source) if not isinstance(node, yaml.ScalarNode)]
     except InputError:
-        waiting = []
         yield from (text.count("\n", 0, match.start()) + 1 for match in _LINE.finditer(text))
-    known = set[int]()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in known:  # by an alias
-            continue
-        known.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            waiting += [value for _, value in node.value]
+        return
+    for node in yamlfile.every_node(tops):
+        if isinstance(node, yaml.MappingNode):
             if scalar(node, "kind") == "Secret" and any(child(node, key) for key in _OBJECT):
                 yield child(node, "kind").start_mark.line + 1  # type: ignore[union-attr]
         elif depth < _DEEPEST and _is_text(node) and any(_secrets(str(node.value), source, depth + 1)):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -124,18 +123,9 @@ def _repeated_key(content: str) -> int | None:
         nodes = yamlfile.compose_all(content, "")
     except InputError:
         return None
-    waiting, known = deque(nodes), set[int]()
-    while waiting:
-        node = waiting.popleft()
-        if id(node) in known:  # by an alias
-            continue
-        known.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            if line := _repeated_in(node):
-                return line
-            waiting += [value for _, value in node.value]
+    for node in yamlfile.every_node(nodes):
+        if isinstance(node, yaml.MappingNode) and (line := _repeated_in(node)):
+            return line
     return None
 
 

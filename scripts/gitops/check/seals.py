@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 
@@ -31,8 +30,6 @@ _TYPES = frozenset(
     }
 )
 _FIX = "seal the value (gitops secrets seal), and take it out here"
-
-
 # What .gitleaks.toml takes for a sealed value.
 _LIKE_A_SEAL = re.compile(r"\b(Ag|AQ|AY|BA)[A-Za-z0-9+/]{200,}")
 
@@ -72,30 +69,15 @@ def check_file(path: str, content: bytes) -> Iterator[Finding]:
                 place = Place(path, key.start_mark.line + 1)
                 yield Finding("plain-secret", place, f"{KIND} {_unsealed(str(key.value))}", _FIX)
         values = {id(value) for _, value in pairs}
-        for text in _scalars(node):
-            if id(text) not in values and _LIKE_A_SEAL.search(text.value):
+        for text in yamlfile.every_node([node], keys=True):
+            is_other = isinstance(text, yaml.ScalarNode) and id(text) not in values
+            if is_other and _LIKE_A_SEAL.search(text.value):
                 place = Place(path, text.start_mark.line + 1)
                 yield Finding("plain-secret", place, "a value that looks sealed, where none belongs", _FIX)
 
 
 def _unsealed(key: str) -> str:
     return f"spec.encryptedData.{key} is not sealed"
-
-
-def _scalars(top: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    """Every scalar once, the keys of mappings too."""
-    waiting, known = [top], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in known:
-            continue
-        known.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            yield node
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        else:
-            waiting += itertools.chain.from_iterable(node.value)
 
 
 def _beyond(unit: Unit, item: Object, path: FieldPath, fields: Object, known: frozenset[str]) -> Iterator[Finding]:

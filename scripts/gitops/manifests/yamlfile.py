@@ -7,7 +7,8 @@ deeply, and aliases of a few lines can stand for more than the machine's memory 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -137,6 +138,22 @@ def compose_all(text: str | bytes, source: str) -> list[yaml.Node]:
     """The trees of a YAML stream, each node with its line. `source` names it in errors (InputError)."""
     with parsing(source):
         return [node for node in yaml.compose_all(measured(text, source), Loader=Loader) if node is not None]
+
+
+def every_node(tops: Iterable[yaml.Node], *, keys: bool = False) -> Iterator[yaml.Node]:
+    """Every node of some trees, from the top; one that many aliases name comes once. `keys`: those of mappings too."""
+    waiting, known = deque(tops), set[int]()
+    while waiting:
+        node = waiting.popleft()
+        if id(node) in known:
+            continue
+        known.add(id(node))
+        yield node
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                waiting += (key, value) if keys else (value,)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
-from gitops.check import answers
 from gitops.check.answers import Denial, denial
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
@@ -49,10 +48,10 @@ def prepare(
     rules = [item for item in policies if item["kind"] in POLICY_KINDS]
     # On a server that stayed the policies are in force already: without their exceptions they refuse all.
     for item in policies:
-        if item not in rules:
+        if item["kind"] not in POLICY_KINDS:
             server.apply(item)
-    answers = in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
-    refused = {namespace: denied for namespace, denied in zip(namespaces, answers, strict=True) if denied}
+    denials = in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
+    refused = {namespace: denied for namespace, denied in zip(namespaces, denials, strict=True) if denied}
     if _is_prepared(server, [*crds, *policies]):
         return refused
     in_parallel(server.apply, crds)
@@ -131,7 +130,7 @@ def _wait_for_policies(server: Server) -> None:
         try:
             server.cluster.ask("POST", "/api/v1/namespaces/default/configmaps", probe)
         except ClusterError as error:
-            refused = answers.denial(error)
+            refused = denial(error)
             if refused is not None and refused.policy == _READY:
                 return True
             raise

@@ -51,7 +51,7 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     assert outputs["NodeRoleName"] == "seoul-node"
     arns = [item["arn"] for item in yamlfile.read(aws.checkout, folder / "certificates.yaml")["certificates"]]
     parameters = yamlfile.read(aws.checkout, folder / "ingressclassparams.yaml")
-    assert parameters["spec"]["certificateArn"] == arns
+    assert parameters["spec"]["certificateARNs"] == arns
     assert [name for name in outputs if name.endswith("Certificate")]
     assert "111122223333" not in (folder / "ingressclassparams.yaml").read_text()
     protected = {name for name, stack in aws.account.stacks.stacks.items() if stack.protected}

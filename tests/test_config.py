@@ -16,7 +16,7 @@ import pytest
 from git import Repo
 from pydantic import BaseModel
 
-from gitops.check import report
+from gitops.check import report, schema
 from gitops.cluster import cost, support
 from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
@@ -269,6 +269,17 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 def test_schemas_are_current(name: str, request: pytest.FixtureRequest) -> None:
     file = ROOT / f"docs/schemas/{name}.json"
     text = json.dumps(SCHEMAS[name].model_json_schema(), indent=2) + "\n"
+    if request.config.getoption("--update-golden"):
+        file.write_text(text)
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("definition", sorted(schema.OWN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_editor_has_the_schema_of_each_definition_of_ours(definition: Path, request: pytest.FixtureRequest) -> None:
+    [content] = yamlfile.parse_all(definition.read_bytes(), definition.name)
+    [version] = content["spec"]["versions"]
+    text = json.dumps(version["schema"]["openAPIV3Schema"], indent=2) + "\n"
+    file = ROOT / f"docs/schemas/{definition.stem}.json"
     if request.config.getoption("--update-golden"):
         file.write_text(text)
     assert file.read_text() == text

@@ -73,6 +73,7 @@ def definitions(checkout: Checkout) -> list[Object]:
     files = [
         *sorted((share / "argocd/manifests/crds").glob("*-crd.yaml")),
         *sorted((share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml")),
+        *sorted((share / "karpenter/pkg/apis/crds").glob("karpenter.sh_nodepools.yaml")),
         *sorted(OWN.glob("*.yaml")),
     ]
     return list(itertools.chain.from_iterable(map(_definition, files)))

@@ -24,8 +24,8 @@ _CERTIFICATES_HEAD = """\
 # Which names each certificate of the load balancer covers; `gitops check` holds every host against them. The ARNs are
 # those of ingressclassparams.yaml, the first is the default. Written by `gitops cluster up {name}`; do not edit.
 """
-# The field of IngressClassParams: of the self-run controller, and of Auto Mode.
-_FIELDS = ("certificateArn:", "certificateARNs:")
+# The field of IngressClassParams.
+_FIELD = "certificateARNs:"
 
 
 def save(world: ClusterWorld, outputs: Mapping[str, str]) -> list[str]:
@@ -70,9 +70,9 @@ def _certificates(world: ClusterWorld, covered: list[tuple[str, tuple[str, ...]]
 def with_arns(text: str, arns: list[str], source: str) -> str:
     """A file of IngressClassParams with another list of certificates; all else stays byte for byte."""
     lines = text.splitlines(keepends=True)
-    keys = [number for number, line in enumerate(lines) if line.strip() in _FIELDS]
+    keys = [number for number, line in enumerate(lines) if line.strip() == _FIELD]
     if len(keys) != 1:
-        raise InputError(path=source, expected=f"one list {' or '.join(_FIELDS)}", found=str(len(keys)))
+        raise InputError(path=source, expected=f"one list {_FIELD}", found=str(len(keys)))
     [key] = keys
     indent = len(lines[key]) - len(lines[key].lstrip())
     end = key + 1

@@ -1,4 +1,5 @@
-"""All Ingresses of a cluster merged into one load balancer, in the order of the AWS Load Balancer Controller (v3).
+"""All Ingresses of a cluster merged into one load balancer, in the order of the AWS Load Balancer Controller (v3),
+which EKS Auto Mode runs.
 
 Ingresses by `group.order`, then by namespace/name; in an Ingress its rules as they stand; in a rule Exact paths first,
 then Prefix by length, the longest first, then the others as they stand. (Its documentation: guide/ingress/annotations
@@ -225,13 +226,13 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
     file = platform.places.root / platform.name / certificates.FILE
     path = f"{platform.name}/{certificates.FILE}"
     known = certificates.read(Checkout(platform.places.root), file.parent)
-    named = list((params[0].get("spec") or {}).get("certificateArn") or [])
+    named = list((params[0].get("spec") or {}).get("certificateARNs") or [])
     described = {certificate.arn for certificate in known}
     findings = [
         platform.finding(
             "lb-certificate",
             params[0],
-            ("spec", "certificateArn", number),
+            ("spec", "certificateARNs", number),
             f"{path} does not say which names {arn} covers",
             f"add it to {path}",
         )
@@ -247,7 +248,7 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
                     "lb-certificate",
                     Place(path, line),
                     f"{certificate.arn} is not the load balancer's",
-                    "add it to certificateArn in ingressclassparams.yaml",
+                    "add it to certificateARNs in ingressclassparams.yaml",
                     platform.name,
                 )
             )

@@ -120,12 +120,8 @@ def _build(checkout: Checkout, tool: Tool) -> None:
     go = go_binary()
     out = work / "built"
     out.mkdir()
-    run(
-        [go, "build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", "tool"],
-        cwd=tool.folder,
-        env=env,
-        timeout=BUILD_TIMEOUT,
-    )
+    argv = ["build", "-trimpath", "-ldflags", tool.ldflags, "-o", f"{out}/", "tool"]
+    run([go, *(argv if tool.binaries else ["mod", "download"])], cwd=tool.folder, env=env, timeout=BUILD_TIMEOUT)
     for built, name in tool.binaries.items():
         (out / built).rename(work / "bin" / name)
     for target, names in tool.links.items():

@@ -21,7 +21,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds: int
-    binaries: dict[str, str]
+    binaries: dict[str, str] = {}
     stamp: list[str] = []
     env: dict[str, str] = {}
     links: dict[str, list[str]] = {}
@@ -31,7 +31,10 @@ class _Entry(BaseModel):
 
 @dataclass(frozen=True)
 class Tool:
-    """One Go module of ours and what its build gives. `key` changes with every pin that could change a byte."""
+    """One Go module of ours and what its build gives. `key` changes with every pin that could change a byte.
+
+    One without binaries is downloaded and not built: files of it are all that is wanted.
+    """
 
     name: str
     module: str
@@ -88,11 +91,12 @@ def load(checkout: Checkout) -> list[Tool]:
 
 
 def _pin(go_mod: str, source: str) -> tuple[str, str]:
-    """The module that the `tool` lines belong to, and its pinned version without the v."""
+    """The module that the `tool` lines belong to, or the only one; its version without the v."""
     package = re.search(r"^tool (\S+)$", go_mod, re.MULTILINE)
     pins = re.findall(r"^(?:require)?\s*(\S+/\S+) v(\S+)(?: // indirect)?$", go_mod, re.MULTILINE)
-    mine = [pin for pin in pins if package and f"{package[1]}/".startswith(f"{pin[0]}/")]
-    if not mine:
-        raise InputError(path=source, expected="a `tool` line and a `require` line with its module's version")
+    mine = [pin for pin in pins if not package or f"{package[1]}/".startswith(f"{pin[0]}/")]
+    if not mine or (not package and len(mine) > 1):
+        expected = "a `tool` line and a `require` line with its module's version, or one `require` line alone"
+        raise InputError(path=source, expected=expected)
     module, version = max(mine, key=lambda pin: len(pin[0]))
     return module, version

@@ -1,0 +1,84 @@
+"""What EKS Auto Mode's own controllers need of the platform, asked of a real API server with its policies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops.lab import lab as labs
+from gitops.lab.bootstrap import wait_established
+from gitops.lab.layout import Lab
+from tests.frozen import ROOT, platform
+from tests.policy_server import SERVICE, policy_server
+
+pytestmark = pytest.mark.bots
+
+# As AWS's user guide has it ("Grant additional Kubernetes RBAC to EKS Auto Mode managed controllers").
+MANAGED = ("arn:aws:sts::111122223333:assumed-role/AWSServiceRoleForAmazonEKS/session", "eks:managed")
+MEMBER = ("a-member", "system:masters")
+
+
+def definition(group: str, kind: str) -> dict[str, Any]:
+    """A kind of AWS's in a namespace, with any fields."""
+    plural = f"{kind.lower()}s" if not kind.endswith("y") else f"{kind.lower()[:-1]}ies"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def kubeconfig() -> Iterator[Path]:
+    """Of the API server with the platform's policies, and with what AWS brings."""
+    lab = Lab(platform(), "auto-mode")
+    kinds = [("eks.amazonaws.com", "TargetGroupBinding"), ("networking.k8s.aws", "ApplicationNetworkPolicy")]
+    with policy_server(platform(), lab=lab.name) as made:
+        for group, kind in kinds:
+            item = definition(group, kind)
+            made.server.apply(item)
+            wait_established(made.server.cluster, item["metadata"]["name"])
+        yield lab.kubeconfig
+    labs.reset(lab)
+
+
+def create(kubeconfig: Path, who: tuple[str, str], api: str, kind: str, **fields: Any) -> str:
+    """What the API server says to someone who makes an object in a service's namespace; nothing is kept."""
+    item = {"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": SERVICE.namespace}, **fields}
+    user, group = who
+    groups = ["--as-group", group, "--as-group", "system:masters"]
+    argv = [str(ROOT / ".tools/bin/kubectl"), "--kubeconfig", str(kubeconfig), "--as", user, *groups]
+    argv += ["create", "--dry-run=server", "--validate=false", "-f", "-"]
+    asked = json.dumps(item)
+    return subprocess.run(argv, input=asked, capture_output=True, text=True, timeout=60, check=False).stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "fields"),
+    [
+        ("eks.amazonaws.com/v1", "TargetGroupBinding", {}),
+        ("discovery.k8s.io/v1", "EndpointSlice", {"addressType": "IPv4", "endpoints": []}),
+    ],
+)
+def test_what_its_controllers_make_for_a_service_they_may_make_and_nobody_else(
+    kubeconfig: Path, api: str, kind: str, fields: dict[str, Any]
+) -> None:
+    assert create(kubeconfig, MANAGED, api, kind, **fields) == ""
+    assert "ValidatingAdmissionPolicy 'kinds'" in create(kubeconfig, MEMBER, api, kind, **fields)
+
+
+def test_a_service_opens_its_network_by_no_policy_of_another_kind(kubeconfig: Path) -> None:
+    said = create(kubeconfig, MEMBER, "networking.k8s.aws/v1", "ApplicationNetworkPolicy", spec={})
+    assert "ValidatingAdmissionPolicy 'kinds'" in said

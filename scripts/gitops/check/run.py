@@ -15,6 +15,7 @@ from gitops.check import (
     guards,
     leaks,
     names,
+    network,
     plaintext,
     references,
     render_faults,
@@ -236,7 +237,7 @@ def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
 def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     checkout, graph = scope.checkout, scope.graph
     findings = [*argo.check_folders(graph, scope.base), *_by_schema(scope)]
-    bases = guards.Bases(checkout, graph)
+    bases, networks = guards.Bases(checkout, graph), network.read(graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
         for platform in platforms:
@@ -246,7 +247,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
         if not unit.partial:
             findings += references.check(unit, services)
     for unit in scope.units.values():
-        findings += [*plaintext.check(unit), *seals.check(unit)]
+        findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
         if not unit.overlay:
             cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
             findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))

@@ -91,6 +91,7 @@ RULES = _rules(
     ("opaque-file", "What cannot be read is not reviewed, and hides a secret from every search."),
     ("leaked-secret", "What was pushed is known. Replace it where it comes from, then remove it here."),
     ("guard-rails", "Quota, LimitRange and the closed network protect all the other services from this one."),
+    ("network-ranges", "Too narrow a range is an outage of every service, too wide a one admits every pod."),
     ("namespace-labels", "The namespace's labels are its pod security and its place on the network."),
     ("sealed-scope", "A seal opens in one namespace under one name alone."),
     # The load balancer.

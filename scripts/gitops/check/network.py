@@ -1,0 +1,107 @@
+"""Network policies against the clusters' networks: the ranges that they name are copies, and this holds them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.graph import Graph
+from gitops.manifests.lines import line_of, read_text
+from gitops.manifests.objects import FieldPath, Object, spec_of
+from gitops.manifests.ranges import ClusterRanges
+
+_RULE = "network-ranges"
+_DNS_PORT = 53
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of all clusters, as every overlay runs in each, by the cluster's folder."""
+
+    clusters: Mapping[str, ClusterRanges]
+    graph: Graph
+
+    @property
+    def public(self) -> set[IPv4Network]:
+        """Where the load balancers are."""
+        return set(itertools.chain.from_iterable(ranges.public for ranges in self.clusters.values()))
+
+    @property
+    def dns(self) -> set[IPv4Network]:
+        """Where pods ask for names."""
+        return {ranges.dns for ranges in self.clusters.values()}
+
+    @property
+    def shared(self) -> set[IPv4Network]:
+        """What is a load balancer's in one cluster and the nodes' in another."""
+        private = set(itertools.chain.from_iterable(ranges.private for ranges in self.clusters.values()))
+        return {network for network in self.public if any(map(network.overlaps, private))}
+
+    def where(self, key: str) -> str:
+        """The lines that a range comes from, by its key in cluster.yaml."""
+        places = []
+        for folder in self.clusters:
+            line = line_of(read_text(self.graph.checkout.root / folder / "cluster.yaml"), f"{key}:") or 1
+            places.append(f"{key} in {folder}/cluster.yaml:{line}")
+        return ", ".join(places)
+
+
+def read(graph: Graph) -> Networks:
+    """The networks that the clusters' cluster.yaml say. Raises InputError for a range that is none."""
+    clusters = {}
+    for folder in graph.clusters:
+        file = graph.checkout.root / folder / "cluster.yaml"
+        data = yamlfile.read(graph.checkout, file).get("data") or {}
+        try:
+            ranges = ClusterRanges.of(data)
+        except (ValueError, KeyError) as error:
+            expected = "data.vpcRange, a /16, and data.serviceRange"
+            raise InputError(path=f"{folder}/cluster.yaml", expected=expected, found=str(error)) from None
+        if ranges:
+            clusters[folder] = ranges
+    return Networks(clusters, graph)
+
+
+def check(unit: Unit, networks: Networks) -> Iterator[Finding]:
+    """What a policy admits that is not the load balancer, and where it sends a pod that asks for a name."""
+    if not networks.clusters:
+        return
+    for item in unit.kind("NetworkPolicy"):
+        for path, listed in _blocks(item, "ingress", "from"):
+            if listed != networks.public:
+                what = f"admits {_text(listed)}; the load balancers are in {_text(networks.public)}"
+                fix = f"name these ({networks.where('vpcRange')}): all else of the network is nodes and pods"
+                yield unit.finding(_RULE, item, path, what, fix)
+            elif networks.shared:
+                what = f"admits {_text(networks.shared)}, where another cluster's nodes and pods are"
+                fix = f"give the clusters ranges that do not overlap ({networks.where('vpcRange')})"
+                yield unit.finding(_RULE, item, path, what, fix)
+        for path, listed in _blocks(item, "egress", "to", port=_DNS_PORT):
+            if listed != networks.dns:
+                what = f"asks {_text(listed)} for names; DNS is {_text(networks.dns)}"
+                fix = f"name it ({networks.where('serviceRange')}): without it no name resolves"
+                yield unit.finding(_RULE, item, path, what, fix)
+
+
+def _blocks(
+    item: Object, direction: str, side: str, port: int | None = None
+) -> Iterator[tuple[FieldPath, set[IPv4Network]]]:
+    """The ranges of each rule that has some, or that is for `port`, and where the first of them stands."""
+    for number, rule in enumerate(spec_of(item).get(direction) or []):
+        blocks = {
+            ("spec", direction, number, side, position, "ipBlock", "cidr"): IPv4Network(block["cidr"], strict=False)
+            for position, peer in enumerate(rule.get(side) or [])
+            if (block := peer.get("ipBlock"))
+        }
+        ports = {entry.get("port") for entry in rule.get("ports") or []}
+        if port in ports if port else blocks:
+            yield next(iter(blocks), ("spec", direction, number, side)), set(blocks.values())
+
+
+def _text(networks: set[IPv4Network]) -> str:
+    return ", ".join(map(str, sorted(networks))) or "nobody"

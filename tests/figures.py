@@ -104,13 +104,14 @@ def _write(root: Path, documents: Mapping[str, str]) -> None:
         (root / document).write_text(text)
 
 
-def with_section(readme: str, section: str) -> str:
+def with_section(readme: str, section: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """A document with another section between its marks. Raises FiguresError where they are not there once each."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise FiguresError(f"not one line each: {BEGIN.strip()} and {END.strip()}")
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{section}{END}{after}"
+    begin, end = marks
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise FiguresError(f"not one line each: {begin.strip()} and {end.strip()}")
+    before, _, rest = readme.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{section}{end}{after}"
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
 from gitops.manifests.pods import Template
 from gitops.repository import services as model
-from tests import catalogue, powerful_fields, rules
+from tests import catalogue, flows, powerful_fields, rules
 from tests.frozen import PLATFORM, ROOT, is_data, platform
 
 CHECKOUT = platform()
@@ -258,6 +258,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "exception": exceptions.ExceptionFile,
     "baseline": report.Baseline,
     "certificates": lb.Certificates,
+    "flows": flows.Flows,
     "mistake": catalogue.Mistake,
     "powerful-fields": powerful_fields.Table,
     "prices": cost.PriceList,

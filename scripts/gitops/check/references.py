@@ -11,7 +11,7 @@ from gitops.check import quota
 from gitops.check.quota import Scale
 from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object, label, name, spec_of, value_at
+from gitops.manifests.objects import FieldPath, Object, label, name, selects, spec_of, value_at
 from gitops.manifests.pods import Reference, Template, template
 
 _INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
@@ -212,29 +212,14 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
 def _budgets(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     """A second budget for the same pods: the eviction API then refuses all of them."""
     for pods in templates:
-        budgets = [item for item in unit.kind("PodDisruptionBudget") if _selects(spec_of(item).get("selector"), pods)]
+        budgets = [
+            item for item in unit.kind("PodDisruptionBudget") if selects(spec_of(item).get("selector"), pods.labels)
+        ]
         # What base/ brings is not the one too many.
         budgets.sort(key=lambda item: not unit.places.of(item, ("spec", "selector")).file.startswith("base/"))
         for item in budgets[1:]:
             what = f"selects the pods of {label(pods.item)}, which {label(budgets[0])} selects too"
             yield unit.finding("pdb-overlap", item, ("spec", "selector"), what, "keep one of the two")
-
-
-def _selects(selector: Mapping[str, Any] | None, pods: Template) -> bool:
-    """Whether a label selector has a workload's pods; one that is not there has none, an empty one has all."""
-    if selector is None:
-        return False
-    if not (selector.get("matchLabels") or {}).items() <= pods.labels.items():
-        return False
-    return all(_meets(requirement, pods.labels) for requirement in selector.get("matchExpressions") or [])
-
-
-def _meets(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    operator, value = requirement.get("operator"), labels.get(str(requirement.get("key")))
-    if operator in ("In", "NotIn"):
-        listed: list[object] = requirement.get("values") or []
-        return bool((value in listed) == (operator == "In"))
-    return (value is not None) == (operator == "Exists")
 
 
 # -- scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Object = dict[str, Any]
@@ -37,3 +37,20 @@ def value_at(item: Any, path: FieldPath) -> Any:  # noqa: ANN401
         else:
             item = item.get(step) if isinstance(item, dict) else None
     return item
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector has an object with these labels. One that is not there has none, an empty one all."""
+    if selector is None:
+        return False
+    if not (selector.get("matchLabels") or {}).items() <= labels.items():
+        return False
+    return all(_meets(requirement, labels) for requirement in selector.get("matchExpressions") or [])
+
+
+def _meets(requirement: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    operator, value = requirement.get("operator"), labels.get(str(requirement.get("key")))
+    if operator in ("In", "NotIn"):
+        listed: list[object] = requirement.get("values") or []
+        return bool((value in listed) == (operator == "In"))
+    return (value is not None) == (operator == "Exists")

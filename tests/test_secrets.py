@@ -21,9 +21,11 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile, yamltext
 from gitops.oauth import model
+from gitops.secrets import certificate
 from gitops.secrets.seal import seal, unseal
 from tests import leaks
 from tests.conftest import GITOPS, Ran, commit_all
+from tests.fakes.sealed_secrets import SealedSecrets
 from tests.frozen import ROOT
 from tests.oauth_world import certificate_of, private_key
 
@@ -237,6 +239,50 @@ def test_a_backup_of_the_lost_key_saves_every_seal(pinned: Checkout, command: Se
     again = command("recover", "--backup", str(tmp_path / "backup.pem"))
     assert again.code == 2
     assert f"{FILE}: no given key opens this seal" in again.err
+
+
+def test_a_new_controller_is_pinned_and_what_it_cannot_open_is_said(pinned: Checkout, command: Seal) -> None:
+    """The cluster is new: it has one key of the old one's, and nobody holds the key of what else is sealed."""
+    command("seal", "notice-bot", "kakao", "--key", "token")
+    commit_all(pinned)
+    strangers = [sealed.path for sealed in sealedsecret.all_sealed(pinned) if sealed.path != FILE]
+    before = {path: (pinned.root / path).read_bytes() for path in strangers}
+    new = rsa.generate_private_key(65537, 2048)
+    pem = certificate_of(new)
+    controller = SealedSecrets(pem, [new, private_key()])
+    try:
+        done = command("pin", "--controller", controller.url)
+        assert done.code == 0, done.err
+        fingerprint = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+        assert f"pinned: {fingerprint}" in done.out
+        assert certificate.pinned(pinned, "seoul").fingerprint == fingerprint
+        assert opened(pinned, FILE, new) == {"token": CANARY.encode()}
+        assert f"{len(strangers)} seals are for another key" in done.out
+        assert {path: (pinned.root / path).read_bytes() for path in strangers} == before
+        assert "gitops oauth rotate (the workflow" in done.out
+        assert "gitops secrets seal oauth-watch slack --key token --environment prod" in done.out
+        uncommitted = command("pin", "--controller", controller.url)
+        assert (uncommitted.code, "uncommitted changes" in uncommitted.err) == (2, True)
+        commit_all(pinned)
+        again = command("pin", "--controller", controller.url)
+        assert (again.code, "wrote" in again.out) == (0, False)
+    finally:
+        controller.close()
+
+
+def test_the_first_certificate_is_pinned_where_there_was_none(pinned: Checkout, command: Seal) -> None:
+    (pinned.root / "clusters/seoul/sealed-secrets.pem").unlink()
+    file = pinned.root / PIN
+    file.write_text(
+        "".join(line for line in file.read_text().splitlines(True) if "sealedSecretsFingerprint" not in line)
+    )
+    commit_all(pinned)
+    controller = SealedSecrets(certificate_of(private_key()), [private_key()])
+    try:
+        assert command("pin", "--controller", controller.url).code == 0
+    finally:
+        controller.close()
+    assert certificate.pinned(pinned, "seoul").key.public_numbers() == private_key().public_key().public_numbers()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,13 @@ from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
+
+if TYPE_CHECKING:
+    from gitops.manifests.sealedsecret import Sealed
+
+# In the name of what 42 gave.
+_GENERATION = "-oauth-42-g"
+_ROTATE = "gitops oauth rotate (the workflow `oauth` does it by itself)"
 
 
 def _url() -> str:
@@ -149,6 +157,40 @@ def reseal(url: str, cluster: str) -> None:
         f"now pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}",
         "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request",
     )
+
+
+@secrets.command()
+@controller_option
+@cluster_option
+def pin(url: str, cluster: str) -> None:
+    """Pin the certificate of a new cluster's controller, and say what must be sealed anew because it opens it not."""
+    from gitops.clients.sealed_secrets import Controller
+    from gitops.secrets import manage
+    from gitops.service.change import check_clean
+
+    checkout = Checkout.find()
+    check_clean(checkout)
+    newest, paths, lost = manage.pin(checkout, Controller(url), cluster)
+    for path in paths:
+        say(f"wrote {checkout.relative(path)}")
+    say(f"pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}")
+    if lost:
+        say("", f"{len(lost)} seals are for another key. Each must be sealed anew:")
+        print_table(["file", "by"], [[secret.path, _anew(secret)] for secret in lost])
+    say(
+        "",
+        "next: compare the fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request",
+    )
+
+
+def _anew(sealed: Sealed) -> str:
+    """What makes a seal again whose value nobody can read from it."""
+    service, environment = sealed.overlay.service, sealed.overlay.environment
+    if _GENERATION in sealed.name:
+        # What has no record yet, the bot takes over from 42's page.
+        return f"gitops oauth provide {service} --environment {environment}" if sealed.annotations else _ROTATE
+    keys = " ".join(f"--key {key}" for key in sorted(sealed.encrypted))
+    return f"gitops secrets seal {service} {sealed.name} {keys} --environment {environment}"
 
 
 @secrets.command()

@@ -115,6 +115,27 @@ def reseal(checkout: Checkout, controller: Controller, cluster: str) -> tuple[Se
     return newest, _all_anew(checkout, cluster, newest, controller.rotate)
 
 
+def pin(
+    checkout: Checkout, controller: Controller, cluster: str
+) -> tuple[SealingCertificate, list[Path], list[Sealed]]:
+    """Pin the certificate of a controller that is new, whoever held the keys before.
+
+    Every seal that it opens is sealed anew with its newest key, inside of it; the others stay as they are. Returns the
+    certificate, the files that changed, and the seals that must be made again from their values. Raises ExternalError.
+    """
+    newest = certificate.load(controller.certificate(), f"{controller.url}/v1/cert.pem", datetime.now(UTC))
+    changed = dict(certificate.pin_files(checkout, cluster, newest))
+    lost = []
+    for sealed, opens in verify(sealedsecret.all_sealed(checkout), controller):
+        if not opens:
+            lost.append(sealed)
+        elif sealed.annotations.get(CERTIFICATE) != newest.fingerprint:
+            content = (checkout.root / sealed.path).read_bytes()
+            encrypted = controller.rotate(sealed)
+            changed[sealed.path] = sealedsecret.reseal(content, sealed.path, encrypted, newest.fingerprint)
+    return newest, _write_changed(checkout, changed), lost
+
+
 def recover(checkout: Checkout, keys: Sequence[rsa.RSAPrivateKey], cluster: str) -> list[Path]:
     """Seal every value anew against the pinned certificate with private keys from a backup, when the controller lost
     its own. Values stay in memory. All or nothing. Returns the files that changed. Raises ExternalError, InputError.
@@ -132,7 +153,7 @@ def recover(checkout: Checkout, keys: Sequence[rsa.RSAPrivateKey], cluster: str)
 def _all_anew(
     checkout: Checkout, cluster: str, against: SealingCertificate, anew: Callable[[Sealed], dict[str, str]]
 ) -> list[Path]:
-    changed = dict(certificate.pin_files(checkout, cluster, against))
+    changed: dict[str, bytes] = dict(certificate.pin_files(checkout, cluster, against))
     failed: list[GitopsError] = []
     for sealed in sealedsecret.all_sealed(checkout):
         try:
@@ -142,12 +163,15 @@ def _all_anew(
             failed.append(error)
     if failed:
         raise combined(failed)
-    paths = [
-        checkout.root / path for path, content in changed.items() if (checkout.root / path).read_bytes() != content
-    ]
-    for path in paths:
-        path.write_bytes(changed[checkout.relative(path)])
-    return paths
+    return _write_changed(checkout, changed)
+
+
+def _write_changed(checkout: Checkout, files: Mapping[str, bytes]) -> list[Path]:
+    """Write what differs from what stands there."""
+    before = contents.read(checkout, files)
+    changed: contents.Contents = {path: content for path, content in files.items() if before[path] != content}
+    contents.write(checkout, changed)
+    return [checkout.root / path for path in changed]
 
 
 def backup_keys(file: Path) -> list[rsa.RSAPrivateKey]:

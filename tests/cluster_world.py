@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
 
+from gitops.cluster import identity
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
+from gitops.repository import contents
 from tests.conftest import GITOPS, Ran, gitops
 from tests.fakes.aws_account import AwsAccount, Kill, Resolver
 from tests.fakes.cloudformation_template import ACCOUNT
@@ -39,13 +42,13 @@ class AwsWorld:
         self.account.close()
 
     def define(self, **values: str) -> None:
-        """Change cluster.yaml, and with the account the images that are in its registry."""
+        """Change cluster.yaml, and what repeats it."""
         file = self.checkout.root / "clusters/seoul/cluster.yaml"
         document = yamlfile.read(self.checkout, file)
-        old, document["data"] = document["data"]["account"], document["data"] | values
+        document["data"] |= values
         file.write_text(yaml.safe_dump(document))
-        for overlay in self.checkout.overlays.glob("*/*/kustomization.yaml"):
-            overlay.write_text(overlay.read_text().replace(old, document["data"]["account"]))
+        with suppress(InputError):  # what one test writes into cluster.yaml cannot be read
+            contents.write(self.checkout, identity.renamed(self.checkout, "seoul"))
 
     def run(self, *words: str, **env: str) -> Ran:
         """`gitops cluster ...`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from gitops.manifests import yamltext
+from gitops.manifests import yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from tests import image_changes, secret_changes
 from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
@@ -20,8 +20,8 @@ from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
 EXCEPTIONS = "policies/exceptions/kustomization.yaml"
 DIGEST = f"sha256:{'a' * 64}"
 OWN_PORT = ("--port", "3000", "--health", "/status")
-# No registrar or cloud has it.
-ARN = "arn:aws:acm:ap-northeast-2:111122223333:certificate/ffffffff-ffff-4fff-8fff-fffffffffff"
+# No cloud has it.
+CERTIFICATE = "certificate/ffffffff-ffff-4fff-8fff-fffffffffff"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Change:
 
 def declare_certificate(world: LiveWorld, number: int = 1) -> None:
     """docs/runbooks/gate.md, lb-certificate: its ARN in one file, the names that it covers in the other; its zone."""
-    arn = f"{ARN}{number}"
+    data = yamlfile.read(world.checkout, world.checkout.root / f"{CLUSTER}/cluster.yaml")["data"]
+    arn = f"arn:aws:acm:{data['region']}:{data['account']}:{CERTIFICATE}{number}"
     names = f'["{DOMAIN}", "*.{DOMAIN}", "*.staging.{DOMAIN}"]'
     for path, line in (
         (f"{CLUSTER}/ingressclassparams.yaml", f"    - {arn}\n"),
@@ -58,7 +59,7 @@ def replace_domain_certificate(world: LiveWorld) -> None:
     """ACM issued another one for the same names."""
     for name in ("ingressclassparams.yaml", "certificates.yaml"):
         path = f"{CLUSTER}/{name}"
-        world.write(path, world.read(path).replace(f"{ARN}1", f"{ARN}2"))
+        world.write(path, world.read(path).replace(f"{CERTIFICATE}1", f"{CERTIFICATE}2"))
 
 
 def new_service(world: LiveWorld, name: str, *words: str, ecr: bool = False) -> str:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from git import Actor, Repo
 
+from gitops.cluster import identity
 from gitops.ground.checkout import Checkout
+from gitops.repository import contents
 from gitops.scope.targets import is_data as is_data
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +58,8 @@ def platform() -> Checkout:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     copy([path for path in working_copy() if not is_data(path)], folder)
     shutil.copytree(PLATFORM, folder, dirs_exist_ok=True)
+    # The product's files name the live cluster's account, which may be any.
+    contents.write(Checkout(folder), identity.renamed(Checkout(folder), "seoul"))
     commit(folder)
     return Checkout(folder)
 

@@ -13,7 +13,6 @@ import yaml
 from gitops.manifests import yamlfile
 from tests.cluster_world import AwsWorld, aws_world
 from tests.conftest import GITOPS
-from tests.fakes.cloudformation_template import ACCOUNT
 from tests.frozen import ROOT
 
 pytestmark = [pytest.mark.bots, pytest.mark.docs]
@@ -22,7 +21,7 @@ PAGE = ROOT / "docs/first-day.md"
 # A fenced block of commands, or of values.
 BLOCK = re.compile(r"^```(console|yaml)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXPECTED = re.compile(r"^(?P<command>.*?)(?: # exit code (?P<code>\d): (?P<words>.*))?$")
-COMMANDS = {"git", "gitops", "grep"}
+COMMANDS = {"git", "gitops"}
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -79,6 +78,5 @@ def test_the_page_has_all_commands_and_no_other_programs() -> None:
     texts = [text for kind, text in blocks() if kind == "console"]
     shown = [command for command, _ in commands("".join(texts))]
     verbs = {command.split()[2] for command in shown if command.startswith("gitops cluster")}
-    assert verbs == {"cost", "doctor", "plan", "up", "status", "down"}
+    assert verbs == {"adopt", "cost", "doctor", "plan", "up", "status", "down"}
     assert {command.split()[0] for command in shown} == COMMANDS
-    assert any(ACCOUNT in command for command in shown)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gitops.cluster import definition, stacks
+from gitops.cluster import definition, identity, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import hold, policy
@@ -128,6 +128,10 @@ def test_every_cluster_of_aws_can_be_planned() -> None:
     for cluster in clusters():
         if "account" in cluster_data(cluster):
             assert stacks.read(CHECKOUT, definition.read(CHECKOUT, cluster.name))
+
+
+def test_every_account_registry_and_organisation_is_one_of_a_cluster() -> None:
+    assert [str(fault) for fault in identity.faults(CHECKOUT)] == []
 
 
 def test_every_certificate_is_the_one_that_its_cluster_pins() -> None:

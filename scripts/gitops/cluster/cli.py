@@ -31,6 +31,23 @@ def cluster() -> None:
 
 @cluster.command()
 @click.argument("name", metavar="CLUSTER")
+def adopt(name: str) -> None:
+    """Make every file name the account, registry and organisation that cluster.yaml of CLUSTER has.
+
+    A cluster.yaml that still has the account of documentation gets the one that you are signed in to. Run again it
+    changes nothing. Exit codes: 0 done; 2 cluster.yaml or the credentials cannot be used; 4 AWS could not be asked.
+    """
+    from gitops.cluster import run
+
+    checkout = Checkout.find()
+    changed = run.adopt(checkout, name)
+    for path in changed:
+        say(f"written: {checkout.relative(path)}")
+    say("commit these files by a pull request" if changed else "every file says so already", err=True)
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
 @output_option
 def plan(name: str, output: str) -> None:
     """Say what `up` would do, resource by resource, and leave nothing at AWS.

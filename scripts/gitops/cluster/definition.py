@@ -18,7 +18,8 @@ FILE = "cluster.yaml"
 _REPOSITORY = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?")
 # RFC 5737: they stand in this repository's examples, and nobody has them.
 _DOCUMENTATION = tuple(map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
-_EXAMPLE_ACCOUNTS = {"111122223333", "123456789012", "444455556666"}
+# AWS keeps them for documentation.
+EXAMPLE_ACCOUNTS = {"111122223333", "123456789012", "444455556666"}
 _ANYONE = IPv4Network("0.0.0.0/0")
 # Six subnets of an eighth each; a /16 is the largest that a VPC may have.
 _VPC_PREFIX = 16
@@ -63,8 +64,7 @@ class Definition(BaseModel):
     @property
     def repository(self) -> str:
         """OWNER/NAME of this repository on GitHub."""
-        match = _REPOSITORY.fullmatch(self.repo_url)
-        return match[1] if match else ""
+        return repository(self.repo_url)
 
     @property
     def organisation(self) -> str:
@@ -75,6 +75,12 @@ class Definition(BaseModel):
     def registry(self) -> str:
         """What the names of our own images begin with."""
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
+
+def repository(url: str) -> str:
+    """OWNER/NAME of a repository on GitHub by its address, or nothing where it is none."""
+    match = _REPOSITORY.fullmatch(url)
+    return match[1] if match else ""
 
 
 def read(checkout: Checkout, name: str) -> Definition:
@@ -118,9 +124,12 @@ def check_written(checkout: Checkout, definition: Definition) -> None:
 
 
 def _examples(definition: Definition, source: str) -> Iterator[Fault]:
-    if definition.account in _EXAMPLE_ACCOUNTS:
+    if definition.account in EXAMPLE_ACCOUNTS:
         yield Fault(
-            "data.account: an account of documentation", path=source, found=definition.account, fix="write yours"
+            "data.account: an account of documentation",
+            path=source,
+            found=definition.account,
+            fix=f"sign in to yours, then: gitops cluster adopt {definition.name}",
         )
     for network in definition.api_ranges:
         if network == _ANYONE or any(network.subnet_of(example) for example in _DOCUMENTATION):

@@ -8,7 +8,7 @@ from datetime import date
 
 from gitops.clients import dns
 from gitops.cluster import definition as definitions
-from gitops.cluster import generated, support
+from gitops.cluster import generated, identity, support
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import Fault, GitopsError, InputError
 
@@ -26,7 +26,7 @@ def check(world: ClusterWorld, today: date) -> None:
     """Raise InputError where one thing is not as it must be; ExternalError where AWS cannot be asked."""
     definitions.check_written(world.checkout, world.definition)
     check_identity(world)
-    faults = [*_version(world, today), *_ranges(world), *_name(world), *_step(world)]
+    faults = [*identity.faults(world.checkout), *_version(world, today), *_ranges(world), *_name(world), *_step(world)]
     if faults:
         raise InputError.several(faults)
 
@@ -51,6 +51,7 @@ def examine(world: ClusterWorld, today: date) -> Iterator[Examination]:
     note = f"standard support ends in {left} days"
     looks: list[tuple[str, str, Callable[[], list[Fault]]]] = [
         ("definition", "", lambda: list(_written(world))),
+        ("names", world.definition.organisation, lambda: identity.faults(world.checkout)),
         ("region", world.definition.region, lambda: list(_region(world))),
         ("account", world.definition.account, lambda: list(_account(world))),
         ("version", note, lambda: [*_version(world, today), *_notice(world, left)]),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
-from gitops.cluster import cost, make, outputs, preflight, world
+from gitops.cluster import cost, identity, make, outputs, preflight, world
 from gitops.cluster import down as taking_down
 from gitops.cluster.cost import CostLine
 from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
@@ -25,6 +26,11 @@ class StackReport:
     changed: str
     ready: bool
     reason: str
+
+
+def adopt(checkout: Checkout, name: str) -> list[Path]:
+    """Make every file name the account and the organisation of a cluster; the files that changed."""
+    return identity.adopt(checkout, name)
 
 
 def plan(checkout: Checkout, name: str) -> list[PlannedStack]:

@@ -92,10 +92,10 @@ def policy_server(
     """Start it. `change`: variables of policies, by policy and name, that are set otherwise than the files say."""
     graph = Graph(checkout)
     platform = Platform(Unit.of(graph, build(checkout, checkout.root, CLUSTER)))
-    objects = [deepcopy(item) for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
+    objects = [deepcopy(item) for item in control_plane.admitting(platform.unit.objects)]
     policies = tuple(name(item) for item in objects if item["kind"] == POLICY_KINDS[0])
     for item in objects:
-        for variable in item["spec"].get("variables") or []:
+        for variable in item.get("spec", {}).get("variables") or []:
             variable["expression"] = (change or {}).get(f"{name(item)}.{variable['name']}", variable["expression"])
     listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
     namespaces: dict[str, Mapping[str, str]] = {alone(policy): {"only": policy} for policy in policies}

@@ -95,6 +95,45 @@ def test_a_web_service_never_has_fewer_pods_and_a_bot_never_more(overlay: Path) 
 
 
 @each_overlay
+def test_pods_land_where_their_image_runs_and_go_before_or_after_others_by_their_environment(overlay: Path) -> None:
+    for template in templates(overlay):
+        spec = template["spec"]
+        assert spec["nodeSelector"]["kubernetes.io/arch"] in ("amd64", "arm64")
+        assert spec["priorityClassName"] == overlay.name
+        kept = {entry["key"]: entry.get("value") for entry in spec.get("tolerations", [])}
+        # Spot instances are kept for staging, and staging for them.
+        place = (spec["nodeSelector"].get("environment"), kept.get("environment"))
+        assert place == (("staging", "staging") if overlay.name == "staging" else (None, None))
+
+
+def test_what_goes_first_is_the_platform_then_prod_then_staging() -> None:
+    classes = {item["metadata"]["name"]: item for item in kind(CHECKOUT.root / "clusters/seoul", "PriorityClass")}
+    # Above what has no class, such as a job that somebody starts by hand, and below Kubernetes' own.
+    assert 10**9 > classes["platform"]["value"] > classes["prod"]["value"] > classes["staging"]["value"] > 0
+    assert classes["staging"]["preemptionPolicy"] == "Never"
+    assert not any(item.get("globalDefault") for item in classes.values())
+
+
+@each_overlay
+def test_only_zones_are_spread_over(overlay: Path) -> None:
+    """Karpenter takes a preference for a command: one over hostnames gives each pod a node of its own."""
+    for template in templates(overlay):
+        for spread in template["spec"].get("topologySpreadConstraints", []):
+            assert spread["whenUnsatisfiable"] == "DoNotSchedule"
+            assert spread["topologyKey"] == "topology.kubernetes.io/zone"
+
+
+@each_service
+def test_a_burst_is_more_than_one_slow_page(overlay: Path) -> None:
+    for autoscaler in kind(overlay, "HorizontalPodAutoscaler"):
+        [metric] = autoscaler["spec"]["metrics"]
+        [template] = templates(overlay)
+        [asked] = [c["resources"]["requests"]["cpu"] for c in template["spec"]["containers"] if c["name"] == "app"]
+        share = metric["resource"]["target"]["averageUtilization"] / 100
+        assert amount(asked) * share >= 0.1
+
+
+@each_overlay
 def test_every_reference_resolves(overlay: Path) -> None:
     rendered = render(overlay)
     known: dict[tuple[str, str], set[str]] = {}

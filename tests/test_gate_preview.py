@@ -48,12 +48,12 @@ def test_a_change_of_a_base_is_said_for_every_application_that_has_it(scratch: C
     assert shown.looked == 8
     assert shown.applications[0].notable == ("lowers the replica floor of HorizontalPodAutoscaler web from 3 to 2",)
     before, after = shown.applications[0].before, shown.applications[0].after
-    assert (round(before.cpu, 3), round(after.cpu, 3)) == (0.15, 0.1)
+    assert (round(before.cpu, 3), round(after.cpu, 3)) == (0.6, 0.4)
     assert before.cost is not None
     assert after.cost is not None
-    # 50m of a node's two cores, 730 h, 0.118 USD an hour.
-    assert before.cost - after.cost == pytest.approx(0.05 / 2 * 730 * 0.118)
-    assert "CPU -0.15 cores, memory -384 MiB, about -6.46 USD a month" in str(text.delta(shown))
+    # 200m of a node's two cores, 730 h, 0.118 USD an hour.
+    assert before.cost - after.cost == pytest.approx(0.2 / 2 * 730 * 0.118)
+    assert "CPU -0.60 cores, memory -384 MiB, about -25.84 USD a month" in str(text.delta(shown))
 
 
 @pytest.mark.bots

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from gitops.check import run as runs
 from gitops.check.argo import Platform
-from gitops.check.control_plane import control_plane, prepare
-from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.check.control_plane import admitting, control_plane, prepare
+from gitops.check.dry_run import Server
 from gitops.clients.kubernetes import ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.ground.progress import Progress
@@ -58,7 +58,7 @@ def platform(checkout: Checkout) -> Platform:
 def cluster(checkout: Checkout, *overlays: Overlay) -> Iterator[Server]:
     """A real API server with the policies in force, and the namespaces of these overlays as Argo CD makes them."""
     has = platform(checkout)
-    policies = [item for item in has.unit.objects if item["kind"] in POLICY_KINDS]
+    policies = admitting(has.unit.objects)
     exceptions = [item for item in has.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
     namespaces = {overlay.namespace: has.namespace_labels(overlay) for overlay in overlays}
     with control_plane(checkout, None) as server:

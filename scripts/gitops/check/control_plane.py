@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 from gitops.check.answers import Denial, denial
@@ -34,6 +34,11 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
     with nullcontext() if lab_name else keeper.kept(lab):
         labs.control_plane(lab)
         yield Server(checkout, Cluster(lab.kubeconfig))
+
+
+def admitting(objects: Iterable[Object]) -> list[Object]:
+    """What of a cluster's own objects an API server admits others by: policies, and the priorities that pods name."""
+    return [item for item in objects if item["kind"] in (*POLICY_KINDS, "PriorityClass")]
 
 
 def prepare(

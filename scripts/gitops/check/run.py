@@ -10,6 +10,7 @@ from datetime import date
 
 from gitops.check import (
     apis,
+    architecture,
     argo,
     control_plane,
     guards,
@@ -143,7 +144,7 @@ def run(
             findings += leaks.check(checkout, change)
         # Every cluster has those of policies/.
         platform = platforms[0]
-        policies = [item for item in platform.unit.objects if item["kind"] in POLICY_KINDS]
+        policies = control_plane.admitting(platform.unit.objects)
         in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
         allowed = _exceptions(change, graph, in_force, today, everything=everything)
         findings += allowed.findings
@@ -243,7 +244,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
         for platform in platforms:
             findings += argo.check_overlay(unit, overlay, platform)
             findings += argo.check_paths(graph, unit.name, platform)
-        findings += guards.check(unit, bases)
+        findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
         if not unit.partial:
             findings += references.check(unit, services)
     for unit in scope.units.values():

@@ -149,16 +149,16 @@ def _notifications(lab: Lab) -> dict[str, str]:
 
 
 def create_nodes(cluster: Cluster, per_zone: int) -> None:
-    """Create the nodes that are missing: `per_zone` in each of three zones."""
+    """Create the nodes that are missing: `per_zone` in each of three zones, and one of another processor."""
     existing = {node["metadata"]["name"] for node in cluster.items("/api/v1/nodes")}
     for zone in ZONES:
-        for number in range(1, per_zone + 1):
-            name = f"lab-{zone}-{number}"
+        nodes = {f"lab-{zone}-{number}": "amd64" for number in range(1, per_zone + 1)}
+        for name, processor in {**nodes, f"lab-{zone}-arm64": "arm64"}.items():
             if name not in existing:
-                cluster.create("/api/v1/nodes", _node(name, f"{REGION}{zone}"))
+                cluster.create("/api/v1/nodes", _node(name, f"{REGION}{zone}", processor))
 
 
-def _node(name: str, zone: str) -> Object:
+def _node(name: str, zone: str, processor: str) -> Object:
     size: dict[str, Any] = {"cpu": "16", "memory": "64Gi", "ephemeral-storage": "100Gi", "pods": "110"}
     return {
         "apiVersion": "v1",
@@ -168,7 +168,9 @@ def _node(name: str, zone: str) -> Object:
             "labels": {
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": "amd64",
+                "kubernetes.io/arch": processor,
+                # Staging asks for nodes of its own (base/components/staging); here all nodes take everything.
+                "environment": "staging",
                 "topology.kubernetes.io/region": REGION,
                 "topology.kubernetes.io/zone": zone,
             },

@@ -82,6 +82,7 @@ RULES = _rules(
     ("selector", "A Deployment that does not select its own pods is refused."),
     ("quota-room", "The namespace's quota or LimitRange would refuse it, or its pods at its largest scale."),
     ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
+    ("architecture", "On another processor an image does not start; an autoscaler takes the cheapest node it may."),
     # Policies: the very same in the cluster (apps/policies).
     ("policy", "The cluster refuses it (apps/policies)."),
     ("exception", "An exception holds for what it names, for a reason, with an owner, until a day."),

@@ -47,7 +47,7 @@ def declare_certificate(world: LiveWorld, number: int = 1) -> None:
     arn = f"arn:aws:acm:{data['region']}:{data['account']}:{CERTIFICATE}{number}"
     names = f'["{DOMAIN}", "*.{DOMAIN}", "*.staging.{DOMAIN}"]'
     for path, line in (
-        (f"{CLUSTER}/ingressclassparams.yaml", f"    - {arn}\n"),
+        (f"{CLUSTER}/objects/ingressclassparams.yaml", f"    - {arn}\n"),
         (f"{CLUSTER}/certificates.yaml", f"  - arn: {arn}\n    names: {names}\n"),
     ):
         world.write(path, world.read(path).rstrip("\n") + "\n" + line)
@@ -57,7 +57,7 @@ def declare_certificate(world: LiveWorld, number: int = 1) -> None:
 
 def replace_domain_certificate(world: LiveWorld) -> None:
     """ACM issued another one for the same names."""
-    for name in ("ingressclassparams.yaml", "certificates.yaml"):
+    for name in ("objects/ingressclassparams.yaml", "certificates.yaml"):
         path = f"{CLUSTER}/{name}"
         world.write(path, world.read(path).replace(f"{CERTIFICATE}1", f"{CERTIFICATE}2"))
 

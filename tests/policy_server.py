@@ -91,13 +91,14 @@ def policy_server(
 ) -> Iterator[PolicyServer]:
     """Start it. `change`: variables of policies, by policy and name, that are set otherwise than the files say."""
     graph = Graph(checkout)
-    platform = Platform(Unit.of(graph, build(checkout, checkout.root, CLUSTER)))
-    objects = [deepcopy(item) for item in control_plane.admitting(platform.unit.objects)]
+    units = [Unit.of(graph, build(checkout, checkout.root, unit)) for unit in (CLUSTER, f"{CLUSTER}/objects")]
+    platform = Platform(units[0], (units[1],))
+    objects = [deepcopy(item) for item in control_plane.admitting(platform.objects)]
     policies = tuple(name(item) for item in objects if item["kind"] == POLICY_KINDS[0])
     for item in objects:
         for variable in item.get("spec", {}).get("variables") or []:
             variable["expression"] = (change or {}).get(f"{name(item)}.{variable['name']}", variable["expression"])
-    listed = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    listed = [item for item in platform.kind("ConfigMap") if name(item) == "policy-exceptions"]
     namespaces: dict[str, Mapping[str, str]] = {alone(policy): {"only": policy} for policy in policies}
     namespaces |= {SERVICE.namespace: platform.namespace_labels(SERVICE), OPEN: {}}
     namespaces[alone(POD_SECURITY)] = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -50,10 +50,10 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     outputs = yamlfile.read(aws.checkout, folder / "outputs.yaml")["data"]
     assert outputs["NodeRoleName"] == "seoul-node"
     arns = [item["arn"] for item in yamlfile.read(aws.checkout, folder / "certificates.yaml")["certificates"]]
-    parameters = yamlfile.read(aws.checkout, folder / "ingressclassparams.yaml")
+    parameters = yamlfile.read(aws.checkout, folder / "objects/ingressclassparams.yaml")
     assert parameters["spec"]["certificateARNs"] == arns
     assert [name for name in outputs if name.endswith("Certificate")]
-    assert "111122223333" not in (folder / "ingressclassparams.yaml").read_text()
+    assert "111122223333" not in (folder / "objects/ingressclassparams.yaml").read_text()
     protected = {name for name, stack in aws.account.stacks.stacks.items() if stack.protected}
     assert protected == {"seoul-foundation", "seoul-zones", "seoul-certificates", "seoul-services"}
     assert aws.run("status", "seoul").code == 0

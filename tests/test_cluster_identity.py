@@ -26,7 +26,7 @@ STRANGERS = [
     ("overlays/mogle/prod/kustomization.yaml", "ecr.ap-northeast-2.", "ecr.us-east-1.", "region"),
     ("policies/pods/image-registry.yaml", "'ghcr.io/ft-platform/'", "'ghcr.io/stranger/'", "organisation"),
     ("policies/pods/image-registry.yaml", f"['{EXAMPLE}", "['999988887777", "account"),
-    ("clusters/seoul/ingressclassparams.yaml", f"2:{EXAMPLE}:", "2:999988887777:", "account"),
+    ("clusters/seoul/objects/ingressclassparams.yaml", f"2:{EXAMPLE}:", "2:999988887777:", "account"),
     (".github/CODEOWNERS", "* @ft-platform/", "* @stranger/", "organisation"),
     (".github/teams.yaml", '"@ft-platform/bots', '"@stranger/bots', "organisation"),
     (".github/aws/pushed-rule.json", "repos/ft-platform/", "repos/stranger/", "repository"),

@@ -21,11 +21,12 @@ from gitops.cluster import cost, support
 from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
 from gitops.lb import model as lb
-from gitops.manifests import kustomize, yamlfile
+from gitops.manifests import kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
 from gitops.manifests.pods import Template
 from gitops.repository import services as model
+from gitops.tools import pins
 from tests import catalogue, flows, powerful_fields, rules
 from tests.frozen import PLATFORM, ROOT, is_data, platform
 
@@ -210,7 +211,20 @@ def test_argocd_objects_follow_the_rules(cluster: Path) -> None:
     url = yamlfile.read(CHECKOUT, cluster / "cluster.yaml")["data"]["repoURL"]
     rules.assert_argocd_objects(render(cluster), url)
     assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform"}
-    assert all(project["spec"]["sourceRepos"] == [url] for project in kind(cluster, "AppProject"))
+    repositories = {item["metadata"]["name"]: item["spec"]["sourceRepos"] for item in kind(cluster, "AppProject")}
+    assert repositories.pop("add-ons") == [url, *upstream.REPOSITORIES]
+    assert set(map(tuple, repositories.values())) == {(url,)}
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda path: path.name)
+def test_what_others_publish_is_read_at_the_version_that_is_tried_here(cluster: Path) -> None:
+    versions = {tool.name: f"refs/tags/v{tool.version}" for tool in pins.load(CHECKOUT)}
+    read = {
+        upstream.REPOSITORIES[item["spec"]["source"]["repoURL"]]: item["spec"]["source"]["targetRevision"]
+        for item in kind(cluster / "platform", "Application")
+        if item["spec"]["source"]["repoURL"] in upstream.REPOSITORIES
+    }
+    assert read == {name: versions[name] for name in upstream.REPOSITORIES.values()}
 
 
 def _weaker(objects: list[dict[str, Any]], name: str, data: dict[str, str]) -> list[dict[str, Any]]:
@@ -249,7 +263,7 @@ def test_repo_urls_are_set_in_clusters_alone() -> None:
     for folder in ("apps", "base", "overlays"):
         for file in (CHECKOUT.root / folder).rglob("*.yaml"):
             for value in re.findall(r"repoURL: (\S+)", file.read_text()):
-                assert value == "set-in-clusters", file
+                assert value in {"set-in-clusters", *upstream.REPOSITORIES}, file
 
 
 def test_every_yaml_file_begins_with_its_schema() -> None:

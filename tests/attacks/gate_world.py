@@ -50,8 +50,11 @@ def refusal(checkout: Checkout) -> str | None:
 
 
 def platform(checkout: Checkout) -> Platform:
-    """What the cluster's own folder says of all overlays."""
-    return Platform(Unit.of(Graph(checkout), build(checkout, checkout.root, CLUSTER)))
+    """What the cluster's own folders say of all overlays."""
+    graph = Graph(checkout)
+    folders = [CLUSTER, *graph.brought_by(CLUSTER)]
+    units = [Unit.of(graph, build(checkout, checkout.root, folder)) for folder in folders]
+    return Platform(units[0], tuple(units[1:]))
 
 
 @contextmanager

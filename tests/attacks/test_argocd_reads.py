@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from git import Repo
 
-from gitops.check import argo, tree
+from gitops.check import applications, tree
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding
 from gitops.repository import revision
 from tests.attacks import Door, Guard, attack
 from tests.attacks.gate_world import platform
@@ -100,14 +102,21 @@ OTHERWISE = {
 
 @pytest.mark.parametrize("what", OTHERWISE)
 def test_argo_cd_renders_what_the_gate_renders(scratch: Checkout, what: str) -> None:
-    assert list(argo.check_cluster(platform(scratch), repo_url(scratch))) == []
+    assert list(in_cluster(scratch)) == []
     file, after, more = OTHERWISE[what]
     text = (scratch.root / file).read_text()
     assert after in text
     (scratch.root / file).write_text(text.replace(after, after + more))
-    [finding] = argo.check_cluster(platform(scratch), repo_url(scratch))
+    [finding] = in_cluster(scratch)
     assert finding.rule == "source"
     assert finding.place.file == file
+
+
+def in_cluster(checkout: Checkout) -> Iterator[Finding]:
+    """What is found of the cluster's own folders."""
+    has, url = platform(checkout), repo_url(checkout)
+    for unit in (has.unit, *has.others):
+        yield from applications.check_cluster(unit, has, url)
 
 
 def repo_url(checkout: Checkout) -> str:

@@ -80,7 +80,7 @@ def _unlisted(has: Platform) -> Platform:
         if item["kind"] == "AppProject" and name(item) == SERVICES_PROJECT and isinstance(spec, dict):
             item = {**item, "spec": {**spec, "namespaceResourceWhitelist": []}}
         objects.append(item)
-    return Platform(Unit(has.unit.name, tuple(objects), has.unit.places))
+    return Platform(Unit(has.unit.name, tuple(objects), has.unit.places), has.others)
 
 
 def test_every_kind_of_the_project_has_a_purpose_and_is_served(checkout: Checkout, server: Server) -> None:

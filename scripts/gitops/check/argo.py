@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import fnmatch
+import itertools
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gitops.check import environments
 from gitops.check.answers import Denial
 from gitops.manifests import names
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, line_of, read_text
-from gitops.manifests.objects import Object, label, name, value_at
+from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.reach import kustomization
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
-# What the policies and the closed network know a service's namespace by, as the ApplicationSet has to set it.
-_NAMESPACE_LABELS = {
-    "environment": "{{ index .path.segments 2 }}",
-    "service": "{{ index .path.segments 1 }}",
-    "pod-security.kubernetes.io/enforce": "restricted",
-}
-# What the gate renders is a folder of this repository as its kustomization says it, and nothing else.
-_SOURCE = {"repoURL", "targetRevision", "path"}
-_OTHER_SOURCES = {"sources", "sourceHydrator"}
 # Where an ApplicationSet has the spec of its Applications.
-_TEMPLATE = ("spec", "template", "spec")
-_LABELS = (*_TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels")
+TEMPLATE = ("spec", "template", "spec")
+LABELS = (*TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels")
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What a cluster's own folder says of all overlays."""
+    """What a cluster's own folders say of all overlays: `unit`, its root, and what the root brings."""
 
     unit: Unit
+    others: tuple[Unit, ...] = ()
+
+    @property
+    def objects(self) -> list[Object]:
+        """Those of all its folders."""
+        return list(itertools.chain.from_iterable(unit.objects for unit in (self.unit, *self.others)))
+
+    def kind(self, *kinds: str) -> list[Object]:
+        """The objects of these kinds, of all its folders."""
+        return [item for item in self.objects if item.get("kind") in kinds]
+
+    def holder(self, kind: str) -> Unit:
+        """The folder that has an object of this kind; the root where none has."""
+        return next((unit for unit in self.others if unit.kind(kind)), self.unit)
 
     @property
     def generator(self) -> Object:
@@ -59,16 +63,16 @@ class Platform:
         """What the ApplicationSet puts on an overlay's namespace."""
         policy = (self.template.get("spec") or {}).get("syncPolicy") or {}
         labels = (policy.get("managedNamespaceMetadata") or {}).get("labels") or {}
-        return {key: _filled(str(value), overlay) for key, value in labels.items()}
+        return {key: filled(str(value), overlay) for key, value in labels.items()}
 
 
 def refused_labels(platform: Platform, denied: Denial) -> Finding:
     """That a policy refuses what the ApplicationSet puts on an overlay's namespace."""
     fix = "give each service's namespace the labels that policies/namespaces asks for"
-    return platform.unit.finding("policy", platform.generator, _LABELS, denied.text, fix, policy=denied.policy)
+    return platform.unit.finding("policy", platform.generator, LABELS, denied.text, fix, policy=denied.policy)
 
 
-def _filled(text: str, overlay: Overlay) -> str:
+def filled(text: str, overlay: Overlay) -> str:
     """A text of the ApplicationSet's template, for an overlay."""
     for segment, value in ((1, overlay.service), (2, overlay.environment)):
         text = text.replace(f"{{{{ index .path.segments {segment} }}}}", value)
@@ -130,7 +134,7 @@ def _removed(graph: Graph, before: Graph) -> Iterator[Finding]:
 
 def check_overlay(unit: Unit, overlay: Overlay, platform: Platform) -> Iterator[Finding]:
     """An overlay's name against the platform's, and its objects against the AppProject that they come under."""
-    if taken := names.platforms(overlay, platform.unit.objects):
+    if taken := names.platforms(overlay, platform.objects):
         what = f"{overlay.path} has the name {overlay.namespace}, which is {taken}"
         yield Finding("names", unit.places.top, what, "name the service otherwise", unit.name)
     project = platform.project(names.SERVICES_PROJECT) or {}
@@ -182,77 +186,3 @@ def check_paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding
         line = line_of(text, file) or line_of(text, posixpath.basename(above)) or 1
         what = f"reads {path}, which is outside of {annotation}: a change there would not be rendered"
         yield Finding("manifest-paths", Place(source, line), what, f"move it into {unit} or base/", unit)
-
-
-def check_cluster(platform: Platform, repo_url: str) -> Iterator[Finding]:
-    """A cluster's Argo CD objects. `repo_url`: what its cluster.yaml says."""
-    unit = platform.unit
-    projects = {name(item): item["spec"] for item in unit.kind("AppProject")}
-    for item in unit.kind("ApplicationSet"):
-        yield from _application(unit, item, _TEMPLATE, projects)
-        yield from _generated(unit, item)
-    for item in unit.kind("Application"):
-        yield from _application(unit, item, ("spec",), projects)
-    for item in unit.kind("AppProject"):
-        for number, url in enumerate(item["spec"].get("sourceRepos") or []):
-            if url != repo_url:
-                fix = f"allow {repo_url} alone"
-                yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
-    yield from environments.check(unit)
-
-
-def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
-    """What an ApplicationSet does to the Applications that it makes."""
-    if not (item["spec"].get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
-        path, what = ("spec", "syncPolicy", "preserveResourcesOnDeletion"), "preserveResourcesOnDeletion is not true"
-        yield unit.finding("preserve", item, path, what, "preserveResourcesOnDeletion: true")
-    if "templatePatch" in item["spec"]:
-        what = "templatePatch: what it makes of an Application is known after the merge"
-        yield unit.finding("source", item, ("spec", "templatePatch"), what, "write it into the template")
-    for key, value in _NAMESPACE_LABELS.items():
-        label_path = (*_LABELS, key)
-        actual = value_at(item, label_path)
-        if actual != value:
-            what = f"{key} is {'not set' if actual is None else actual}"
-            yield unit.finding("namespace-labels", item, label_path, what, f"{key}: {value}")
-
-
-def _application(unit: Unit, item: Object, path: tuple[str, ...], projects: Mapping[str, Object]) -> Iterator[Finding]:
-    """An Application's spec, that stands at `path`, against the project that it names."""
-    spec = value_at(item, path) or {}
-    project = str(spec.get("project"))
-    if "{{" in project:
-        what = f"project is templated ({project})"
-        yield unit.finding("project", item, (*path, "project"), what, "write the project's name")
-        return
-    allowed = projects.get(project)
-    if allowed is None:
-        what = f"project {project} is none of: {', '.join(sorted(projects))}"
-        yield unit.finding("project", item, (*path, "project"), what, "name one of these")
-        return
-    source, repositories = spec.get("source") or {}, allowed.get("sourceRepos") or []
-    for key in sorted(_OTHER_SOURCES & spec.keys()):
-        what = f"{key}: Argo CD would render more than the gate looks at"
-        yield unit.finding("source", item, (*path, key), what, "name one folder by source")
-    for key in sorted(source.keys() - _SOURCE):
-        what = f"source.{key}: Argo CD would render otherwise than the gate"
-        yield unit.finding("source", item, (*path, "source", key), what, "say it in the kustomization")
-    if source.get("repoURL") not in repositories:
-        what = f"reads {source.get('repoURL')}, which project {project} does not allow"
-        fix = f"it allows: {', '.join(repositories)}"
-        yield unit.finding("source", item, (*path, "source", "repoURL"), what, fix)
-    revision = source.get("targetRevision")
-    if not str(revision or "").startswith("refs/heads/"):
-        what = f"targetRevision {revision} may be a tag or a branch"
-        fix = "targetRevision: refs/heads/main"
-        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)
-    destination = spec.get("destination") or {}
-    namespace = _filled(str(destination.get("namespace")), Overlay("service", "prod"))
-    if not any(
-        fnmatch.fnmatch(namespace, str(entry.get("namespace"))) and entry.get("server") == destination.get("server")
-        for entry in allowed.get("destinations") or []
-    ):
-        server = destination.get("server")
-        what = f"{label(item)} goes to {namespace} on {server}, which project {project} does not allow"
-        fix = "name a destination of the project"
-        yield unit.finding("project", item, (*path, "destination", "namespace"), what, fix)

@@ -10,6 +10,7 @@ from datetime import date
 
 from gitops.check import (
     apis,
+    applications,
     architecture,
     argo,
     control_plane,
@@ -144,7 +145,7 @@ def run(
             findings += leaks.check(checkout, change)
         # Every cluster has those of policies/.
         platform = platforms[0]
-        policies = control_plane.admitting(platform.unit.objects)
+        policies = control_plane.admitting(platform.objects)
         in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
         allowed = _exceptions(change, graph, in_force, today, everything=everything)
         findings += allowed.findings
@@ -216,13 +217,14 @@ def _platforms(scope: _Scope) -> list[Platform]:
     if not clusters:
         fix = "restore its kustomization.yaml: without one no overlay runs anywhere"
         raise InputError("no cluster is there", path="clusters", expected="a folder for each", fix=fix)
-    rendered = _rendered(scope.checkout, scope.graph, [cluster for cluster in clusters if cluster not in scope.units])
-    platforms = []
-    for cluster in clusters:
-        if cluster not in scope.units and (error := rendered[cluster].error):
-            raise InputError(f"does not render: {render_faults.text(error)}", path=cluster)
-        platforms.append(Platform(scope.units.get(cluster) or Unit.of(scope.graph, rendered[cluster])))
-    return platforms
+    parts = {cluster: [cluster, *scope.graph.brought_by(cluster)] for cluster in clusters}
+    missing = set[str]().union(*parts.values()) - scope.units.keys()
+    units = dict(scope.units)
+    for unit, rendered in _rendered(scope.checkout, scope.graph, sorted(missing)).items():
+        if rendered.error:
+            raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=unit)
+        units[unit] = Unit.of(scope.graph, rendered)
+    return [Platform(units[root], tuple(map(units.__getitem__, others))) for root, *others in parts.values()]
 
 
 def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
@@ -249,9 +251,14 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
             findings += references.check(unit, services)
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
-        if not unit.overlay:
-            cluster = yamlfile.read(graph.checkout, graph.checkout.root / unit.name / "cluster.yaml")
-            findings += argo.check_cluster(Platform(unit), str(cluster["data"]["repoURL"]))
+        findings += applications.check_waits(unit)
+    for platform in platforms:
+        cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")
+        for unit in (platform.unit, *platform.others):
+            if unit.name in scope.units:
+                findings += applications.check_cluster(
+                    scope.units[unit.name], platform, str(cluster["data"]["repoURL"])
+                )
     # What is rendered is said of the object.
     told = {finding.place.file for finding in findings if finding.rule == "plain-secret"}
     findings += [finding for finding in plaintext.check_files(graph) if finding.place.file not in told]
@@ -265,10 +272,13 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     """
     findings: list[Finding] = []
     schemas = schema.Schemas(scope.checkout)
-    versions = {cluster: kubernetes_version(scope.graph.checkout, cluster) for cluster in scope.graph.clusters}
+    graph = scope.graph
+    versions = {cluster: kubernetes_version(graph.checkout, cluster) for cluster in graph.clusters}
     for unit in list(scope.units.values()):
         # What an overlay has is served by every cluster, also by the newest.
-        findings += apis.check(unit, schemas, versions.get(unit.name) or max(versions.values()))
+        findings += apis.check(
+            unit, schemas, versions.get("/".join(unit.name.split("/")[:2])) or max(versions.values())
+        )
         valid = []
         for item, problems in schema.check(unit, schemas):
             findings += problems
@@ -287,7 +297,7 @@ def _services(scope: _Scope) -> dict[str, set[str]]:
         overlay = Overlay.of_path(path)
         if path in scope.units:
             unit = scope.units[path]
-            services[unit.namespace] = {name(item) for item in unit.kind("Service")}
+            services.setdefault(unit.namespace, set()).update(name(item) for item in unit.kind("Service"))
         elif overlay:
             services[overlay.namespace] = {"web"} if "base/web" in scope.graph.reach(path).folders else set()
     return services
@@ -304,7 +314,7 @@ def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding
     units.sort(key=lambda unit: unit.name)
     findings: list[Finding] = []
     for platform in platforms:
-        certificates, problems = lb.read_certificates(platform.unit)
+        certificates, problems = lb.read_certificates(platform.holder("IngressClassParams"), platform.unit.name)
         findings += [*problems, *lb_check.check(lb.merge(units, certificates), units)]
     return findings
 
@@ -320,7 +330,7 @@ def _online(
     namespaces: dict[str, Mapping[str, str]] = {
         overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
     }
-    configured = [item for item in platform.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    configured = [item for item in platform.kind("ConfigMap") if name(item) == "policy-exceptions"]
     listed = [allowed.known_to(item) for item in configured]
     refused = control_plane.prepare(api, [*listed, *policies], namespaces)
     units = [unit for unit in scope.units.values() if unit.namespace not in refused]

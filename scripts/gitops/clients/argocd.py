@@ -46,8 +46,8 @@ _REFUSALS = re.compile(
 _COMPARISON = "ComparisonError"
 _CONDITIONS = (_COMPARISON, "InvalidSpecError")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# It brings the projects and the policies: what they refuse is decided once its newest commit is there.
-_ROOT = "root"
+# They bring the projects, and the policies: what those refuse is decided once their newest commit is there.
+_FIRST = ("root", "cluster")
 _REFRESH = "argocd.argoproj.io/refresh"
 # Seconds after which an Application that is not at the commit is asked for: by then a webhook has come through.
 _PATIENCE = 15.0
@@ -149,8 +149,8 @@ def _refusal(status: dict[str, Any]) -> SyncRefusal | None:
 class _Refusals:
     """Which Applications can never become good, so that nobody waits for them.
 
-    A refusal of which Argo CD names no commit may be of an older one, and one from before root was at its commit may be
-    of older projects and policies: Argo CD is asked once to look again, and what it says then is of the newest commit.
+    A refusal of which Argo CD names no commit may be of an older one, and one from before those of _FIRST were there
+    may be of older projects and policies: Argo CD is asked once to look again; what it says then is of the newest.
     """
 
     def __init__(self, cluster: Cluster, revision: str | None) -> None:
@@ -163,9 +163,9 @@ class _Refusals:
 
     def check(self, late: Collection[AppStatus]) -> None:
         """Raise NotHealthyError that names each Application that is refused, and why."""
-        if root := next((app for app in late if app.name == _ROOT), None):
-            self._early |= {app.name: app.refusal for app in late if app.refusal and app is not root}
-            late = [root]
+        if first := [app for app in late if app.name in _FIRST]:
+            self._early |= {app.name: app.refusal for app in late if app.refusal and app not in first}
+            late = first
         self._look_again(late)
         refused = [f"  {app.name}: {app.refusal.reason}" for app in late if app.refusal and self._holds(app)]
         if refused:
@@ -187,7 +187,7 @@ class _Refusals:
         if app.refusal and app.refusal.revision and app.refusal != self._early.get(app.name):
             return self._revision in (None, app.refusal.revision)
         if app.refusal and app.refusal.attempt is not None:
-            return False  # tried before root was there: the next attempt tells
+            return False  # tried before those were there: the next attempt tells
         if app.name in self._asked:
             return not app.asked
         self._ask(f"{APPLICATIONS}/{app.name}", app.name, {_REFRESH: "normal"})

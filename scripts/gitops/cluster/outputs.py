@@ -22,7 +22,7 @@ _HEAD = """\
 _CERTIFICATES_HEAD = """\
 # yaml-language-server: $schema=../../docs/schemas/certificates.json
 # Which names each certificate of the load balancer covers; `gitops check` holds every host against them. The ARNs are
-# those of ingressclassparams.yaml, the first is the default. Written by `gitops cluster up {name}`; do not edit.
+# those of objects/ingressclassparams.yaml, the first is the default. By `gitops cluster up {name}`; do not edit.
 """
 # The field of IngressClassParams.
 _FIELD = "certificateARNs:"
@@ -34,7 +34,7 @@ def save(world: ClusterWorld, outputs: Mapping[str, str]) -> list[str]:
     plan = generated.certificates(world.definition, services.services(world.checkout))
     covered = [(outputs[f"{generated.logical(item.domain)}Certificate"], item.names) for item in plan]
     texts = {folder / FILE: _outputs(world, outputs), folder / certificates.FILE: _certificates(world, covered)}
-    parameters = folder / "ingressclassparams.yaml"
+    parameters = folder / "objects/ingressclassparams.yaml"
     if parameters.exists():
         source = world.checkout.relative(parameters)
         texts[parameters] = with_arns(parameters.read_text(encoding="utf-8"), [arn for arn, _ in covered], source)

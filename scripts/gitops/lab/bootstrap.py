@@ -16,7 +16,7 @@ from gitops.lab import deployments
 from gitops.lab.layout import Lab, LabSettings
 from gitops.lab.process import wait_until
 from gitops.lab.simulation import REFERENCES_EXIST
-from gitops.manifests import kustomize, yamlfile
+from gitops.manifests import installation, yamlfile
 from gitops.manifests.objects import Object
 
 REGION = "ap-northeast-2"
@@ -65,14 +65,11 @@ def write_in_cluster_settings(lab: Lab, settings: LabSettings) -> None:
 
 
 def apply_foundations(lab: Lab) -> None:
-    """The definitions, the namespace and the settings without which sealed-secrets and Argo CD do not start."""
-    share = lab.checkout.tools / "share"
+    """What stands in a cluster before Argo CD reads anything, as `gitops cluster up` brings it: Argo CD itself and its
+    settings. And what is there on EKS without anybody's doing, or is no pod here.
+    """
     kubectl, kubeconfig = lab.checkout.tool("kubectl"), lab.kubeconfig
-    definitions = [
-        *(share / "argocd/manifests/crds").glob("*-crd.yaml"),
-        *(share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml"),
-    ]
-    objects = [yamlfile.read(lab.checkout, file) for file in definitions] + _foundations(lab, lab.settings())
+    objects = installation.objects(lab.checkout, "lab") + _foundations(lab, lab.settings())
     apply(kubectl, kubeconfig, objects)
     cluster = Cluster(kubeconfig)
     for item in objects:
@@ -105,13 +102,12 @@ def _foundations(lab: Lab, settings: LabSettings) -> list[Object]:
     certificate, key = ((lab.folder / f"pki/argocd-server.{end}").read_text() for end in ("crt", "key"))
 
     metrics = {"name": "metrics-server", "namespace": "kube-system"}
-    rendered = kustomize.build(lab.checkout, lab.checkout.root / "clusters/lab")
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}},
-        *(item for item in rendered if item["kind"] == "ConfigMap"),
         secret("argocd-secret", {"server.secretkey": settings.token, "webhook.github.secret": settings.webhook_secret}),
         secret("argocd-server-tls", {"tls.crt": certificate, "tls.key": key}, "kubernetes.io/tls"),
         secret("argocd-notifications-secret", _notifications(lab)),
+        # Pods of Argo CD make it before they start; simulated ones make nothing.
+        secret("argocd-redis", {"auth": settings.redis_password}),
         # metrics-server is a process on loopback and not a pod.
         {
             "apiVersion": "v1",
@@ -194,7 +190,5 @@ def apply_root(lab: Lab, source: Path) -> None:
 
     `source`: a working copy of the origin, whose clusters/lab names the origin.
     """
-    rendered = kustomize.build(Checkout(source), source / "clusters/lab", tools=lab.checkout)
-    roots = {("AppProject", "platform"), ("Application", "root")}
-    first = [item for item in rendered if (item["kind"], item["metadata"]["name"]) in roots]
-    apply(lab.checkout.tool("kubectl"), lab.kubeconfig, first)
+    root = installation.root(Checkout(source), "lab", tools=lab.checkout)
+    apply(lab.checkout.tool("kubectl"), lab.kubeconfig, root)

@@ -30,12 +30,15 @@ from gitops.repository.git import Repo
 
 NO_COMMIT = "0" * 40
 PUSH = "git-receive-pack"
+_REPOSITORY = re.compile(r"/([\w-]+/[\w-]+\.git)/")
 # What git tells a post-receive hook of each branch: the commit before, the commit after, the branch.
 _MOVED = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/heads/\S+)")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Smart HTTP at /platform/gitops.git, GitHub's deployments, Slack's chat.postMessage at /slack/api/, /healthz."""
+    """Smart HTTP at /platform/gitops.git and of the projects that Applications read, GitHub's deployments, Slack's
+    chat.postMessage at /slack/api/, /healthz.
+    """
 
     protocol_version = "HTTP/1.1"
     lab: Lab
@@ -53,11 +56,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _route(self) -> None:
         url = urlsplit(self.path)
-        prefix = "/platform/gitops.git/"
+        repository = _REPOSITORY.match(url.path)
         if url.path == "/healthz":
             self._answer(200, b"ok", "text/plain")
-        elif url.path.startswith(prefix):
-            self._git(url.path.removeprefix(prefix), url.query)
+        elif repository:
+            folder = self.lab.origin if repository[1] == "platform/gitops.git" else self.lab.upstream / repository[1]
+            self._git(folder, url.path[repository.end() :], url.query)
         elif url.path == "/slack/api/chat.postMessage":
             self._slack()
         elif url.path.startswith(f"{deployments.PREFIX}/"):
@@ -75,12 +79,12 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"ok": True, "channel": form.get("channel", ""), "ts": "1.0"}
         self._answer(200, json.dumps(answer).encode(), "application/json")
 
-    def _git(self, path: str, query: str) -> None:
+    def _git(self, folder: Path, path: str, query: str) -> None:
         body = self._body()
         if PUSH in (path, *parse_qs(query).get("service", [])):
             self._answer(403, b"push to the repository's folder", "text/plain")
         else:
-            self._backend(path, query, body)
+            self._backend(folder, path, query, body)
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -92,11 +96,11 @@ class Handler(BaseHTTPRequestHandler):
             return b"".join(chunks)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _backend(self, path: str, query: str, body: bytes) -> None:
+    def _backend(self, folder: Path, path: str, query: str, body: bytes) -> None:
         """Call git's own CGI program and pass its answer on."""
         env = {
             "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(self.lab.origin),
+            "GIT_PROJECT_ROOT": str(folder),
             "GIT_HTTP_EXPORT_ALL": "1",
             "PATH_INFO": f"/{path}",
             "QUERY_STRING": query,

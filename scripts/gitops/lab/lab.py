@@ -12,7 +12,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
-from gitops.lab import bootstrap, origin, pki, process, redis
+from gitops.lab import bootstrap, origin, pki, process, redis, upstream
 from gitops.lab.layout import Lab, check_free
 from gitops.lab.part import Part
 from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
@@ -65,6 +65,7 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
     if not missing and seeded:
         return False
     origin.create(lab)
+    upstream.create(lab)
     pki.write(lab)
     redis.write(lab)
     bootstrap.write_kwok_config(lab)

@@ -79,6 +79,11 @@ class Lab:
         return self.folder / "origin.git"
 
     @property
+    def upstream(self) -> Path:
+        """The bare repositories of the projects that Applications read, as <owner>/<name>.git."""
+        return self.folder / "upstream"
+
+    @property
     def slack_file(self) -> Path:
         """Each message that was sent to Slack, a JSON object a line."""
         return self.folder / "slack.jsonl"

@@ -17,16 +17,22 @@ from pathlib import Path
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
-from gitops.lab import network
+from gitops.lab import network, upstream
 from gitops.lab.layout import Lab
 from gitops.manifests import yamlfile
+from gitops.manifests.upstream import REPOSITORIES
 from gitops.repository.git import Actor, GitError, Repo
 from gitops.repository.history import History
 from gitops.secrets import certificate
 from gitops.secrets.seal import seal
 
 LAB = Actor("lab", "lab@example.com")
-CLUSTER_FILE = "clusters/lab/cluster.yaml"
+# Where the lab's own address stands.
+_ADDRESSED = ("clusters/lab/cluster.yaml", "clusters/lab/platform/repository.yaml")
+_ROOTS = ("root", "platform")
+_ADD_ONS = "apps/platform/"
+# What stands in an Application of apps/ in place of this repository's address.
+_OURS = "set-in-clusters"
 # Where the git host reads what was pushed.
 PUSHED = "pushed"
 # Opened for both ways: without a reader, nobody waits for one.
@@ -70,26 +76,43 @@ def main(lab: Lab) -> str:
 
 
 def applications(lab: Lab) -> list[str]:
-    """The names that the origin's overlays must give: root, and one for each overlays/<service>/<environment>."""
+    """The names of the Applications that the origin's main must give: the two roots, those of the platform, and one for
+    each overlays/<service>/<environment>.
+    """
     with Repo(lab.origin) as repo:
         listed = repo.git.ls_tree("-d", "-r", "--name-only", "refs/heads/main", "overlays/").splitlines()
     folders = [path.split("/") for path in listed]
-    return ["root", *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
+    return [*_ROOTS, *_platform(lab), *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
+
+
+def _platform(lab: Lab) -> dict[str, str]:
+    """The Applications of apps/platform at the origin's main, each with the repository that it reads."""
+    made = {}
+    with Repo(lab.origin) as repo:
+        for path in repo.git.ls_tree("-r", "--name-only", "refs/heads/main", _ADD_ONS).splitlines():
+            if path.count("/") == 3 and path.endswith(".yaml"):
+                [document] = yamlfile.parse_all(repo.git.show(f"refs/heads/main:{path}"), path)
+                if document.get("kind") == "Application":
+                    made[document["metadata"]["name"]] = document["spec"]["source"]["repoURL"]
+    return made
 
 
 def touched(lab: Lab, before: str, after: str) -> list[str]:
     """The Applications that Argo CD renders again between two commits of the origin.
 
-    The rule is apps/services.yaml's `manifest-generate-paths: .;/base`; root has no such rule and follows every commit.
+    The rule is apps/services.yaml's `manifest-generate-paths: .;/base`; the roots and the platform's own folders have
+    no such rule and follow every commit.
     """
     if before == after:
         return []
     with Repo(lab.origin) as repo:
         paths = [path.split("/") for path in repo.git.diff("--name-only", before, after).splitlines()]
-    if any(path[0] == "base" for path in paths):
-        return applications(lab)
+    base = any(path[0] == "base" for path in paths)
     overlays = {f"{path[1]}-{path[2]}" for path in paths if path[0] == "overlays" and len(path) > 3}
-    return [name for name in applications(lab) if name == "root" or name in overlays]
+    platform = _platform(lab)
+    following = {*_ROOTS, *(name for name, repository in platform.items() if repository == _OURS)}
+    names = applications(lab)
+    return [name for name in names if name in following or name in overlays or (base and name not in platform)]
 
 
 def push(lab: Lab) -> str:
@@ -120,10 +143,17 @@ def push(lab: Lab) -> str:
 
 
 def _name_origin(lab: Lab, work: Path) -> None:
-    file = work / CLUSTER_FILE
-    text = file.read_text()
-    url = yamlfile.read(Checkout(work), file)["data"]["repoURL"]
-    file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
+    """Write the lab's addresses where those of GitHub stand: of this repository, and of the projects that it reads."""
+    for path in _ADDRESSED:
+        file = work / path
+        text = file.read_text()
+        url = yamlfile.read(Checkout(work), file)["data"]["repoURL"]
+        file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
+    for file in sorted((work / "apps").rglob("*.yaml")):
+        text = file.read_text()
+        for url in REPOSITORIES:
+            text = text.replace(url, upstream.address(lab, url))
+        file.write_text(text)
 
 
 def _certificate(lab: Lab) -> bytes:

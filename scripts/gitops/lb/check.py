@@ -184,7 +184,7 @@ def _annotations(unit: Unit, item: Object) -> Iterator[Finding]:
                 item,
                 path,
                 f"{short} is the whole group's: one Ingress that says otherwise freezes all",
-                "remove it; the class says it (clusters/*/ingressclassparams.yaml)",
+                "remove it; the class says it (clusters/*/objects/ingressclassparams.yaml)",
             )
         elif short.startswith(("actions.", "conditions.", "transforms.")):
             if not _is_json(value):

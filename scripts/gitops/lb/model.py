@@ -218,13 +218,16 @@ def _count_values(condition: Object) -> int:
     return count
 
 
-def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Finding]]:
-    """What a cluster's IngressClassParams name, with the names from certificates.yaml. None: the cluster has none."""
+def read_certificates(platform: Unit, cluster: str) -> tuple[list[Certificate] | None, list[Finding]]:
+    """What a cluster's IngressClassParams name, with the names from certificates.yaml. None: the cluster has none.
+
+    `platform`: the folder that has them; `cluster`: the cluster's, such as clusters/seoul.
+    """
     params = platform.kind("IngressClassParams")
     if not params:
         return None, []
-    file = platform.places.root / platform.name / certificates.FILE
-    path = f"{platform.name}/{certificates.FILE}"
+    file = platform.places.root / cluster / certificates.FILE
+    path = f"{cluster}/{certificates.FILE}"
     known = certificates.read(Checkout(platform.places.root), file.parent)
     named = list((params[0].get("spec") or {}).get("certificateARNs") or [])
     described = {certificate.arn for certificate in known}
@@ -248,7 +251,7 @@ def read_certificates(platform: Unit) -> tuple[list[Certificate] | None, list[Fi
                     "lb-certificate",
                     Place(path, line),
                     f"{certificate.arn} is not the load balancer's",
-                    "add it to certificateARNs in ingressclassparams.yaml",
+                    "add it to certificateARNs in objects/ingressclassparams.yaml",
                     platform.name,
                 )
             )

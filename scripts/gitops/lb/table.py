@@ -22,14 +22,15 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
     Raises InputError for a cluster that is not there, or for what does not render.
     """
     graph, folder = Graph(checkout), checkout.relative(checkout.cluster(cluster))
-    names = [unit for unit in graph.units if unit.startswith("overlays/") or unit == folder]
+    own = [folder, *graph.brought_by(folder)]
+    names = [unit for unit in graph.units if unit.startswith("overlays/") or unit in own]
     rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit, graph.reach(unit)), names)
     if broken := [rendering.error for rendering in rendered if rendering.error]:
         raise combined(broken)
     units = [Unit.of(graph, rendering) for rendering in rendered]
-    platform = next(unit for unit in units if unit.name == folder)
+    platform = next((unit for unit in units if unit.kind("IngressClassParams")), units[-1])
     overlays = [unit for unit in units if unit.overlay]
-    certificates, _ = model.read_certificates(platform)
+    certificates, _ = model.read_certificates(platform, folder)
     return model.merge(overlays, certificates), overlays
 
 

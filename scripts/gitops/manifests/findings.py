@@ -53,7 +53,11 @@ RULES = _rules(
     ("namespace", "A folder is an Application is a namespace; AppProject `services` allows nothing else."),
     ("project", "A templated or foreign project lets a folder choose its own rights."),
     ("project-kind", "AppProject `services` refuses the whole sync for one object of another kind."),
-    ("source", "Argo CD reads this cluster's own repository alone, and renders of it what the gate rendered."),
+    (
+        "source",
+        "Argo CD reads this repository as the gate rendered it, and of others what a tool here is built from.",
+    ),
+    ("waits", "A sync that waits for what never turns Healthy holds every later commit, also the one that mends it."),
     ("preserve", "Without it a renamed folder deletes all that the service runs."),
     # The API.
     ("schema", "The API server refuses or, worse, drops what it does not know."),
@@ -193,8 +197,11 @@ class Unit:
 
     @property
     def namespace(self) -> str:
-        """The namespace of its objects: an overlay's own; a cluster's are Argo CD's."""
-        return self.overlay.namespace if self.overlay else "argocd"
+        """The namespace of its objects: an overlay's own; of the platform's the one that they name, or Argo CD's."""
+        if self.overlay:
+            return self.overlay.namespace
+        named = (item["metadata"].get("namespace") for item in self.objects)
+        return next(filter(None, named), "argocd")
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import re
@@ -17,6 +18,8 @@ from gitops.manifests.yamlfile import MOST_BYTES
 
 # What renders: another version of it may render anything otherwise.
 RENDERER = "scripts/tools/kustomize/"
+# Where the folders of Applications are that are no service's.
+PLATFORM = ("clusters/*", "clusters/*/*", "apps/platform/*/objects")
 # What of an overlay kustomize reads as YAML.
 TEXTS = (".yaml", ".yml", "Kustomization")
 _BASE = re.compile(rb"(?<=[\s\"'=\[,])(?:\.\./)+base/[\w/-]+(?=[\s\"',\]])")
@@ -59,15 +62,21 @@ class Graph:
 
     @cached_property
     def units(self) -> list[str]:
-        """The folders that an Application renders: every overlay, then every cluster."""
+        """The folders that an Application renders: every overlay, then those of the clusters, then the platform's."""
         overlays = list(self._overview.units) if self._overview else self._folders("overlays/*/*")
+        platform = itertools.chain.from_iterable(map(self._folders, PLATFORM))
         # A hidden folder is a draft of a `service new` that was killed.
-        return [unit for unit in [*overlays, *self._folders("clusters/*")] if "/." not in unit]
+        return [unit for unit in [*overlays, *platform] if "/." not in unit]
 
     @property
     def clusters(self) -> list[str]:
-        """Those of `units` that are a cluster's. All overlays run in each of them."""
-        return [unit for unit in self.units if unit.startswith("clusters/")]
+        """Those of `units` that are a cluster's root. All overlays run in each of them."""
+        return [unit for unit in self.units if unit.startswith("clusters/") and unit.count("/") == 1]
+
+    def brought_by(self, cluster: str) -> list[str]:
+        """Those of `units` that a cluster's root brings, beside the overlays."""
+        own = [unit for unit in self.units if unit.startswith(f"{cluster}/")]
+        return [*own, *(unit for unit in self.units if unit.startswith("apps/"))]
 
     def _folders(self, pattern: str) -> list[str]:
         root = self.checkout.root

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import posixpath
 from typing import Literal
 
 from gitops.ground.checkout import Checkout
@@ -48,12 +47,20 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     )
 
 
+def _of_platform(unit: str) -> str:
+    """What a folder of the platform is called: the Application, and the cluster where it is one's own."""
+    first, second, *rest = unit.split("/")
+    if first != "clusters":
+        return rest[0] if rest else second
+    return f"{ {'objects': 'cluster'}.get(rest[0], rest[0]) if rest else 'root' } ({second})"
+
+
 def _application(
     checkout: Checkout, before: Graph, after: Graph, unit: str, node: cost.Node | None
 ) -> ApplicationChange | None:
     old, new = _side(checkout, before, unit), _side(checkout, after, unit)
     overlay = Overlay.of_path(unit)
-    application = overlay.application if overlay else f"root ({posixpath.basename(unit)})"
+    application = overlay.application if overlay else _of_platform(unit)
     if new is not None and new.error:
         return ApplicationChange(name=application, action="broken", error=complaint(new.error))
     nothing = Rendered(unit)

@@ -112,7 +112,9 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
         partial(check_registry, checkout, request.image),
     ]
     graph = Graph(checkout)
-    builds = in_parallel(lambda cluster: kustomize.build(checkout, checkout.root / cluster), graph.clusters)
+    # Where a cluster's Applications and AppProjects stand.
+    folders = {*graph.clusters, *(f"{cluster}/platform" for cluster in graph.clusters)}.intersection(graph.units)
+    builds = in_parallel(lambda folder: kustomize.build(checkout, checkout.root / folder), sorted(folders))
     platform = list(itertools.chain.from_iterable(builds))
     for overlay in request.overlays:
         checks.append(partial(_check_own_name, overlay, graph.units, platform))

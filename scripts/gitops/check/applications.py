@@ -1,0 +1,142 @@
+"""The Applications and AppProjects of a cluster's own folders: where they read, and that no sync waits for ever."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gitops.check import environments
+from gitops.check.argo import LABELS, TEMPLATE, Platform, filled
+from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.names import SERVICES_PROJECT
+from gitops.manifests.objects import Object, label, name, value_at
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.upstream import REPOSITORIES
+
+# What the policies and the closed network know a service's namespace by, as the ApplicationSet has to set it.
+_NAMESPACE_LABELS = {
+    "environment": "{{ index .path.segments 2 }}",
+    "service": "{{ index .path.segments 1 }}",
+    "pod-security.kubernetes.io/enforce": "restricted",
+}
+# What the gate renders is a folder of this repository as its kustomization says it, and nothing else.
+_SOURCE = {"repoURL", "targetRevision", "path"}
+_OTHER_SOURCES = {"sources", "sourceHydrator"}
+_TAG = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
+_UPSTREAM = {urlsplit(url).path for url in REPOSITORIES}
+_GITHUB = "github.com"
+# What makes a sync wait for one object before it comes to the next.
+_WAITS = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook")
+# Where Applications stand in waves: one that is not Healthy is Degraded after a minute (apps/argocd/argocd-cm.yaml).
+_WAVES = re.compile(r"clusters/[^/]+/platform")
+
+
+def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Finding]:
+    """A folder of a cluster. `repo_url`: what its cluster.yaml says."""
+    projects = {name(item): item["spec"] for item in platform.kind("AppProject")}
+    for item in unit.kind("ApplicationSet"):
+        yield from _application(unit, item, TEMPLATE, projects, repo_url)
+        yield from _generated(unit, item)
+    for item in unit.kind("Application"):
+        yield from _application(unit, item, ("spec",), projects, repo_url)
+    for item in unit.kind("AppProject"):
+        allowed = [repo_url] if name(item) == SERVICES_PROJECT else [repo_url, *_published(item, repo_url)]
+        for number, url in enumerate(item["spec"].get("sourceRepos") or []):
+            if url not in allowed:
+                fix = f"allow {repo_url} alone"
+                yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
+    yield from environments.check(unit)
+
+
+def _published(project: Object, repo_url: str) -> list[str]:
+    """Those of a project's repositories that a pinned tool is built from: GitHub's, or a mirror beside our own."""
+    urls = [str(url) for url in project["spec"].get("sourceRepos") or []]
+    hosts = {_GITHUB, urlsplit(repo_url).netloc}
+    return [url for url in urls if urlsplit(url).path in _UPSTREAM and urlsplit(url).netloc in hosts]
+
+
+def check_waits(unit: Unit) -> Iterator[Finding]:
+    """Whatever a sync of this folder would wait for, and that may never come."""
+    waves = bool(_WAVES.fullmatch(unit.name))
+    for item in unit.objects:
+        if waves and item.get("kind") != "Application":
+            what = f"{label(item)} stands where Applications are in waves: the next wave may wait for it for ever"
+            yield unit.finding("waits", item, ("kind",), what, "move it to an Application's folder, such as objects/")
+        annotations = item["metadata"].get("annotations") or {}
+        for key in (key for key in _WAITS if key in annotations and not waves):
+            what = f"{key}: a sync would wait for it, and hold the commit that mends it"
+            fix = "take it away; what is not there yet is tried again"
+            yield unit.finding("waits", item, ("metadata", "annotations", key), what, fix)
+
+
+def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
+    """What an ApplicationSet does to the Applications that it makes."""
+    if not (item["spec"].get("syncPolicy") or {}).get("preserveResourcesOnDeletion"):
+        path, what = ("spec", "syncPolicy", "preserveResourcesOnDeletion"), "preserveResourcesOnDeletion is not true"
+        yield unit.finding("preserve", item, path, what, "preserveResourcesOnDeletion: true")
+    if "templatePatch" in item["spec"]:
+        what = "templatePatch: what it makes of an Application is known after the merge"
+        yield unit.finding("source", item, ("spec", "templatePatch"), what, "write it into the template")
+    for key, value in _NAMESPACE_LABELS.items():
+        label_path = (*LABELS, key)
+        actual = value_at(item, label_path)
+        if actual != value:
+            what = f"{key} is {'not set' if actual is None else actual}"
+            yield unit.finding("namespace-labels", item, label_path, what, f"{key}: {value}")
+
+
+def _application(
+    unit: Unit, item: Object, path: tuple[str, ...], projects: Mapping[str, Object], repo_url: str
+) -> Iterator[Finding]:
+    """An Application's spec, that stands at `path`, against the project that it names."""
+    spec = value_at(item, path) or {}
+    project = str(spec.get("project"))
+    if "{{" in project:
+        what = f"project is templated ({project})"
+        yield unit.finding("project", item, (*path, "project"), what, "write the project's name")
+        return
+    allowed = projects.get(project)
+    if allowed is None:
+        what = f"project {project} is none of: {', '.join(sorted(projects))}"
+        yield unit.finding("project", item, (*path, "project"), what, "name one of these")
+        return
+    yield from _source(unit, item, path, allowed.get("sourceRepos") or [], repo_url)
+    destination = spec.get("destination") or {}
+    namespace = filled(str(destination.get("namespace")), Overlay("service", "prod"))
+    if not any(
+        fnmatch.fnmatch(namespace, str(entry.get("namespace"))) and entry.get("server") == destination.get("server")
+        for entry in allowed.get("destinations") or []
+    ):
+        server = destination.get("server")
+        what = f"{label(item)} goes to {namespace} on {server}, which project {project} does not allow"
+        fix = "name a destination of the project"
+        yield unit.finding("project", item, (*path, "destination", "namespace"), what, fix)
+
+
+def _source(
+    unit: Unit, item: Object, path: tuple[str, ...], repositories: list[str], repo_url: str
+) -> Iterator[Finding]:
+    """Where an Application reads: this repository's main, or what a pinned tool is built from, at a version's tag."""
+    spec: dict[str, Any] = value_at(item, path) or {}
+    source = spec.get("source") or {}
+    ours = source.get("repoURL") == repo_url
+    for key in sorted(_OTHER_SOURCES & spec.keys()):
+        what = f"{key}: Argo CD would render more than the gate looks at"
+        yield unit.finding("source", item, (*path, key), what, "name one folder by source")
+    for key in sorted(source.keys() - (_SOURCE if ours else {*_SOURCE, "kustomize"})):
+        what = f"source.{key}: Argo CD would render otherwise than the gate"
+        yield unit.finding("source", item, (*path, "source", key), what, "say it in the kustomization")
+    if source.get("repoURL") not in repositories:
+        what = f"reads {source.get('repoURL')}, which project {spec.get('project')} does not allow"
+        fix = f"it allows: {', '.join(repositories)}"
+        yield unit.finding("source", item, (*path, "source", "repoURL"), what, fix)
+    revision = str(source.get("targetRevision") or None)
+    if ours and not revision.startswith("refs/heads/"):
+        what, fix = f"targetRevision {revision} may be a tag or a branch", "targetRevision: refs/heads/main"
+        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)
+    if not ours and not _TAG.fullmatch(revision):
+        what, fix = f"targetRevision {revision} is no version's tag", "one such as refs/tags/v1.2.3"
+        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)

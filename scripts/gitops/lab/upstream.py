@@ -1,0 +1,40 @@
+"""The other projects' repositories that Applications read: what they read of them, from the pinned modules, tagged."""
+
+from __future__ import annotations
+
+import shutil
+from urllib.parse import urlsplit
+
+from gitops.lab.layout import Lab
+from gitops.manifests.upstream import REPOSITORIES
+from gitops.repository.git import Actor, Repo
+from gitops.tools import pins
+
+_LAB = Actor("lab", "lab@example.com")
+
+
+def address(lab: Lab, url: str) -> str:
+    """Where the lab's git host has the repository of a URL."""
+    return f"{lab.url('externals')}{urlsplit(url).path}"
+
+
+def create(lab: Lab) -> None:
+    """Create the repositories that are not there, each with one commit and the tag of the pinned version."""
+    tools = {tool.name: tool for tool in pins.load(lab.checkout)}
+    for url, name in REPOSITORIES.items():
+        tag = f"v{tools[name].version}"
+        bare = lab.upstream / urlsplit(url).path.lstrip("/")
+        if bare.exists():
+            with Repo(bare) as repo:
+                if tag in [there.name for there in repo.tags]:
+                    continue
+            shutil.rmtree(bare)
+        draft = bare.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(lab.checkout.tools / "share" / name, draft)
+        with Repo.init(draft, initial_branch="main") as repo:
+            repo.git.add("--all", "--force")
+            repo.index.commit(f"{name} {tag}", author=_LAB, committer=_LAB)
+            repo.create_tag(tag)
+            Repo.clone_from(str(draft), bare, bare=True).close()
+        shutil.rmtree(draft)

@@ -1,0 +1,41 @@
+"""What brings Argo CD into a cluster that has nothing: the only objects that are applied by hand, by `gitops cluster
+up` and by the lab alike. From then on Argo CD has all of them from git.
+"""
+
+from __future__ import annotations
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import kustomize, upstream
+from gitops.manifests.objects import Object, name
+
+NAMESPACE = "argocd"
+# The Application of Argo CD itself, in the cluster's second root.
+_APPLICATION = "argocd"
+_ROOT = {("AppProject", "platform"), ("Application", "root")}
+
+
+def objects(checkout: Checkout, cluster: str) -> list[Object]:
+    """Argo CD with its definitions and settings, the namespace first. Raises InputError, RenderError, CommandError."""
+    settings = [item for item in _root(checkout, cluster) if item["kind"] in ("Namespace", "ConfigMap")]
+    settings.sort(key=lambda item: item["kind"] != "Namespace")
+    return [*settings[:1], *upstream.render(checkout, _application(checkout, cluster)), *settings[1:]]
+
+
+def root(checkout: Checkout, cluster: str, *, tools: Checkout | None = None) -> list[Object]:
+    """The root Application and its AppProject, with which all begins. `tools`: whose kustomize runs."""
+    return [item for item in _root(checkout, cluster, tools) if (item["kind"], name(item)) in _ROOT]
+
+
+def _root(checkout: Checkout, cluster: str, tools: Checkout | None = None) -> list[Object]:
+    return kustomize.build(checkout, checkout.root / "clusters" / cluster, tools=tools)
+
+
+def _application(checkout: Checkout, cluster: str) -> Object:
+    folder = checkout.root / "clusters" / cluster / "platform"
+    for item in kustomize.build(checkout, folder):
+        if item["kind"] == "Application" and name(item) == _APPLICATION:
+            return item
+    raise InputError(
+        f"no Application {_APPLICATION}", path=checkout.relative(folder), fix="restore apps/platform/argocd"
+    )

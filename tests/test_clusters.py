@@ -20,7 +20,8 @@ NAMES = ("busan", "tokyo")
 def add(checkout: Checkout, name: str) -> None:
     """Another cluster, made as the first."""
     shutil.copytree(checkout.root / CLUSTER, checkout.root / "clusters" / name)
-    edit(checkout, f"clusters/{name}/cluster.yaml", f"path: {CLUSTER}", f"path: clusters/{name}")
+    for file in ("cluster.yaml", "platform/repository.yaml"):
+        edit(checkout, f"clusters/{name}/{file}", f"path: {CLUSTER}", f"path: clusters/{name}")
 
 
 def edit(checkout: Checkout, path: str, pattern: str, new: str) -> None:
@@ -44,6 +45,14 @@ def rules(checkout: Checkout) -> set[str]:
 def test_a_cluster_made_as_the_first_is_sound(scratch: Checkout, name: str) -> None:
     add(scratch, name)
     assert errors(scratch) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("file", ["cluster.yaml", "platform/repository.yaml"])
+def test_a_cluster_that_would_bring_another_ones_folders_is_refused(scratch: Checkout, name: str, file: str) -> None:
+    add(scratch, name)
+    edit(scratch, f"clusters/{name}/{file}", f"path: clusters/{name}", f"path: {CLUSTER}")
+    assert {(finding["rule"], finding["unit"].split("/")[1]) for finding in errors(scratch)} == {("source", name)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,14 +35,24 @@ _WAITS = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook")
 _WAVES = re.compile(r"clusters/[^/]+/platform")
 
 
+@dataclass(frozen=True)
+class _Cluster:
+    """What its Applications are held to: its folder, the repository that it reads, its AppProjects by name."""
+
+    folder: str
+    repo_url: str
+    projects: Mapping[str, Object]
+
+
 def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Finding]:
     """A folder of a cluster. `repo_url`: what its cluster.yaml says."""
     projects = {name(item): item["spec"] for item in platform.kind("AppProject")}
+    cluster = _Cluster(platform.unit.name, repo_url, projects)
     for item in unit.kind("ApplicationSet"):
-        yield from _application(unit, item, TEMPLATE, projects, repo_url)
+        yield from _application(unit, item, TEMPLATE, cluster)
         yield from _generated(unit, item)
     for item in unit.kind("Application"):
-        yield from _application(unit, item, ("spec",), projects, repo_url)
+        yield from _application(unit, item, ("spec",), cluster)
     for item in unit.kind("AppProject"):
         allowed = [repo_url] if name(item) == SERVICES_PROJECT else [repo_url, *_published(item, repo_url)]
         for number, url in enumerate(item["spec"].get("sourceRepos") or []):
@@ -88,9 +99,7 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
             yield unit.finding("namespace-labels", item, label_path, what, f"{key}: {value}")
 
 
-def _application(
-    unit: Unit, item: Object, path: tuple[str, ...], projects: Mapping[str, Object], repo_url: str
-) -> Iterator[Finding]:
+def _application(unit: Unit, item: Object, path: tuple[str, ...], cluster: _Cluster) -> Iterator[Finding]:
     """An Application's spec, that stands at `path`, against the project that it names."""
     spec = value_at(item, path) or {}
     project = str(spec.get("project"))
@@ -98,12 +107,12 @@ def _application(
         what = f"project is templated ({project})"
         yield unit.finding("project", item, (*path, "project"), what, "write the project's name")
         return
-    allowed = projects.get(project)
+    allowed = cluster.projects.get(project)
     if allowed is None:
-        what = f"project {project} is none of: {', '.join(sorted(projects))}"
+        what = f"project {project} is none of: {', '.join(sorted(cluster.projects))}"
         yield unit.finding("project", item, (*path, "project"), what, "name one of these")
         return
-    yield from _source(unit, item, path, allowed.get("sourceRepos") or [], repo_url)
+    yield from _source(unit, item, path, allowed.get("sourceRepos") or [], cluster)
     destination = spec.get("destination") or {}
     namespace = filled(str(destination.get("namespace")), Overlay("service", "prod"))
     if not any(
@@ -117,12 +126,12 @@ def _application(
 
 
 def _source(
-    unit: Unit, item: Object, path: tuple[str, ...], repositories: list[str], repo_url: str
+    unit: Unit, item: Object, path: tuple[str, ...], repositories: list[str], cluster: _Cluster
 ) -> Iterator[Finding]:
     """Where an Application reads: this repository's main, or what a pinned tool is built from, at a version's tag."""
     spec: dict[str, Any] = value_at(item, path) or {}
     source = spec.get("source") or {}
-    ours = source.get("repoURL") == repo_url
+    ours = source.get("repoURL") == cluster.repo_url
     for key in sorted(_OTHER_SOURCES & spec.keys()):
         what = f"{key}: Argo CD would render more than the gate looks at"
         yield unit.finding("source", item, (*path, key), what, "name one folder by source")
@@ -133,6 +142,13 @@ def _source(
         what = f"reads {source.get('repoURL')}, which project {spec.get('project')} does not allow"
         fix = f"it allows: {', '.join(repositories)}"
         yield unit.finding("source", item, (*path, "source", "repoURL"), what, fix)
+    folder = str(source.get("path"))
+    if ours and folder.startswith("clusters/") and not f"{folder}/".startswith(f"{cluster.folder}/"):
+        what, fix = (
+            f"reads {folder}, which is another cluster's",
+            f"data.path: {cluster.folder}, where this cluster says it",
+        )
+        yield unit.finding("source", item, (*path, "source", "path"), what, fix)
     revision = str(source.get("targetRevision") or None)
     if ours and not revision.startswith("refs/heads/"):
         what, fix = f"targetRevision {revision} may be a tag or a branch", "targetRevision: refs/heads/main"

@@ -49,6 +49,10 @@ _PLACES = (
     (re.compile(""), re.compile(r"\bapi\.github\.com/repos/(?P<repository>[\w.-]+/[\w.-]+)/")),
     (re.compile(""), re.compile(r"\buses: (?P<repository>[\w.-]+/[\w.-]+)/\.github/workflows/")),
     (
+        re.compile(r"clusters/(?!lab/)[^/]+/platform/repository\.yaml"),
+        re.compile(r"\brepoURL: https://github\.com/(?P<repository>[\w.-]+/[\w.-]+)\.git"),
+    ),
+    (
         re.compile(""),
         re.compile(r"\bname: GITHUB_REPOSITORY\s+value: [\"']?(?P<repository>[\w.-]+/[\w.-]+)"),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,10 +12,17 @@ from typing import Protocol, TypeVar
 
 
 class Server:
-    """Serves until `close`. `url` is where; `date` gives the clock of its Date headers (the machine's without it)."""
+    """Serves until `close`. `url` is where; `date` gives the clock of its Date headers (the machine's without it).
+
+    `tls`: what it proves itself with, and then it speaks nothing but TLS.
+    """
 
     def __init__(
-        self, handle: Callable[[BaseHTTPRequestHandler], None], *, date: Callable[[], datetime] | None = None
+        self,
+        handle: Callable[[BaseHTTPRequestHandler], None],
+        *,
+        date: Callable[[], datetime] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -33,7 +41,10 @@ class Server:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients are killed on purpose
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.port = int(self._server.server_address[1])
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

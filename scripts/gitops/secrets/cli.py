@@ -13,7 +13,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
-from gitops.ground.output import print_table, say, say_json
+from gitops.ground.output import Table, present, print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
@@ -210,3 +210,60 @@ def recover(backup: Path, cluster: str) -> None:
     for path in manage.recover(checkout, manage.backup_keys(backup), cluster):
         say(f"wrote {checkout.relative(path)}")
     say("", "next: commit and open a pull request; then gitops secrets verify")
+
+
+@secrets.command()
+@cluster_option
+@output_option
+def backups(cluster: str, output: str) -> None:
+    """Open every key of the backup in memory, and say which there are.
+
+    Exit codes: 0 the key of what is sealed against is among them; 2 there is no bucket yet, or no credentials; 4 one
+    cannot be opened, or that key is not there.
+    """
+    from gitops.secrets import backup
+
+    credentials.disable_core_dumps()
+    where = backup.bucket_of(Checkout.find(), cluster)
+    keys = backup.read(where)
+    rows = [[key.fingerprint[:12], key.secret, key.label, f"{key.stored:%Y-%m-%d %H:%M}"] for key in keys]
+    documents = [
+        {"fingerprint": key.fingerprint, "secret": key.secret, "stored": key.stored.isoformat()} for key in keys
+    ]
+    present(output, Table(["certificate", "secret", "label", "stored"], rows), documents)
+    backup.check_pinned(where, keys)
+
+
+@secrets.command()
+@cluster_option
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar="KUBECONFIG",
+    default=Path.home() / ".kube/config",
+    show_default="$KUBECONFIG, or ~/.kube/config",
+    help="The cluster that gets the keys.",
+)
+@click.option("--namespace", default="sealed-secrets", show_default=True, help="Where its controller is.")
+def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
+    """Give a new cluster's controller the keys of the backup: then it opens every seal that is in git.
+
+    Keys stay in memory. Exit codes: 0 they are there; 2 no bucket, no credentials or no kubeconfig; 4 AWS or the
+    cluster refused, or a key cannot be opened, and then none is given.
+    """
+    from gitops.clients.kubernetes import Cluster
+    from gitops.secrets import backup
+
+    credentials.disable_core_dumps()
+    keys = backup.read(backup.bucket_of(Checkout.find(), cluster))
+    restored = backup.restore(Cluster(kubeconfig), keys, namespace)
+    for name in restored:
+        say(f"restored: {namespace}/{name}")
+    say(f"{len(keys)} keys in the backup, {len(restored)} of them were not in the cluster")
+    if restored:
+        say(
+            "",
+            "next: the controller reads its keys when it starts:",
+            f"kubectl -n {namespace} rollout restart deployment -l app.kubernetes.io/name=sealed-secrets",
+            "then: gitops secrets verify",
+        )

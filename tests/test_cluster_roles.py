@@ -1,11 +1,18 @@
-"""What each role of the stacks may do, by moto's evaluation of its policies: its own calls, and their neighbours."""
+"""What each role of the stacks may do, by moto's evaluation of its policies: its own calls, and their neighbours.
+
+moto leaves conditions out of account, so a statement whose condition does not hold is taken out before it is asked.
+"""
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import json
+from functools import cache
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from gitops.cluster import definition, stacks
@@ -16,9 +23,26 @@ from tests.frozen import platform
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
 ZONE = "arn:aws:route53:::hostedzone/ZOURS"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ours"
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/seoul-{{}}/1"
+ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:role/platform-administrator"
+PUSH = f"arn:aws:iam::{ACCOUNT}:role/gitops-push-mogle"
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/gitops-push-boundary"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
+RECORDS = "route53:ChangeResourceRecordSets"
+# What AWS says around a call that is as it should be.
+AROUND = {
+    "iam:PermissionsBoundary": ["PushBoundary"],  # what Ref gives here
+    f"{RECORDS}RecordTypes": ["CNAME"],
+    f"{RECORDS}NormalizedRecordNames": ["_0123.mogle.example.com"],
+    "kms:EncryptionContext:cluster": ["seoul"],
+    "kms:ViaService": [f"s3.{REGION}.amazonaws.com"],
+}
 GIVEN = {"ZoneArns": ZONE, "KeyArn": KEY, "BackupsBucket": "seoul-backups"}
 BACKUP = "arn:aws:s3:::seoul-backups/sealing-keys/2026-11-26"
 
+OPERATORS = {
+    ("", "StringEquals"), ("", "ArnEquals"), ("ForAllValues", "StringEquals"), ("ForAllValues", "StringLike"),
+}  # fmt: skip
 # By role, what it does and must be let do.
 ALLOWED: list[tuple[str, str, str, str]] = [
     # clients/ecr.py: one listing, manifests, and the configuration of an image.
@@ -37,7 +61,24 @@ ALLOWED: list[tuple[str, str, str, str]] = [
     ("cluster", "DnsRole", "route53:ListHostedZones", "*"),
     # the backup of sealing keys, into a bucket that encrypts by our key
     ("cluster", "BackupRole", "s3:PutObject", BACKUP),
+    ("cluster", "BackupRole", "kms:Encrypt", KEY),
     ("cluster", "BackupRole", "kms:GenerateDataKey", KEY),
+    # `gitops cluster plan`
+    ("foundation", "PlanRole", "cloudformation:DescribeStacks", STACK.format("network")),
+    ("foundation", "PlanRole", "cloudformation:CreateChangeSet", STACK.format("cluster")),
+    ("foundation", "PlanRole", "cloudformation:DescribeChangeSet", STACK.format("cluster")),
+    ("foundation", "PlanRole", "cloudformation:DeleteChangeSet", STACK.format("cluster")),
+    ("foundation", "PlanRole", "ec2:DescribeVpcs", "*"),
+    ("foundation", "PlanRole", "ec2:DescribeSubnets", "*"),
+    ("foundation", "PlanRole", "route53:GetHostedZone", ZONE),
+    ("foundation", "PlanRole", "eks:DescribeCluster", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/seoul"),
+    # `gitops cluster apply`; what its stacks make is asked of AWS's own schemas below
+    ("foundation", "ApplyRole", "cloudformation:DescribeStacks", STACK.format("foundation")),
+    ("foundation", "ApplyRole", "cloudformation:CreateChangeSet", STACK.format("services")),
+    ("foundation", "ApplyRole", "cloudformation:ExecuteChangeSet", STACK.format("services")),
+    ("foundation", "ApplyRole", "cloudformation:ExecuteChangeSet", STACK.format("certificates")),
+    ("foundation", "ApplyRole", "cloudformation:DescribeStackEvents", STACK.format("services")),
+    ("foundation", "ApplyRole", "route53:ChangeResourceRecordSets", ZONE),
 ]
 # What lies beside it, and must not be let.
 DENIED: list[tuple[str, str, str, str]] = [
@@ -56,10 +97,70 @@ DENIED: list[tuple[str, str, str, str]] = [
     ("cluster", "BackupRole", "s3:PutObject", "arn:aws:s3:::seoul-backups/elsewhere"),
     ("cluster", "BackupRole", "s3:PutObject", "arn:aws:s3:::seoul-logs/sealing-keys/x"),
     ("cluster", "BackupRole", "kms:ScheduleKeyDeletion", KEY),
+    ("cluster", "BackupRole", "kms:Decrypt", KEY),
+    ("cluster", "BackupRole", "kms:CreateGrant", KEY),
+    ("cluster", "BackupRole", "kms:Encrypt", f"{KEY}-of-another"),
+    # A change set that was prepared is never executed by whom a pull request is shown to.
+    ("foundation", "PlanRole", "cloudformation:ExecuteChangeSet", STACK.format("services")),
+    ("foundation", "PlanRole", "cloudformation:DeleteStack", STACK.format("network")),
+    ("foundation", "PlanRole", "cloudformation:CreateStack", STACK.format("new")),
+    ("foundation", "PlanRole", "cloudformation:CreateChangeSet", STACK.format("x").replace("seoul", "other")),
+    ("foundation", "PlanRole", "iam:PassRole", ADMINISTRATOR),
+    ("foundation", "PlanRole", "s3:GetObject", BACKUP),
+    ("foundation", "PlanRole", "kms:Decrypt", KEY),
+    ("foundation", "PlanRole", "ssm:GetParameters", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/x"),
+    ("foundation", "PlanRole", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:x"),
+    # Nothing of the network, the cluster or the roles of others; nothing that holds data goes.
+    ("foundation", "ApplyRole", "cloudformation:ExecuteChangeSet", STACK.format("foundation")),
+    ("foundation", "ApplyRole", "cloudformation:ExecuteChangeSet", STACK.format("cluster")),
+    ("foundation", "ApplyRole", "cloudformation:DeleteStack", STACK.format("services")),
+    ("foundation", "ApplyRole", "ecr:DeleteRepository", f"{REPOSITORY}/mogle"),
+    ("foundation", "ApplyRole", "ecr:PutImage", f"{REPOSITORY}/mogle"),
+    ("foundation", "ApplyRole", "ecr:BatchDeleteImage", f"{REPOSITORY}/mogle"),
+    ("foundation", "ApplyRole", "iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/evil"),
+    ("foundation", "ApplyRole", "iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/gitops-apply"),
+    ("foundation", "ApplyRole", "iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/gitops-images"),
+    ("foundation", "ApplyRole", "iam:DeleteRolePermissionsBoundary", PUSH),
+    ("foundation", "ApplyRole", "iam:AttachRolePolicy", PUSH),
+    ("foundation", "ApplyRole", "iam:CreatePolicyVersion", BOUNDARY),
+    ("foundation", "ApplyRole", "iam:PassRole", ADMINISTRATOR),
+    ("foundation", "ApplyRole", "acm:DeleteCertificate", CERTIFICATE),
+    ("foundation", "ApplyRole", "acm:ExportCertificate", CERTIFICATE),
+    ("foundation", "ApplyRole", "route53:DeleteHostedZone", ZONE),
+    ("foundation", "ApplyRole", "kms:Decrypt", KEY),
+]
+# By an action, with what around it it must not be let although its resource is right.
+UNLIKE: list[tuple[str, str, str, str, dict[str, Any]]] = [
+    ("foundation", "ApplyRole", "iam:CreateRole", PUSH, {"iam:PermissionsBoundary": []}),
+    ("foundation", "ApplyRole", "iam:CreateRole", PUSH, {"iam:PermissionsBoundary": [ADMINISTRATOR]}),
+    ("foundation", "ApplyRole", "iam:PutRolePolicy", PUSH, {"iam:PermissionsBoundary": []}),
+    ("foundation", "ApplyRole", "iam:PutRolePermissionsBoundary", PUSH, {"iam:PermissionsBoundary": [ADMINISTRATOR]}),
+    ("foundation", "ApplyRole", "route53:ChangeResourceRecordSets", ZONE, {f"{RECORDS}RecordTypes": ["A"]}),
+    ("foundation", "ApplyRole", "route53:ChangeResourceRecordSets", ZONE, {f"{RECORDS}RecordTypes": ["CNAME", "NS"]}),
+    (
+        "foundation",
+        "ApplyRole",
+        "route53:ChangeResourceRecordSets",
+        ZONE,
+        {f"{RECORDS}NormalizedRecordNames": ["_x.mogle.example.com", "mogle.example.com"]},
+    ),
+    ("cluster", "BackupRole", "kms:Encrypt", KEY, {"kms:EncryptionContext:cluster": ["paris"]}),
+    ("cluster", "BackupRole", "kms:GenerateDataKey", KEY, {"kms:ViaService": []}),
 ]
 
 
+def stacks_of(part: str) -> dict[str, Any]:
+    checkout = platform()
+    cluster = definition.read(checkout, "seoul")
+    return dict(next(stack.resources for stack in stacks.read(checkout, cluster) if stack.part == part))
+
+
 def role(part: str, name: str) -> dict[str, Any]:
+    return _resource(part, name)
+
+
+@cache
+def _resource(part: str, name: str) -> dict[str, Any]:
     checkout = platform()
     cluster = definition.read(checkout, "seoul")
     template = next(stack.template for stack in stacks.read(checkout, cluster) if stack.part == part)
@@ -68,10 +169,34 @@ def role(part: str, name: str) -> dict[str, Any]:
     return properties
 
 
-def permitted(part: str, name: str, action: str, resource: str) -> bool:
-    policies = [IAMPolicy(json.dumps(item["PolicyDocument"])) for item in role(part, name)["Policies"]]
-    results = [policy.is_action_permitted(action, resource) for policy in policies]
+def permitted(part: str, name: str, action: str, resource: str, around: dict[str, Any] | None = None) -> bool:
+    """`around`: what differs of what AWS knows of the call."""
+    policies = [item["PolicyDocument"] for item in role(part, name)["Policies"]]
+    results = [
+        IAMPolicy(json.dumps(_in_force(policy, AROUND | (around or {})))).is_action_permitted(action, resource)
+        for policy in policies
+    ]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+
+
+def _in_force(policy: dict[str, Any], around: dict[str, Any]) -> dict[str, Any]:
+    statements = [item for item in policy["Statement"] if _holds(item.get("Condition", {}), around)]
+    return {**policy, "Statement": [{**item, "Condition": {}} for item in statements]}
+
+
+def _holds(conditions: dict[str, Any], around: dict[str, Any]) -> bool:
+    """Every key of every operator (IAM User Guide, "Multivalued context keys"): a key that is not there fits none but
+    those with ForAllValues.
+    """
+    for operator, keys in conditions.items():
+        every, _, kind = operator.rpartition(":")
+        assert (every, kind) in OPERATORS, operator
+        for key, expected in keys.items():
+            patterns = expected if isinstance(expected, list) else [expected]
+            fitting = set(itertools.chain.from_iterable(fnmatch.filter(around[key], pattern) for pattern in patterns))
+            if not (fitting >= set(around[key]) if every else fitting):
+                return False
+    return True
 
 
 @pytest.mark.parametrize(("part", "name", "action", "resource"), ALLOWED)
@@ -82,6 +207,70 @@ def test_a_role_may_do_what_its_holder_does(part: str, name: str, action: str, r
 @pytest.mark.parametrize(("part", "name", "action", "resource"), DENIED)
 def test_a_role_may_do_nothing_beside_that(part: str, name: str, action: str, resource: str) -> None:
     assert not permitted(part, name, action, resource)
+
+
+@pytest.mark.parametrize(("part", "name", "action", "resource", "around"), UNLIKE)
+def test_a_role_may_do_what_its_conditions_say_and_nothing_like_it(
+    part: str, name: str, action: str, resource: str, around: dict[str, Any]
+) -> None:
+    assert permitted(part, name, action, resource)
+    assert not permitted(part, name, action, resource, around)
+
+
+# By the type of what it is for. What of AWS's own list a template of ours never needs stands with its reason.
+MADE = {
+    "AWS::ECR::Repository": f"{REPOSITORY}/mogle",
+    "AWS::IAM::Role": PUSH,
+    "AWS::CertificateManager::Certificate": CERTIFICATE,
+}
+NOT_NEEDED = {
+    "acm-pca": "no private authority",
+    "acm:DeleteCertificate": "they are retained",
+    "ecr:DeleteLifecyclePolicy": "every repository has one",
+    "ecr:DeleteRepository": "they are retained",
+    "ecr:DeleteRepositoryPolicy": "none has one",
+    "ecr:SetRepositoryPolicy": "none has one",
+    "iam:AttachRolePolicy": "a push role has its own policy alone",
+    "iam:DetachRolePolicy": "a push role has its own policy alone",
+    "iam:DeleteRolePermissionsBoundary": "every push role has the boundary",
+    "kms": "ECR encrypts by its own key",
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_the_workflow_may_make_what_follows_from_the_overlays(kind: str) -> None:
+    """The calls are those that AWS's own schema of the type says that its handlers make."""
+    parts = {stack.part: stack.resources for stack in stacks.read(platform(), definition.read(platform(), "seoul"))}
+    assert kind in {item["Type"] for item in [*parts["services"].values(), *parts["certificates"].values()]}
+    handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, kind).schema["handlers"]
+    verbs = ("create", "read", "update", "delete")
+    actions = set(itertools.chain.from_iterable(handlers[verb]["permissions"] for verb in verbs))
+    needed = {action for action in actions if not {action, action.partition(":")[0]} & set(NOT_NEEDED)}
+    refused = {action for action in needed if not permitted("foundation", "ApplyRole", action, _named(kind, action))}
+    assert refused == set()
+    given = {action for action in actions - needed if permitted("foundation", "ApplyRole", action, MADE[kind])}
+    assert given == set(), "what is not needed is not given"
+
+
+def _named(kind: str, action: str) -> str:
+    return ZONE if action.startswith("route53:") else MADE[kind]
+
+
+def test_whatever_is_written_into_a_push_role_it_can_do_no_more_than_push() -> None:
+    boundary = IAMPolicy(json.dumps(_resource("foundation", "PushBoundary")["PolicyDocument"]))
+    own = IAMPolicy(json.dumps(role("services", "MoglePushRole")["Policies"][0]["PolicyDocument"]))
+    for part, name, action, resource in ALLOWED:
+        within = boundary.is_action_permitted(action, resource) == PermissionResult.PERMITTED
+        if name == "MoglePushRole":
+            assert within, action
+            assert own.is_action_permitted(action, resource) == PermissionResult.PERMITTED
+        elif not action.startswith("ecr:"):
+            assert not within, (part, action)
+    for action in ("iam:CreateUser", "s3:GetObject", "sts:AssumeRole", "ecr:DeleteRepository", "ecr:BatchDeleteImage"):
+        assert boundary.is_action_permitted(action, "*") != PermissionResult.PERMITTED
+    for name, item in stacks_of("services").items():
+        if item["Type"] == "AWS::IAM::Role":
+            assert item["Properties"]["PermissionsBoundary"] == {"Ref": "PushBoundary"}, name
 
 
 def test_no_role_with_rights_of_its_own_is_left_out() -> None:

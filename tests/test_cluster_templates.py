@@ -38,6 +38,8 @@ WILDCARDS = {
     ("foundation", "TheAccountDecides"): "a key's own policy: the account's IAM narrows it, and * is that key",
     ("foundation", "EncryptedConnectionsAlone"): "it denies",
     ("cluster", "FindZones"): "AWS has no narrower resource for route53:ListHostedZones",
+    ("foundation", "LookAround"): "AWS has no narrower resource for lists; what is there is names and ranges",
+    ("foundation", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",
     ("services", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",
 }
 

@@ -15,10 +15,10 @@ from cmarkgfm.cmark import Options
 from pydantic import SecretStr
 
 from gitops.clients.github import Hub, RepositorySettings
+from gitops.clients.github.workflow_run import WorkflowRun, pull_request
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.preview import artifact, comment, text
-from gitops.preview.artifact import WorkflowRun
 from gitops.preview.lines import diff_lines
 from gitops.preview.model import ApplicationChange, FieldChange, ObjectChange, Preview
 from tests.artifacts import event, zipped
@@ -150,7 +150,7 @@ def tell(github: GitHub, preview: Preview) -> comment.Action:
     """Comment as `gitops preview comment` does."""
     run = run_of(github)
     comment.check_same_commit(preview, run)
-    return comment.post(hub(github), comment.pull_request(hub(github), run), preview)
+    return comment.post(hub(github), pull_request(hub(github), run), preview)
 
 
 @pytest.mark.bots
@@ -173,7 +173,7 @@ def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
     old = run_of(pull)
     pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
     with pytest.raises(InputError, match="0 open pull requests are at"):
-        comment.pull_request(hub(pull), old)
+        pull_request(hub(pull), old)
     with pytest.raises(InputError, match="is of another commit"):
         comment.check_same_commit(preview_of(pull, 2), old)
 
@@ -182,8 +182,8 @@ def test_an_old_run_tells_nothing_of_a_newer_commit(pull: GitHub) -> None:
 def test_a_forks_run_is_told_of_on_its_own_pull_request(pull: GitHub) -> None:
     pull.fork_opens("stranger/gitops", "student/fix", pull.pulls[1].last_head)
     # The same commit and the same branch name; GitHub names no pull request for a fork's run.
-    assert comment.pull_request(hub(pull), run_of(pull, 2)).number == 2
-    assert comment.pull_request(hub(pull), run_of(pull, 1)).number == 1
+    assert pull_request(hub(pull), run_of(pull, 2)).number == 2
+    assert pull_request(hub(pull), run_of(pull, 1)).number == 1
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from pydantic import SecretStr, ValidationError
 
 from gitops.check.report import sarif
 from gitops.clients.github import Hub, RepositorySettings
+from gitops.clients.github.workflow_run import WorkflowRun, pull_request
 from gitops.ground.errors import InputError
 from gitops.preview import artifact, comment
-from gitops.preview.artifact import WorkflowRun
 from gitops.preview.model import Preview
 from tests.artifacts import event, zipped
 from tests.attacks import Door, Guard, attack
@@ -126,7 +126,7 @@ def test_preview_of_another_commit(two: GitHub, guard: Guard | None) -> str | No
             comment.check_same_commit(forged, run)
         return "the preview must be of the run's commit"
     if guard is Guard.WORKFLOW:
-        comment.post(hub, comment.pull_request(hub, run), forged)
+        comment.post(hub, pull_request(hub, run), forged)
     else:
         [pull] = [pull for pull in hub.open_heads() if pull.head.sha == forged.head_sha]
         comment.post(hub, pull, forged)
@@ -143,7 +143,7 @@ def test_preview_of_the_same_commit(two: GitHub, guard: Guard | None) -> str | N
     run = run_of(two, mine.number)
     comment.check_same_commit(forged, run)
     pulls = [pull for pull in hub.open_heads() if pull.head.sha == run.head_sha]
-    comment.post(hub, comment.pull_request(hub, run) if guard else pulls[0], forged)
+    comment.post(hub, pull_request(hub, run) if guard else pulls[0], forged)
     return None if victim.comments else "repository and branch of the run tell them apart"
 
 

@@ -97,7 +97,12 @@ def subject(repository: str, ref: str, environment: str | None) -> str:
 
 
 # Each role by its place among a cluster's stacks.
-ROLES = {"images": ("foundation", "ImagesRole"), "push": ("services", "MoglePushRole")}
+ROLES = {
+    "images": ("foundation", "ImagesRole"),
+    "plan": ("foundation", "PlanRole"),
+    "apply": ("foundation", "ApplyRole"),
+    "push": ("services", "MoglePushRole"),
+}
 
 
 @cache
@@ -106,7 +111,7 @@ def roles() -> dict[str, dict[str, Any]]:
     checkout = platform()
     cluster = definition.read(checkout, "seoul")
     parts = {stack.part: stack.template for stack in stacks.read(checkout, cluster)}
-    given = {"GitHubProvider": "the provider", **stacks.given(cluster)}
+    given = {"GitHubProvider": "the provider", "PushBoundary": "the boundary", **stacks.given(cluster)}
     return {name: templates.resolved(parts[part], given)[key]["Properties"] for name, (part, key) in ROLES.items()}
 
 
@@ -161,7 +166,7 @@ JOBS = {
 
 @attack(Door.MEMBER, "{job} takes the role {role}", Guard.AWS)
 @pytest.mark.parametrize("job", JOBS)
-@pytest.mark.parametrize("role", ["images", "push"])
+@pytest.mark.parametrize("role", ROLES)
 def test_role(job: str, role: str, guard: Guard | None) -> str | None:
     policy = trust(role)
     if not guard:
@@ -170,19 +175,20 @@ def test_role(job: str, role: str, guard: Guard | None) -> str | None:
     return None if trusts(policy, claims) else f"the role is not for {claims['sub']}"
 
 
-@attack(Door.MEMBER, "a branch's job names the environment and takes the role images", Guard.GITHUB)
-def test_role_by_the_environment(guard: Guard | None) -> str | None:
-    policy = trust("images")
-    environment = act.DECLARED["images"] if guard else OPEN
-    claims = {"aud": "sts.amazonaws.com", "sub": subject("ft-platform/gitops", "refs/heads/evil", "images")}
-    return (
-        None if act.admits(environment, "refs/heads/evil") and trusts(policy, claims) else "the environment is main's"
-    )
+@attack(Door.MEMBER, "a branch's job names the environment {environment} and takes its role", Guard.GITHUB)
+@pytest.mark.parametrize(("role", "environment"), [("images", "images"), ("plan", "plan"), ("apply", "cluster")])
+def test_role_by_the_environment(role: str, environment: str, guard: Guard | None) -> str | None:
+    policy = trust(role)
+    declared = act.DECLARED[environment] if guard else OPEN
+    claims = {"aud": "sts.amazonaws.com", "sub": subject("ft-platform/gitops", "refs/heads/evil", environment)}
+    return None if act.admits(declared, "refs/heads/evil") and trusts(policy, claims) else "the environment is main's"
 
 
 def test_the_jobs_of_main_take_their_roles() -> None:
     for role, repository, workflow, job in (
         ("images", "ft-platform/gitops", "images.yaml", "bump"),
+        ("plan", "ft-platform/gitops", "cluster.yaml", "plan"),
+        ("apply", "ft-platform/gitops", "cluster.yaml", "apply"),
         ("push", "ft-platform/mogle", "build.yaml", "image"),
     ):
         environment = act.environment_of(ROOT / ".github/workflows" / workflow, job)

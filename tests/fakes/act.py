@@ -129,7 +129,9 @@ def _variables(github: GitHub, ecr: Ecr | None, origin: str | None, environment:
 def _command(folder: Path, file: Path, event: str, job: str, event_file: Path) -> list[str]:
     """How act runs the job: with the repository's variables and each action of others as a folder of this machine."""
     settings = {
+        "AWS_APPLY_ROLE": "role",
         "AWS_IMAGES_ROLE": "role",
+        "AWS_PLAN_ROLE": "role",
         "AWS_PUSH_ROLE": "role",
         "BOT_APP_ID": "1",
         "AWS_REGION": "ap-northeast-2",

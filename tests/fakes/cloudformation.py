@@ -19,6 +19,7 @@ NAMES = {
     "AWS::Budgets::Budget": ("Budget", "BudgetName"),
     "AWS::ECR::Repository": ("RepositoryName",),
     "AWS::EKS::Cluster": ("Name",),
+    "AWS::IAM::ManagedPolicy": ("ManagedPolicyName",),
     "AWS::IAM::OIDCProvider": ("Url",),
     "AWS::IAM::Role": ("RoleName",),
     "AWS::KMS::Alias": ("AliasName",),
@@ -27,7 +28,7 @@ NAMES = {
 }
 # What of a resource's name is its own physical id.
 _PHYSICAL = {"AWS::S3::Bucket", "AWS::EKS::Cluster", "AWS::IAM::Role", "AWS::ECR::Repository"}
-_ARNS = {"AWS::CertificateManager::Certificate": "acm", "AWS::IAM::OIDCProvider": "iam"}
+_ARNS = {"AWS::CertificateManager::Certificate", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider"}
 _NOTHING = "The submitted information didn't contain changes. Submit different information to create a change set."
 _EPOCH = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -302,9 +303,9 @@ class CloudFormation:
         self._count += 1
         if name and kind in _PHYSICAL:
             return name
-        if kind in _ARNS:
-            return f"arn:aws:{_ARNS[kind]}:{REGION}:{ACCOUNT}:{kind.rpartition(':')[2].lower()}/{self._count:08x}"
-        return f"{kind.rpartition(':')[2].lower()}-{self._count:08x}"
+        noun = kind.rpartition(":")[2].lower()
+        service = f"arn:aws:{'iam' if 'IAM' in kind else 'acm'}:{REGION}:{ACCOUNT}:"
+        return f"{service}{noun}/{self._count:08x}" if kind in _ARNS else f"{noun}-{self._count:08x}"
 
     def _attribute(self, stack: str, name: str, what: str) -> Any:
         resource = self.of(stack)[name]

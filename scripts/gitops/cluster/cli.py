@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import Fault, NotHealthyError
+from gitops.ground.errors import Fault, GitopsError, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, print_table, say
@@ -18,7 +18,7 @@ from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
     from gitops.clients.aws import ResourceChange
-    from gitops.cluster.make import PlannedStack
+    from gitops.cluster.make import Confirm, PlannedStack
     from gitops.cluster.stacks import Stack
 
 _HEAD = ["stack", "do", "resource", "type", "replaced"]
@@ -48,8 +48,10 @@ def adopt(name: str) -> None:
 
 @cluster.command()
 @click.argument("name", metavar="CLUSTER")
+@click.option("--head", help="A revision instead of the working copy; told of only where its stacks are not main's.")
+@click.option("--comment", is_flag=True, help="Tell the pull request of the event `workflow_run` (in Actions).")
 @output_option
-def plan(name: str, output: str) -> None:
+def plan(name: str, head: str | None, comment: bool, output: str) -> None:
     """Say what `up` would do, resource by resource, and leave nothing at AWS.
 
     Exit codes: 0 said; 2 what must be true first is not (wrong account, expired credentials, an overlapping range ...);
@@ -57,7 +59,15 @@ def plan(name: str, output: str) -> None:
     """
     from gitops.cluster import run
 
-    planned = run.plan(Checkout.find(), name)
+    checkout = Checkout.find()
+    if comment and head is None:
+        raise InputError("--comment tells of a revision", fix="name it: --head")
+    try:
+        planned = run.plan_of(checkout, name, head) if head else run.plan(checkout, name)
+    except GitopsError as error:
+        if comment:
+            _tell(name, error)
+        raise
     rows = list(itertools.chain.from_iterable(_rows(item.stack, item.changes) for item in planned))
     documents = [
         {"stack": item.stack.name, "status": item.status, "waits": item.waits, "changes": len(item.changes)}
@@ -66,6 +76,32 @@ def plan(name: str, output: str) -> None:
     present(output, Table(_HEAD, rows), documents)
     for item in planned:
         say(_summary(item), err=True)
+    if comment:
+        _tell(name, planned)
+
+
+def _tell(name: str, planned: Sequence[PlannedStack] | GitopsError) -> None:
+    from gitops.clients.github import Hub
+    from gitops.clients.github.workflow_run import read_run
+    from gitops.cluster import run
+    from gitops.ground import settings
+
+    event = read_run(settings.read().event_file, "cluster.yaml calls this; without --comment it only says the plan")
+    say(f"comment: {run.tell(Hub.from_environment(), event, name, planned)}", err=True)
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@click.option("--yes", is_flag=True, help="Do what the change sets say without asking.")
+def apply(name: str, yes: bool) -> None:
+    """Make what follows from the overlays and no more: repositories, the roles that push to them, and certificates.
+
+    It is what the workflow `cluster` may do. Exit codes: as those of `up`.
+    """
+    from gitops.cluster import run
+
+    for path in run.apply(Checkout.find(), name, _confirm(yes), Progress()):
+        say(f"differs from main: {path}; a person's `gitops cluster up {name}` writes it, to be committed")
 
 
 @cluster.command()
@@ -80,11 +116,7 @@ def up(name: str, yes: bool) -> None:
     """
     from gitops.cluster import run
 
-    def confirm(stack: Stack, changes: Sequence[ResourceChange]) -> bool:
-        print_table(_HEAD, _rows(stack, changes))
-        return yes or _agreed(stack)
-
-    written = run.up(Checkout.find(), name, confirm, Progress())
+    written = run.up(Checkout.find(), name, _confirm(yes), Progress())
     for path in written:
         say(f"written: {path}")
     say("commit these files by a pull request" if written else "nothing new to commit", err=True)
@@ -164,6 +196,14 @@ def doctor(name: str) -> None:
         say(f"{'no' if examination.faults else 'ok'}  {examination.name}  {examination.note}".rstrip())
     if faults:
         raise NotHealthyError.several(faults)
+
+
+def _confirm(yes: bool) -> Confirm:
+    def confirm(stack: Stack, changes: Sequence[ResourceChange]) -> bool:
+        print_table(_HEAD, _rows(stack, changes))
+        return yes or _agreed(stack)
+
+    return confirm
 
 
 def _agreed(stack: Stack) -> bool:

@@ -149,6 +149,7 @@ _FREE = {
     "AWS::EKS::AccessEntry",
     "AWS::EKS::Addon",
     "AWS::EKS::PodIdentityAssociation",
+    "AWS::IAM::ManagedPolicy",
     "AWS::IAM::OIDCProvider",
     "AWS::IAM::Role",
     "AWS::KMS::Alias",

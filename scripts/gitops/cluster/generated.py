@@ -57,7 +57,7 @@ def services_template(definition: Definition, services: Iterable[Service]) -> St
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Images of the services, and who may push them",
-        "Parameters": {"GitHubProvider": {"Type": "String"}},
+        "Parameters": {"GitHubProvider": {"Type": "String"}, "PushBoundary": {"Type": "String"}},
         "Resources": resources,
     }
 
@@ -230,6 +230,8 @@ def _push_role(definition: Definition, path: str, users: list[str]) -> dict[str,
         "Properties": {
             "RoleName": f"gitops-push-{path.replace('/', '-')}",
             "MaxSessionDuration": 3600,
+            # Without it the workflow that makes these roles could make one that can do everything.
+            "PermissionsBoundary": {"Ref": "PushBoundary"},
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
             "Policies": [
                 {"PolicyName": "push-image", "PolicyDocument": {"Version": "2012-10-17", "Statement": rights}}

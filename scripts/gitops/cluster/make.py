@@ -95,13 +95,14 @@ def up(world: ClusterWorld, confirm: Confirm, progress: Progress) -> dict[str, s
         if inputs is None:
             missing = set(stack.template["Parameters"]) - set(values)
             raise ExternalError(f"stack {stack.name}: a stack before it did not put out {', '.join(sorted(missing))}")
-        values |= _bring(world, stack, inputs, confirm, progress).outputs
+        values |= bring(world, stack, inputs, confirm, progress).outputs
     return {name: value for name, value in values.items() if name not in given}
 
 
-def _bring(
+def bring(
     world: ClusterWorld, stack: Stack, inputs: Mapping[str, str], confirm: Confirm, progress: Progress
 ) -> StackState:
+    """Bring one stack to what its template says; its state then. Raises what stopped it."""
     while True:
         state = world.cloudformation.state(stack.name)
         match phase(state):

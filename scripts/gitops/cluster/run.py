@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from gitops.cluster import cost, identity, make, outputs, preflight, world
+from gitops.clients.github import Hub
+from gitops.clients.github.workflow_run import WorkflowRun, pull_request
+from gitops.cluster import cost, delivery, identity, make, outputs, preflight, world
 from gitops.cluster import down as taking_down
 from gitops.cluster.cost import CostLine
 from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
 from gitops.cluster.preflight import Examination
 from gitops.cluster.stacks import Stack
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import GitopsError
 from gitops.ground.progress import Progress
 
 
@@ -38,6 +41,26 @@ def plan(checkout: Checkout, name: str) -> list[PlannedStack]:
     place = world.look(checkout, name)
     preflight.check(place, _today())
     return make.plan(place)
+
+
+def plan_of(checkout: Checkout, name: str, head: str) -> list[PlannedStack]:
+    """What a revision would change at AWS."""
+    return delivery.plan(checkout, name, head, _today())
+
+
+def tell(hub: Hub, run: WorkflowRun, name: str, planned: Sequence[PlannedStack] | GitopsError) -> str:
+    """Bring the comment of the pull request that a run was for to a plan, or to why there is none; what was done."""
+    if isinstance(planned, GitopsError):
+        text: str | None = delivery.refusal(name, planned)
+    else:
+        text = delivery.comment(name, planned)
+    return hub.sticky_comment(pull_request(hub, run), delivery.marker(name), text)
+
+
+def apply(checkout: Checkout, name: str, confirm: Confirm, progress: Progress) -> list[str]:
+    """Make what follows from the overlays; the files that AWS's answers were written into."""
+    place = world.look(checkout, name)
+    return outputs.save(place, delivery.apply(place, confirm, progress, _today()))
 
 
 def up(checkout: Checkout, name: str, confirm: Confirm, progress: Progress) -> list[str]:

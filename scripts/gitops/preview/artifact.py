@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote
 
@@ -31,31 +30,6 @@ _ENTRIES = 100
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _EXPECTED = "what check.yaml of main keeps"
 _Model = TypeVar("_Model", bound=BaseModel)
-_Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-
-
-class _Repository(BaseModel):
-    full_name: str
-
-
-class _Pull(BaseModel):
-    number: int
-
-
-class WorkflowRun(BaseModel):
-    """The run that GitHub tells of. `pull_requests` is empty for a fork's."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: int
-    head_sha: _Sha
-    head_branch: str
-    head_repository: _Repository
-    pull_requests: tuple[_Pull, ...] = ()
-
-
-class _Event(BaseModel):
-    workflow_run: WorkflowRun
 
 
 class _Named(BaseModel):
@@ -157,18 +131,6 @@ class Artifact:
     sarif: Sarif | None
 
 
-def read_run(event: Path | None) -> WorkflowRun:
-    """The run that a `workflow_run` event tells of, from its payload's file. Raises InputError."""
-    try:
-        return _Event.model_validate_json(event.read_bytes() if event else b"").workflow_run
-    except (OSError, ValidationError) as error:
-        raise InputError(
-            f"no payload of a workflow_run event: {_first(error)}",
-            path=str(event or "GITHUB_EVENT_PATH"),
-            fix="comment.yaml calls this; on a laptop `gitops preview` shows the same",
-        ) from None
-
-
 def read(archive: bytes) -> Artifact:
     """The preview and the findings of an archive. Every other entry is left alone. Raises InputError."""
     try:
@@ -211,9 +173,7 @@ def _model(model: type[_Model], name: str, content: bytes) -> _Model:
         raise InputError(f"{name} of the artifact: {_first(error)}", expected=_EXPECTED) from None
 
 
-def _first(error: OSError | ValidationError) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or "cannot be read"
+def _first(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     return f"{'.'.join(_words(first['loc'])) or 'the file'}: {first['msg']}"
 

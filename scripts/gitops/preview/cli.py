@@ -15,6 +15,8 @@ from gitops.ground.output import hand_on, say, say_styled, summarise_text
 from gitops.ground.output import write as write_file
 from gitops.ground.progress import Progress
 
+_INSTEAD = "comment.yaml calls this; on a laptop `gitops preview` shows the same"
+
 
 @click.group(cls=Group, invoke_without_command=True)
 @base_option
@@ -72,14 +74,14 @@ def comment(sarif: Path | None) -> None:
     The event of GitHub Actions says which (workflow_run: GITHUB_EVENT_PATH); GITHUB_REPOSITORY, GITHUB_TOKEN and
     GITHUB_API_URL say where. number and sarif become outputs of the step.
     """
-    from gitops.clients.github import Hub
+    from gitops.clients.github import Hub, workflow_run
     from gitops.ground import settings
     from gitops.preview import artifact
     from gitops.preview import comment as comments
 
-    run = artifact.read_run(settings.read().event_file)
+    run = workflow_run.read_run(settings.read().event_file, _INSTEAD)
     hub = Hub.from_environment()
-    pull = comments.pull_request(hub, run)
+    pull = workflow_run.pull_request(hub, run)
     kept = artifact.read(hub.artifact(run.id, artifact.NAME, limit=artifact.LIMIT))
     comments.check_same_commit(kept.preview, run)
     action = comments.post(hub, pull, kept.preview)

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gitops.check.argo import Platform
+from gitops.manifests import installation
 from gitops.manifests.findings import Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.objects import Object, name
@@ -22,7 +23,7 @@ from gitops.manifests.pods import template
 from gitops.manifests.render import build
 from tests.aws_policies import Pod, PolicyWorld, ServiceAddress
 from tests.figures import with_section
-from tests.frozen import ROOT, platform
+from tests.frozen import CLUSTER, ROOT, platform
 
 FILE = ROOT / "tests/flows.yaml"
 DOCUMENT = ROOT / "docs/network.md"
@@ -33,14 +34,11 @@ _PODS, _SERVICES = IPv4Network("10.42.128.0/20"), IPv4Network("172.20.1.0/24")
 
 
 class Party(BaseModel):
-    """Someone who is no workload of an overlay: an address, or a pod of a namespace with its labels and ports."""
+    """Someone who is no pod here: an address."""
 
     model_config = _STRICT
 
-    address: IPv4Address | None = None
-    pod: str | None = None
-    labels: dict[str, str] = {}
-    ports: dict[str, int] = {}
+    address: IPv4Address
 
 
 class Flow(BaseModel):
@@ -72,7 +70,7 @@ def read() -> Flows:
 
 @dataclass(frozen=True)
 class FlowWorld:
-    """The frozen platform's pods, Services and policies, and the parties beside them."""
+    """The pods, Services and policies of the frozen platform and of Argo CD, and the parties beside them."""
 
     policies: PolicyWorld
     addresses: dict[str, IPv4Address]
@@ -110,31 +108,41 @@ def world() -> FlowWorld:
     graph = Graph(checkout)
     units = [Unit.of(graph, build(checkout, checkout.root, unit, graph.reach(unit))) for unit in graph.units]
     has = next(Platform(unit) for unit in units if Platform(unit).generator)
-    addresses = {title: party.address for title, party in parties.items() if party.address}
-    pods, services = {}, {}
-    policies: list[tuple[str, Object]] = []
-    spaces: dict[str, dict[str, str]] = {}
-    free, clusters = _PODS.hosts(), _SERVICES.hosts()
+    spaces = {space: {"kubernetes.io/metadata.name": space} for space in (installation.NAMESPACE, "kube-system")}
+    objects: list[Object] = []
     for unit in units:
-        labels = has.namespace_labels(unit.overlay) if unit.overlay else {}
-        policies += [(_space(unit, item), item) for item in unit.kind("NetworkPolicy")]
-        spaces[unit.namespace] = {"kubernetes.io/metadata.name": unit.namespace, **labels}
-        for item in unit.objects:
-            made, title = template(item), f"{unit.namespace}/{name(item)}"
-            if made and unit.overlay:
-                pods[title] = Pod(unit.namespace, name(item), next(free), made.labels, made.ports())
-            elif item["kind"] == "Service":
-                services[title] = ServiceAddress(unit.namespace, name(item), next(clusters), item["spec"])
-    for title, party in parties.items():
-        if party.pod:
-            numbers = {str(number): number for number in party.ports.values()}
-            pods[title] = Pod(party.pod, title, next(free), party.labels, {**party.ports, **numbers})
-    rules = PolicyWorld(spaces, list(pods.values()), list(services.values()), policies)
+        if unit.overlay:
+            spaces[unit.namespace] = {"kubernetes.io/metadata.name": unit.namespace}
+            spaces[unit.namespace] |= has.namespace_labels(unit.overlay)
+        # A cluster's settings name no namespace where it is Argo CD's.
+        objects += [_in(item, unit.namespace) for item in unit.objects]
+    cluster = CLUSTER.rpartition("/")[2]
+    objects += [_in(item, installation.NAMESPACE) for item in installation.objects(checkout, cluster)]
+    return _of_objects(objects, spaces, {title: party.address for title, party in parties.items()})
+
+
+def _of_objects(
+    objects: list[Object], spaces: dict[str, dict[str, str]], addresses: dict[str, IPv4Address]
+) -> FlowWorld:
+    pods: dict[str, Pod] = {}
+    services: dict[str, ServiceAddress] = {}
+    policies: dict[str, tuple[str, Object]] = {}
+    free, clusters = _PODS.hosts(), _SERVICES.hosts()
+    for item in objects:
+        space, made = str(item["metadata"]["namespace"]), template(item)
+        title = f"{space}/{name(item)}"
+        if made:
+            pods[title] = Pod(space, name(item), next(free), made.labels, made.ports())
+        elif item["kind"] == "Service" and item["spec"].get("clusterIP") != "None":
+            services[title] = ServiceAddress(space, name(item), next(clusters), item["spec"])
+        elif item["kind"] == "NetworkPolicy":
+            policies[title] = (space, item)
+    rules = PolicyWorld(spaces, list(pods.values()), list(services.values()), list(policies.values()))
     return FlowWorld(rules, addresses, pods, services)
 
 
-def _space(unit: Unit, item: Object) -> str:
-    return str(item["metadata"].get("namespace") or unit.namespace)
+def _in(item: Object, space: str) -> Object:
+    return {**item, "metadata": {"namespace": space, **item["metadata"]}}
 
 
 def document() -> str:

@@ -108,7 +108,9 @@ def test_pods_land_where_their_image_runs_and_go_before_or_after_others_by_their
 
 
 def test_what_goes_first_is_the_platform_then_prod_then_staging() -> None:
-    classes = {item["metadata"]["name"]: item for item in kind(CHECKOUT.root / "clusters/seoul", "PriorityClass")}
+    classes = {
+        item["metadata"]["name"]: item for item in kind(CHECKOUT.root / "clusters/seoul/objects", "PriorityClass")
+    }
     # Above what has no class, such as a job that somebody starts by hand, and below Kubernetes' own.
     assert 10**9 > classes["platform"]["value"] > classes["prod"]["value"] > classes["staging"]["value"] > 0
     assert classes["staging"]["preemptionPolicy"] == "Never"

@@ -25,7 +25,7 @@ PUBLIC = ["10.42.0.0/19", "10.42.32.0/19", "10.42.64.0/19"]
 def test_the_ranges_are_those_that_the_template_makes() -> None:
     ranges = ClusterRanges.of({"vpcRange": "10.42.0.0/16", "serviceRange": "172.20.0.0/16"})
     assert ranges
-    assert ranges.dns == IPv4Network("172.20.0.10/32")
+    assert (ranges.api, ranges.dns) == (IPv4Network("172.20.0.1/32"), IPv4Network("172.20.0.10/32"))
     made = resolved(parts()["network"].template, {"ClusterName": "seoul", "VpcRange": "10.42.0.0/16"})
     subnets = {name: item.get("Properties", {}).get("CidrBlock") for name, item in made.items()}
     for zone, public, private in zip("ABC", ranges.public, ranges.private, strict=True):
@@ -59,6 +59,11 @@ def asking(*ranges: str) -> dict[str, Any]:
     return {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": cidr}} for cidr in ranges], "ports": ports}]}
 
 
+def calling(*ranges: str) -> dict[str, Any]:
+    to = [{"ipBlock": {"cidr": cidr}} for cidr in ranges]
+    return {"podSelector": {}, "egress": [{"to": to, "ports": [{"protocol": "TCP", "port": 443}]}]}
+
+
 @pytest.mark.parametrize(
     ("policy", "problem"),
     [
@@ -72,6 +77,10 @@ def asking(*ranges: str) -> dict[str, Any]:
         (asking("172.20.0.10/32"), None),
         (asking("172.20.0.10/32", "10.42.0.2/32"), "asks 10.42.0.2/32, 172.20.0.10/32 for names; "),
         (asking(), "asks nobody for names; DNS is 172.20.0.10/32"),
+        ({"podSelector": {}, "egress": [{"ports": [{"protocol": "UDP", "port": 53}]}]}, None),
+        (calling("172.20.0.1/32"), None),
+        (calling("172.21.0.1/32"), "calls 172.21.0.1/32; the API server is 172.20.0.1/32"),
+        (calling("140.82.112.3/32"), None),
         # Any other way out is no matter of this rule.
         ({"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}]}, None),
     ],

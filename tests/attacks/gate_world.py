@@ -61,8 +61,8 @@ def platform(checkout: Checkout) -> Platform:
 def cluster(checkout: Checkout, *overlays: Overlay) -> Iterator[Server]:
     """A real API server with the policies in force, and the namespaces of these overlays as Argo CD makes them."""
     has = platform(checkout)
-    policies = admitting(has.unit.objects)
-    exceptions = [item for item in has.unit.kind("ConfigMap") if name(item) == "policy-exceptions"]
+    policies = admitting(has.objects)
+    exceptions = [item for item in has.kind("ConfigMap") if name(item) == "policy-exceptions"]
     namespaces = {overlay.namespace: has.namespace_labels(overlay) for overlay in overlays}
     with control_plane(checkout, None) as server:
         prepare(server, [*exceptions, *policies], namespaces)

@@ -16,7 +16,7 @@ from gitops.manifests.objects import FieldPath, Object, spec_of
 from gitops.manifests.ranges import ClusterRanges
 
 _RULE = "network-ranges"
-_DNS_PORT = 53
+_DNS_PORT, _HTTPS_PORT = 53, 443
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Networks:
     def dns(self) -> set[IPv4Network]:
         """Where pods ask for names."""
         return {ranges.dns for ranges in self.clusters.values()}
+
+    @property
+    def api(self) -> set[IPv4Network]:
+        """Where pods reach the API server."""
+        return {ranges.api for ranges in self.clusters.values()}
 
     @property
     def shared(self) -> set[IPv4Network]:
@@ -86,13 +91,24 @@ def check(unit: Unit, networks: Networks) -> Iterator[Finding]:
                 what = f"asks {_text(listed)} for names; DNS is {_text(networks.dns)}"
                 fix = f"name it ({networks.where('serviceRange')}): without it no name resolves"
                 yield unit.finding(_RULE, item, path, what, fix)
+        for path, listed in _blocks(item, "egress", "to", port=_HTTPS_PORT):
+            # Single private addresses are Services'; a policy that names one means the API server.
+            single = all(network.prefixlen == 32 and network.is_private for network in listed)
+            if listed and single and listed != networks.api:
+                what = f"calls {_text(listed)}; the API server is {_text(networks.api)}"
+                yield unit.finding(_RULE, item, path, what, f"name it ({networks.where('serviceRange')})")
 
 
 def _blocks(
     item: Object, direction: str, side: str, port: int | None = None
 ) -> Iterator[tuple[FieldPath, set[IPv4Network]]]:
-    """The ranges of each rule that has some, or that is for `port`, and where the first of them stands."""
+    """The ranges of each rule that has some, or that is for `port`, and where the first of them stands.
+
+    A rule without peers is for everywhere, load balancer and DNS too.
+    """
     for number, rule in enumerate(spec_of(item).get(direction) or []):
+        if side not in rule:
+            continue
         blocks = {
             ("spec", direction, number, side, position, "ipBlock", "cidr"): IPv4Network(block["cidr"], strict=False)
             for position, peer in enumerate(rule.get(side) or [])

@@ -9,22 +9,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import Any, Self
 
 _ZONES = 3
 _EIGHTH = 3  # bits
-# Kubernetes' convention, which EKS keeps: the tenth address of the Services' range is DNS. A pod asks it and no other,
-# so in Auto Mode, where CoreDNS is no pod but runs on each node, it is what a policy can name.
-_DNS = 10
+# Conventions of Kubernetes that EKS keeps: the first address of the Services' range is the API server's, the tenth DNS.
+# Pods ask these and no other, so in Auto Mode, where CoreDNS is no pod but runs on each node, they are what a policy
+# can name.
+_API, _DNS = 1, 10
 
 
 @dataclass(frozen=True)
 class ClusterRanges:
-    """Where the load balancer, the nodes with their pods, and DNS are in a cluster."""
+    """Where the load balancer, the nodes with their pods, the API server and DNS are in a cluster."""
 
     public: tuple[IPv4Network, ...]
     private: tuple[IPv4Network, ...]
+    api: IPv4Network
     dns: IPv4Network
 
     @classmethod
@@ -39,9 +41,5 @@ class ClusterRanges:
         if vpc.prefixlen != 16:
             raise ValueError(f"{vpc} is no /16")
         eighths = tuple(itertools.islice(vpc.subnets(_EIGHTH), 2 * _ZONES))
-        return cls(eighths[:_ZONES], eighths[_ZONES:], IPv4Network(dns_address(services)))
-
-
-def dns_address(services: IPv4Network) -> IPv4Address:
-    """The address at which every pod asks for names, by the range of the Services."""
-    return services[_DNS]
+        addresses = (IPv4Network(services[number]) for number in (_API, _DNS))
+        return cls(eighths[:_ZONES], eighths[_ZONES:], *addresses)

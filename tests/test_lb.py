@@ -167,6 +167,51 @@ def test_annotations_that_freeze_the_group_are_found(key: str, value: str, bad: 
     )
 
 
+def cluster(*annotations: dict[str, str], params: bool = True) -> Unit:
+    """A cluster's folder with an Ingress of the platform's own for each of these annotations."""
+    folder = "clusters/seoul"
+    items: list[dict[str, Any]] = [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": f"i{number}", "annotations": given},
+            "spec": {"ingressClassName": "platform", "defaultBackend": {}},
+        }
+        for number, given in enumerate(annotations)
+    ]
+    if params:
+        items.append({"apiVersion": "eks.amazonaws.com/v1", "kind": "IngressClassParams", "metadata": {"name": "p"}})
+    return Unit(folder, tuple(items), Places(CHECKOUT, folder, Reach()))
+
+
+BOTH = '[{"HTTP": 80}, {"HTTPS": 443}]'
+
+
+@pytest.mark.parametrize(
+    ("annotations", "problems"),
+    [
+        ({model.REDIRECT: "443", model.LISTEN: BOTH}, []),
+        ({model.REDIRECT: "443", model.LISTEN: '[{"HTTPS": 443, "HTTP": 80}]'}, []),
+        ({model.LISTEN: BOTH}, ["nothing listens on port 80"]),
+        ({model.REDIRECT: "8443", model.LISTEN: BOTH}, ["sends to port 8443"]),
+        ({model.REDIRECT: "443"}, [f"{model.LISTEN} does not listen"]),
+        ({model.REDIRECT: "443", model.LISTEN: '[{"HTTP": 8080}, {"HTTPS": 443}]'}, [f"{model.LISTEN} does not"]),
+        ({model.REDIRECT: "443", model.LISTEN: '[{"HTTPS": 80}, {"HTTP": 443}]'}, [f"{model.LISTEN} does not"]),
+        ({model.REDIRECT: "443", model.LISTEN: "80, 443"}, [f"{model.LISTEN} does not"]),
+        ({model.REDIRECT: "443", model.LISTEN: "[80]"}, [f"{model.LISTEN} does not"]),
+    ],
+)
+def test_port_80_sends_everybody_to_https_or_it_is_said(annotations: dict[str, str], problems: list[str]) -> None:
+    has = cluster(annotations)
+    told = [finding.problem for finding in check.check_listeners(model.read_redirect([has]), [has])]
+    assert len(told) == len(problems)
+    assert all(map(str.startswith, told, problems))
+
+
+def test_a_cluster_without_that_load_balancer_needs_no_redirect() -> None:
+    assert list(check.check_listeners(None, [cluster(params=False)])) == []
+
+
 def test_a_wildcard_covers_one_label() -> None:
     balancer = model.merge([], CERTIFICATES)
     assert [balancer.covers(host) for host in ("example.com", "a.example.com", "a.b.example.com", "example.org")] == [

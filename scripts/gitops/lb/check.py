@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gitops.ground import jsontext
 from gitops.lb.model import (
+    LISTEN,
     ORDER,
     PREFIX,
     QUOTAS,
+    REDIRECT,
     VALUES_PER_RULE,
     ListenerRule,
     LoadBalancer,
+    Redirect,
     in_group,
     ingress_rules,
     rule_paths,
@@ -94,6 +97,26 @@ def check(balancer: LoadBalancer, units: Sequence[Unit]) -> Iterator[Finding]:
                     f"no certificate covers {host}",
                     f"covered are: {names}; ask the platform team for another, or take a host below one of these",
                 )
+
+
+def check_listeners(redirect: Redirect | None, units: Iterable[Unit]) -> Iterator[Finding]:
+    """Whether a person who types a host without https:// is sent there. `units`: the folders of the platform."""
+    if redirect is None:
+        for unit in units:
+            for item in unit.kind("IngressClassParams"):
+                what = "nothing listens on port 80: http:// of every host is refused"
+                fix = f"an Ingress of the platform's own with {REDIRECT}, as clusters/seoul/objects/ingress.yaml"
+                yield unit.finding("lb-redirect", item, ("spec",), what, fix)
+        return
+    path = ("metadata", "annotations", REDIRECT)
+    listeners = redirect.listeners
+    if redirect.port != "443":
+        yield redirect.unit.finding("lb-redirect", redirect.item, path, f"sends to port {redirect.port}", "443")
+    if listeners is None or 80 not in listeners.get("HTTP", set()) or 443 not in listeners.get("HTTPS", set()):
+        what = f"{LISTEN} does not listen on both 80 and 443"
+        path = ("metadata", "annotations", LISTEN)
+        fix = '[{"HTTP": 80}, {"HTTPS": 443}]: the redirect has one port, and leads to the other'
+        yield redirect.unit.finding("lb-redirect", redirect.item, path, what, fix)
 
 
 def _rules(balancer: LoadBalancer) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def show(cluster: str, output: str) -> None:
         say_json(table.as_dict(balancer, findings), indent=1)
     else:
         print_table(table.HEAD, table.rows(balancer))
+        say(f"port 80: {f'redirects to https ({balancer.redirect.place})' if balancer.redirect else 'closed'}")
         for what, used in balancer.used.items():
             say(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
         if (remaining := balancer.remaining_services()) is not None:

@@ -9,6 +9,7 @@ and spec; pkg/ingress/model_build_listener_rules.go.)
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ ORDER = f"{PREFIX}group.order"
 # Quotas of an Application Load Balancer: rules and certificates can be raised, the others not.
 QUOTAS = {"rules": 100, "certificates": 25, "target groups": 100}
 VALUES_PER_RULE = 5
+REDIRECT, LISTEN = f"{PREFIX}ssl-redirect", f"{PREFIX}listen-ports"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,37 @@ class ListenerRule:
         return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.patterns)
 
 
+@dataclass(frozen=True)
+class Redirect:
+    """That port 80 sends everybody to HTTPS: one Ingress of the platform's own says it for the whole group."""
+
+    unit: Unit
+    item: Object
+
+    @property
+    def place(self) -> Place:
+        """The line that says it."""
+        return self.unit.places.of(self.item, ("metadata", "annotations", REDIRECT))
+
+    @property
+    def port(self) -> str:
+        """To which port."""
+        return str(self.item["metadata"]["annotations"][REDIRECT])
+
+    @property
+    def listeners(self) -> dict[str, set[int]] | None:
+        """The ports that the group listens on for it, by protocol; None for what the controller cannot read."""
+        text = self.item["metadata"]["annotations"].get(LISTEN)
+        try:
+            entries = [dict(entry).items() for entry in jsontext.parse(str(text))]
+        except (ValueError, TypeError):
+            return None
+        listed: dict[str, set[int]] = {}
+        for protocol, port in itertools.chain.from_iterable(entries):
+            listed.setdefault(str(protocol), set()).add(port)
+        return listed
+
+
 @dataclass
 class LoadBalancer:
     """The merged group."""
@@ -102,6 +135,7 @@ class LoadBalancer:
     hosts: dict[str, tuple[Unit, Object, FieldPath]] = field(default_factory=dict)
     certificates: list[Certificate] | None = None
     services: int = 0
+    redirect: Redirect | None = None
 
     @property
     def target_groups(self) -> set[tuple[str, str, str]]:
@@ -156,6 +190,15 @@ def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalance
             for path_location, path in sorted(rule_paths(location, rule), key=lambda entry: _rank(entry[1])):
                 balancer.rules.append(_rule(unit, item, host, path, path_location))
     return balancer
+
+
+def read_redirect(units: Iterable[Unit]) -> Redirect | None:
+    """The platform's own Ingress that redirects; `units`: the folders of the platform. None: port 80 is closed."""
+    for unit in units:
+        for item in unit.kind("Ingress"):
+            if in_group(item) and REDIRECT in (item["metadata"].get("annotations") or {}):
+                return Redirect(unit, item)
+    return None
 
 
 def ingress_rules(item: Object) -> Iterator[tuple[FieldPath, Object]]:

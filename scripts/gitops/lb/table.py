@@ -31,7 +31,9 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
     platform = next((unit for unit in units if unit.kind("IngressClassParams")), units[-1])
     overlays = [unit for unit in units if unit.overlay]
     certificates, _ = model.read_certificates(platform, folder)
-    return model.merge(overlays, certificates), overlays
+    balancer = model.merge(overlays, certificates)
+    balancer.redirect = model.read_redirect(unit for unit in units if not unit.overlay)
+    return balancer, overlays
 
 
 def rows(balancer: model.LoadBalancer) -> list[list[str]]:
@@ -54,6 +56,7 @@ def as_dict(balancer: model.LoadBalancer, findings: Sequence[Finding]) -> dict[s
     return {
         "rules": [_rule(number, rule) for number, rule in enumerate(balancer.rules, 1)],
         "quotas": {what: {"used": used, "quota": model.QUOTAS[what]} for what, used in balancer.used.items()},
+        "redirect": balancer.redirect is not None,
         "room": balancer.remaining_services(),
         "findings": [finding.what for finding in findings],
     }

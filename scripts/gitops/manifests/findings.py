@@ -109,6 +109,7 @@ RULES = _rules(
     ("lb-quota", "The controller's whole group stops at a quota of the load balancer: nobody's change is applied."),
     ("lb-forecast", "A quota of the load balancer is nearly used up.", "warning"),
     ("lb-certificate", "Browsers refuse a host that no certificate covers."),
+    ("lb-redirect", "A person who types a name without https:// sees an error in place of the site."),
     ("lb-annotation", "One Ingress that the controller cannot read freezes the whole group."),
     ("lb-health", "A health check of what is not there takes every target out."),
     ("lb-path", "The controller refuses the path, and with it the whole group."),

@@ -13,7 +13,9 @@ import pytest
 from gitops.lab import lab as labs
 from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
-from tests.frozen import ROOT, platform
+from gitops.manifests import kustomize
+from gitops.manifests.objects import Object
+from tests.frozen import CLUSTER, ROOT, platform
 from tests.policy_server import SERVICE, policy_server
 
 pytestmark = pytest.mark.bots
@@ -57,6 +59,11 @@ def kubeconfig() -> Iterator[Path]:
 def create(kubeconfig: Path, who: tuple[str, str], api: str, kind: str, **fields: Any) -> str:
     """What the API server says to someone who makes an object in a service's namespace; nothing is kept."""
     item = {"apiVersion": api, "kind": kind, "metadata": {"name": "a", "namespace": SERVICE.namespace}, **fields}
+    return said(kubeconfig, who, item)
+
+
+def said(kubeconfig: Path, who: tuple[str, str], item: Object) -> str:
+    """What the API server says to someone who makes an object; nothing is kept."""
     user, group = who
     groups = ["--as-group", group, "--as-group", "system:masters"]
     argv = [str(ROOT / ".tools/bin/kubectl"), "--kubeconfig", str(kubeconfig), "--as", user, *groups]
@@ -82,3 +89,36 @@ def test_what_its_controllers_make_for_a_service_they_may_make_and_nobody_else(
 def test_a_service_opens_its_network_by_no_policy_of_another_kind(kubeconfig: Path) -> None:
     said = create(kubeconfig, MEMBER, "networking.k8s.aws/v1", "ApplicationNetworkPolicy", spec={})
     assert "ValidatingAdmissionPolicy 'kinds'" in said
+
+
+def pools() -> list[Object]:
+    rendered = kustomize.build(platform(), platform().root / CLUSTER / "objects")
+    return [item for item in rendered if item["kind"] in ("NodePool", "NodeClass")]
+
+
+def test_karpenters_own_definition_takes_the_pools(kubeconfig: Path) -> None:
+    assert len(pools()) >= 3
+    assert [said(kubeconfig, MEMBER, item) for item in pools()] == [""] * len(pools())
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            {"disruption": {"budgets": [{"nodes": "0", "schedule": "0 22 * * *"}]}},
+            "'schedule' must be set with 'duration'",
+        ),
+        (
+            {"template": {"metadata": {"labels": {"karpenter.sh/pool": "x"}}}},
+            'label domain "karpenter.sh" is restricted',
+        ),
+        ({"weight": 1000}, "spec.weight"),
+        ({"limits": {"cpu": "many"}}, "spec.limits.cpu"),
+    ],
+)
+def test_what_karpenter_would_refuse_is_refused_here(kubeconfig: Path, change: Object, problem: str) -> None:
+    pool = next(item for item in pools() if item["kind"] == "NodePool")
+    template = {**pool["spec"]["template"], **change.get("template", {})}
+    disruption = {**pool["spec"]["disruption"], **change.get("disruption", {})}
+    spec = {**pool["spec"], **change, "template": template, "disruption": disruption}
+    assert problem in said(kubeconfig, MEMBER, {**pool, "spec": spec})

@@ -30,7 +30,8 @@ def test_what_the_templates_make_is_counted() -> None:
     assert monthly("NAT gateways") == round(3 * 0.059 * 730, 2)
     assert monthly("control plane") == 73.0
     assert monthly("nodes") == round(3 * 0.118 * 730, 2)
-    assert monthly("Auto Mode's surcharge") == round(3 * 0.118 * 730 * 0.12, 2)
+    assert monthly("staging's spot nodes") == round(2 * 0.118 * 730 * 0.4, 2)
+    assert monthly("Auto Mode's surcharge") == round(5 * 0.118 * 730 * 0.12, 2)
     lines = cost.lines(place())
     assert cost.total(lines) == pytest.approx(sum(line.monthly for line in lines))
     assert not any(line.assumed for line in lines if line.what in ("NAT gateways", "control plane", "zones", "key"))
@@ -73,7 +74,8 @@ def test_nine_machines_are_replaced_and_what_is_not_known_of_them_is_marked() ->
 
 def test_every_price_says_where_it_was_read() -> None:
     text = cost.FILE.read_text()
-    sources = {price.source for price in cost.prices().prices.values()} | {cost.prices().surcharge.source}
+    listed = cost.prices()
+    sources = {price.source for price in listed.prices.values()} | {listed.surcharge.source, listed.spot.source}
     for source in sources:
         assert f"# {source}: " in text, source
 

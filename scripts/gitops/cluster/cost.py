@@ -34,8 +34,8 @@ class Price(BaseModel):
         return self.hour * HOURS if self.hour is not None else self.month or 0.0
 
 
-class Surcharge(BaseModel):
-    """What Auto Mode costs, as a part of a node's price."""
+class Share(BaseModel):
+    """What something costs, as a part of a node's price on demand."""
 
     model_config = _STRICT
 
@@ -62,7 +62,8 @@ class PriceList(BaseModel):
     read: date
     region: str
     prices: dict[str, Price]
-    surcharge: Surcharge
+    surcharge: Share
+    spot: Share
     assumed: dict[str, float]
     replaced: Replaced
 
@@ -189,14 +190,15 @@ def _used(listed: PriceList) -> list[CostLine]:
 
 
 def _nodes(listed: PriceList, node_price: float) -> list[CostLine]:
-    number = listed.assumed["nodes"]
-    monthly = number * node_price * HOURS
-    disks = number * listed.assumed["node-disk-gb"]
+    nodes, spot = listed.assumed["nodes"], listed.assumed["staging-nodes"]
+    one = node_price * HOURS
+    # By the price on demand, whatever the instance itself costs.
+    surcharge = (nodes + spot) * one * listed.surcharge.share
+    disks = (nodes + spot) * listed.assumed["node-disk-gb"]
     return [
-        CostLine("cluster", "nodes", number, monthly, "cluster.yaml", True),
-        CostLine(
-            "cluster", "Auto Mode's surcharge", number, monthly * listed.surcharge.share, listed.surcharge.source, True
-        ),
+        CostLine("cluster", "nodes", nodes, nodes * one, "cluster.yaml", True),
+        CostLine("cluster", "staging's spot nodes", spot, spot * one * listed.spot.share, listed.spot.source, True),
+        CostLine("cluster", "Auto Mode's surcharge", nodes + spot, surcharge, listed.surcharge.source, True),
         _line(listed, "cluster", "the nodes' disks, GB", disks, "disk-gb", assumed=True),
     ]
 

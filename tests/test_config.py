@@ -21,7 +21,7 @@ from gitops.cluster import cost, support
 from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
 from gitops.lb import model as lb
-from gitops.manifests import kustomize, upstream, yamlfile
+from gitops.manifests import installation, kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
 from gitops.manifests.pods import Template
@@ -112,7 +112,12 @@ def test_what_goes_first_is_the_platform_then_prod_then_staging() -> None:
         item["metadata"]["name"]: item for item in kind(CHECKOUT.root / "clusters/seoul/objects", "PriorityClass")
     }
     # Above what has no class, such as a job that somebody starts by hand, and below Kubernetes' own.
-    assert 10**9 > classes["platform"]["value"] > classes["prod"]["value"] > classes["staging"]["value"] > 0
+    assert 10**9 > classes["prod"]["value"] > classes["staging"]["value"] > 0
+    installed = installation.objects(CHECKOUT, "seoul")
+    made = [item["spec"]["template"]["spec"] for item in installed if item["kind"] in ("Deployment", "StatefulSet")]
+    assert len(made) >= 8
+    # Which is there before Argo CD is.
+    assert {spec.get("priorityClassName") for spec in made} == {"system-cluster-critical"}
     assert classes["staging"]["preemptionPolicy"] == "Never"
     assert not any(item.get("globalDefault") for item in classes.values())
 

@@ -29,6 +29,7 @@ STRANGERS = [
     ("clusters/seoul/objects/ingressclassparams.yaml", f"2:{EXAMPLE}:", "2:999988887777:", "account"),
     (".github/CODEOWNERS", "* @ft-platform/", "* @stranger/", "organisation"),
     (".github/teams.yaml", '"@ft-platform/bots', '"@stranger/bots', "organisation"),
+    ("clusters/seoul/platform/repository.yaml", "com/ft-platform/gitops.git", "com/ft-platform/fork.git", "repository"),
     (".github/aws/pushed-rule.json", "repos/ft-platform/", "repos/stranger/", "repository"),
     (".github/workflows/build.yaml", "uses: ft-platform/gitops", "uses: ft-platform/fork", "repository"),
     ("overlays/oauth-watch/prod/cronjob.yaml", "value: ft-platform/", "value: stranger/", "repository"),

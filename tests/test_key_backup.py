@@ -29,7 +29,7 @@ from tests.oauth_world import certificate_of, private_key
 
 pytestmark = pytest.mark.bots
 
-SCRIPT = ROOT / "apps/platform/key-backup/backup.py"
+SCRIPT = ROOT / "apps/platform/key-backup/objects/backup.py"
 PIN = "clusters/seoul/cluster.yaml"
 
 

@@ -26,7 +26,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.fakes.server import Server, answer, body_of
 
-REGION, CLUSTER = "ap-northeast-2", "seoul"
+REGION = "ap-northeast-2"
 LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 IDENTITY = {"AccessKeyId": "AKIDEXAMPLE", "SecretAccessKey": "secret+/example", "Token": "session/token=="}
 
@@ -43,7 +43,8 @@ def fingerprint_of(certificate: bytes) -> str:
 class KeyVault:
     """An account of AWS with the stacks' key and bucket. `seen`: the requests, each with its headers and its body."""
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: str = "seoul") -> None:
+        self.cluster = cluster
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._moto.start()
@@ -56,8 +57,8 @@ class KeyVault:
         self.url = self._server.url
         kms = self.client("kms")
         self.key = kms.create_key()["KeyMetadata"]["Arn"]
-        kms.create_alias(AliasName=f"alias/{CLUSTER}-platform", TargetKeyId=self.key)
-        self.bucket = f"{CLUSTER}-backups-{self.key.split(':')[4]}"
+        kms.create_alias(AliasName=f"alias/{cluster}-platform", TargetKeyId=self.key)
+        self.bucket = f"{cluster}-backups-{self.key.split(':')[4]}"
         self.client("s3").create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.seen.clear()
 
@@ -117,8 +118,8 @@ class Pod:
     def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
-            "CLUSTER": CLUSTER,
-            "NAMESPACE": "sealed-secrets",
+            "CLUSTER": self.vault.cluster,
+            "NAMESPACE": "kube-system",
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.vault.url,
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._identity.url}/v1/credentials",
@@ -135,7 +136,7 @@ class Pod:
     def _list(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
         assert parse_qs(url.query) == {"labelSelector": [LABEL]}
-        assert url.path == "/api/v1/namespaces/sealed-secrets/secrets"
+        assert url.path == "/api/v1/namespaces/kube-system/secrets"
         if request.headers.get("Authorization") != "Bearer the service account":
             return answer(request, 403, b"{}")
         items = [_secret(name, *pair) for name, pair in self.secrets.items()]

@@ -168,7 +168,7 @@ def renamed(checkout: Checkout, name: str) -> Contents:
 
 def _renamed(text: str, mentions: list[Mention], identity: Identity) -> str:
     # From the end, so that the first edit does not move the second one's place.
-    for mention in sorted(mentions, key=lambda mention: -mention.start):
+    for mention in sorted(set(mentions), key=lambda mention: -mention.start):
         text = f"{text[: mention.start]}{getattr(identity, mention.name)}{text[mention.end :]}"
     return text
 

@@ -1,4 +1,4 @@
-"""The backup of the sealing keys: what apps/platform/key-backup put into the bucket, opened in memory and restored.
+"""The backup of the sealing keys: what the CronJob key-backup put into the bucket, opened in memory and restored.
 
 KMS opens a key for whoever may both read the bucket and decrypt with the cluster's key: people with the administrator's
 role, and nothing in the cluster.
@@ -27,7 +27,6 @@ from gitops.secrets import certificate
 PREFIX = "sealing-keys/"
 # By it the controller finds its keys when it starts; the value is `active`, or what an operator wrote instead.
 LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
-NAMESPACE = "sealed-secrets"
 _MOST_BYTES = 100_000
 
 

@@ -239,12 +239,10 @@ def backups(cluster: str, output: str) -> None:
 @click.option(
     "--kubeconfig",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    envvar="KUBECONFIG",
-    default=Path.home() / ".kube/config",
-    show_default="$KUBECONFIG, or ~/.kube/config",
-    help="The cluster that gets the keys.",
+    required=True,
+    help="Of the cluster that gets the keys, as `aws eks update-kubeconfig --kubeconfig FILE` writes it.",
 )
-@click.option("--namespace", default="sealed-secrets", show_default=True, help="Where its controller is.")
+@click.option("--namespace", default="kube-system", show_default=True, help="Where its controller is.")
 def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
     """Give a new cluster's controller the keys of the backup: then it opens every seal that is in git.
 
@@ -264,6 +262,6 @@ def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
         say(
             "",
             "next: the controller reads its keys when it starts:",
-            f"kubectl -n {namespace} rollout restart deployment -l app.kubernetes.io/name=sealed-secrets",
+            f"kubectl -n {namespace} rollout restart deployment sealed-secrets-controller",
             "then: gitops secrets verify",
         )

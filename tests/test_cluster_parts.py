@@ -109,6 +109,33 @@ def test_a_certificate_that_stays_pending_ends_at_the_deadline_with_what_to_look
         assert "run it again, and it waits on" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("today", "what"),
+    [
+        (date(2027, 6, 1), None),
+        (date(2027, 7, 1), "its support ends in 33 days"),
+        (date(2027, 8, 4), "out of support since 2027-08-03"),
+    ],
+)
+def test_argo_cd_is_held_against_its_support_too(
+    today: date, what: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calendar = support.calendar()
+    version = support.argo_cd_version(platform())
+    calendar.argo_cd[version] = date(2027, 8, 3)
+    monkeypatch.setattr(support, "calendar", lambda: calendar)
+    fault = support.argo_cd_fault(platform(), today)
+    assert (fault is None) if what is None else (fault is not None and what in str(fault))
+    del calendar.argo_cd[version]
+    unknown = support.argo_cd_fault(platform(), today)
+    assert unknown is not None
+    assert "not in the calendar" in str(unknown)
+
+
+def test_the_version_of_argo_cd_that_runs_is_in_the_calendar_and_supported() -> None:
+    assert support.argo_cd_version(platform()) in support.calendar().argo_cd
+
+
 BROKEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("cloudformation", "DescribeStacks", "output_shape", {"Stacks": [{"StackName": "x"}]}),
     ("cloudformation", "DescribeStacks", "output_shape", {"Stack": []}),

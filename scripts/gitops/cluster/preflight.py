@@ -55,6 +55,7 @@ def examine(world: ClusterWorld, today: date) -> Iterator[Examination]:
         ("region", world.definition.region, lambda: list(_region(world))),
         ("account", world.definition.account, lambda: list(_account(world))),
         ("version", note, lambda: [*_version(world, today), *_notice(world, left)]),
+        ("argo-cd", "", lambda: list(filter(None, [support.argo_cd_fault(world.checkout, today)]))),
         ("ranges", str(world.definition.vpc_range), lambda: list(_ranges(world))),
         ("name", world.definition.name, lambda: [*_name(world), *_step(world)]),
         ("domains", ", ".join(world.definition.domains), lambda: list(_delegated(world))),

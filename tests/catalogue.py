@@ -49,7 +49,7 @@ SAMPLE = (
     "secret-generation-ahead-of-its-seal", "image-without-a-digest", "host-path", "leaked-42-secret", "quota-removed",
     "host-of-another-service", "path-behind-another", "exception-that-has-ended", "pod-security-lowered",
     "environment-that-is-not-declared", "everything-tolerated", "guard-that-argocd-leaves-out",
-    "image-volume-of-a-stranger", "plain-text-in-a-sealed-secret",
+    "image-volume-of-a-stranger", "plain-text-in-a-sealed-secret", "disk-for-a-site", "database-that-nobody-made",
 )  # fmt: skip
 
 

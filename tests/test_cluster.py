@@ -17,9 +17,9 @@ from tests.fakes.aws_account import CallFault, Kill
 pytestmark = pytest.mark.bots
 
 # What an undisturbed `up` asks of AWS.
-CALLS = 68
+CALLS = 100
 # And a `down` of the whole cluster.
-DOWN_CALLS = 25
+DOWN_CALLS = 32
 WRITES = {"CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "UpdateTerminationProtection", "UpdateClusterConfig"}
 
 
@@ -55,7 +55,14 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     assert [name for name in outputs if name.endswith("Certificate")]
     assert "111122223333" not in (folder / "objects/ingressclassparams.yaml").read_text()
     protected = {name for name, stack in aws.account.stacks.stacks.items() if stack.protected}
-    assert protected == {"seoul-foundation", "seoul-zones", "seoul-certificates", "seoul-services"}
+    assert protected == {
+        "seoul-foundation",
+        "seoul-zones",
+        "seoul-certificates",
+        "seoul-services",
+        "seoul-vpc",
+        "seoul-state",
+    }
     assert aws.run("status", "seoul").code == 0
     assert aws.run("doctor", "seoul").code == 0
 
@@ -240,7 +247,7 @@ def test_a_name_that_is_taken_is_said(aws: AwsWorld) -> None:
 
 def test_a_stack_that_cannot_be_rolled_back_is_left_to_a_person(aws: AwsWorld) -> None:
     aws.account.stacks.failing = {"NatC": "Rate exceeded"}
-    aws.account.stacks.undeletable = {"Vpc": "has dependencies"}
+    aws.account.stacks.undeletable = {"InternetAttachment": "has dependencies"}
     for _ in range(2):
         done = aws.up()
         assert done.code == 4
@@ -264,7 +271,7 @@ def test_an_update_that_fails_leaves_the_stack_as_it_was(aws: AwsWorld, whole: l
 
 @pytest.mark.parametrize(
     ("values", "replaced"),
-    [({"vpcRange": "10.44.0.0/16"}, "Vpc, PublicSubnetA"), ({"serviceRange": "172.21.0.0/16"}, "make Cluster anew")],
+    [({"vpcRange": "10.44.0.0/16"}, "Vpc, DataSubnetA"), ({"serviceRange": "172.21.0.0/16"}, "make Cluster anew")],
     ids=str,
 )
 def test_what_others_stand_on_is_not_made_anew(
@@ -309,9 +316,11 @@ def test_down_takes_the_cluster_with_all_that_its_controllers_made_and_keeps_dat
         "seoul-zones",
         "seoul-certificates",
         "seoul-services",
+        "seoul-vpc",
+        "seoul-state",
     ]
     assert (aws.account.load_balancers, aws.account.target_groups, aws.account.groups) == ({}, {}, {})
-    gone = {"seoul-network", "seoul-cluster"}
+    gone = {"seoul-network", "seoul-cluster", "seoul-access"}
     assert aws.state() == [row for row in whole if row[0] not in gone]
     assert aws.run("down", "seoul", "--yes", "seoul").code == 0, "a second time"
     assert aws.up().code == 0
@@ -383,5 +392,5 @@ def test_down_killed_anywhere_and_run_again_ends_alike(
     assert aws.killed(Kill(number, after), "down", "seoul", "--yes", "seoul") == -9
     done = aws.run("down", "seoul", "--yes", "seoul")
     assert done.code == 0, done.err
-    assert aws.state() == [row for row in whole if row[0] not in ("seoul-network", "seoul-cluster")]
+    assert aws.state() == [row for row in whole if row[0] not in ("seoul-network", "seoul-cluster", "seoul-access")]
     assert (aws.account.load_balancers, aws.account.target_groups, aws.account.groups) == ({}, {}, {})

@@ -37,6 +37,12 @@ def test_what_the_templates_make_is_counted() -> None:
     assert not any(line.assumed for line in lines if line.what in ("NAT gateways", "control plane", "zones", "key"))
 
 
+def test_a_database_is_a_machine_a_disk_and_a_password_and_its_standby_once_more() -> None:
+    assert monthly("databases, machines") == round(2 * 0.025 * 730, 2)
+    assert monthly("databases, GB") == round(2 * 20 * 0.131, 2)
+    assert monthly("databases' passwords") == 0.40
+
+
 def test_every_assumption_of_the_price_file_is_in_the_sum() -> None:
     """Twice as much of each makes the sum larger: none is written down and forgotten."""
     before = cost.total(cost.lines(place()))
@@ -82,7 +88,7 @@ def test_every_price_says_where_it_was_read() -> None:
 
 def test_what_stays_after_down_is_a_part_of_the_sum() -> None:
     kept = cost.stays(place().stacks)
-    assert {line.stack for line in kept} == {"foundation", "zones", "services"}
+    assert {line.stack for line in kept} == {"foundation", "zones", "services", "state"}
     assert set(kept) <= set(cost.lines(place()))
 
 

@@ -36,8 +36,13 @@ AROUND = {
     f"{RECORDS}NormalizedRecordNames": ["_0123.mogle.example.com"],
     "kms:EncryptionContext:cluster": ["seoul"],
     "kms:ViaService": [f"s3.{REGION}.amazonaws.com"],
+    "kms:EncryptionContext:aws:s3:arn": ["arn:aws:s3:::seoul-benefit-prod"],
+    "kms:EncryptionContext:SecretARN": [f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-benefit"],
 }
 GIVEN = {"ZoneArns": ZONE, "KeyArn": KEY, "BackupsBucket": "seoul-backups"}
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-benefit"
+GIVEN |= {"BenefitProdDatabaseSecret": SECRET, "BenefitProdBucket": "seoul-benefit-prod"}
+OBJECTS = "arn:aws:s3:::seoul-benefit-prod"
 BACKUP = "arn:aws:s3:::seoul-backups/sealing-keys/2026-11-26"
 
 OPERATORS = {
@@ -79,6 +84,15 @@ ALLOWED: list[tuple[str, str, str, str]] = [
     ("foundation", "ApplyRole", "cloudformation:ExecuteChangeSet", STACK.format("certificates")),
     ("foundation", "ApplyRole", "cloudformation:DescribeStackEvents", STACK.format("services")),
     ("foundation", "ApplyRole", "route53:ChangeResourceRecordSets", ZONE),
+    # pods with a database and a bucket
+    ("access", "BenefitProdRole", "secretsmanager:GetSecretValue", SECRET),
+    ("access", "BenefitProdRole", "kms:Decrypt", KEY),
+    ("access", "BenefitProdRole", "kms:GenerateDataKey", KEY),
+    ("access", "BenefitProdRole", "s3:ListBucket", OBJECTS),
+    *(
+        ("access", "BenefitProdRole", f"s3:{action}", f"{OBJECTS}/photos/1.jpg")
+        for action in ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
+    ),
 ]
 # What lies beside it, and must not be let.
 DENIED: list[tuple[str, str, str, str]] = [
@@ -128,6 +142,17 @@ DENIED: list[tuple[str, str, str, str]] = [
     ("foundation", "ApplyRole", "acm:ExportCertificate", CERTIFICATE),
     ("foundation", "ApplyRole", "route53:DeleteHostedZone", ZONE),
     ("foundation", "ApplyRole", "kms:Decrypt", KEY),
+    ("access", "BenefitProdRole", "secretsmanager:GetSecretValue", SECRET.replace("benefit", "mogle")),
+    ("access", "BenefitProdRole", "secretsmanager:PutSecretValue", SECRET),
+    ("access", "BenefitProdRole", "secretsmanager:ListSecrets", "*"),
+    ("access", "BenefitProdRole", "kms:ScheduleKeyDeletion", KEY),
+    ("access", "BenefitProdRole", "kms:Decrypt", KEY.replace("ours", "theirs")),
+    ("access", "BenefitProdRole", "rds:DeleteDBInstance", "*"),
+    ("access", "BenefitProdRole", "s3:GetObject", "arn:aws:s3:::seoul-benefit-staging/photos/1.jpg"),
+    ("access", "BenefitProdRole", "s3:GetObject", f"{OBJECTS}-evil/photos/1.jpg"),
+    ("access", "BenefitProdRole", "s3:DeleteObjectVersion", f"{OBJECTS}/photos/1.jpg"),
+    ("access", "BenefitProdRole", "s3:PutBucketPolicy", OBJECTS),
+    ("access", "BenefitProdRole", "s3:DeleteBucket", OBJECTS),
 ]
 # By an action, with what around it it must not be let although its resource is right.
 UNLIKE: list[tuple[str, str, str, str, dict[str, Any]]] = [
@@ -146,6 +171,25 @@ UNLIKE: list[tuple[str, str, str, str, dict[str, Any]]] = [
     ),
     ("cluster", "BackupRole", "kms:Encrypt", KEY, {"kms:EncryptionContext:cluster": ["paris"]}),
     ("cluster", "BackupRole", "kms:GenerateDataKey", KEY, {"kms:ViaService": []}),
+    ("access", "BenefitProdRole", "kms:Decrypt", KEY, {"kms:ViaService": []}),
+    (
+        "access",
+        "BenefitProdRole",
+        "kms:Decrypt",
+        KEY,
+        {"kms:EncryptionContext:aws:s3:arn": ["arn:aws:s3:::seoul-mogle-prod"]},
+    ),
+    # A password of another's, although the service that asks is the right one.
+    (
+        "access",
+        "BenefitProdRole",
+        "kms:Decrypt",
+        KEY,
+        {
+            "kms:ViaService": [f"secretsmanager.{REGION}.amazonaws.com"],
+            "kms:EncryptionContext:SecretARN": [SECRET.replace("benefit", "mogle")],
+        },
+    ),
 ]
 
 

@@ -25,11 +25,17 @@ from tests.frozen import platform
 
 # What holds what nobody can make again, or what others have written down.
 PRECIOUS = {
+    "AWS::Backup::BackupVault",
     "AWS::CertificateManager::Certificate",
     "AWS::ECR::Repository",
     "AWS::IAM::OIDCProvider",
     "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
+    "AWS::RDS::DBInstance",
+    # What a database that stays goes on standing on.
+    "AWS::EC2::SecurityGroup",
+    "AWS::RDS::DBParameterGroup",
+    "AWS::RDS::DBSubnetGroup",
     "AWS::Route53::HostedZone",
     "AWS::S3::Bucket",
 }
@@ -40,6 +46,7 @@ WILDCARDS = {
     ("cluster", "FindZones"): "AWS has no narrower resource for route53:ListHostedZones",
     ("foundation", "LookAround"): "AWS has no narrower resource for lists; what is there is names and ranges",
     ("foundation", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",
+    ("state", "EncryptedConnectionsAlone"): "it denies",
     ("services", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",
 }
 
@@ -68,7 +75,14 @@ def findings(template: dict[str, Any]) -> list[str]:
     return [f"{match.rule.id} {match.message}" for match in matches]
 
 
-@pytest.mark.parametrize("part", ["foundation", "zones", "certificates", "services", "network", "cluster"])
+PARTS = ["foundation", "zones", "certificates", "services", "vpc", "state", "network", "cluster", "access"]
+
+
+def test_every_stack_is_looked_at() -> None:
+    assert list(parts()) == PARTS
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_a_template_is_valid_and_small_enough_to_send(part: str) -> None:
     template = parts()[part].template
     assert findings(template) == []
@@ -111,7 +125,9 @@ def test_what_is_precious_stays_whatever_happens_to_its_stack() -> None:
             expected = ("RetainExceptOnCreate", "Retain") if item["Type"] in PRECIOUS else (None, None)
             assert policies == expected, f"{part} {name}"
         kinds = {item["Type"] for item in stack.resources.values()}
-        assert stack.keeps == bool(kinds & PRECIOUS), part
+        # A database cannot move to another VPC, so where there is one it stays too.
+        assert stack.keeps == bool(kinds & PRECIOUS) or part == "vpc", part
+    assert parts()["vpc"].keeps
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:

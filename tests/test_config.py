@@ -196,7 +196,8 @@ def test_the_network_is_closed_but_for_what_the_shape_needs(overlay: Path) -> No
     policies = {item["metadata"]["name"]: item["spec"] for item in kind(overlay, "NetworkPolicy")}
     assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     web = {"allow-load-balancer", "allow-internal-clients"} if kind(overlay, "Service") else set()
-    assert policies.keys() - {"allow-internal-services"} == {"default-deny", "allow-dns", "allow-https"} | web
+    opted = {"allow-internal-services", "allow-bucket", "allow-database"}
+    assert policies.keys() - opted == {"default-deny", "allow-dns", "allow-https"} | web
     for name in ("allow-internal-clients", "allow-internal-services"):
         assert "'environment': '" not in str(policies.get(name, "")).replace(f"'environment': '{overlay.name}'", "")
 

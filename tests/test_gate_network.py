@@ -26,11 +26,19 @@ def test_the_ranges_are_those_that_the_template_makes() -> None:
     ranges = ClusterRanges.of({"vpcRange": "10.42.0.0/16", "serviceRange": "172.20.0.0/16"})
     assert ranges
     assert (ranges.api, ranges.dns) == (IPv4Network("172.20.0.1/32"), IPv4Network("172.20.0.10/32"))
-    made = resolved(parts()["network"].template, {"ClusterName": "seoul", "VpcRange": "10.42.0.0/16"})
+    made = resolved(parts()["network"].template, {"ClusterName": "seoul", "VpcId": "vpc-1", "VpcRange": "10.42.0.0/16"})
     subnets = {name: item.get("Properties", {}).get("CidrBlock") for name, item in made.items()}
     for zone, public, private in zip("ABC", ranges.public, ranges.private, strict=True):
         assert subnets[f"PublicSubnet{zone}"] == str(public)
         assert subnets[f"PrivateSubnet{zone}"] == str(private)
+    made = resolved(parts()["vpc"].template, {"ClusterName": "seoul", "VpcRange": "10.42.0.0/16"})
+    blocks = [
+        item["Properties"]["CidrBlock"]
+        for name, item in made.items()
+        if name.startswith("DataSubnet") and "CidrBlock" in item["Properties"]
+    ]
+    assert len(blocks) == 3
+    assert all(IPv4Network(block).subnet_of(ranges.databases) for block in blocks)
 
 
 def findings(folder: Path, clusters: dict[str, str], policy: dict[str, Any]) -> list[Finding]:
@@ -54,8 +62,8 @@ def admitting(*ranges: str) -> dict[str, Any]:
     return {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": cidr}} for cidr in ranges]}]}
 
 
-def asking(*ranges: str) -> dict[str, Any]:
-    ports = [{"protocol": "UDP", "port": 53}]
+def asking(*ranges: str, port: int = 53) -> dict[str, Any]:
+    ports = [{"protocol": "UDP" if port == 53 else "TCP", "port": port}]
     return {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": cidr}} for cidr in ranges], "ports": ports}]}
 
 
@@ -81,11 +89,14 @@ def calling(*ranges: str) -> dict[str, Any]:
         (calling("172.20.0.1/32"), None),
         (calling("172.21.0.1/32"), "calls 172.21.0.1/32; the API server is 172.20.0.1/32"),
         (calling("140.82.112.3/32"), None),
+        (asking("10.42.192.0/19", port=5432), None),
+        (asking("10.42.0.0/16", port=5432), "asks 10.42.0.0/16 for databases; they are in 10.42.192.0/19"),
+        (asking("10.42.224.0/19", port=5432), "asks 10.42.224.0/19 for databases; "),
         # Any other way out is no matter of this rule.
         ({"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}]}, None),
     ],
 )
-def test_a_policy_names_the_load_balancer_and_dns_exactly(
+def test_a_policy_names_the_load_balancer_dns_and_databases_exactly(
     tmp_path: Path, policy: dict[str, Any], problem: str | None
 ) -> None:
     problems = [finding.problem for finding in findings(tmp_path / "clone", {"seoul": SEOUL}, policy)]

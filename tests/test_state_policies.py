@@ -1,8 +1,9 @@
-"""The token that EKS gives a service's pods, on a real API server: let through, and nothing that is like it."""
+"""What a service may keep, on a real API server: the disk of its component, and the token that EKS gives its pods."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 
 import pytest
 
@@ -12,6 +13,17 @@ from tests.policy_server import PolicyServer, pod, policy_server, workload
 
 pytestmark = pytest.mark.bots
 
+CLAIM: Object = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "data"},
+    "spec": {
+        "storageClassName": "retained",
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "10Gi"}},
+    },
+}
+SNAPSHOT = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "of-another"}
 # As EKS's webhook writes them into the pods of a ServiceAccount with a role.
 GIVEN = {
     "eks-pod-identity-token": {"audience": "pods.eks.amazonaws.com", "path": "eks-pod-identity-token"},
@@ -23,6 +35,36 @@ GIVEN = {
 def policies() -> Iterator[PolicyServer]:
     with policy_server(platform()) as server:
         yield server
+
+
+def test_the_disk_of_the_component_is_accepted(policies: PolicyServer) -> None:
+    assert policies.refusal(deepcopy(CLAIM)) is None
+
+
+OTHER_CLAIMS: dict[str, Callable[[Object], object]] = {
+    "a second one": lambda claim: claim["metadata"].update(name="more"),
+    "of no class": lambda claim: claim["spec"].pop("storageClassName"),
+    "of another class": lambda claim: claim["spec"].update(storageClassName="gp2"),
+    "for many nodes": lambda claim: claim["spec"].update(accessModes=["ReadWriteMany"]),
+    "for many nodes beside": lambda claim: claim["spec"].update(accessModes=["ReadWriteOnce", "ReadWriteMany"]),
+    "without a file system": lambda claim: claim["spec"].update(volumeMode="Block"),
+    "a volume by its name": lambda claim: claim["spec"].update(volumeName="pvc-of-another"),
+    "a volume by its labels": lambda claim: claim["spec"].update(selector={"matchLabels": {"a": "b"}}),
+    "filled from a snapshot": lambda claim: claim["spec"].update(dataSource=SNAPSHOT),
+    "filled from a snapshot by reference": lambda claim: claim["spec"].update(dataSourceRef=SNAPSHOT),
+    "of a class by annotation": lambda claim: claim["metadata"].update(
+        annotations={"volume.beta.kubernetes.io/storage-class": "gp2"}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", OTHER_CLAIMS)
+def test_every_other_disk_is_refused(policies: PolicyServer, change: str) -> None:
+    claim = deepcopy(CLAIM)
+    OTHER_CLAIMS[change](claim)
+    refusal = policies.refusal(claim)
+    assert refusal
+    assert refusal.policy == "volume-claim", refusal.text
 
 
 def volumes(name: str, *sources: Object) -> Object:

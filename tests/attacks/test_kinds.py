@@ -30,6 +30,7 @@ OVERLAY = Overlay("mogle", "prod")
 PURPOSES = {
     ("", "ConfigMap"): "settings; of the namespace alone",
     ("", "LimitRange"): "the base's, and no other (guard-rails)",
+    ("", "PersistentVolumeClaim"): "one disk, of one class (volume-claim, quota-room, volume)",
     ("", "ResourceQuota"): "the base's, and no other (guard-rails)",
     ("", "Service"): "an address inside (service-inside, service-address)",
     ("", "ServiceAccount"): "an identity without rights (service-account, guard-rails)",

@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes import server
 from tests.fakes.aws_protocol import Endpoint, Refusal
-from tests.fakes.cloudformation import CloudFormation, Resource
+from tests.fakes.cloudformation import CloudFormation
+from tests.fakes.cloudformation_resources import Resource
 from tests.fakes.cloudformation_template import ACCOUNT
 
 
@@ -89,6 +90,9 @@ class AwsAccount:
 
     def _holds_vpc(self, resource: Resource) -> str:
         held = [*self.load_balancers.values(), *self.groups.values()]
+        held += [
+            str(item.properties.get("VpcId")) for item in self.stacks.resources.values() if item.stack != resource.stack
+        ]
         return "The vpc has dependencies and cannot be deleted." if resource.physical in held else ""
 
     # -- calls

@@ -12,36 +12,11 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.fakes import cloudformation_template as templates
 from tests.fakes.aws_protocol import Refusal
+from tests.fakes.cloudformation_resources import ARNS, PHYSICAL, Resource, attribute, name_of, protection
 from tests.fakes.cloudformation_template import ACCOUNT, REGION
 
-# What two things of one account cannot both have, by the property that names them.
-NAMES = {
-    "AWS::Budgets::Budget": ("Budget", "BudgetName"),
-    "AWS::ECR::Repository": ("RepositoryName",),
-    "AWS::EKS::Cluster": ("Name",),
-    "AWS::IAM::ManagedPolicy": ("ManagedPolicyName",),
-    "AWS::IAM::OIDCProvider": ("Url",),
-    "AWS::IAM::Role": ("RoleName",),
-    "AWS::KMS::Alias": ("AliasName",),
-    "AWS::Logs::LogGroup": ("LogGroupName",),
-    "AWS::S3::Bucket": ("BucketName",),
-}
-# What of a resource's name is its own physical id.
-_PHYSICAL = {"AWS::S3::Bucket", "AWS::EKS::Cluster", "AWS::IAM::Role", "AWS::ECR::Repository"}
-_ARNS = {"AWS::CertificateManager::Certificate", "AWS::IAM::ManagedPolicy", "AWS::IAM::OIDCProvider"}
 _NOTHING = "The submitted information didn't contain changes. Submit different information to create a change set."
 _EPOCH = datetime(2026, 11, 26, tzinfo=UTC)
-
-
-@dataclass
-class Resource:
-    """Something of the account. `stack`: the one that it is of; empty once that stack left it behind."""
-
-    kind: str
-    physical: str
-    properties: dict[str, Any]
-    stack: str
-    logical: str
 
 
 @dataclass
@@ -83,7 +58,12 @@ class CloudFormation:
         self.resources: dict[str, Resource] = {}
         self.failing: dict[str, str] = {}
         self.undeletable: dict[str, str] = {}
-        self.blockers: dict[str, Callable[[Resource], str]] = {"AWS::EKS::Cluster": _protection}
+        self.blockers: dict[str, Callable[[Resource], str]] = {
+            "AWS::EKS::Cluster": protection,
+            "AWS::RDS::DBInstance": protection,
+            "AWS::EC2::Subnet": self._held,
+            "AWS::EC2::SecurityGroup": self._held,
+        }
         self.made: list[str] = []
         self._count = 0
 
@@ -252,8 +232,8 @@ class CloudFormation:
             known[name].properties = properties
             return
         kind = declared[name]["Type"]
-        own_name = _name(kind, properties)
-        taken = [_name(item.kind, item.properties) for item in self.resources.values() if item.kind == kind]
+        own_name = name_of(kind, properties)
+        taken = [name_of(item.kind, item.properties) for item in self.resources.values() if item.kind == kind]
         if reason := self.failing.get(name):
             raise _Failure(name, kind, reason)
         if own_name and own_name in taken:
@@ -282,7 +262,8 @@ class CloudFormation:
 
     def _remove(self, stack: FakeStack) -> None:
         for item in list(self.of(stack.name).values()):
-            blocker = self.blockers.get(item.kind)
+            kept = "DeletionPolicy" in stack.template["Resources"][item.logical]
+            blocker = None if kept else self.blockers.get(item.kind)
             if reason := self.undeletable.get(item.logical) or (blocker(item) if blocker else ""):
                 self._event(stack, item.logical, item.kind, "DELETE_FAILED", reason)
                 stack.status = "DELETE_FAILED"
@@ -299,21 +280,25 @@ class CloudFormation:
 
     # -- small things
 
+    def _held(self, resource: Resource) -> str:
+        """Why something of EC2 cannot go: what another stack has, or left behind, stands in it."""
+        others = (item.properties for item in self.resources.values() if item.stack != resource.stack)
+        held = any(resource.physical in json.dumps(properties) for properties in others)
+        return f"resource {resource.physical} has a dependent object" if held else ""
+
     def _physical(self, kind: str, name: str) -> str:
         self._count += 1
-        if name and kind in _PHYSICAL:
+        if name and kind in PHYSICAL:
             return name
         noun = kind.rpartition(":")[2].lower()
         service = f"arn:aws:{'iam' if 'IAM' in kind else 'acm'}:{REGION}:{ACCOUNT}:"
-        return f"{service}{noun}/{self._count:08x}" if kind in _ARNS else f"{noun}-{self._count:08x}"
+        return f"{service}{noun}/{self._count:08x}" if kind in ARNS else f"{noun}-{self._count:08x}"
 
     def _attribute(self, stack: str, name: str, what: str) -> Any:
         resource = self.of(stack)[name]
         if what == "NameServers":
             return self.name_servers(resource)
-        if what == "Arn":
-            return f"arn:aws:{resource.kind.split('::')[1].lower()}:{REGION}:{ACCOUNT}:{resource.physical}"
-        return f"{resource.physical}.{what}"
+        return attribute(resource, what)
 
     def _stack(self, name: str) -> FakeStack:
         if name not in self.stacks:
@@ -361,18 +346,6 @@ class _Names(dict[str, Any]):
 
     def __missing__(self, name: str) -> str:
         return self._made(name)
-
-
-def _name(kind: str, properties: Mapping[str, Any]) -> str:
-    value: Any = properties
-    for key in NAMES.get(kind, ("",)):
-        value = value.get(key, {})
-    return value if isinstance(value, str) else ""
-
-
-def _protection(resource: Resource) -> str:
-    protected = resource.properties.get("DeletionProtection")
-    return "Cluster has deletion protection enabled" if protected else ""
 
 
 def _change(verb: str, name: str, item: dict[str, Any], *, replaces: bool = False) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gitops.manifests.objects import FieldPath, Object, spec_of
 from gitops.manifests.ranges import ClusterRanges
 
 _RULE = "network-ranges"
-_DNS_PORT, _HTTPS_PORT = 53, 443
+_DNS_PORT, _HTTPS_PORT, _DATABASE_PORT = 53, 443, 5432
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Networks:
     def api(self) -> set[IPv4Network]:
         """Where pods reach the API server."""
         return {ranges.api for ranges in self.clusters.values()}
+
+    @property
+    def databases(self) -> set[IPv4Network]:
+        """Where databases are."""
+        return {ranges.databases for ranges in self.clusters.values()}
 
     @property
     def shared(self) -> set[IPv4Network]:
@@ -73,7 +78,7 @@ def read(graph: Graph) -> Networks:
 
 
 def check(unit: Unit, networks: Networks) -> Iterator[Finding]:
-    """What a policy admits that is not the load balancer, and where it sends a pod that asks for a name."""
+    """What a policy admits that is not the load balancer, and where it sends a pod for a name or to a database."""
     if not networks.clusters:
         return
     for item in unit.kind("NetworkPolicy"):
@@ -97,6 +102,11 @@ def check(unit: Unit, networks: Networks) -> Iterator[Finding]:
             if listed and single and listed != networks.api:
                 what = f"calls {_text(listed)}; the API server is {_text(networks.api)}"
                 yield unit.finding(_RULE, item, path, what, f"name it ({networks.where('serviceRange')})")
+        for path, listed in _blocks(item, "egress", "to", port=_DATABASE_PORT):
+            if listed != networks.databases:
+                what = f"asks {_text(listed)} for databases; they are in {_text(networks.databases)}"
+                fix = f"name it ({networks.where('vpcRange')}): elsewhere is no database of ours"
+                yield unit.finding(_RULE, item, path, what, fix)
 
 
 def _blocks(

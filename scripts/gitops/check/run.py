@@ -15,6 +15,7 @@ from gitops.check import (
     argo,
     control_plane,
     guards,
+    kept,
     leaks,
     names,
     network,
@@ -248,7 +249,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
             findings += argo.check_paths(graph, unit.name, platform)
         findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
         if not unit.partial:
-            findings += references.check(unit, services)
+            findings += [*references.check(unit, services), *kept.check(unit)]
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
         findings += applications.check_waits(unit)

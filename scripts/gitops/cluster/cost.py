@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from gitops.cluster import state
 from gitops.cluster.stacks import Stack
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError
@@ -135,13 +136,23 @@ _COSTS = {
     "AWS::Route53::HostedZone": ("zones", "zone"),
 }
 # Types that cost by what is in them (`_used`), and those that cost nothing. A type in neither is a fault of the table.
-_BY_USE = {"AWS::ECR::Repository", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+_BY_USE = {
+    "AWS::Backup::BackupVault",
+    "AWS::ECR::Repository",
+    "AWS::Logs::LogGroup",
+    "AWS::RDS::DBInstance",
+    "AWS::S3::Bucket",
+}
 _FREE = {
+    "AWS::Backup::BackupPlan",
+    "AWS::Backup::BackupSelection",
     "AWS::Budgets::Budget",  # the first two of an account
     "AWS::CertificateManager::Certificate",
     "AWS::EC2::InternetGateway",
     "AWS::EC2::Route",
     "AWS::EC2::RouteTable",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::SecurityGroupIngress",
     "AWS::EC2::Subnet",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPC",
@@ -154,6 +165,8 @@ _FREE = {
     "AWS::IAM::OIDCProvider",
     "AWS::IAM::Role",
     "AWS::KMS::Alias",
+    "AWS::RDS::DBParameterGroup",
+    "AWS::RDS::DBSubnetGroup",
     "AWS::S3::BucketPolicy",
 }
 
@@ -170,7 +183,28 @@ def _of_stacks(stacks: Iterable[Stack], listed: PriceList) -> list[CostLine]:
         if repositories := kinds.count("AWS::ECR::Repository"):
             size = repositories * listed.assumed["registry-gb-per-repository"]
             table.append(_line(listed, stack.part, "images, GB", size, "registry-gb", assumed=True))
+        table += _databases(stack, listed)
+        if stack.part == "state" and (buckets := kinds.count("AWS::S3::Bucket")):
+            size = buckets * listed.assumed["service-bucket-gb"]
+            table.append(_line(listed, stack.part, "services' buckets, GB", size, "bucket-gb", assumed=True))
     return table
+
+
+def _databases(stack: Stack, listed: PriceList) -> list[CostLine]:
+    """A standby is a machine and a disk of its own. A restored database has the disk of the one that it comes from."""
+    made = [item["Properties"] for item in stack.resources.values() if item["Type"] == "AWS::RDS::DBInstance"]
+    machines, disks = 0, 0
+    for properties in made:
+        copies = 2 if properties["MultiAZ"] else 1
+        machines += copies
+        disks += copies * properties["MaxAllocatedStorage"] // state.GROWTH
+    if not made:
+        return []
+    return [
+        _line(listed, stack.part, "databases, machines", machines, state.INSTANCE_CLASS),
+        _line(listed, stack.part, "databases, GB", disks, "database-gb"),
+        _line(listed, stack.part, "databases' passwords", len(made), "secret"),
+    ]
 
 
 def _used(listed: PriceList) -> list[CostLine]:
@@ -179,6 +213,7 @@ def _used(listed: PriceList) -> list[CostLine]:
 
     return [
         used("foundation", "buckets, GB", "bucket-gb", "bucket-gb"),
+        used("foundation", "copies of state, GB", "copies-gb", "copy-gb"),
         used("foundation", "audit log, GB kept", "log-gb", "log-gb-kept"),
         used("network", "through the NAT gateways, GB", "nat-gateway-gb", "nat-gateway-gb"),
         used("cluster", "audit log, GB written", "log-gb", "log-gb-written"),

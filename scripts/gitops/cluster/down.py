@@ -24,7 +24,7 @@ def down(world: ClusterWorld, progress: Progress) -> list[Stack]:
         if stack.part == "cluster":
             _unprotect(world, progress)
         if stack.part == "network":
-            _sweep(world, stack, progress)
+            _sweep(world, progress)
         _delete(world, stack, progress)
     return [stack for stack in world.stacks if stack.keeps and world.cloudformation.state(stack.name)]
 
@@ -48,10 +48,10 @@ def _unprotect(world: ClusterWorld, progress: Progress) -> None:
             cluster = world.account.cluster(world.definition.name)
 
 
-def _sweep(world: ClusterWorld, stack: Stack, progress: Progress) -> None:
+def _sweep(world: ClusterWorld, progress: Progress) -> None:
     """What the cluster's controllers made in the VPC. It is this cluster's alone, and nobody else takes it down now."""
     for network in world.account.networks():
-        if network.stack != stack.name:
+        if network.stack != world.stack("vpc").name:
             continue
         with progress.step("load balancers and their groups"):
             for arn in world.account.load_balancers(network.vpc):

@@ -35,7 +35,7 @@ _PUSH = (
     "PutImage",
     "UploadLayerPart",
 )
-_KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def services_template(definition: Definition, services: Iterable[Service]) -> St
     resources: dict[str, Any] = {}
     for path, users in _repositories(definition, services).items():
         name = logical(path)
-        resources |= _new(resources, f"{name}Repository", path, {**_KEPT, **_repository(path)})
-        resources |= _new(resources, f"{name}PushRole", path, _push_role(definition, path, users))
+        resources |= new(resources, f"{name}Repository", path, {**KEPT, **_repository(path)})
+        resources |= new(resources, f"{name}PushRole", path, _push_role(definition, path, users))
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Images of the services, and who may push them",
@@ -66,8 +66,8 @@ def zones_template(definition: Definition) -> StackTemplate:
     """A hosted zone for each domain. Their name servers are what the domain's registrar is told."""
     resources: dict[str, Any] = {}
     for domain in definition.domains:
-        zone = {"Type": "AWS::Route53::HostedZone", **_KEPT, "Properties": {"Name": domain}}
-        resources |= _new(resources, f"{logical(domain)}Zone", domain, zone)
+        zone = {"Type": "AWS::Route53::HostedZone", **KEPT, "Properties": {"Name": domain}}
+        resources |= new(resources, f"{logical(domain)}Zone", domain, zone)
     outputs: dict[str, Any] = {name: {"Value": {"Ref": name}} for name in resources}
     for name in resources:
         servers = {"Fn::GetAtt": [name, "NameServers"]}
@@ -89,7 +89,7 @@ def certificates_template(definition: Definition, services: Iterable[Service]) -
         certificate = {
             "Type": "AWS::CertificateManager::Certificate",
             # Deleting one that the load balancer still holds fails, and it costs nothing.
-            **_KEPT,
+            **KEPT,
             "Properties": {
                 "DomainName": planned.names[0],
                 "SubjectAlternativeNames": list(planned.names[1:]),
@@ -97,7 +97,7 @@ def certificates_template(definition: Definition, services: Iterable[Service]) -
                 "DomainValidationOptions": [{"DomainName": name, "HostedZoneId": zone} for name in planned.names],
             },
         }
-        resources |= _new(resources, f"{logical(planned.domain)}Certificate", planned.domain, certificate)
+        resources |= new(resources, f"{logical(planned.domain)}Certificate", planned.domain, certificate)
     zones = {f"{logical(domain)}Zone": {"Type": "AWS::Route53::HostedZone::Id"} for domain in definition.domains}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -245,7 +245,8 @@ def logical(name: str) -> str:
     return "".join(part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", name))
 
 
-def _new(resources: Mapping[str, Any], key: str, name: str, resource: dict[str, Any]) -> dict[str, Any]:
+def new(resources: Mapping[str, Any], key: str, name: str, resource: dict[str, Any]) -> dict[str, Any]:
+    """One more resource. Raises InputError where its logical id is taken."""
     if key in resources:
         raise InputError(f"{name}: CloudFormation cannot tell it from another name (both are {key})", fix="rename one")
     return {key: resource}

@@ -26,6 +26,7 @@ _STOOD_ON = {
     "AWS::ECR::Repository",
     "AWS::EKS::Cluster",
     "AWS::KMS::Key",
+    "AWS::RDS::DBInstance",
     "AWS::Route53::HostedZone",
     "AWS::S3::Bucket",
 }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from gitops.cluster import generated
+from gitops.cluster import generated, state
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError
 from gitops.ground.output import write
-from gitops.manifests import certificates, yamlfile
+from gitops.manifests import certificates, yamlfile, yamltext
 from gitops.repository import services
+from gitops.repository.services import Service
 
 FILE = "outputs.yaml"
 _HEAD = """\
@@ -31,17 +32,30 @@ _FIELD = "certificateARNs:"
 def save(world: ClusterWorld, outputs: Mapping[str, str]) -> list[str]:
     """Write what differs; the paths of what was written, as the repository has them. Raises InputError."""
     folder = world.checkout.cluster(world.definition.name)
-    plan = generated.certificates(world.definition, services.services(world.checkout))
+    known = services.services(world.checkout)
+    plan = generated.certificates(world.definition, known)
     covered = [(outputs[f"{generated.logical(item.domain)}Certificate"], item.names) for item in plan]
     texts = {folder / FILE: _outputs(world, outputs), folder / certificates.FILE: _certificates(world, covered)}
     parameters = folder / "objects/ingressclassparams.yaml"
     if parameters.exists():
         source = world.checkout.relative(parameters)
         texts[parameters] = with_arns(parameters.read_text(encoding="utf-8"), [arn for arn, _ in covered], source)
+    texts |= _of_overlays(world, known, outputs)
     changed = [file for file, text in texts.items() if not file.exists() or file.read_text(encoding="utf-8") != text]
     for file in changed:
         _replace(file, texts[file])
     return [world.checkout.relative(file) for file in changed]
+
+
+def _of_overlays(world: ClusterWorld, known: Sequence[Service], outputs: Mapping[str, str]) -> dict[Path, str]:
+    """The overlays' own files, with where their database and their bucket are; all else stays byte for byte."""
+    texts: dict[Path, str] = {}
+    for source, key, value in state.written(world.checkout, known, outputs):
+        file = world.checkout.root / source
+        text = texts.get(file) or file.read_text(encoding="utf-8")
+        texts[file] = yamltext.put(text, source, ("data", key), value)
+        yamlfile.parse_all(texts[file], source)
+    return texts
 
 
 def _replace(file: Path, text: str) -> None:

@@ -113,7 +113,7 @@ def _notice(world: ClusterWorld, left: int) -> Iterator[Fault]:
 
 def _ranges(world: ClusterWorld) -> Iterator[Fault]:
     for network in world.account.networks():
-        if network.stack == world.stack("network").name:
+        if network.stack == world.stack("vpc").name:
             continue
         for block in network.ranges:
             if block.overlaps(world.definition.vpc_range):

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitops.cluster import generated
+from gitops.cluster import generated, state
 from gitops.cluster.definition import Definition
 from gitops.cluster.generated import StackTemplate
 from gitops.ground.checkout import Checkout
@@ -55,14 +55,20 @@ def read(checkout: Checkout, definition: Definition) -> list[Stack]:
     def file(part: str) -> StackTemplate:
         return yamlfile.read(checkout, checkout.cluster(definition.name) / "aws" / f"{part}.yaml")
 
+    kept = state.state_template(definition, checkout, known)
     stacks = [
         stack("foundation", file("foundation"), 10, keeps=True),
         stack("zones", generated.zones_template(definition), 5, keeps=True),
         # ACM gives up after three days by itself; delegation is looked at before, so it takes minutes.
         stack("certificates", generated.certificates_template(definition, known), 75, keeps=True),
         stack("services", generated.services_template(definition, known), 10, keeps=True),
+        # No database can move to another VPC, so it stays with them.
+        stack("vpc", file("vpc"), 10, keeps="DatabaseSubnets" in kept["Resources"]),
+        # A database takes a quarter of an hour, one with a standby or a past of hundreds of GB a few times that.
+        stack("state", kept, 90, keeps=True),
         stack("network", file("network"), 15, keeps=False),
         stack("cluster", file("cluster"), 40, keeps=False),
+        stack("access", state.access_template(checkout, known), 10, keeps=False),
     ]
     filled = [stack for stack in stacks if stack.resources]
     _check_inputs(definition, filled)

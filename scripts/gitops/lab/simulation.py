@@ -5,6 +5,8 @@ Run as a process: `python -m gitops.lab.simulation CHECKOUT LAB`.
 - The kubelet's wait for what a pod names: kwok starts every pod at once, so its stage for a ready pod waits for the
   annotation that is set here when each Secret and ConfigMap (and key) that the pod names exists. Until then the
   container waits with the kubelet's own reason and message.
+- The driver of disks: a volume for each claim of the class `retained`, in the zone of the node that the scheduler
+  chose. Nothing is ever written to it.
 - The load balancer's address: a status for each Ingress of the class `platform`; without one Argo CD would call it
   Progressing for ever.
 """
@@ -28,6 +30,11 @@ from gitops.manifests.pods import Template
 REFERENCES_EXIST = "lab.gitops/references"
 ADDRESS = "lab-load-balancer.example.net"
 INGRESS_CLASS = "platform"
+DISK = "lab.gitops/disk"
+ZONE = "topology.kubernetes.io/zone"
+# What the scheduler and the controller of volumes write on a claim for the driver.
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 
 
 class Kubelet:
@@ -132,6 +139,46 @@ def follow_ingresses(cluster: Cluster) -> None:
             say(f"ingress {meta['namespace']}/{meta['name']}: {error}")
 
 
+def follow_claims(cluster: Cluster) -> None:
+    """Give every claim whose pod has a node a disk in that node's zone; the controller of volumes binds the two."""
+    for event, claim in cluster.watch("/api/v1/persistentvolumeclaims"):
+        annotations = claim["metadata"].get("annotations") or {}
+        node, driver = annotations.get(SELECTED_NODE), annotations.get(PROVISIONER)
+        if event == "DELETED" or not node or driver != DISK or claim["spec"].get("volumeName"):
+            continue
+        try:
+            zone = cluster.get(f"/api/v1/nodes/{node}")["metadata"]["labels"][ZONE]
+            cluster.create("/api/v1/persistentvolumes", _disk(claim, zone))
+        except ClusterError as error:
+            if error.status != 409:  # made already
+                say(f"claim {claim['metadata']['namespace']}/{claim['metadata']['name']}: {error}")
+
+
+def _disk(claim: Object, zone: str) -> Object:
+    meta, spec = claim["metadata"], claim["spec"]
+    terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": [zone]}]}]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"pvc-{meta['uid']}", "annotations": {"pv.kubernetes.io/provisioned-by": DISK}},
+        "spec": {
+            "capacity": spec["resources"]["requests"],
+            "accessModes": spec["accessModes"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": spec["storageClassName"],
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+            "hostPath": {"path": f"/nowhere/{meta['uid']}"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
+        },
+    }
+
+
 class Liveness(BaseHTTPRequestHandler):
     """Answers 200 while every thread lives."""
 
@@ -157,7 +204,9 @@ def main() -> None:
         (kubelet.follow_pods, ()),
     ]
     threads = [threading.Thread(target=target, args=args, daemon=True) for target, args in jobs]
-    threads.append(threading.Thread(target=follow_ingresses, args=(cluster,), daemon=True))
+    threads += [
+        threading.Thread(target=target, args=(cluster,), daemon=True) for target in (follow_ingresses, follow_claims)
+    ]
     for thread in threads:
         thread.start()
     Liveness.threads = tuple(threads)

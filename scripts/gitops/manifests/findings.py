@@ -87,6 +87,9 @@ RULES = _rules(
     ("quota-room", "The namespace's quota or LimitRange would refuse it, or its pods at its largest scale."),
     ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
     ("architecture", "On another processor an image does not start; an autoscaler takes the cheapest node it may."),
+    # What is kept.
+    ("state-pending", "The pods would look for it where nothing is, and never be ready."),
+    ("volume", "A disk is in one zone and on one node: a second pod waits for it for ever, and the rollout with it."),
     # Policies: the very same in the cluster (apps/policies).
     ("policy", "The cluster refuses it (apps/policies)."),
     ("exception", "An exception holds for what it names, for a reason, with an owner, until a day."),

@@ -1,7 +1,8 @@
 """Addresses of a cluster's network that base/ and apps/ have to repeat: no policy can say "the load balancer".
 
 A VPC is a /16 of six subnets of an eighth each (clusters/*/aws/network.yaml): three public ones with the load balancer,
-then three private ones with the nodes and, as each pod has an address of the VPC, all pods.
+then three private ones with the nodes and, as each pod has an address of the VPC, all pods. In the seventh eighth are
+the subnets of the databases (clusters/*/aws/vpc.yaml).
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ _API, _DNS = 1, 10
 
 @dataclass(frozen=True)
 class ClusterRanges:
-    """Where the load balancer, the nodes with their pods, the API server and DNS are in a cluster."""
+    """Where the load balancer, the nodes with their pods, the databases, the API server and DNS are in a cluster."""
 
     public: tuple[IPv4Network, ...]
     private: tuple[IPv4Network, ...]
+    databases: IPv4Network
     api: IPv4Network
     dns: IPv4Network
 
@@ -40,6 +42,6 @@ class ClusterRanges:
         vpc, services = IPv4Network(data["vpcRange"]), IPv4Network(data["serviceRange"])
         if vpc.prefixlen != 16:
             raise ValueError(f"{vpc} is no /16")
-        eighths = tuple(itertools.islice(vpc.subnets(_EIGHTH), 2 * _ZONES))
+        *eighths, databases = itertools.islice(vpc.subnets(_EIGHTH), 2 * _ZONES + 1)
         addresses = (IPv4Network(services[number]) for number in (_API, _DNS))
-        return cls(eighths[:_ZONES], eighths[_ZONES:], *addresses)
+        return cls(tuple(eighths[:_ZONES]), tuple(eighths[_ZONES:]), databases, *addresses)

@@ -56,11 +56,12 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class OverlaySummary:
-    """What an overlay says that others ask for: its images and its domains."""
+    """What an overlay says that others ask for: its images, its domains, and the opt-ins of base/components."""
 
     overlay: Overlay
     images: tuple[ImageEntry, ...]
     domains: tuple[str, ...]
+    components: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,14 @@ def _summary(checkout: Checkout, folder: Path) -> OverlaySummary:
     spec = yamlfile.read(checkout, ingress).get("spec", {}) if ingress.exists() else {}
     rules: list[dict[str, Any]] = spec.get("rules", [])
     domains = tuple(rule["host"] for rule in rules if "host" in rule)
-    return OverlaySummary(Overlay(folder.parent.name, folder.name), images, domains)
+    components = frozenset(filter(None, map(_component, kustomization.get("components", []))))
+    return OverlaySummary(Overlay(folder.parent.name, folder.name), images, domains, components)
+
+
+def _component(entry: object) -> str | None:
+    """The name of an opt-in of base/components; None for every other component."""
+    parts = str(entry).rstrip("/").split("/")
+    return parts[-1] if parts[-3:-1] == ["base", "components"] else None
 
 
 def _image(entry: dict[str, Any]) -> ImageEntry:

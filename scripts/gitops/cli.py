@@ -23,6 +23,7 @@ class _Verbs(Group):
     verbs: ClassVar[dict[str, str]] = {
         "check": "Hold a change against everything that must be true before it merges.",
         "cluster": "A cluster on AWS, from an empty account and back.",
+        "data": "Copies of databases in a bucket, and the way back into an empty one.",
         "exceptions": "Show what may break a rule for a while, and fail where its time is over.",
         "github": "GitHub's own settings as files: who may merge what, and main's verdict on a change.",
         "images": "Image updates: from the registry to a pull request; back to what ran; the freeze.",

@@ -15,7 +15,7 @@ from gitops.ground.errors import InputError
 from gitops.manifests.overlay import Overlay
 from gitops.repository import state
 from gitops.repository.services import Service
-from gitops.repository.state import Database
+from gitops.repository.state import DeclaredDatabase
 
 # The smallest there is; docs/adr/0012 has what it costs beside Aurora.
 INSTANCE_CLASS = "db.t4g.micro"
@@ -112,7 +112,7 @@ def written(
 # -- databases
 
 
-def _generations(database: Database) -> list[int]:
+def _generations(database: DeclaredDatabase) -> list[int]:
     return sorted({database.generation, *filter(None, [database.previous])})
 
 
@@ -158,7 +158,7 @@ def _group(overlay: Overlay) -> dict[str, Any]:
     return {"Type": "AWS::EC2::SecurityGroup", **KEPT, "Properties": properties}
 
 
-def _instance(definition: Definition, overlay: Overlay, database: Database, generation: int) -> dict[str, Any]:
+def _instance(definition: Definition, overlay: Overlay, database: DeclaredDatabase, generation: int) -> dict[str, Any]:
     properties = {
         "DBInstanceIdentifier": _instance_name(definition, overlay, generation),
         "DBInstanceClass": INSTANCE_CLASS,
@@ -196,7 +196,7 @@ def _instance(definition: Definition, overlay: Overlay, database: Database, gene
     }
 
 
-def _origin(definition: Definition, overlay: Overlay, database: Database, generation: int) -> dict[str, Any]:
+def _origin(definition: Definition, overlay: Overlay, database: DeclaredDatabase, generation: int) -> dict[str, Any]:
     """How it begins: empty, or as another one was at a moment. Never changed later: AWS would make it anew."""
     if generation == database.generation and database.restored_from and database.restored_to:
         return {

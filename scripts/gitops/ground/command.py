@@ -7,16 +7,19 @@ import resource
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from gitops.ground.errors import ExternalError, MachineError
 
 # Of what a failed program printed, as much as a person reads: kubectl names every refused object on a line of its own.
 LAST_LINES = 40
+# Bytes of a program's output that are read at once.
+_PIECE = 1 << 20
 
 
 class CommandError(ExternalError):
@@ -78,6 +81,44 @@ def run(
         _run(words, timeout, cwd, environment, stdin, ok, limits, printed)
         printed.seek(0)
         return printed.read()
+
+
+def stream(argv: Sequence[str | Path], *, timeout: float) -> Iterator[bytes]:
+    """Run a program and yield its standard output in pieces, as it comes; nothing of it is kept.
+
+    Whoever stops reading ends the program. Raises what `run` raises, and CommandError only after the last piece: what
+    has been read before that is not whole.
+    """
+    words = [str(word) for word in argv]
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+            )
+        except FileNotFoundError as error:
+            raise MachineError(f"{words[0]}: not found", fix="the README names the programs that this needs") from error
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        try:
+            printed = cast(IO[bytes], process.stdout)
+            while piece := printed.read(_PIECE):
+                yield piece
+            process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if late.is_set() or process.returncode != 0:
+            complaints.seek(0)
+            text = complaints.read().decode(errors="replace")
+            raise CommandError(words[0], None if late.is_set() else process.returncode, text, timeout)
 
 
 def _run(

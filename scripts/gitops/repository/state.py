@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import Overlay
+from gitops.manifests.yamlfile import Model
 from gitops.repository.services import OverlaySummary, Service
 
 DATABASE = "database"
@@ -24,7 +25,6 @@ VOLUME = "volume"
 # What stands in a file until AWS has said it.
 PENDING = "pending"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def _utc(moment: datetime) -> datetime:
@@ -33,7 +33,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-class Database(BaseModel):
+class DeclaredDatabase(BaseModel):
     """`data` of an overlay's database.yaml. Each field's alias is the key there."""
 
     model_config = _STRICT
@@ -47,7 +47,7 @@ class Database(BaseModel):
     previous: int | None = Field(default=None, ge=1, description="the one that is kept beside it")
 
     @model_validator(mode="after")
-    def _fits(self) -> Database:
+    def _fits(self) -> DeclaredDatabase:
         if (self.restored_from is None) != (self.restored_to is None):
             raise ValueError("restored-from and restored-to go together: from which database, and to which moment")
         for name, older in (("restored-from", self.restored_from), ("previous", self.previous)):
@@ -56,7 +56,7 @@ class Database(BaseModel):
         return self
 
 
-class Bucket(BaseModel):
+class DeclaredBucket(BaseModel):
     """`data` of an overlay's bucket.yaml."""
 
     model_config = _STRICT
@@ -64,13 +64,13 @@ class Bucket(BaseModel):
     name: str = Field(min_length=1, description="written by `gitops cluster up`")
 
 
-def databases(checkout: Checkout, services: Iterable[Service]) -> dict[Overlay, Database]:
+def databases(checkout: Checkout, services: Iterable[Service]) -> dict[Overlay, DeclaredDatabase]:
     """The database of each overlay that asks for one. Raises InputError, all faults at once."""
-    known: dict[Overlay, Database] = {}
+    known: dict[Overlay, DeclaredDatabase] = {}
     faults: list[Fault] = []
     for overlay in asking(services, DATABASE):
         try:
-            known[overlay] = _read(checkout, overlay, DATABASE, Database)
+            known[overlay] = _read(checkout, overlay, DATABASE, DeclaredDatabase)
         except InputError as error:
             faults += error.faults
     if faults:
@@ -78,9 +78,9 @@ def databases(checkout: Checkout, services: Iterable[Service]) -> dict[Overlay, 
     return known
 
 
-def buckets(checkout: Checkout, services: Iterable[Service]) -> dict[Overlay, Bucket]:
+def buckets(checkout: Checkout, services: Iterable[Service]) -> dict[Overlay, DeclaredBucket]:
     """The bucket of each overlay that asks for one. Raises InputError."""
-    return {overlay: _read(checkout, overlay, BUCKET, Bucket) for overlay in asking(services, BUCKET)}
+    return {overlay: _read(checkout, overlay, BUCKET, DeclaredBucket) for overlay in asking(services, BUCKET)}
 
 
 def asking(services: Iterable[Service], component: str) -> list[Overlay]:

@@ -1,0 +1,1 @@
+"""What services keep: copies of their databases, and the way back."""

@@ -43,6 +43,15 @@ def manifests(running: Running, token: str, application: str) -> list[dict[str, 
     return objects
 
 
+# The folders of the lab's own Applications.
+PLATFORM = {
+    "clusters/lab": "root",
+    "clusters/lab/platform": "platform",
+    "clusters/lab/objects": "cluster",
+    "apps/platform/sealed-secrets/objects": "sealed-secrets",
+}
+
+
 def ours(checkout: Checkout, root: Path, unit: str) -> list[dict[str, Any]]:
     rendered = build(checkout, root, unit)
     assert rendered.error is None, rendered.error
@@ -63,8 +72,8 @@ def test_every_overlay_renders_as_argocd_renders_it(running: Running) -> None:
         assert not repo.git.diff("origin/main")
     token = running.token()
     for unit in Graph(Checkout(running.work)).units:
-        application = "root" if unit == "clusters/lab" else "-".join(unit.split("/")[1:])
-        if unit.startswith("overlays/") or unit == "clusters/lab":
+        application = PLATFORM.get(unit) or "-".join(unit.split("/")[1:])
+        if unit.startswith("overlays/") or unit in PLATFORM:
             assert _sorted(ours(running.lab.checkout, running.work, unit)) == _sorted(
                 manifests(running, token, application)
             )

@@ -47,9 +47,9 @@ def pods(running: Running, namespace: str) -> list[dict[str, Any]]:
 
 def test_every_application_is_synced_and_healthy(running: Running) -> None:
     apps = argocd.applications(running.cluster)
-    assert len(apps) == 12
+    assert len(apps) == 17
     assert [app.name for app in apps if not app.good] == []
-    assert {app.project for app in apps} == {"platform", "services"}
+    assert {app.project for app in apps} == {"add-ons", "platform", "services", "waves"}
     status = gitops(running.lab.checkout, "lab", "status", "--name", "test", "--output", "json")
     assert status.code == 0, status.err
     facts = json.loads(status.out)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from gitops.check import environments
 from gitops.check.argo import LABELS, TEMPLATE, Platform, filled
@@ -27,8 +26,6 @@ _NAMESPACE_LABELS = {
 _SOURCE = {"repoURL", "targetRevision", "path"}
 _OTHER_SOURCES = {"sources", "sourceHydrator"}
 _TAG = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
-_UPSTREAM = {urlsplit(url).path for url in REPOSITORIES}
-_GITHUB = "github.com"
 # What makes a sync wait for one object before it comes to the next.
 _WAITS = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook")
 # Where Applications stand in waves: one that is not Healthy is Degraded after a minute (apps/argocd/argocd-cm.yaml).
@@ -54,19 +51,12 @@ def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Fin
     for item in unit.kind("Application"):
         yield from _application(unit, item, ("spec",), cluster)
     for item in unit.kind("AppProject"):
-        allowed = [repo_url] if name(item) == SERVICES_PROJECT else [repo_url, *_published(item, repo_url)]
+        allowed = [repo_url] if name(item) == SERVICES_PROJECT else [repo_url, *REPOSITORIES]
         for number, url in enumerate(item["spec"].get("sourceRepos") or []):
             if url not in allowed:
                 fix = f"allow {repo_url} alone"
                 yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
     yield from environments.check(unit)
-
-
-def _published(project: Object, repo_url: str) -> list[str]:
-    """Those of a project's repositories that a pinned tool is built from: GitHub's, or a mirror beside our own."""
-    urls = [str(url) for url in project["spec"].get("sourceRepos") or []]
-    hosts = {_GITHUB, urlsplit(repo_url).netloc}
-    return [url for url in urls if urlsplit(url).path in _UPSTREAM and urlsplit(url).netloc in hosts]
 
 
 def check_waits(unit: Unit) -> Iterator[Finding]:

@@ -13,11 +13,10 @@ from contextlib import contextmanager, nullcontext
 from gitops.check.answers import Denial, denial
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
-from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.clients.kubernetes import Cluster, ClusterError, wait_established
 from gitops.ground.checkout import Checkout
 from gitops.lab import keeper
 from gitops.lab import lab as labs
-from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
 from gitops.lab.process import wait_until
 from gitops.manifests.objects import Object, name

@@ -24,7 +24,12 @@ def servers(context: Context) -> list[Part]:
             ],
             context.tcp("repo-server"),
             ("repo-server", "repo-server-metrics"),
-            context.argocd_environment,
+            {
+                **context.argocd_environment,
+                # To the lab's git host, which is github.com there (externals.py). All else is on loopback.
+                "HTTPS_PROXY": f"http://{LOOPBACK}:{context.ports['externals']}",
+                "NO_PROXY": LOOPBACK,
+            },
         ),
         Part(
             "argocd-server",

@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.output import say
-from gitops.lab import deployments, network
+from gitops.lab import deployments, network, pki
 from gitops.lab.deployments import Deployments
 from gitops.lab.layout import Lab
 from gitops.lab.origin import PUSHED
@@ -37,12 +38,13 @@ _MOVED = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/heads/\S+)")
 
 class Handler(BaseHTTPRequestHandler):
     """Smart HTTP at /platform/gitops.git and of the projects that Applications read, GitHub's deployments, Slack's
-    chat.postMessage at /slack/api/, /healthz.
+    chat.postMessage at /slack/api/, /healthz; and github.com itself, for whoever comes by a proxy's CONNECT.
     """
 
     protocol_version = "HTTP/1.1"
     lab: Lab
     deployments: Deployments
+    certificate: ssl.SSLContext
     writing = threading.Lock()
 
     def do_GET(self) -> None:  # noqa: D102
@@ -50,6 +52,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # noqa: D102
         self._route()
+
+    def do_CONNECT(self) -> None:  # noqa: D102
+        if self.path != f"{pki.GITHUB}:443":
+            self._answer(403, b"the lab has no way out", "text/plain")
+            return
+        self.send_response(200)
+        self.end_headers()
+        with self.certificate.wrap_socket(self.connection, server_side=True) as inside:
+            type(self)(inside, self.client_address, self.server)
+        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: D102
         say(f"{self.command} {self.path} {args[1] if len(args) > 1 else ''}")
@@ -198,6 +210,8 @@ def main() -> None:
     """Serve until ended."""
     lab = Lab(Checkout(Path(sys.argv[1])), sys.argv[2])
     Handler.lab, Handler.deployments = lab, Deployments(lab.deployments_file)
+    Handler.certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    Handler.certificate.load_cert_chain(lab.folder / "pki/github.crt", lab.folder / "pki/github.key")
     threading.Thread(target=follow_pushes, args=(lab,), daemon=True).start()
     ThreadingHTTPServer(("127.0.0.1", lab.settings().ports["externals"]), Handler).serve_forever()
 

@@ -17,10 +17,9 @@ from pathlib import Path
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
-from gitops.lab import network, upstream
+from gitops.lab import network
 from gitops.lab.layout import Lab
 from gitops.manifests import yamlfile
-from gitops.manifests.upstream import REPOSITORIES
 from gitops.repository.git import Actor, GitError, Repo
 from gitops.repository.history import History
 from gitops.secrets import certificate
@@ -130,7 +129,7 @@ def push(lab: Lab) -> str:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             History(lab.checkout.root).export(sha, work)
             _name_origin(lab, work)
-            _seal_all(lab, work)
+            seal_all(lab, work)
             repo.git.add("--all", "--force")
             if not repo.head.is_valid() or repo.index.diff("HEAD"):
                 repo.index.commit(
@@ -143,17 +142,11 @@ def push(lab: Lab) -> str:
 
 
 def _name_origin(lab: Lab, work: Path) -> None:
-    """Write the lab's addresses where those of GitHub stand: of this repository, and of the projects that it reads."""
     for path in _ADDRESSED:
         file = work / path
         text = file.read_text()
         url = yamlfile.read(Checkout(work), file)["data"]["repoURL"]
         file.write_text(text.replace(f"repoURL: {url}", f"repoURL: {lab.repo_url}"))
-    for file in sorted((work / "apps").rglob("*.yaml")):
-        text = file.read_text()
-        for url in REPOSITORIES:
-            text = text.replace(url, upstream.address(lab, url))
-        file.write_text(text)
 
 
 def _certificate(lab: Lab) -> bytes:
@@ -167,7 +160,7 @@ def _certificate(lab: Lab) -> bytes:
     return content
 
 
-def _seal_all(lab: Lab, work: Path) -> None:
+def seal_all(lab: Lab, work: Path) -> None:
     """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
     memory = lab.folder / "seals.json"
     known: dict[str, str] = jsontext.parse(memory.read_text()) if memory.exists() else {}

@@ -16,6 +16,7 @@ from gitops.lab.layout import Lab
 
 YEAR = datetime.timedelta(days=365)
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+GITHUB = "github.com"
 Issuer = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
@@ -33,6 +34,8 @@ def write(lab: Lab) -> None:
     _issue(folder, "api", "kube-apiserver", ca, SERVER)
     _issue(folder, "argocd-server", "argocd-server", ca, SERVER)
     _issue(folder, "metrics-server", "metrics-server.kube-system.svc", ca, SERVER)
+    # What the git host is to the repo-server, which reads other projects there.
+    _issue(folder, "github", GITHUB, ca, SERVER)
     # The API server shows this one to metrics-server, to vouch for whom it forwards.
     _issue(folder, "aggregator", "aggregator", ca, CLIENT)
     parts = _issue(folder, "parts-ca", "gitops-lab-parts", None)

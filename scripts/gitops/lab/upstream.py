@@ -1,4 +1,7 @@
-"""The other projects' repositories that Applications read: what they read of them, from the pinned modules, tagged."""
+"""The other projects' repositories that Applications read: what they read of them, from the pinned modules, tagged.
+
+The lab's git host is github.com to the repo-server alone, by a proxy and a certificate that it is told to trust.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,6 @@ from gitops.repository.git import Actor, Repo
 from gitops.tools import pins
 
 _LAB = Actor("lab", "lab@example.com")
-
-
-def address(lab: Lab, url: str) -> str:
-    """Where the lab's git host has the repository of a URL."""
-    return f"{lab.url('externals')}{urlsplit(url).path}"
 
 
 def create(lab: Lab) -> None:

@@ -51,7 +51,9 @@ class AwsWorld:
             contents.write(self.checkout, identity.renamed(self.checkout, "seoul"))
 
     def run(self, *words: str, **env: str) -> Ran:
-        """`gitops cluster ...`."""
+        """`gitops cluster ...`; of `up` what AWS is asked alone, where no lab stands in for the cluster."""
+        if words[0] == "up" and self.account.api is None:
+            words = (*words, "--aws-only")
         return self.run_with({**self.environment(), **env}, *words)
 
     def run_with(self, environment: dict[str, str], *words: str) -> Ran:
@@ -69,7 +71,7 @@ class AwsWorld:
     def killed(self, kill: Kill, *command: str) -> int:
         """`gitops cluster ...`, killed with -9 at a call of its own; its exit code."""
         self.resolver.registrar = self.account
-        words = [str(GITOPS), "cluster", *command]
+        words = [str(GITOPS), "cluster", *command, *(["--aws-only"] if command[0] == "up" else [])]
         self.account.calls.clear()
         self.account.kill = kill
         with subprocess.Popen(

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from gitops.clients.kubernetes import wait_established
 from gitops.lab import lab as labs
-from gitops.lab.bootstrap import wait_established
 from gitops.lab.layout import Lab
 from gitops.manifests import kustomize
 from gitops.manifests.objects import Object

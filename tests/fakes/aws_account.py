@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from tests.fakes.aws_protocol import Endpoint, Refusal
 from tests.fakes.cloudformation import CloudFormation
 from tests.fakes.cloudformation_resources import Resource
 from tests.fakes.cloudformation_template import ACCOUNT
+from tests.fakes.eks_api import EksApi
 
 
 @dataclass
@@ -54,6 +56,8 @@ class AwsAccount:
         self.kill: Kill | None = None
         self.vpcs: dict[str, str] = {}  # foreign ones: their ranges
         self.clusters: dict[str, str] = {}  # foreign ones: their versions
+        self.api: EksApi | None = None  # what answers for a cluster of a stack
+        self.roles = {"key": ("key", "admin")}  # an access key's secret and role
         self.load_balancers: dict[str, str] = {}  # what controllers made: the VPC of each
         self.target_groups: dict[str, str] = {}
         self.groups: dict[str, str] = {}
@@ -156,8 +160,28 @@ class AwsAccount:
                 "version": version,
                 "deletionProtection": protected,
                 "tags": tags,
+                **self._reached(),
             }
         }
+
+    def _reached(self) -> dict[str, Any]:
+        """Where a cluster's API is, and which roles it lets in: those that the stack has an access entry for."""
+        if self.api is None:
+            return {}
+        self.api.entries = {str(item.properties["PrincipalArn"]) for item in self.of_type("AWS::EKS::AccessEntry")}
+        return {"endpoint": self.api.endpoint, "certificateAuthority": {"data": self.api.authority}}
+
+    def _AssumeRole(self, RoleArn: str, RoleSessionName: str, **_: Any) -> dict[str, Any]:
+        key = f"ASIA{len(self.roles):016}"
+        self.roles[key] = (f"secret-{key}", RoleArn)
+        credentials = {
+            "AccessKeyId": key,
+            "SecretAccessKey": f"secret-{key}",
+            "SessionToken": f"session-{key}",
+            "Expiration": datetime.now(UTC) + timedelta(hours=1),
+        }
+        arn = f"arn:aws:sts::{self.number}:assumed-role/{RoleArn.rpartition('/')[2]}/{RoleSessionName}"
+        return {"Credentials": credentials, "AssumedRoleUser": {"AssumedRoleId": f"{key}:me", "Arn": arn}}
 
     def _cluster(self, name: str) -> Resource:
         for resource in self.of_type("AWS::EKS::Cluster"):

@@ -16,7 +16,7 @@ from kubernetes import client, config
 
 from gitops.ground import jsontext
 from gitops.ground.command import run
-from gitops.ground.errors import ExternalError
+from gitops.ground.errors import ExternalError, NotHealthyError
 from gitops.manifests.objects import Object
 
 REQUEST_SECONDS = 30.0
@@ -55,6 +55,17 @@ class Cluster:
     def get(self, path: str, **query: str) -> Object:
         """One object, or a list with its `items`."""
         return self._call("GET", path, query)
+
+    def text(self, path: str) -> str:
+        """What a path answers that is no object, such as a Service's behind the API server's proxy."""
+        try:
+            answer = self._request("GET", path, {}, accept="*/*")
+            content: str = answer.read().decode(errors="replace")
+        except _LOST as error:
+            raise ClusterError(f"GET {path}: {error}") from None
+        if answer.status >= 400:
+            raise ClusterError(f"GET {path}: {answer.status} {_message(content.encode())}", answer.status)
+        return content
 
     def items(self, path: str, **query: str) -> list[Object]:
         """The items of a collection."""
@@ -145,12 +156,13 @@ class Cluster:
         body: Object | None = None,
         kind: str = "json",
         read: float = REQUEST_SECONDS,
+        accept: str = "application/json",
     ) -> Any:  # noqa: ANN401 - the client library has no types
         serialized = self._api.param_serialize(
             method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json", "Content-Type": _CONTENT[kind]},
+            header_params={"Accept": accept, "Content-Type": _CONTENT[kind]},
             auth_settings=["BearerToken"],
         )
         return self._api.call_api(
@@ -183,6 +195,18 @@ def _warnings(headers: Sequence[str]) -> list[str]:
     """The texts of Warning headers (RFC 7234: 299 - "text")."""
     texts = itertools.chain.from_iterable(re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', line) for line in headers)
     return [text.replace('\\"', '"') for text in texts]
+
+
+def wait_established(cluster: Cluster, name: str) -> None:
+    """Wait until the API server serves what a custom resource definition defines. Raises NotHealthyError."""
+    path, deadline = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", time.monotonic() + 30
+    while True:
+        conditions = cluster.get(path).get("status", {}).get("conditions") or []
+        if any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions):
+            return
+        if time.monotonic() > deadline:
+            raise NotHealthyError(f"{name} was not established within 30 s")
+        time.sleep(0.1)
 
 
 def apply(

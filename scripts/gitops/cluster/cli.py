@@ -107,19 +107,51 @@ def apply(name: str, yes: bool) -> None:
 @cluster.command()
 @click.argument("name", metavar="CLUSTER")
 @click.option("--yes", is_flag=True, help="Do what the change sets say without asking.")
-def up(name: str, yes: bool) -> None:
-    """Make the cluster, stack by stack; each change set is shown and asked about before it runs.
+@click.option("--aws-only", is_flag=True, help="Stop behind the stacks: nothing is asked of the cluster itself.")
+def up(name: str, yes: bool, aws_only: bool) -> None:
+    """Make the cluster, stack by stack; each change set is shown and asked about before it runs. Then bring Argo CD
+    into it, which brings all else from git, and wait until every Application is Healthy.
 
-    It may be stopped at any point and run again: it goes on where AWS is. What AWS gives is written into
-    clusters/CLUSTER, to be committed. Exit codes: 0 all is as the files say; 1 a change set was not agreed to; 2 what
-    must be true first is not; 4 AWS refused or was not done in time: what was made before it stays, and both are said.
+    It may be stopped at any point and run again: it goes on where AWS and the cluster are. What AWS gives is written
+    into clusters/CLUSTER, to be committed. Exit codes: 0 all is as the files say; 1 a change set was not agreed to, or
+    an Application is not Healthy; 2 what must be true first is not; 4 AWS or the cluster refused or was not done in
+    time: what was made before it stays, and both are said.
     """
     from gitops.cluster import run
 
-    written = run.up(Checkout.find(), name, _confirm(yes), Progress())
+    checkout, progress = Checkout.find(), Progress()
+    written = run.up(checkout, name, _confirm(yes), progress)
     for path in written:
         say(f"written: {path}")
     say("commit these files by a pull request" if written else "nothing new to commit", err=True)
+    if not aws_only:
+        run.hand_over(checkout, name, progress)
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+def kubeconfig(name: str) -> None:
+    """Print a kubeconfig for CLUSTER. It holds no secret: kubectl asks `gitops cluster token` each time.
+
+    Exit codes: 0 printed; 1 there is no cluster yet; 2 wrong account, region or credentials; 4 AWS could not be asked.
+    """
+    from gitops.cluster import run
+
+    say(*run.kubeconfig(Checkout.find(), name).splitlines())
+
+
+@cluster.command()
+@click.argument("name", metavar="CLUSTER")
+@click.option("--region", required=True, metavar="REGION")
+@click.option("--role", required=True, metavar="ARN", help="The role that the cluster knows.")
+def token(name: str, region: str, role: str) -> None:
+    """Print a token for CLUSTER, as kubectl asks for it. It is good for 14 minutes.
+
+    Exit codes: 0 printed; 2 the credentials cannot be used; 4 AWS denies the role, or could not be asked.
+    """
+    from gitops.cluster import access
+
+    say(access.credential(name, region, role))
 
 
 @cluster.command()

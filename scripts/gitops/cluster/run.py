@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import yaml
+
 from gitops.clients.github import Hub
 from gitops.clients.github.workflow_run import WorkflowRun, pull_request
-from gitops.cluster import cost, delivery, identity, make, outputs, preflight, world
+from gitops.cluster import access, cost, delivery, handover, identity, make, outputs, preflight, world
 from gitops.cluster import down as taking_down
 from gitops.cluster.cost import CostLine
 from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
@@ -64,10 +66,22 @@ def apply(checkout: Checkout, name: str, confirm: Confirm, progress: Progress) -
 
 
 def up(checkout: Checkout, name: str, confirm: Confirm, progress: Progress) -> list[str]:
-    """Make the cluster; the files that were written of what AWS gave."""
+    """Make the cluster at AWS; the files that were written of what AWS gave."""
     place = world.look(checkout, name)
     preflight.check(place, _today())
     return outputs.save(place, make.up(place, confirm, progress))
+
+
+def hand_over(checkout: Checkout, name: str, progress: Progress) -> None:
+    """Bring Argo CD into the cluster, and wait until every Application is Healthy."""
+    handover.run(world.look(checkout, name), progress)
+
+
+def kubeconfig(checkout: Checkout, name: str) -> str:
+    """The way into the cluster for kubectl, in YAML."""
+    place = world.look(checkout, name)
+    preflight.check_identity(place)
+    return yaml.safe_dump(access.kubeconfig(place), sort_keys=False)
 
 
 def down(checkout: Checkout, name: str, progress: Progress) -> list[Stack]:

@@ -11,6 +11,7 @@ from gitops.cluster import stacks
 from gitops.cluster.definition import Definition
 from gitops.cluster.stacks import Stack
 from gitops.ground.checkout import Checkout
+from gitops.manifests import yamlfile
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class ClusterWorld:
     stacks: list[Stack]
     account: Account
     cloudformation: Stacks
+
+    @property
+    def data(self) -> dict[str, str]:
+        """All that cluster.yaml says, also what AWS is not concerned with."""
+        file = self.checkout.cluster(self.definition.name) / definitions.FILE
+        data: dict[str, str] = yamlfile.read(self.checkout, file)["data"]
+        return data
 
     @property
     def source(self) -> str:

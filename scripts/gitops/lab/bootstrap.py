@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gitops.clients.kubernetes import Cluster, apply
+from gitops.clients.kubernetes import Cluster, apply, wait_established
 from gitops.ground.checkout import Checkout
 from gitops.lab import deployments
 from gitops.lab.layout import Lab, LabSettings
-from gitops.lab.process import wait_until
 from gitops.lab.simulation import REFERENCES_EXIST
 from gitops.manifests import installation, yamlfile
 from gitops.manifests.objects import Object
@@ -69,7 +67,7 @@ def apply_foundations(lab: Lab) -> None:
     settings. And what is there on EKS without anybody's doing, or is no pod here.
     """
     kubectl, kubeconfig = lab.checkout.tool("kubectl"), lab.kubeconfig
-    objects = installation.objects(lab.checkout, "lab") + _foundations(lab, lab.settings())
+    objects = installation.objects(lab.checkout, "lab") + beside_argo_cd(lab)
     apply(kubectl, kubeconfig, objects)
     cluster = Cluster(kubeconfig)
     for item in objects:
@@ -77,18 +75,10 @@ def apply_foundations(lab: Lab) -> None:
             wait_established(cluster, item["metadata"]["name"])
 
 
-def wait_established(cluster: Cluster, name: str) -> None:
-    """Wait until the API server serves what a custom resource definition defines (NotHealthyError)."""
-    wait_until(f"{name} established", partial(_established, cluster, name), seconds=30)
+def beside_argo_cd(lab: Lab) -> list[Object]:
+    """What Argo CD finds of its Secrets, and what is no pod here. Its namespace has to be there."""
+    settings = lab.settings()
 
-
-def _established(cluster: Cluster, name: str) -> bool:
-    definition = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-    conditions = definition.get("status", {}).get("conditions") or []
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
-
-
-def _foundations(lab: Lab, settings: LabSettings) -> list[Object]:
     def secret(name: str, values: dict[str, str], kind: str = "Opaque") -> Object:
         labels = {"app.kubernetes.io/part-of": "argocd"}
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,35 +56,48 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
     if nodes_per_zone and nodes_per_zone != settings.nodes_per_zone:
         what = f"lab {lab.name!r} has {settings.nodes_per_zone} nodes in each zone"
         raise InputError(what, fix="gitops lab reset forgets that")
-    (lab.folder / "tmp").mkdir(exist_ok=True)
-    (lab.folder / "argocd").mkdir(exist_ok=True)
     parts = all_parts(lab)
     end_where_network_died(lab)
     missing = {part.name for part in parts} - process.running(lab).keys()
     seeded = (lab.folder / "seals.json").exists()
     if not missing and seeded:
         return False
-    origin.create(lab)
-    upstream.create(lab)
-    pki.write(lab)
-    redis.write(lab)
-    bootstrap.write_kwok_config(lab)
-    bootstrap.write_in_cluster_settings(lab, settings)
+    prepare(lab)
     with progress.step("control plane"):
-        for wave in (0, 1, 2):
-            _start(lab, [part for part in parts if part.wave == wave and part.name in missing])
-            _ready(lab, [part for part in parts if part.wave <= wave])
+        start(lab, [part.name for part in parts if part.wave < 3])
         bootstrap.apply_foundations(lab)
         bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
     with progress.step("controllers and Argo CD"):
-        _start(lab, [part for part in parts if part.wave == 3 and part.name in missing])
-        _ready(lab, parts)
+        start(lab, PARTS)
     with progress.step("git origin, sealed with the lab's certificate"):
         if not seeded:
             origin.push(lab)
         bootstrap.apply_root(lab, lab.folder / "seed")
     wait_synced(lab, progress)
     return True
+
+
+def prepare(lab: Lab) -> None:
+    """Write what the parts of a lab that was made read: repositories, keys, certificates, settings."""
+    (lab.folder / "tmp").mkdir(exist_ok=True)
+    (lab.folder / "argocd/tls").mkdir(parents=True, exist_ok=True)
+    origin.create(lab)
+    upstream.create(lab)
+    pki.write(lab)
+    # Where Argo CD has the authorities of git hosts, by the host's name.
+    shutil.copyfile(lab.ca, lab.folder / "argocd/tls" / pki.GITHUB)
+    redis.write(lab)
+    bootstrap.write_kwok_config(lab)
+    bootstrap.write_in_cluster_settings(lab, lab.settings())
+
+
+def start(lab: Lab, names: Collection[str]) -> None:
+    """Start those of the named parts that do not run, wave after wave, and wait until each answers."""
+    running = process.running(lab).keys()
+    wanted = [part for part in all_parts(lab) if part.name in names]
+    for wave in sorted({part.wave for part in wanted}):
+        _start(lab, [part for part in wanted if part.wave == wave and part.name not in running])
+        _ready(lab, [part for part in wanted if part.wave <= wave])
 
 
 def control_plane(lab: Lab) -> None:

@@ -16,10 +16,13 @@ _ROOT = {("AppProject", "platform"), ("Application", "root")}
 
 
 def objects(checkout: Checkout, cluster: str) -> list[Object]:
-    """Argo CD with its definitions and settings, the namespace first. Raises InputError, RenderError, CommandError."""
+    """Argo CD with its definitions, after the namespace and the settings without which its programs do not start.
+
+    Raises InputError, RenderError, CommandError.
+    """
     settings = [item for item in _root(checkout, cluster) if item["kind"] in ("Namespace", "ConfigMap")]
     settings.sort(key=lambda item: item["kind"] != "Namespace")
-    return [*settings[:1], *upstream.render(checkout, _application(checkout, cluster)), *settings[1:]]
+    return [*settings, *upstream.render(checkout, _application(checkout, cluster))]
 
 
 def root(checkout: Checkout, cluster: str, *, tools: Checkout | None = None) -> list[Object]:

@@ -27,12 +27,17 @@ class Network:
 
 @dataclass(frozen=True)
 class EksCluster:
-    """A cluster as EKS tells of it. `stack`: the one that made it, if one did."""
+    """A cluster as EKS tells of it. `stack`: the one that made it, if one did.
+
+    `endpoint`, `authority`: where its API is and who certifies it (PEM in base64), empty while it is being made.
+    """
 
     status: str
     version: str
     protected: bool
     stack: str | None
+    endpoint: str
+    authority: str
 
 
 class Account:
@@ -68,6 +73,8 @@ class Account:
             version=cluster["version"],
             protected=cluster.get("deletionProtection", False),
             stack=cluster.get("tags", {}).get(STACK_TAG),
+            endpoint=cluster.get("endpoint", ""),
+            authority=cluster.get("certificateAuthority", {}).get("data", ""),
         )
 
     def unprotect_cluster(self, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
 
 from gitops.clients.aws.errors import calling
 
@@ -23,6 +24,19 @@ class AwsSession:
     def configured_region(self) -> str | None:
         """The region that the environment or the profile names, which may be another."""
         return self._session.region_name
+
+    @property
+    def events(self) -> Any:  # noqa: ANN401 - botocore has no types
+        """What botocore tells of its work to whoever listens: a signer asks for it."""
+        return self._session.events
+
+    def credentials(self) -> Any:  # noqa: ANN401
+        """The credentials that the environment gives. Raises InputError where there are none."""
+        with calling("sts:GetCallerIdentity"):
+            found = self._session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            return found.get_frozen_credentials()
 
     def _new_client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients as they are asked for
         # Waits and asks again where AWS says that it is asked too often; AWS_MAX_ATTEMPTS says how many times.

@@ -1,0 +1,83 @@
+"""The last step of `gitops cluster up`: Argo CD in the empty cluster, and everything from git.
+
+Only what Argo CD cannot bring itself is applied from here, the root last. So a run that was killed finds no root and
+begins this step again, and one that finds it leaves all to Argo CD and waits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitops.clients import argocd
+from gitops.clients.kubernetes import Cluster, apply, wait_established
+from gitops.cluster import access
+from gitops.cluster.world import ClusterWorld
+from gitops.ground.errors import NotHealthyError
+from gitops.ground.progress import Progress
+from gitops.manifests import installation, kustomize
+from gitops.manifests.objects import name
+from gitops.repository import services
+from gitops.secrets import certificate
+
+_ROOT = f"{argocd.APPLICATIONS}/root"
+# Nodes start, images are pulled, a load balancer and its targets are made.
+_MINUTES = 20
+_APPLY_SECONDS = 300.0
+_CERTIFICATE = "/api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:8080/proxy/v1/cert.pem"
+
+
+def run(world: ClusterWorld, progress: Progress) -> None:
+    """Hand the cluster to Argo CD, and wait until every Application is Synced and Healthy.
+
+    Raises NotHealthyError that names each one that is not, and why; ExternalError where the cluster does not answer.
+    """
+    with access.kubeconfig_file(world) as kubeconfig:
+        cluster = Cluster(kubeconfig)
+        if not _in_charge(cluster):
+            with progress.step("Argo CD"):
+                _install(world, cluster, kubeconfig)
+        platform = _platform(world)
+        with progress.step(f"{len(platform)} Applications of the platform"):
+            argocd.wait_for(cluster, platform, seconds=_MINUTES * 60)
+        _check_certificate(world, cluster)
+        summaries = itertools.chain.from_iterable(service.overlays for service in services.services(world.checkout))
+        overlays = [summary.overlay.application for summary in summaries]
+        with progress.step(f"{len(overlays)} Applications of services"):
+            argocd.wait_for(cluster, [*platform, *overlays], seconds=_MINUTES * 60)
+
+
+def _in_charge(cluster: Cluster) -> bool:
+    """Whether Argo CD has its root."""
+    return cluster.find(_ROOT) is not None
+
+
+def _install(world: ClusterWorld, cluster: Cluster, kubeconfig: Path) -> None:
+    kubectl = world.checkout.tool("kubectl")
+    objects = installation.objects(world.checkout, world.definition.name)
+    apply(kubectl, kubeconfig, objects, timeout=_APPLY_SECONDS)
+    for item in objects:
+        if item["kind"] == "CustomResourceDefinition":
+            wait_established(cluster, name(item))
+    apply(kubectl, kubeconfig, installation.root(world.checkout, world.definition.name), timeout=_APPLY_SECONDS)
+
+
+def _platform(world: ClusterWorld) -> list[str]:
+    """The names of both roots and of what the second one brings."""
+    folder = world.checkout.cluster(world.definition.name) / "platform"
+    made = [item for item in kustomize.build(world.checkout, folder) if item["kind"] == "Application"]
+    return ["root", "platform", *map(name, made)]
+
+
+def _check_certificate(world: ClusterWorld, cluster: Cluster) -> None:
+    """Raise NotHealthyError where the controller's key is new: nothing that is committed opens with it."""
+    newest = certificate.load(cluster.text(_CERTIFICATE).encode(), "the cluster's controller", datetime.now(UTC))
+    pinned = world.data.get(certificate.FIELD)
+    if newest.fingerprint != pinned:
+        raise NotHealthyError(
+            "the cluster's sealing key is new: what is committed was sealed for another",
+            expected=str(pinned),
+            found=newest.fingerprint,
+            fix=f"gitops secrets pin --cluster {world.definition.name}, and what it says; merge it, and run this again",
+        )

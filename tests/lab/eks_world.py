@@ -1,0 +1,107 @@
+"""A simulated account of AWS whose cluster is real: a lab's control plane, empty, and what EKS would start in it.
+
+Where the cluster is told of Argo CD and of the sealed-secrets controller, their programs start, as nodes would do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+from git import Repo
+
+from gitops.check.schema import definitions
+from gitops.clients.kubernetes import Cluster, ClusterError, apply
+from gitops.ground.errors import NotHealthyError
+from gitops.lab import bootstrap
+from gitops.lab import lab as labs
+from gitops.lab.layout import Lab
+from gitops.lab.parts import PARTS
+from gitops.manifests import yamlfile
+from tests.cluster_world import AwsWorld
+from tests.conftest import Ran, gitops
+from tests.fakes.eks_api import EksApi
+
+# The programs that EKS does not bring, and what in the cluster says that they run.
+_STARTED = {
+    "/apis/apps/v1/namespaces/argocd/statefulsets/argocd-application-controller": [
+        part for part in PARTS if part.startswith("argocd-")
+    ],
+    "/apis/apps/v1/namespaces/kube-system/deployments/sealed-secrets-controller": ["sealed-secrets"],
+}
+_LATER = {part for parts in _STARTED.values() for part in parts}
+
+
+class EksWorld(AwsWorld):
+    """`lab` is what stands behind the cluster's endpoint; `merge` brings the checkout's main to GitHub."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "clone", written=False)
+        self.lab = Lab(self.checkout, "eks")
+        self._ended = Event()
+        self.lab.create(2)
+        labs.prepare(self.lab)
+        labs.start(self.lab, [part for part in PARTS if part not in _LATER])
+        self.cluster = Cluster(self.lab.kubeconfig)
+        bootstrap.create_nodes(self.cluster, 2)
+        self._bring_what_eks_has()
+        self.account.api = EksApi(self.lab, "seoul", self.account.roles.get, set())
+        self._nodes = Thread(target=self._run_nodes, daemon=True)
+        self._nodes.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._nodes.join(timeout=60)
+        if self.account.api:
+            self.account.api.close()
+        super().close()
+        labs.down(self.lab)
+        shutil.rmtree(self.lab.folder, ignore_errors=True)
+
+    def run(self, *words: str, **env: str) -> Ran:
+        return gitops(self.checkout, "cluster", *words, timeout=400, **self.environment(), **env)
+
+    def merge(self) -> None:
+        """What stands on the checkout's branch is GitHub's main."""
+        file = self.checkout.root / "clusters/seoul/cluster.yaml"
+        url = str(yamlfile.read(self.checkout, file)["data"]["repoURL"])
+        bare = self.lab.upstream / url.removeprefix("https://github.com/")
+        if not bare.exists():
+            Repo.init(bare, bare=True, initial_branch="main").close()
+        with Repo(self.checkout.root) as repo:
+            repo.git.push("--force", str(bare), "HEAD:refs/heads/main")
+
+    def _bring_what_eks_has(self) -> None:
+        """Auto Mode's kinds and metrics, and the Secrets that pods of Argo CD make as they start."""
+        kinds = [item for item in definitions(self.checkout) if "eks.amazonaws.com" in item["metadata"]["name"]]
+        kinds += [item for item in definitions(self.checkout) if "karpenter.sh" in item["metadata"]["name"]]
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}}
+        objects = [namespace, *kinds, *bootstrap.beside_argo_cd(self.lab)]
+        apply(self.checkout.tool("kubectl"), self.lab.kubeconfig, objects)
+
+    def _run_nodes(self) -> None:
+        left = dict(_STARTED)
+        while left and not self._ended.wait(0.5):
+            for path, parts in list(left.items()):
+                try:
+                    found = self.cluster.find(path)
+                except ClusterError:
+                    continue
+                if not found:
+                    continue
+                # What died for something that is not there yet is started again.
+                with suppress(NotHealthyError):
+                    labs.start(self.lab, parts)
+                    del left[path]
+
+
+@contextmanager
+def eks_world(folder: Path) -> Iterator[EksWorld]:
+    world = EksWorld(folder)
+    try:
+        yield world
+    finally:
+        world.close()

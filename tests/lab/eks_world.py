@@ -32,7 +32,7 @@ _STARTED = {
     ],
     "/apis/apps/v1/namespaces/kube-system/deployments/sealed-secrets-controller": ["sealed-secrets"],
 }
-_LATER = {part for parts in _STARTED.values() for part in parts}
+_LATER = set[str]().union(*_STARTED.values())
 
 
 class EksWorld(AwsWorld):
@@ -87,10 +87,10 @@ class EksWorld(AwsWorld):
         while left and not self._ended.wait(0.5):
             for path, parts in list(left.items()):
                 try:
-                    found = self.cluster.find(path)
+                    item = self.cluster.find(path)
                 except ClusterError:
                     continue
-                if not found:
+                if not item:
                     continue
                 # What died for something that is not there yet is started again.
                 with suppress(NotHealthyError):

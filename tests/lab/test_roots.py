@@ -84,8 +84,8 @@ def _never_ready(work: Path) -> None:
     listed.write_text(listed.read_text().replace("resources:\n", "resources:\n  - early.yaml\n"))
     (work / "early").mkdir()
     labels = {"app": "early"}
-    wanted = {"secretKeyRef": {"name": "never", "key": "made"}}
-    container = {"name": "a", "image": "a:1", "env": [{"name": "A", "valueFrom": wanted}]}
+    value = {"secretKeyRef": {"name": "never", "key": "made"}}
+    container = {"name": "a", "image": "a:1", "env": [{"name": "A", "valueFrom": value}]}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

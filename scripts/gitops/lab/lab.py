@@ -94,10 +94,10 @@ def prepare(lab: Lab) -> None:
 def start(lab: Lab, names: Collection[str]) -> None:
     """Start those of the named parts that do not run, wave after wave, and wait until each answers."""
     running = process.running(lab).keys()
-    wanted = [part for part in all_parts(lab) if part.name in names]
-    for wave in sorted({part.wave for part in wanted}):
-        _start(lab, [part for part in wanted if part.wave == wave and part.name not in running])
-        _ready(lab, [part for part in wanted if part.wave <= wave])
+    named = [part for part in all_parts(lab) if part.name in names]
+    for wave in sorted({part.wave for part in named}):
+        _start(lab, [part for part in named if part.wave == wave and part.name not in running])
+        _ready(lab, [part for part in named if part.wave <= wave])
 
 
 def control_plane(lab: Lab) -> None:

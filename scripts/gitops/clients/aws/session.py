@@ -33,10 +33,10 @@ class AwsSession:
     def credentials(self) -> Any:  # noqa: ANN401
         """The credentials that the environment gives. Raises InputError where there are none."""
         with calling("sts:GetCallerIdentity"):
-            found = self._session.get_credentials()
-            if found is None:
+            credentials = self._session.get_credentials()
+            if credentials is None:
                 raise NoCredentialsError
-            return found.get_frozen_credentials()
+            return credentials.get_frozen_credentials()
 
     def _new_client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients as they are asked for
         # Waits and asks again where AWS says that it is asked too often; AWS_MAX_ATTEMPTS says how many times.

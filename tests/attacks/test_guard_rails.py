@@ -27,6 +27,7 @@ spec:
       labels: {{app: miner}}
     spec:
       automountServiceAccountToken: false
+      nodeSelector: {{kubernetes.io/arch: amd64}}
       containers:
         - name: miner
           image: {PINNED}

@@ -112,7 +112,7 @@ def test_what_goes_first_is_the_platform_then_prod_then_staging() -> None:
         item["metadata"]["name"]: item for item in kind(CHECKOUT.root / "clusters/seoul/objects", "PriorityClass")
     }
     # Above what has no class, such as a job that somebody starts by hand, and below Kubernetes' own.
-    assert 10**9 > classes["prod"]["value"] > classes["staging"]["value"] > 0
+    assert 10**9 > classes["platform"]["value"] > classes["prod"]["value"] > classes["staging"]["value"] > 0
     installed = installation.objects(CHECKOUT, "seoul")
     made = [item["spec"]["template"]["spec"] for item in installed if item["kind"] in ("Deployment", "StatefulSet")]
     assert len(made) >= 8

@@ -8,7 +8,9 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
+from collections.abc import Iterator
 from functools import cache
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from tests.fakes import cloudformation_template as templates
 from tests.fakes.cloudformation_template import ACCOUNT, REGION
 from tests.frozen import platform
 
+PARTS = ("foundation", "services", "cluster")
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
 ZONE = "arn:aws:route53:::hostedzone/ZOURS"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ours"
@@ -31,6 +34,7 @@ CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
 RECORDS = "route53:ChangeResourceRecordSets"
 # What AWS says around a call that is as it should be.
 AROUND = {
+    "acm:ValidationMethod": ["DNS"],
     "iam:PermissionsBoundary": ["PushBoundary"],  # what Ref gives here
     f"{RECORDS}RecordTypes": ["CNAME"],
     f"{RECORDS}NormalizedRecordNames": ["_0123.mogle.example.com"],
@@ -156,6 +160,7 @@ DENIED: list[tuple[str, str, str, str]] = [
 ]
 # By an action, with what around it it must not be let although its resource is right.
 UNLIKE: list[tuple[str, str, str, str, dict[str, Any]]] = [
+    ("foundation", "ApplyRole", "acm:RequestCertificate", "*", {"acm:ValidationMethod": ["EMAIL"]}),
     ("foundation", "ApplyRole", "iam:CreateRole", PUSH, {"iam:PermissionsBoundary": []}),
     ("foundation", "ApplyRole", "iam:CreateRole", PUSH, {"iam:PermissionsBoundary": [ADMINISTRATOR]}),
     ("foundation", "ApplyRole", "iam:PutRolePolicy", PUSH, {"iam:PermissionsBoundary": []}),
@@ -298,6 +303,35 @@ def test_the_workflow_may_make_what_follows_from_the_overlays(kind: str) -> None
 
 def _named(kind: str, action: str) -> str:
     return ZONE if action.startswith("route53:") else MADE[kind]
+
+
+def test_every_action_is_given_on_what_aws_knows_for_it() -> None:
+    """By cfn-lint's copy of AWS's service authorization reference, of which its own rules look at less: an action that
+    knows no resource is never allowed on one, and one that knows some is not given on everything.
+    """
+    known = json.loads((resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
+    wrong, looked = [], 0
+    for part in PARTS:
+        for name, statement in _statements(part):
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            for service, _, action in (action.partition(":") for action in actions):
+                has_resources = bool(known[service]["Actions"][action.lower()].get("Resources"))
+                looked += 1
+                if has_resources == (statement["Resource"] == "*"):
+                    wrong.append((part, name, f"{service}:{action}"))
+    assert wrong == []
+    assert looked > 50
+
+
+def _statements(part: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of the policies of a stack's roles, and of its policies that stand by themselves."""
+    for name, item in stacks_of(part).items():
+        properties = _resource(part, name)
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        if item["Type"] == "AWS::IAM::ManagedPolicy":
+            documents.append(properties["PolicyDocument"])
+        for document in documents:
+            yield from ((name, statement) for statement in document["Statement"])
 
 
 def test_whatever_is_written_into_a_push_role_it_can_do_no_more_than_push() -> None:

@@ -45,6 +45,7 @@ WILDCARDS = {
     ("foundation", "EncryptedConnectionsAlone"): "it denies",
     ("cluster", "FindZones"): "AWS has no narrower resource for route53:ListHostedZones",
     ("foundation", "LookAround"): "AWS has no narrower resource for lists; what is there is names and ranges",
+    ("foundation", "RequestCertificates"): "AWS has no narrower resource for acm:RequestCertificate",
     ("foundation", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",
     ("state", "EncryptedConnectionsAlone"): "it denies",
     ("services", "SignIn"): "AWS has no narrower resource for ecr:GetAuthorizationToken",

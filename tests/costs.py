@@ -56,6 +56,8 @@ def measure(checkout: Checkout) -> dict[str, object]:
         "egress": sum(line.monthly for line in lines if line.what == "NAT gateways"),
         "endpoints": endpoints,
         "saving_gb": saving,
+        "database_alone": cost.database(listed, 1, 20),
+        "database_standby": cost.database(listed, 2, 20),
         "read": str(listed.read),
         "region": listed.region,
         "node": place.definition.node_type,

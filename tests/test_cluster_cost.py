@@ -41,6 +41,8 @@ def test_a_database_is_a_machine_a_disk_and_a_password_and_its_standby_once_more
     assert monthly("databases, machines") == round(2 * 0.025 * 730, 2)
     assert monthly("databases, GB") == round(2 * 20 * 0.131, 2)
     assert monthly("databases' passwords") == 0.40
+    lines = [line.monthly for line in cost.lines(place()) if line.what.startswith("databases")]
+    assert sum(lines) == pytest.approx(cost.database(cost.prices(), 2, 20))
 
 
 def test_every_assumption_of_the_price_file_is_in_the_sum() -> None:

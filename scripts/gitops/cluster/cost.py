@@ -248,6 +248,12 @@ def endpoints(listed: PriceList) -> tuple[float, float]:
     return monthly, monthly / saved
 
 
+def database(listed: PriceList, copies: int, gigabytes: int) -> float:
+    """What one database costs a month, USD; `copies`: 2 with a standby."""
+    machine, disk, password = (listed.prices[name].monthly for name in (state.INSTANCE_CLASS, "database-gb", "secret"))
+    return copies * (machine + gigabytes * disk) + password
+
+
 def total(table: Iterable[CostLine]) -> float:
     """USD a month."""
     return sum(line.monthly for line in table)

@@ -33,7 +33,7 @@ def _pending(unit: Unit, item: Object) -> Iterator[Finding]:
                 item,
                 ("data", key),
                 what,
-                "ask the platform team to run `gitops cluster up` on this branch, and commit what it writes",
+                "ask the platform team to run `gitops cluster up --aws-only` on this branch, and commit what it writes",
             )
 
 

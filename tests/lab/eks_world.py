@@ -22,9 +22,9 @@ from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
 from gitops.manifests import yamlfile
 from tests.cluster_world import AwsWorld
-from tests.conftest import Ran, gitops
 from tests.fakes.eks_api import EksApi
 
+NODES = 2
 # The programs that EKS does not bring, and what in the cluster says that they run.
 _STARTED = {
     "/apis/apps/v1/namespaces/argocd/statefulsets/argocd-application-controller": [
@@ -33,51 +33,63 @@ _STARTED = {
     "/apis/apps/v1/namespaces/kube-system/deployments/sealed-secrets-controller": ["sealed-secrets"],
 }
 _LATER = set[str]().union(*_STARTED.values())
+_OF_EKS = ("eks.amazonaws.com", "karpenter.sh")
 
 
 class EksWorld(AwsWorld):
-    """`lab` is what stands behind the cluster's endpoint; `merge` brings the checkout's main to GitHub."""
+    """`lab` is what stands behind the cluster's endpoint; `merge` brings the checkout's branch to GitHub's main."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "clone", written=False)
+        self._github = folder / "github.git"
+        Repo.init(self._github, bare=True, initial_branch="main").close()
+        with Repo(self.checkout.root) as repo:
+            repo.remotes.origin.set_url(str(self._github))
+        self.merge()
         self.lab = Lab(self.checkout, "eks")
-        self._ended = Event()
-        self.lab.create(2)
+        self._begin()
+
+    def close(self) -> None:
+        self._end()
+        super().close()
+
+    def lose_the_cluster(self) -> None:
+        """All of it is gone, with every key. What `gitops cluster up` makes next is empty."""
+        self._end()
+        self._begin()
+
+    def merge(self) -> None:
+        with Repo(self.checkout.root) as repo:
+            repo.git.push("--quiet", "origin", "HEAD:refs/heads/main")
+
+    def _begin(self) -> None:
+        self.lab.create(NODES)
         labs.prepare(self.lab)
+        file = self.checkout.root / "clusters/seoul/cluster.yaml"
+        url = str(yamlfile.read(self.checkout, file)["data"]["repoURL"])
+        served = self.lab.upstream / url.removeprefix("https://github.com/")
+        served.parent.mkdir()
+        served.symlink_to(self._github)
         labs.start(self.lab, [part for part in PARTS if part not in _LATER])
         self.cluster = Cluster(self.lab.kubeconfig)
-        bootstrap.create_nodes(self.cluster, 2)
+        bootstrap.create_nodes(self.cluster, NODES)
         self._bring_what_eks_has()
         self.account.api = EksApi(self.lab, "seoul", self.account.roles.get, set())
+        self._ended = Event()
         self._nodes = Thread(target=self._run_nodes, daemon=True)
         self._nodes.start()
 
-    def close(self) -> None:
+    def _end(self) -> None:
         self._ended.set()
         self._nodes.join(timeout=60)
         if self.account.api:
             self.account.api.close()
-        super().close()
         labs.down(self.lab)
         shutil.rmtree(self.lab.folder, ignore_errors=True)
 
-    def run(self, *words: str, **env: str) -> Ran:
-        return gitops(self.checkout, "cluster", *words, timeout=400, **self.environment(), **env)
-
-    def merge(self) -> None:
-        """What stands on the checkout's branch is GitHub's main."""
-        file = self.checkout.root / "clusters/seoul/cluster.yaml"
-        url = str(yamlfile.read(self.checkout, file)["data"]["repoURL"])
-        bare = self.lab.upstream / url.removeprefix("https://github.com/")
-        if not bare.exists():
-            Repo.init(bare, bare=True, initial_branch="main").close()
-        with Repo(self.checkout.root) as repo:
-            repo.git.push("--force", str(bare), "HEAD:refs/heads/main")
-
     def _bring_what_eks_has(self) -> None:
         """Auto Mode's kinds and metrics, and the Secrets that pods of Argo CD make as they start."""
-        kinds = [item for item in definitions(self.checkout) if "eks.amazonaws.com" in item["metadata"]["name"]]
-        kinds += [item for item in definitions(self.checkout) if "karpenter.sh" in item["metadata"]["name"]]
+        kinds = [item for item in definitions(self.checkout) if item["spec"]["group"] in _OF_EKS]
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}}
         objects = [namespace, *kinds, *bootstrap.beside_argo_cd(self.lab)]
         apply(self.checkout.tool("kubectl"), self.lab.kubeconfig, objects)

@@ -6,6 +6,7 @@ import base64
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import requests
@@ -21,6 +22,13 @@ from tests.forward import forward
 from tests.frozen import TEST, clone
 
 NAME = "test"
+
+
+class InLab(Protocol):
+    """A lab, and the way into its API."""
+
+    lab: Lab
+    cluster: Cluster
 
 
 class Running:

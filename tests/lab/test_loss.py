@@ -19,7 +19,7 @@ from gitops.secrets.backup import LABEL
 from tests import leaks
 from tests.conftest import Ran, gitops
 from tests.fakes.key_vault import KeyVault, Pod
-from tests.lab.running import Running
+from tests.lab.running import InLab, Running
 from tests.lab.test_lab import pods, until
 from tests.test_key_backup import SCRIPT
 from tests.zones import is_ready
@@ -45,24 +45,24 @@ def keys(running: Running) -> dict[str, str]:
     return {item["metadata"]["name"]: item["data"]["tls.key"] for item in items}
 
 
-def controller(running: Running) -> Part:
+def controller(running: InLab) -> Part:
     [part] = [part for part in all_parts(running.lab) if part.name == "sealed-secrets"]
     return part
 
 
-def stop(running: Running) -> None:
+def stop(running: InLab) -> None:
     for victim in process.running(running.lab)["sealed-secrets"]:
         victim.kill()
     process.wait_until("it ended", lambda: "sealed-secrets" not in process.running(running.lab), seconds=20)
 
 
-def start(running: Running) -> None:
+def start(running: InLab) -> None:
     part = controller(running)
     process.start(running.lab, part.name, part.argv, part.env)
     process.wait_until("it answers again", part.ready, seconds=60)
 
 
-def back_up(running: Running, vault: KeyVault, folder: Path) -> Ran:
+def back_up(running: InLab, vault: KeyVault, folder: Path) -> Ran:
     """The CronJob's script with what its pod has: a token of its own service account, and nothing more."""
     pod = Pod(folder, vault)
     try:

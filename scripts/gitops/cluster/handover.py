@@ -14,13 +14,17 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, apply, wait_established
 from gitops.cluster import access
 from gitops.cluster.world import ClusterWorld
-from gitops.ground.errors import NotHealthyError
+from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.manifests import installation, kustomize
 from gitops.manifests.objects import name
 from gitops.repository import services
+from gitops.repository.git import Repo
+from gitops.repository.history import History
 from gitops.secrets import certificate
 
+# What Argo CD reads of the repository.
+_READ = ("apps", "base", "clusters", "overlays", "policies")
 _ROOT = f"{argocd.APPLICATIONS}/root"
 # Nodes start, images are pulled, a load balancer and its targets are made.
 _MINUTES = 20
@@ -33,6 +37,8 @@ def run(world: ClusterWorld, progress: Progress) -> None:
 
     Raises NotHealthyError that names each one that is not, and why; ExternalError where the cluster does not answer.
     """
+    with progress.step("what Argo CD will read is merged"):
+        _check_merged(world)
     with access.kubeconfig_file(world) as kubeconfig:
         cluster = Cluster(kubeconfig)
         if not _in_charge(cluster):
@@ -46,6 +52,18 @@ def run(world: ClusterWorld, progress: Progress) -> None:
         overlays = [summary.overlay.application for summary in summaries]
         with progress.step(f"{len(overlays)} Applications of services"):
             argocd.wait_for(cluster, [*platform, *overlays], seconds=_MINUTES * 60)
+
+
+def _check_merged(world: ClusterWorld) -> None:
+    """Raise InputError where main on GitHub is not what stands here: Argo CD would bring the cluster something else."""
+    fix = "open a pull request with it; once it is merged: git switch main, git pull, and run this again"
+    history = History(world.checkout.root)
+    history.fetch(None)
+    with Repo(world.checkout.root) as repo:
+        if changed := repo.git.status("--porcelain", "--", *_READ).splitlines():
+            raise InputError(f"{len(changed)} files are not committed", found=changed[0][3:], fix=fix)
+        if others := repo.git.diff("--name-only", history.main(), "HEAD", "--", *_READ).splitlines():
+            raise InputError(f"{len(others)} files are not as main has them", found=others[0], fix=fix)
 
 
 def _in_charge(cluster: Cluster) -> bool:

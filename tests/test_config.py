@@ -17,7 +17,7 @@ from git import Repo
 from pydantic import BaseModel
 
 from gitops.check import report, schema
-from gitops.cluster import cost, support
+from gitops.cluster import cost, scale, support
 from gitops.exceptions import files as exceptions
 from gitops.images import hold, policy
 from gitops.lb import model as lb
@@ -323,6 +323,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "mistake": catalogue.Mistake,
     "powerful-fields": powerful_fields.Table,
     "prices": cost.PriceList,
+    "scale": scale.ScaleTable,
     "support": support.SupportCalendar,
 }
 

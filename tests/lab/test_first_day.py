@@ -1,5 +1,5 @@
-"""docs/first-day.md is followed by someone who knows nothing else: every command of it, in its order. Then the cluster is
-lost, and comes back from git and the backup of its keys.
+"""docs/first-day.md is followed by someone who knows nothing else: every command of it, in its order. Then the
+cluster is lost, and comes back from git and the backup of its keys.
 
 AWS is simulated; the cluster is a real control plane that begins empty (eks_world.py).
 """

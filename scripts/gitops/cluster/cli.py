@@ -19,6 +19,7 @@ from gitops.ground.progress import Progress
 if TYPE_CHECKING:
     from gitops.clients.aws import ResourceChange
     from gitops.cluster.make import Confirm, PlannedStack
+    from gitops.cluster.scale import SizedArgo
     from gitops.cluster.stacks import Stack
 
 _HEAD = ["stack", "do", "resource", "type", "replaced"]
@@ -76,6 +77,7 @@ def plan(name: str, head: str | None, comment: bool, output: str) -> None:
     present(output, Table(_HEAD, rows), documents)
     for item in planned:
         say(_summary(item), err=True)
+    say(*_argo_size(run.argo_size(checkout, name)), err=True)
     if comment:
         _tell(name, planned)
 
@@ -247,6 +249,23 @@ def _agreed(stack: Stack) -> bool:
 
 def _rows(stack: Stack, changes: Sequence[ResourceChange]) -> list[list[str]]:
     return [[stack.name, item.verb, item.name, item.kind, item.replaces] for item in changes]
+
+
+def _argo_size(size: SizedArgo) -> list[str]:
+    """What Argo CD needs for its Applications, and what of it is not so."""
+    if size.step is None:
+        return [
+            f"Argo CD: {size.applications} Applications are more than one has been tried with: make a second cluster"
+        ]
+    step = size.step
+    lines = [
+        f"Argo CD: {size.applications} Applications (settings for up to {step.applications}): {step.repo_servers} "
+        f"repo-servers, {step.shards} shards at most, one for each cluster"
+    ]
+    for key, value in step.settings.items():
+        stands = f", and not {size.unset[key] or 'unset'}: set it in apps/argocd" if key in size.unset else ""
+        lines.append(f"  {key}: {value}{stands}")
+    return lines
 
 
 def _summary(item: PlannedStack) -> str:

@@ -16,7 +16,7 @@ from gitops.cluster import access
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
-from gitops.manifests import installation, kustomize
+from gitops.manifests import installation
 from gitops.manifests.objects import name
 from gitops.repository import services
 from gitops.repository.git import Repo
@@ -44,14 +44,13 @@ def run(world: ClusterWorld, progress: Progress) -> None:
         if not _in_charge(cluster):
             with progress.step("Argo CD"):
                 _install(world, cluster, kubeconfig)
-        platform = _platform(world)
+        every = installation.applications(world.checkout, world.definition.name)
+        platform = [item for item in every if item not in _overlays(world)]
         with progress.step(f"{len(platform)} Applications of the platform"):
             argocd.wait_for(cluster, platform, seconds=_MINUTES * 60)
         _check_certificate(world, cluster)
-        summaries = itertools.chain.from_iterable(service.overlays for service in services.services(world.checkout))
-        overlays = [summary.overlay.application for summary in summaries]
-        with progress.step(f"{len(overlays)} Applications of services"):
-            argocd.wait_for(cluster, [*platform, *overlays], seconds=_MINUTES * 60)
+        with progress.step(f"{len(every) - len(platform)} Applications of services"):
+            argocd.wait_for(cluster, every, seconds=_MINUTES * 60)
 
 
 def _check_merged(world: ClusterWorld) -> None:
@@ -81,11 +80,10 @@ def _install(world: ClusterWorld, cluster: Cluster, kubeconfig: Path) -> None:
     apply(kubectl, kubeconfig, installation.root(world.checkout, world.definition.name), timeout=_APPLY_SECONDS)
 
 
-def _platform(world: ClusterWorld) -> list[str]:
-    """The names of both roots and of what the second one brings."""
-    folder = world.checkout.cluster(world.definition.name) / "platform"
-    made = [item for item in kustomize.build(world.checkout, folder) if item["kind"] == "Application"]
-    return ["root", "platform", *map(name, made)]
+def _overlays(world: ClusterWorld) -> set[str]:
+    """The names of the Applications of services."""
+    summaries = itertools.chain.from_iterable(service.overlays for service in services.services(world.checkout))
+    return {summary.overlay.application for summary in summaries}
 
 
 def _check_certificate(world: ClusterWorld, cluster: Cluster) -> None:

@@ -11,11 +11,12 @@ import yaml
 
 from gitops.clients.github import Hub
 from gitops.clients.github.workflow_run import WorkflowRun, pull_request
-from gitops.cluster import access, cost, delivery, handover, identity, make, outputs, preflight, world
+from gitops.cluster import access, cost, delivery, handover, identity, make, outputs, preflight, scale, world
 from gitops.cluster import down as taking_down
 from gitops.cluster.cost import CostLine
 from gitops.cluster.make import Confirm, Phase, PlannedStack, phase
 from gitops.cluster.preflight import Examination
+from gitops.cluster.scale import SizedArgo
 from gitops.cluster.stacks import Stack
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
@@ -43,6 +44,11 @@ def plan(checkout: Checkout, name: str) -> list[PlannedStack]:
     place = world.look(checkout, name)
     preflight.check(place, _today())
     return make.plan(place)
+
+
+def argo_size(checkout: Checkout, name: str) -> SizedArgo:
+    """What the cluster's Argo CD needs for its number of Applications."""
+    return scale.sized(checkout, name)
 
 
 def plan_of(checkout: Checkout, name: str, head: str) -> list[PlannedStack]:

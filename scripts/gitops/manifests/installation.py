@@ -4,10 +4,13 @@ up` and by the lab alike. From then on Argo CD has all of them from git.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, upstream
 from gitops.manifests.objects import Object, name
+from gitops.manifests.overlay import Overlay
 
 NAMESPACE = "argocd"
 # The Application of Argo CD itself, in the cluster's second root.
@@ -25,6 +28,17 @@ def objects(checkout: Checkout, cluster: str) -> list[Object]:
     return [*settings, *upstream.render(checkout, _application(checkout, cluster))]
 
 
+def applications(checkout: Checkout, cluster: str) -> list[str]:
+    """The name of every Application of a cluster: both roots, what the second one brings, and each overlay."""
+    made = [item for item in _second_root(checkout, cluster) if item["kind"] == "Application"]
+    overlays = filter(None, (Overlay.of_path(checkout.relative(folder)) for folder in _overlays(checkout)))
+    return ["root", "platform", *map(name, made), *(overlay.application for overlay in overlays)]
+
+
+def _overlays(checkout: Checkout) -> list[Path]:
+    return sorted(file.parent for file in checkout.overlays.glob("[!.]*/*/kustomization.yaml"))
+
+
 def root(checkout: Checkout, cluster: str, *, tools: Checkout | None = None) -> list[Object]:
     """The root Application and its AppProject, with which all begins. `tools`: whose kustomize runs."""
     return [item for item in _root(checkout, cluster, tools) if (item["kind"], name(item)) in _ROOT]
@@ -35,10 +49,12 @@ def _root(checkout: Checkout, cluster: str, tools: Checkout | None = None) -> li
 
 
 def _application(checkout: Checkout, cluster: str) -> Object:
-    folder = checkout.root / "clusters" / cluster / "platform"
-    for item in kustomize.build(checkout, folder):
+    for item in _second_root(checkout, cluster):
         if item["kind"] == "Application" and name(item) == _APPLICATION:
             return item
-    raise InputError(
-        f"no Application {_APPLICATION}", path=checkout.relative(folder), fix="restore apps/platform/argocd"
-    )
+    path = f"clusters/{cluster}/platform"
+    raise InputError(f"no Application {_APPLICATION}", path=path, fix="restore apps/platform/argocd")
+
+
+def _second_root(checkout: Checkout, cluster: str) -> list[Object]:
+    return kustomize.build(checkout, checkout.root / "clusters" / cluster / "platform")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from tests import bench_ci, bench_gate, bench_history, bench_images, bench_lab, bench_oauth, figures
+from tests import bench_ci, bench_gate, bench_history, bench_images, bench_lab, bench_oauth, bench_scale, figures
 from tests.bench_report import Report
 
 FULL: dict[str, Callable[[Report], None]] = {
@@ -20,6 +20,7 @@ FULL: dict[str, Callable[[Report], None]] = {
     "gate": partial(bench_gate.measure, bench_gate.FULL),
     "ci": partial(bench_ci.measure, bench_ci.FULL),
     "history": partial(bench_history.measure, bench_history.FULL),
+    "scale": partial(bench_scale.measure, bench_scale.FULL),
 }
 SMALLEST: dict[str, Callable[[Report], None]] = {
     "lab": partial(bench_lab.measure, bench_lab.SMALLEST),
@@ -28,6 +29,7 @@ SMALLEST: dict[str, Callable[[Report], None]] = {
     "gate": partial(bench_gate.measure, bench_gate.SMALLEST),
     "ci": partial(bench_ci.measure, bench_ci.SMALLEST),
     "history": partial(bench_history.measure, bench_history.SMALLEST),
+    "scale": partial(bench_scale.measure, bench_scale.SMALLEST),
 }
 
 

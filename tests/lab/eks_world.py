@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
@@ -94,9 +95,21 @@ class EksWorld(AwsWorld):
         objects = [namespace, *kinds, *bootstrap.beside_argo_cd(self.lab)]
         apply(self.checkout.tool("kubectl"), self.lab.kubeconfig, objects)
 
+    def _accept_pools(self) -> None:
+        """What Auto Mode's Karpenter says of each pool that it can use."""
+        path = "/apis/karpenter.sh/v1/nodepools"
+        for pool in self.cluster.items(path):
+            if not (pool.get("status") or {}).get("conditions"):
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                ready = {"type": "Ready", "status": "True", "reason": "Ready", "lastTransitionTime": now, "message": ""}
+                status = {"status": {"conditions": [ready]}}
+                self.cluster.patch(f"{path}/{pool['metadata']['name']}/status", status)
+
     def _run_nodes(self) -> None:
         left = dict(_STARTED)
-        while left and not self._ended.wait(0.5):
+        while not self._ended.wait(0.5):
+            with suppress(ClusterError):
+                self._accept_pools()
             for path, parts in list(left.items()):
                 try:
                     item = self.cluster.find(path)

@@ -22,7 +22,6 @@ from tests.fakes import cloudformation_template as templates
 from tests.fakes.cloudformation_template import ACCOUNT, REGION
 from tests.frozen import platform
 
-PARTS = ("foundation", "services", "cluster")
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository"
 ZONE = "arn:aws:route53:::hostedzone/ZOURS"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ours"
@@ -311,7 +310,7 @@ def test_every_action_is_given_on_what_aws_knows_for_it() -> None:
     """
     known = json.loads((resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json").read_text())
     wrong, looked = [], 0
-    for part in PARTS:
+    for part in [stack.part for stack in stacks.read(platform(), definition.read(platform(), "seoul"))]:
         for name, statement in _statements(part):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             for service, _, action in (action.partition(":") for action in actions):
@@ -326,6 +325,8 @@ def test_every_action_is_given_on_what_aws_knows_for_it() -> None:
 def _statements(part: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement of the policies of a stack's roles, and of its policies that stand by themselves."""
     for name, item in stacks_of(part).items():
+        if not item["Type"].startswith("AWS::IAM::"):
+            continue
         properties = _resource(part, name)
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
         if item["Type"] == "AWS::IAM::ManagedPolicy":

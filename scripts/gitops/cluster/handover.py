@@ -21,7 +21,7 @@ from gitops.manifests.objects import name
 from gitops.repository import services
 from gitops.repository.git import Repo
 from gitops.repository.history import History
-from gitops.secrets import certificate
+from gitops.secrets import backup, certificate
 
 # What Argo CD reads of the repository.
 _READ = ("apps", "base", "clusters", "overlays", "policies")
@@ -87,13 +87,14 @@ def _overlays(world: ClusterWorld) -> set[str]:
 
 
 def _check_certificate(world: ClusterWorld, cluster: Cluster) -> None:
-    """Raise NotHealthyError where the controller's key is new: nothing that is committed opens with it."""
+    """Raise NotHealthyError where the controller has not the key that is pinned: nothing that is committed opens."""
     newest = certificate.load(cluster.text(_CERTIFICATE).encode(), "the cluster's controller", datetime.now(UTC))
     pinned = world.data.get(certificate.FIELD)
-    if newest.fingerprint != pinned:
+    if newest.fingerprint != pinned and pinned not in backup.held(cluster, "kube-system"):
         raise NotHealthyError(
             "the cluster's sealing key is new: what is committed was sealed for another",
             expected=str(pinned),
             found=newest.fingerprint,
-            fix=f"gitops secrets pin --cluster {world.definition.name}, and what it says; merge it, and run this again",
+            fix=f"with a backup: gitops secrets restore (docs/runbooks/loss.md); without: gitops secrets pin --cluster "
+            f"{world.definition.name}, and what it says, merged; then run this again",
         )

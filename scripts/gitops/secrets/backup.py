@@ -141,6 +141,17 @@ def check_pinned(where: KeyBucket, keys: Iterable[SealingKey]) -> None:
         )
 
 
+def held(cluster: Cluster, namespace: str) -> set[str]:
+    """The fingerprints of all keys that a cluster's controller has, or will have once it is started again.
+
+    The newest is not enough to ask for: a new controller makes a key of its own before the old ones are restored.
+    """
+    items = cluster.items(f"/api/v1/namespaces/{namespace}/secrets", labelSelector=LABEL)
+    pems = [base64.b64decode((item.get("data") or {}).get("tls.crt", "")) for item in items]
+    always = datetime.min.replace(tzinfo=UTC)
+    return {certificate.load(pem, f"a key of {namespace}", always).fingerprint for pem in pems}
+
+
 def restore(cluster: Cluster, keys: Iterable[SealingKey], namespace: str) -> list[str]:
     """Give the controller its keys again; the names of those that were not there. It reads them when it starts.
 

@@ -240,7 +240,7 @@ def backups(cluster: str, output: str) -> None:
     "--kubeconfig",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     required=True,
-    help="Of the cluster that gets the keys, as `aws eks update-kubeconfig --kubeconfig FILE` writes it.",
+    help="Of the cluster that gets the keys, as `gitops cluster kubeconfig` prints it.",
 )
 @click.option("--namespace", default="kube-system", show_default=True, help="Where its controller is.")
 def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:

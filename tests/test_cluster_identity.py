@@ -91,6 +91,7 @@ def test_another_organisation_repository_and_region_are_carried_everywhere(tmp_p
         back = re.sub(r"(@|ghcr\.io/)acme/", r"\1ft-platform/", back).replace(
             "@ft-platform/gitops", "@ft-platform/platform"
         )
+        back = re.sub(r"(\bg, |name: )acme\b", r"\1ft-platform", back)
         if path != FILE and path in changed:
             assert back == before[path].decode(), path
     assert identity.adopt(checkout, "seoul") == []

@@ -218,7 +218,7 @@ def test_the_quota_holds_the_largest_scale_and_a_surge(overlay: Path) -> None:
 def test_argocd_objects_follow_the_rules(cluster: Path) -> None:
     url = yamlfile.read(CHECKOUT, cluster / "cluster.yaml")["data"]["repoURL"]
     rules.assert_argocd_objects(render(cluster), url)
-    assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform"}
+    assert {item["spec"]["project"] for item in kind(cluster, "Application")} == {"platform", "waves"}
     repositories = {item["metadata"]["name"]: item["spec"]["sourceRepos"] for item in kind(cluster, "AppProject")}
     assert repositories.pop("add-ons") == [url, *upstream.REPOSITORIES]
     assert set(map(tuple, repositories.values())) == {(url,)}

@@ -32,7 +32,10 @@ def resolve(value: Any, names: Mapping[str, Any], attribute: Attribute) -> Any:
     return {key: resolve(item, names, attribute) for key, item in value.items()}
 
 
-def _sub(text: Any, names: Mapping[str, Any], attribute: Attribute) -> str:
+def _sub(argument: Any, names: Mapping[str, Any], attribute: Attribute) -> str:
+    text, own = argument if isinstance(argument, list) else (argument, {})
+    names = {**names, **resolve(own, names, attribute)}
+
     def one(match: re.Match[str]) -> str:
         name, _, rest = match[1].partition(".")
         return str(attribute(name, rest) if rest else names[match[1]])

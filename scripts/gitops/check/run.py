@@ -316,8 +316,8 @@ def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding
     findings: list[Finding] = []
     for platform in platforms:
         certificates, problems = lb.read_certificates(platform.holder("IngressClassParams"), platform.unit.name)
-        findings += [*problems, *lb_check.check(lb.merge(units, certificates), units)]
         own = [platform.unit, *platform.others]
+        findings += [*problems, *lb_check.check(lb.merge([*own, *units], certificates), units)]
         findings += lb_check.check_listeners(lb.read_redirect(own), own)
     return findings
 

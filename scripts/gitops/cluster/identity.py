@@ -49,6 +49,14 @@ _PLACES = (
     (re.compile(""), re.compile(r"\bapi\.github\.com/repos/(?P<repository>[\w.-]+/[\w.-]+)/")),
     (re.compile(""), re.compile(r"\buses: (?P<repository>[\w.-]+/[\w.-]+)/\.github/workflows/")),
     (
+        re.compile(r"apps/argocd/argocd-rbac-cm\.yaml"),
+        re.compile(r"\bg, (?P<organisation>[\w.-]+):"),
+    ),
+    (
+        re.compile(r"clusters/[^/]+/argocd-cm\.yaml"),
+        re.compile(r"\borgs:\s+- name: (?P<organisation>[\w.-]+)"),
+    ),
+    (
         re.compile(r"clusters/(?!lab/)[^/]+/platform/repository\.yaml"),
         re.compile(r"\brepoURL: https://github\.com/(?P<repository>[\w.-]+/[\w.-]+)\.git"),
     ),

@@ -87,6 +87,7 @@ def given(definition: Definition) -> dict[str, str]:
         "KubernetesVersion": definition.version,
         "ApiRanges": ",".join(map(str, definition.api_ranges)),
         "AdminRoleArn": definition.admin_role,
+        "Domains": ",".join(definition.domains),
     }
 
 

@@ -170,8 +170,9 @@ def _shared(balancer: LoadBalancer) -> Iterator[Finding]:
 
 
 def _is_anothers(owner: ListenerRule, rule: ListenerRule) -> bool:
-    first, second = owner.unit.overlay, rule.unit.overlay
-    return bool(first and second and first.service != second.service and owner.shares_host(rule))
+    """Whether two rules are of different services, or one is the platform's own, and a request may meet both."""
+    first, second = (of.service if of else None for of in (owner.unit.overlay, rule.unit.overlay))
+    return first != second and owner.shares_host(rule)
 
 
 def _where(rule: ListenerRule) -> str:

@@ -30,9 +30,10 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
     units = [Unit.of(graph, rendering) for rendering in rendered]
     platform = next((unit for unit in units if unit.kind("IngressClassParams")), units[-1])
     overlays = [unit for unit in units if unit.overlay]
+    brought = [unit for unit in units if not unit.overlay]
     certificates, _ = model.read_certificates(platform, folder)
-    balancer = model.merge(overlays, certificates)
-    balancer.redirect = model.read_redirect(unit for unit in units if not unit.overlay)
+    balancer = model.merge([*brought, *overlays], certificates)
+    balancer.redirect = model.read_redirect(brought)
     return balancer, overlays
 
 

@@ -139,6 +139,14 @@ def test_every_cluster_of_aws_can_be_planned() -> None:
             assert stacks.read(CHECKOUT, definition.read(CHECKOUT, cluster.name))
 
 
+def test_every_cluster_is_told_its_own_name() -> None:
+    """By it the backup of the sealing keys finds the key and the bucket that are its own."""
+    for cluster in clusters():
+        maps = [item for item in kustomize.build(CHECKOUT, cluster / "objects") if item["kind"] == "ConfigMap"]
+        told = [item["data"]["name"] for item in maps if item["metadata"]["name"] == "cluster"]
+        assert told == [cluster.name], cluster
+
+
 def test_every_account_registry_and_organisation_is_one_of_a_cluster() -> None:
     assert [str(fault) for fault in identity.faults(CHECKOUT)] == []
 

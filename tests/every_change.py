@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from gitops.manifests import yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
-from tests import image_changes, secret_changes
+from tests import data_changes, image_changes, secret_changes
 from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
 
 EXCEPTIONS = "policies/exceptions/kustomization.yaml"
@@ -293,6 +293,11 @@ CHANGES = (
     Change("an image moved to a declared registry", image_changes.move_to_declared_registry),
     Change("an internal client", call_another_service),
     Change("an internal client no more", end_call),
+    Change("a database asked for", data_changes.ask_for_a_database),
+    Change("a database restored", data_changes.restore_the_database),
+    Change("a bucket asked for", data_changes.ask_for_a_bucket),
+    Change("a database given up", data_changes.give_the_database_up),
+    Change("a disk asked for", data_changes.ask_for_a_disk),
     Change("a baseline written", write_baseline),
     Change("a service renamed", rename_service),
     Change("an environment removed", remove_environment),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from gitops.cluster import definition, generated, stacks, state
 from gitops.ground.checkout import Checkout
@@ -307,6 +310,22 @@ def test_who_gives_its_database_up_does_not_take_it_away(aws: AwsWorld) -> None:
     assert aws.up().code == 0
     assert databases(aws) == {"seoul-benefit-prod-1": ""}
     assert [item.stack for item in aws.account.of_type("AWS::EC2::SecurityGroup")] == [""]
+
+
+def test_the_certificate_that_programs_trust_is_the_root_of_rds_in_every_region() -> None:
+    """By its own words; that AWS publishes it is asked on the first day."""
+    file = platform().root / "base/components/database/configmap.yaml"
+    certificates = x509.load_pem_x509_certificates(yamlfile.read(platform(), file)["data"]["rds.pem"].encode())
+    roots = {}
+    for certificate in certificates:
+        certificate.verify_directly_issued_by(certificate)
+        assert certificate.not_valid_after_utc > datetime(2056, 1, 1, tzinfo=UTC)
+        [subject] = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        roots[str(subject.value)] = certificate
+    region = definition.read(platform(), "seoul").region
+    # `CACertificateIdentifier` of the template names it.
+    assert list(roots) == [f"Amazon RDS {region} Root CA RSA2048 G1"]
+    assert properties(platform(), "state", "BenefitProdDatabase1")["CACertificateIdentifier"] == "rds-ca-rsa2048-g1"
 
 
 def test_every_overlay_that_asks_is_found_by_its_component() -> None:

@@ -168,8 +168,14 @@ def add_cluster(world: LiveWorld) -> None:
     """A second cluster, made as the first one is. All overlays run in both from then on."""
     folder = world.checkout.root / CLUSTER
     shutil.copytree(folder, folder.with_name("piled"))
-    path = "clusters/piled/cluster.yaml"
-    world.write(path, world.read(path).replace(f"path: {CLUSTER}\n", "path: clusters/piled\n"))
+    for file, old, new in (
+        ("cluster.yaml", f"path: {CLUSTER}\n", "path: clusters/piled\n"),
+        ("platform/repository.yaml", f"path: {CLUSTER}\n", "path: clusters/piled\n"),
+        ("objects/configmap.yaml", f"name: {CLUSTER.rpartition('/')[2]}\n", "name: piled\n"),
+    ):
+        path = f"clusters/piled/{file}"
+        assert old in world.read(path)
+        world.write(path, world.read(path).replace(old, new))
 
 
 def move_domain(world: LiveWorld) -> None:

@@ -115,7 +115,8 @@ def test_prods_nodes_are_exchanged_at_night_in_seoul_and_one_at_a_time() -> None
 
 def test_a_node_is_what_the_templates_made_room_for() -> None:
     [spec] = objects("NodeClass").values()
-    made = resolved(parts()["network"].template, {"ClusterName": "seoul", "VpcRange": "10.42.0.0/16"})
+    given = {"ClusterName": "seoul", "VpcId": "vpc-1", "VpcRange": "10.42.0.0/16"}
+    made = resolved(parts()["network"].template, given)
     [asked] = [term["tags"] for term in spec["subnetSelectorTerms"]]
     chosen = [
         logical

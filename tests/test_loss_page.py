@@ -48,6 +48,7 @@ def test_each_command_of_ours_is_one() -> None:
     assert {parsed(words) for words in ours} == {
         "adopt",
         "backups",
+        "check",
         "kubeconfig",
         "pin",
         "restore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops.check import guards
+from gitops.check import applications, guards
 from gitops.ground.checkout import Checkout
 from tests.attacks import Door, Guard, attack, sample
 from tests.attacks.gate_world import refusal, write
@@ -89,6 +89,8 @@ def prod(scratch: Checkout, guard: Guard | None, monkeypatch: pytest.MonkeyPatch
     """A checkout whose gate knows no guard rails where no guard is left."""
     if guard is None:
         monkeypatch.setattr(guards, "check", lambda *_: iter(()))
+        # A hook is refused as a wait as well.
+        monkeypatch.setattr(applications, "check_waits", lambda *_: iter(()))
     return scratch
 
 

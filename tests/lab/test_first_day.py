@@ -26,7 +26,8 @@ from tests.frozen import ROOT
 from tests.lab.eks_world import EksWorld, eks_world
 from tests.lab.test_loss import back_up, start, stop
 
-pytestmark = [pytest.mark.lab, pytest.mark.docs]
+# On a quiet machine three minutes; one that is not makes nodes and images wait as well.
+pytestmark = [pytest.mark.lab, pytest.mark.docs, pytest.mark.timeout(1500)]
 
 PAGE = ROOT / "docs/first-day.md"
 # A fenced block of commands, or of values.

@@ -17,7 +17,7 @@ from gitops.repository import state
 from gitops.repository.services import Service
 from gitops.repository.state import DeclaredDatabase
 
-# The smallest there is; docs/adr/0015 has what it costs beside Aurora.
+# The smallest there is; docs/adr/0014 has what it costs beside Aurora.
 INSTANCE_CLASS = "db.t4g.micro"
 # A minor version that AWS has outgrown cannot be begun with; the ones that run are taken further by AWS itself.
 ENGINE_VERSION = "17.11"

@@ -214,6 +214,12 @@ class _Refusals:
         self._asked.add(name)
 
 
+def refresh(cluster: Cluster) -> None:
+    """Have Argo CD look at git for every Application now: without a webhook it looks every few minutes."""
+    for app in applications(cluster):
+        cluster.patch(f"{APPLICATIONS}/{app.name}", {"metadata": {"annotations": {_REFRESH: "normal"}}})
+
+
 def wait_for(
     cluster: Cluster,
     expected: Collection[str],

@@ -44,6 +44,7 @@ def run(world: ClusterWorld, progress: Progress) -> None:
         if not _in_charge(cluster):
             with progress.step("Argo CD"):
                 _install(world, cluster, kubeconfig)
+        argocd.refresh(cluster)
         every = installation.applications(world.checkout, world.definition.name)
         platform = [item for item in every if item not in _overlays(world)]
         with progress.step(f"{len(platform)} Applications of the platform"):

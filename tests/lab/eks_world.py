@@ -26,6 +26,8 @@ from tests.cluster_world import AwsWorld
 from tests.fakes.eks_api import EksApi
 
 NODES = 2
+# What Auto Mode's nodes are known by, and its disks ask for.
+AUTO = {"eks.amazonaws.com/compute-type": "auto"}
 # The programs that EKS does not bring, and what in the cluster says that they run.
 _STARTED = {
     "/apis/apps/v1/namespaces/argocd/statefulsets/argocd-application-controller": [
@@ -74,6 +76,8 @@ class EksWorld(AwsWorld):
         labs.start(self.lab, [part for part in PARTS if part not in _LATER])
         self.cluster = Cluster(self.lab.kubeconfig)
         bootstrap.create_nodes(self.cluster, NODES)
+        for node in self.cluster.items("/api/v1/nodes"):
+            self.cluster.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"metadata": {"labels": AUTO}})
         self._bring_what_eks_has()
         self.account.api = EksApi(self.lab, "seoul", self.account.roles.get, set())
         self._ended = Event()

@@ -30,7 +30,8 @@ from gitops.manifests.pods import Template
 REFERENCES_EXIST = "lab.gitops/references"
 ADDRESS = "lab-load-balancer.example.net"
 INGRESS_CLASS = "platform"
-DISK = "lab.gitops/disk"
+# The lab's own driver, and Auto Mode's, for a lab that stands in for its cluster.
+DISKS = ("lab.gitops/disk", "ebs.csi.eks.amazonaws.com")
 ZONE = "topology.kubernetes.io/zone"
 # What the scheduler and the controller of volumes write on a claim for the driver.
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -144,23 +145,23 @@ def follow_claims(cluster: Cluster) -> None:
     for event, claim in cluster.watch("/api/v1/persistentvolumeclaims"):
         annotations = claim["metadata"].get("annotations") or {}
         node, driver = annotations.get(SELECTED_NODE), annotations.get(PROVISIONER)
-        if event == "DELETED" or not node or driver != DISK or claim["spec"].get("volumeName"):
+        if event == "DELETED" or not node or driver not in DISKS or claim["spec"].get("volumeName"):
             continue
         try:
             zone = cluster.get(f"/api/v1/nodes/{node}")["metadata"]["labels"][ZONE]
-            cluster.create("/api/v1/persistentvolumes", _disk(claim, zone))
+            cluster.create("/api/v1/persistentvolumes", _disk(claim, driver, zone))
         except ClusterError as error:
             if error.status != 409:  # made already
                 say(f"claim {claim['metadata']['namespace']}/{claim['metadata']['name']}: {error}")
 
 
-def _disk(claim: Object, zone: str) -> Object:
+def _disk(claim: Object, driver: str, zone: str) -> Object:
     meta, spec = claim["metadata"], claim["spec"]
     terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": [zone]}]}]
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": f"pvc-{meta['uid']}", "annotations": {"pv.kubernetes.io/provisioned-by": DISK}},
+        "metadata": {"name": f"pvc-{meta['uid']}", "annotations": {"pv.kubernetes.io/provisioned-by": driver}},
         "spec": {
             "capacity": spec["resources"]["requests"],
             "accessModes": spec["accessModes"],

@@ -23,6 +23,7 @@ from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
 from gitops.manifests import yamlfile
 from tests.cluster_world import AwsWorld
+from tests.conftest import Ran, gitops
 from tests.fakes.eks_api import EksApi
 
 NODES = 2
@@ -55,6 +56,10 @@ class EksWorld(AwsWorld):
     def close(self) -> None:
         self._end()
         super().close()
+
+    def run_with(self, environment: dict[str, str], *words: str) -> Ran:
+        # It waits until all is Healthy.
+        return gitops(self.checkout, "cluster", *words, timeout=500, **environment)
 
     def lose_the_cluster(self) -> None:
         """All of it is gone, with every key. What `gitops cluster up` makes next is empty."""

@@ -60,7 +60,7 @@ def test_every_command_of_the_documentation_works(
             if command in NOT_RUN_AGAIN:
                 continue
             done = subprocess.run(
-                ["bash", "-c", command], cwd=checkout.root, env=env, capture_output=True, text=True, timeout=300
+                ["bash", "-c", command], cwd=checkout.root, env=env, capture_output=True, text=True, timeout=480
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
             commit_all(checkout, command)

@@ -47,7 +47,7 @@ def pods(running: Running, namespace: str) -> list[dict[str, Any]]:
 
 def test_every_application_is_synced_and_healthy(running: Running) -> None:
     apps = argocd.applications(running.cluster)
-    assert len(apps) == 17
+    assert len(apps) == 18
     assert [app.name for app in apps if not app.good] == []
     assert {app.project for app in apps} == {"add-ons", "platform", "services", "waves"}
     status = gitops(running.lab.checkout, "lab", "status", "--name", "test", "--output", "json")

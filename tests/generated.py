@@ -193,7 +193,12 @@ def _addon(chance: random.Random, folder: Path, name: str) -> None:
         },
     }
     security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
-    pod = {"automountServiceAccountToken": False, "securityContext": security, "containers": [container]}
+    pod = {
+        "automountServiceAccountToken": False,
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "securityContext": security,
+        "containers": [container],
+    }
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": labels},

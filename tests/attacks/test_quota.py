@@ -24,7 +24,7 @@ from tests.frozen import clone
 
 pytestmark = pytest.mark.bots
 
-PROD, UNGUARDED = Overlay("mogle", "prod"), Overlay("mogle", "staging")
+PROD, UNGUARDED = Overlay("mogle", "prod"), Overlay("benefit", "prod")
 WEB = "{kind: Deployment, name: web}"
 SCALE = "{kind: HorizontalPodAutoscaler, name: web}"
 CRON = """\

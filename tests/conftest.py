@@ -184,3 +184,8 @@ Run = Callable[..., Ran]
 @pytest.fixture
 def run(scratch: Checkout) -> Run:
     return lambda *words, **env: gitops(scratch, *words, **env)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first: begun last, it would run for minutes beside an idle process."""
+    items.sort(key=lambda item: item.path.name != "test_every_change.py")

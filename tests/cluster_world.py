@@ -71,18 +71,22 @@ class AwsWorld:
     def killed(self, kill: Kill, *command: str) -> int:
         """`gitops cluster ...`, killed with -9 at a call of its own; its exit code."""
         self.resolver.registrar = self.account
-        words = [str(GITOPS), "cluster", *command, *(["--aws-only"] if command[0] == "up" else [])]
         self.account.calls.clear()
         self.account.kill = kill
-        with subprocess.Popen(
-            words,
+        with self.begun(*command, *(["--aws-only"] if command[0] == "up" else [])) as process:
+            kill.process = process.pid
+            return process.wait(timeout=120)
+
+    def begun(self, *command: str, alone: bool = False) -> subprocess.Popen[bytes]:
+        """`gitops cluster ...`, running; `alone`: with what it starts in a process group of its own."""
+        return subprocess.Popen(
+            [str(GITOPS), "cluster", *command],
             cwd=self.checkout.root,
             env={**os.environ, **self.environment()},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        ) as process:
-            kill.process = process.pid
-            return process.wait(timeout=120)
+            start_new_session=alone,
+        )
 
     def state(self) -> list[tuple[str, ...]]:
         """What stands in the account: each stack with its status, and each thing with its stack and type."""

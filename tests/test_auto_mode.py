@@ -51,7 +51,7 @@ def kubeconfig() -> Iterator[Path]:
         for group, kind in kinds:
             item = definition(group, kind)
             made.server.apply(item)
-            wait_established(made.server.cluster, item["metadata"]["name"])
+            wait_established(made.server.cluster, [item])
         yield lab.kubeconfig
     labs.reset(lab)
 

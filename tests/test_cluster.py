@@ -20,6 +20,8 @@ pytestmark = pytest.mark.bots
 CALLS = 100
 # And a `down` of the whole cluster.
 DOWN_CALLS = 32
+# The stacks that a `down` leaves, in the order of their making.
+KEPT = ["seoul-foundation", "seoul-zones", "seoul-certificates", "seoul-services", "seoul-vpc", "seoul-state"]
 WRITES = {"CreateChangeSet", "ExecuteChangeSet", "DeleteStack", "UpdateTerminationProtection", "UpdateClusterConfig"}
 
 
@@ -55,14 +57,7 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     assert [name for name in outputs if name.endswith("Certificate")]
     assert "111122223333" not in (folder / "objects/ingressclassparams.yaml").read_text()
     protected = {name for name, stack in aws.account.stacks.stacks.items() if stack.protected}
-    assert protected == {
-        "seoul-foundation",
-        "seoul-zones",
-        "seoul-certificates",
-        "seoul-services",
-        "seoul-vpc",
-        "seoul-state",
-    }
+    assert protected == set(KEPT)
     assert aws.run("status", "seoul").code == 0
     assert aws.run("doctor", "seoul").code == 0
 
@@ -311,14 +306,7 @@ def test_down_takes_the_cluster_with_all_that_its_controllers_made_and_keeps_dat
     done = aws.run("down", "seoul", "--yes", "seoul")
     assert done.code == 0, done.err
     assert len(aws.account.calls) == DOWN_CALLS, "the points at which `down` is killed are all of its calls"
-    assert [line.split()[0] for line in done.out.splitlines()[1:]] == [
-        "seoul-foundation",
-        "seoul-zones",
-        "seoul-certificates",
-        "seoul-services",
-        "seoul-vpc",
-        "seoul-state",
-    ]
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == KEPT
     assert (aws.account.load_balancers, aws.account.target_groups, aws.account.groups) == ({}, {}, {})
     gone = {"seoul-network", "seoul-cluster", "seoul-access"}
     assert aws.state() == [row for row in whole if row[0] not in gone]

@@ -115,7 +115,7 @@ def test_argo_cd_renders_what_the_gate_renders(scratch: Checkout, what: str) -> 
 def in_cluster(checkout: Checkout) -> Iterator[Finding]:
     """What is found of the cluster's own folders."""
     has, url = platform(checkout), repo_url(checkout)
-    for unit in (has.unit, *has.others):
+    for unit in has.units:
         yield from applications.check_cluster(unit, has, url)
 
 

@@ -10,8 +10,8 @@ import base64
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +23,7 @@ from botocore.credentials import Credentials
 
 from gitops.lab import network
 from gitops.lab.layout import Lab
+from tests.fakes.server import Server, answer, body_of
 
 _PREFIX = "k8s-aws-v1."
 _HEADER = "x-k8s-aws-id"
@@ -31,6 +32,10 @@ _LONGEST = timedelta(minutes=15)
 # The controller behind its Service: the lab's is no pod that the API server could reach.
 _CONTROLLER = "/api/v1/namespaces/kube-system/services/http:sealed-secrets-controller:8080/proxy"
 _HOP = {"connection", "content-length", "keep-alive", "transfer-encoding", "authorization", "host", "accept-encoding"}
+
+
+# What an answer from here says itself.
+_OWN = {*_HOP, "content-encoding", "content-type", "date", "server"}
 
 
 class EksApi:
@@ -45,71 +50,43 @@ class EksApi:
         self.before: Callable[[int], None] = lambda number: None
         self._lab, self._name, self._keys, self.entries = lab, name, keys, entries
         self._lock = Lock()
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                api._serve(self)
-
-            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(lab.folder / "pki/api.crt", lab.folder / "pki/api.key")
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._server.handle_error = lambda *args: None  # type: ignore[method-assign]  # clients are killed on purpose
-        self.endpoint = f"https://127.0.0.1:{self._server.server_address[1]}"
+        self._server = Server(self._serve, tls=context)
+        self.endpoint = self._server.url
         self.authority = base64.b64encode(lab.ca.read_bytes()).decode()
         user = yaml.safe_load(lab.kubeconfig.read_text())["users"][0]["user"]
         self._admin = {"Authorization": f"Bearer {user['token']}"}
         self._session = requests.Session()
         self._session.verify = str(lab.ca)
         self._session.trust_env = False
-        Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         if refused := self._refusal(request.headers.get("Authorization", "")):
             self.refusals.append(refused)
-            self._answer(request, 401, b'{"kind":"Status","code":401,"message":"Unauthorized"}', {})
+            answer(request, 401, b'{"kind":"Status","code":401,"message":"Unauthorized"}')
             return
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        body = body_of(request)
         with self._lock:
             self.calls.append(f"{request.command} {urlsplit(request.path).path}")
             self.before(len(self.calls))
         if request.path.startswith(_CONTROLLER):
             status, content = network.request(self._lab, "sealed-secrets", request.path.removeprefix(_CONTROLLER))
-            self._answer(request, status, content, {})
+            answer(request, status, content)
             return
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        answer = self._session.request(
+        answered = self._session.request(
             request.command,
             f"{self._lab.url('api')}{request.path}",
             data=body,
             headers={**headers, **self._admin},
             timeout=60,
         )
-        kept = {
-            name: value for name, value in answer.headers.items() if name.lower() not in {*_HOP, "content-encoding"}
-        }
-        self._answer(request, answer.status_code, answer.content, kept)
-
-    def _answer(self, request: BaseHTTPRequestHandler, status: int, content: bytes, headers: dict[str, str]) -> None:
-        request.send_response(status)
-        for name, value in headers.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", str(len(content)))
-        request.end_headers()
-        request.wfile.write(content)
+        kept = {name: value for name, value in answered.headers.items() if name.lower() not in _OWN}
+        answer(request, answered.status_code, answered.content, answered.headers.get("Content-Type"), kept)
 
     def _refusal(self, authorization: str) -> str:
         """Why a request is not let in; nothing where it is."""

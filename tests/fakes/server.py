@@ -84,12 +84,13 @@ def answer(
     request: BaseHTTPRequestHandler,
     status: int,
     content: bytes,
-    kind: str = "application/json",
+    kind: str | None = "application/json",
     headers: dict[str, str] | None = None,
 ) -> None:
-    """Send one whole answer."""
+    """Send one whole answer. `kind`: None for one that has no content of its own, such as 304."""
     request.send_response(status)
-    request.send_header("Content-Type", kind)
+    if kind is not None:
+        request.send_header("Content-Type", kind)
     for name, text in (headers or {}).items():
         request.send_header(name, text)
     request.send_header("Content-Length", str(len(content)))

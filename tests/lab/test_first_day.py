@@ -115,15 +115,7 @@ def killed(eks: EksWorld) -> None:
     """`up`, ended with -9 while it brings Argo CD into the cluster."""
     api = eks.account.api
     assert api
-    words = [str(GITOPS), "cluster", "up", "seoul", "--yes"]
-    with subprocess.Popen(
-        words,
-        cwd=eks.checkout.root,
-        env={**os.environ, **eks.environment()},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
+    with eks.begun("up", "seoul", "--yes", alone=True) as process:
         seen = len(api.calls)
         api.before = lambda number: os.killpg(process.pid, 9) if number - seen == KILLED_AT else None
         assert process.wait(timeout=300) == -9

@@ -31,9 +31,14 @@ class Platform:
     others: tuple[Unit, ...] = ()
 
     @property
+    def units(self) -> tuple[Unit, ...]:
+        """All its folders."""
+        return (self.unit, *self.others)
+
+    @property
     def objects(self) -> list[Object]:
         """Those of all its folders."""
-        return list(itertools.chain.from_iterable(unit.objects for unit in (self.unit, *self.others)))
+        return list(itertools.chain.from_iterable(unit.objects for unit in self.units))
 
     def kind(self, *kinds: str) -> list[Object]:
         """The objects of these kinds, of all its folders."""

@@ -59,8 +59,7 @@ def prepare(
     if _is_prepared(server, [*crds, *policies]):
         return refused
     in_parallel(server.apply, crds)
-    for item in crds:
-        wait_established(server.cluster, item["metadata"]["name"])
+    wait_established(server.cluster, crds)
     server.forget_kinds()
     kept = {(item["kind"], name(item)) for item in rules}
     for plural, kind in (

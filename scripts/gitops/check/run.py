@@ -255,7 +255,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
         findings += applications.check_waits(unit)
     for platform in platforms:
         cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")
-        for unit in (platform.unit, *platform.others):
+        for unit in platform.units:
             if unit.name in scope.units:
                 findings += applications.check_cluster(
                     scope.units[unit.name], platform, str(cluster["data"]["repoURL"])
@@ -316,9 +316,8 @@ def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding
     findings: list[Finding] = []
     for platform in platforms:
         certificates, problems = lb.read_certificates(platform.holder("IngressClassParams"), platform.unit.name)
-        own = [platform.unit, *platform.others]
-        findings += [*problems, *lb_check.check(lb.merge([*own, *units], certificates), units)]
-        findings += lb_check.check_listeners(lb.read_redirect(own), own)
+        findings += [*problems, *lb_check.check(lb.merge([*platform.units, *units], certificates), units)]
+        findings += lb_check.check_listeners(lb.read_redirect(platform.units), platform.units)
     return findings
 
 

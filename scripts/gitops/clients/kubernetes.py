@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kubernetes import client, config
 from gitops.ground import jsontext
 from gitops.ground.command import run
 from gitops.ground.errors import ExternalError, NotHealthyError
-from gitops.manifests.objects import Object
+from gitops.manifests.objects import Object, name
 
 REQUEST_SECONDS = 30.0
 _LOST = (urllib3.exceptions.HTTPError, OSError, ValueError)
@@ -197,15 +197,21 @@ def _warnings(headers: Sequence[str]) -> list[str]:
     return [text.replace('\\"', '"') for text in texts]
 
 
-def wait_established(cluster: Cluster, name: str) -> None:
-    """Wait until the API server serves what a custom resource definition defines. Raises NotHealthyError."""
-    path, deadline = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", time.monotonic() + 30
+def wait_established(cluster: Cluster, objects: Iterable[Object]) -> None:
+    """Wait until the API server serves what the custom resource definitions among these define (NotHealthyError)."""
+    for item in objects:
+        if item["kind"] == "CustomResourceDefinition":
+            _wait_established(cluster, name(item))
+
+
+def _wait_established(cluster: Cluster, definition: str) -> None:
+    path, deadline = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition}", time.monotonic() + 30
     while True:
         conditions = cluster.get(path).get("status", {}).get("conditions") or []
         if any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions):
             return
         if time.monotonic() > deadline:
-            raise NotHealthyError(f"{name} was not established within 30 s")
+            raise NotHealthyError(f"{definition} was not established within 30 s")
         time.sleep(0.1)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gitops.cluster import state
 from gitops.cluster.stacks import Stack
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError
+from gitops.manifests import yamlfile
 
 FILE = Path(__file__).with_name("prices.yaml")
 HOURS = 730  # a month, as AWS counts it
@@ -83,7 +83,7 @@ class CostLine:
 
 def prices() -> PriceList:
     """The prices of this checkout."""
-    return PriceList.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))  # noqa: TID251 - of this package
+    return yamlfile.read_own(FILE, PriceList)
 
 
 def lines(world: ClusterWorld) -> list[CostLine]:

@@ -6,7 +6,6 @@ begins this step again, and one that finds it leaves all to Argo CD and waits.
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.manifests import installation
-from gitops.manifests.objects import name
-from gitops.repository import services
 from gitops.repository.git import Repo
 from gitops.repository.history import History
 from gitops.secrets import backup, certificate
@@ -45,13 +42,13 @@ def run(world: ClusterWorld, progress: Progress) -> None:
             with progress.step("Argo CD"):
                 _install(world, cluster, kubeconfig)
         argocd.refresh(cluster)
-        every = installation.applications(world.checkout, world.definition.name)
-        platform = [item for item in every if item not in _overlays(world)]
+        platform = installation.platform(world.checkout, world.definition.name)
         with progress.step(f"{len(platform)} Applications of the platform"):
             argocd.wait_for(cluster, platform, seconds=_MINUTES * 60)
         _check_certificate(world, cluster)
-        with progress.step(f"{len(every) - len(platform)} Applications of services"):
-            argocd.wait_for(cluster, every, seconds=_MINUTES * 60)
+        services = installation.services(world.checkout)
+        with progress.step(f"{len(services)} Applications of services"):
+            argocd.wait_for(cluster, [*platform, *services], seconds=_MINUTES * 60)
 
 
 def _check_merged(world: ClusterWorld) -> None:
@@ -75,16 +72,8 @@ def _install(world: ClusterWorld, cluster: Cluster, kubeconfig: Path) -> None:
     kubectl = world.checkout.tool("kubectl")
     objects = installation.objects(world.checkout, world.definition.name)
     apply(kubectl, kubeconfig, objects, timeout=_APPLY_SECONDS)
-    for item in objects:
-        if item["kind"] == "CustomResourceDefinition":
-            wait_established(cluster, name(item))
+    wait_established(cluster, objects)
     apply(kubectl, kubeconfig, installation.root(world.checkout, world.definition.name), timeout=_APPLY_SECONDS)
-
-
-def _overlays(world: ClusterWorld) -> set[str]:
-    """The names of the Applications of services."""
-    summaries = itertools.chain.from_iterable(service.overlays for service in services.services(world.checkout))
-    return {summary.overlay.application for summary in summaries}
 
 
 def _check_certificate(world: ClusterWorld, cluster: Cluster) -> None:

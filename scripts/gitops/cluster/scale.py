@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from gitops.ground.checkout import Checkout
-from gitops.manifests import installation, kustomize
+from gitops.manifests import installation, kustomize, yamlfile
 
 FILE = Path(__file__).with_name("scale.yaml")
 _CONFIG = ("argocd-cm", "argocd-cmd-params-cm")
@@ -51,7 +50,7 @@ class SizedArgo:
 
 def table() -> ScaleTable:
     """The steps of this checkout."""
-    return ScaleTable.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))  # noqa: TID251 - of this package
+    return yamlfile.read_own(FILE, ScaleTable)
 
 
 def step_for(applications: int) -> ScaleStep | None:
@@ -61,7 +60,7 @@ def step_for(applications: int) -> ScaleStep | None:
 
 def sized(checkout: Checkout, cluster: str) -> SizedArgo:
     """What a cluster's Argo CD needs. Raises InputError where its folder does not render."""
-    count = len(installation.applications(checkout, cluster))
+    count = len(installation.platform(checkout, cluster)) + len(installation.services(checkout))
     step = step_for(count)
     root = kustomize.build(checkout, checkout.root / "clusters" / cluster)
     configured: dict[str, str] = {}

@@ -6,7 +6,6 @@ import re
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from gitops.ground.checkout import Checkout
@@ -32,7 +31,7 @@ class SupportCalendar(BaseModel):
 
 def calendar() -> SupportCalendar:
     """The calendar of this checkout."""
-    return SupportCalendar.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))  # noqa: TID251 - of this package
+    return yamlfile.read_own(FILE, SupportCalendar)
 
 
 def fault(version: str, source: str, today: date) -> Fault | None:

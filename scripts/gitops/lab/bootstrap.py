@@ -69,10 +69,7 @@ def apply_foundations(lab: Lab) -> None:
     kubectl, kubeconfig = lab.checkout.tool("kubectl"), lab.kubeconfig
     objects = installation.objects(lab.checkout, "lab") + beside_argo_cd(lab)
     apply(kubectl, kubeconfig, objects)
-    cluster = Cluster(kubeconfig)
-    for item in objects:
-        if item["kind"] == "CustomResourceDefinition":
-            wait_established(cluster, item["metadata"]["name"])
+    wait_established(Cluster(kubeconfig), objects)
 
 
 def beside_argo_cd(lab: Lab) -> list[Object]:

@@ -78,10 +78,15 @@ def applications(lab: Lab) -> list[str]:
     """The names of the Applications that the origin's main must give: the two roots, those of the platform, and one for
     each overlays/<service>/<environment>.
     """
+    return [*_ROOTS, *_platform(lab), *_services(lab)]
+
+
+def _services(lab: Lab) -> list[str]:
+    """The Applications of the overlays at the origin's main."""
     with Repo(lab.origin) as repo:
         listed = repo.git.ls_tree("-d", "-r", "--name-only", "refs/heads/main", "overlays/").splitlines()
     folders = [path.split("/") for path in listed]
-    return [*_ROOTS, *_platform(lab), *(f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3)]
+    return [f"{parts[1]}-{parts[2]}" for parts in folders if len(parts) == 3]
 
 
 def _platform(lab: Lab) -> dict[str, str]:
@@ -108,10 +113,8 @@ def touched(lab: Lab, before: str, after: str) -> list[str]:
         paths = [path.split("/") for path in repo.git.diff("--name-only", before, after).splitlines()]
     base = any(path[0] == "base" for path in paths)
     overlays = {f"{path[1]}-{path[2]}" for path in paths if path[0] == "overlays" and len(path) > 3}
-    platform = _platform(lab)
-    following = {*_ROOTS, *(name for name, repository in platform.items() if repository == _OURS)}
-    names = applications(lab)
-    return [name for name in names if name in following or name in overlays or (base and name not in platform)]
+    following = [name for name, repository in _platform(lab).items() if repository == _OURS]
+    return [*_ROOTS, *following, *(name for name in _services(lab) if base or name in overlays)]
 
 
 def push(lab: Lab) -> str:

@@ -9,11 +9,10 @@ import shutil
 from urllib.parse import urlsplit
 
 from gitops.lab.layout import Lab
+from gitops.lab.origin import LAB
 from gitops.manifests.upstream import REPOSITORIES
-from gitops.repository.git import Actor, Repo
+from gitops.repository.git import Repo
 from gitops.tools import pins
-
-_LAB = Actor("lab", "lab@example.com")
 
 
 def create(lab: Lab) -> None:
@@ -32,7 +31,7 @@ def create(lab: Lab) -> None:
         shutil.copytree(lab.checkout.tools / "share" / name, draft)
         with Repo.init(draft, initial_branch="main") as repo:
             repo.git.add("--all", "--force")
-            repo.index.commit(f"{name} {tag}", author=_LAB, committer=_LAB)
+            repo.index.commit(f"{name} {tag}", author=LAB, committer=LAB)
             repo.create_tag(tag)
             Repo.clone_from(str(draft), bare, bare=True).close()
         shutil.rmtree(draft)

@@ -4,8 +4,6 @@ up` and by the lab alike. From then on Argo CD has all of them from git.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, upstream
@@ -28,15 +26,17 @@ def objects(checkout: Checkout, cluster: str) -> list[Object]:
     return [*settings, *upstream.render(checkout, _application(checkout, cluster))]
 
 
-def applications(checkout: Checkout, cluster: str) -> list[str]:
-    """The name of every Application of a cluster: both roots, what the second one brings, and each overlay."""
+def platform(checkout: Checkout, cluster: str) -> list[str]:
+    """The names of a cluster's Applications that are no service's: both roots, and what the second one brings."""
     made = [item for item in _second_root(checkout, cluster) if item["kind"] == "Application"]
-    overlays = filter(None, (Overlay.of_path(checkout.relative(folder)) for folder in _overlays(checkout)))
-    return ["root", "platform", *map(name, made), *(overlay.application for overlay in overlays)]
+    return ["root", "platform", *map(name, made)]
 
 
-def _overlays(checkout: Checkout) -> list[Path]:
-    return sorted(file.parent for file in checkout.overlays.glob("[!.]*/*/kustomization.yaml"))
+def services(checkout: Checkout) -> list[str]:
+    """The names of the services' Applications, which every cluster has: one for each overlay."""
+    folders = sorted(file.parent for file in checkout.overlays.glob("[!.]*/*/kustomization.yaml"))
+    overlays = filter(None, (Overlay.of_path(checkout.relative(folder)) for folder in folders))
+    return [overlay.application for overlay in overlays]
 
 
 def root(checkout: Checkout, cluster: str, *, tools: Checkout | None = None) -> list[Object]:

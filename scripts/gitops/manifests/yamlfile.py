@@ -190,6 +190,12 @@ def read_model(checkout: Checkout, file: Path, model: type[Model]) -> Model:
         raise InputError.several(faults(error, checkout.relative(file))) from None
 
 
+def read_own(file: Path, model: type[Model]) -> Model:
+    """A file that stands beside the package's modules, by its model."""
+    [content] = parse_all(file.read_bytes(), file.name)
+    return model.model_validate(content)
+
+
 def faults(error: ValidationError, source: str, above: str = "") -> list[Fault]:
     """What a model says against a file's content. `above`: the key that the checked part stands under."""
     return [

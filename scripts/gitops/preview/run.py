@@ -47,12 +47,17 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     )
 
 
+# The Applications of a cluster's own folders, where they have another name than the folder.
+_BY_FOLDER = {"": "root", "objects": "cluster"}
+
+
 def _of_platform(unit: str) -> str:
     """What a folder of the platform is called: the Application, and the cluster where it is one's own."""
     first, second, *rest = unit.split("/")
-    if first != "clusters":
-        return rest[0] if rest else second
-    return f"{ {'objects': 'cluster'}.get(rest[0], rest[0]) if rest else 'root' } ({second})"
+    if first == "apps":  # apps/platform/<add-on>/objects, the same in every cluster
+        return rest[0]
+    folder = rest[0] if rest else ""
+    return f"{_BY_FOLDER.get(folder, folder)} ({second})"
 
 
 def _application(

@@ -184,9 +184,7 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     head = runner.propose({INGRESS: content})
     checked = runner.run("pull_request", pull(head), environment=DRY)
     assert checked.code != 0, checked.text
-    assert "gate: failure, tests: success" in checked.text, checked.text
-    expected = f"{INGRESS}:18: error: lb-duplicate: Ingress web: benefit.example.org/ belongs to benefit-prod/web"
-    assert expected in checked.text, checked.text
+    assert checked.jobs == {"gate": "failed", "tests": "succeeded", "check": "failed"}, checked.text
     assert github.writes == []
     runner.check_out("origin/main")
     # What a stranger's run would add: an unpacking action wrote it where the next step finds its program.
@@ -209,6 +207,10 @@ def test_a_finding_fails_the_required_check_and_is_told_without_any_secret(githu
     assert f"SARIF for refs/pull/1/head at {head} (gitops)" in commented.text
     [result] = json.loads((runner.artifacts / "uploaded.sarif").read_text())["runs"][0]["results"]
     assert result["ruleId"] == "lb-duplicate"
+    assert result["message"]["text"].startswith("Ingress web: benefit.example.org/ belongs to benefit-prod/web")
+    [place] = result["locations"]
+    assert place["physicalLocation"]["artifactLocation"]["uri"] == INGRESS
+    assert place["physicalLocation"]["region"]["startLine"] == 18
 
 
 def test_what_runs_a_forks_code_has_no_secret_and_no_right_to_write() -> None:

@@ -35,6 +35,14 @@ class Done:
     code: int
     text: str
 
+    @property
+    def jobs(self) -> dict[str, str]:
+        """How each job ended, `succeeded` or `failed`, by act's own word.
+
+        Of a step that fails act may lose the last lines: it closes the terminal without reading it to its end (0.2.89).
+        """
+        return dict(re.findall(r"^\[[^/\]]+/([\w-]+) *\] +\S+ +Job (\w+)$", self.text, re.MULTILINE))
+
 
 def third_party_actions(*files: Path) -> set[str]:
     """What workflow and action files use of others, as `owner/name/path@commit`."""

@@ -25,7 +25,7 @@ from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
-from gitops.oauth.model import KEY
+from gitops.repository.rotation import KEY
 from tests.fakes import act
 from tests.fakes.aws import Ecr
 from tests.fakes.github import GitHub

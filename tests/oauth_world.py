@@ -18,9 +18,11 @@ from gitops.ground.checkout import Checkout
 from gitops.manifests import sealedsecret
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
-from gitops.oauth.model import KEY, OAuthApplication
+from gitops.oauth.model import OAuthApplication
+from gitops.repository.rotation import KEY
 from gitops.secrets import certificate
 from gitops.secrets.seal import unseal
+from tests.attacks.github_world import passed
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import Intra42
 from tests.fakes.slack import Slack
@@ -126,6 +128,10 @@ class RotationWorld(World):
     def merge(self) -> None:
         [number] = self.open()
         self.github.merge(number)
+
+    def checks_pass(self, branch: str = BRANCH) -> None:
+        """All that is required of a pull request passed on the commit that its branch stands at."""
+        passed(self.github, self.github.head(branch) or "")
 
     def argo_says(self, state: str, revision: str | None = None) -> None:
         """What Argo CD tells GitHub of what main is now (or was, by `revision`), as a deployment's state."""

@@ -10,11 +10,13 @@ from github.PullRequest import PullRequest
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import code, table
-from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
+from gitops.manifests import kustomize, sealedsecret
 from gitops.manifests.objects import Object
-from gitops.oauth.model import KEY, Generation, OAuthApplication, Record, sealed_file
+from gitops.oauth.model import Generation, OAuthApplication
 from gitops.repository import contents
+from gitops.repository import rotation as rotations
 from gitops.repository.pulls import Marker
+from gitops.repository.rotation import KEY, Record
 
 # How a pull request says which rotation it proposes.
 MARKER = Marker("gitops-oauth")
@@ -28,37 +30,22 @@ def rotation(
     The result is rendered: the Deployment must name the new Secret alone, and the SealedSecret must be there. Raises
     InputError, and nothing is left changed in `base`.
     """
-    changed = _without(base, application, retired)
-    reference, listing = application.reference, application.overlay.kustomization
-    name = application.secret_name(generation)
-    text = yamlfile.decode((base.root / reference).read_bytes(), reference)
-    changed[reference] = yamltext.put(text, reference, ("data", "secret"), name).encode()
-    text = _listing(base, changed, listing)
-    changed[listing] = yamltext.add_item(text, listing, "resources", sealed_file(generation)).encode()
-    changed[application.sealed_path(generation)] = sealed
-    _check(base, application, changed, name)
+    numbers = [generation.number for generation in retired]
+    changed = rotations.files(_reader(base), application.overlay, generation, sealed, numbers)
+    _check(base, application, changed, application.secret_name(generation))
     return changed
 
 
 def clean_up(base: Checkout, application: OAuthApplication) -> contents.Contents:
     """Without every generation but the one that runs. Raises InputError."""
-    changed = _without(base, application, application.older)
+    numbers = [generation.number for generation in application.older]
+    changed = rotations.without(_reader(base), application.overlay, numbers)
     _check(base, application, changed, application.deployed.name)
     return changed
 
 
-def _without(base: Checkout, application: OAuthApplication, retired: Sequence[Generation]) -> contents.Contents:
-    changed: contents.Contents = {}
-    listing = application.overlay.kustomization
-    for generation in retired:
-        text = _listing(base, changed, listing)
-        changed[listing] = yamltext.remove_item(text, listing, "resources", sealed_file(generation.number)).encode()
-        changed[application.sealed_path(generation.number)] = None
-    return changed
-
-
-def _listing(base: Checkout, changed: contents.Contents, path: str) -> str:
-    return yamlfile.decode(changed.get(path) or (base.root / path).read_bytes(), path)
+def _reader(base: Checkout) -> rotations.Reader:
+    return lambda path: (base.root / path).read_bytes()
 
 
 def _check(base: Checkout, application: OAuthApplication, changed: contents.Contents, name: str) -> None:
@@ -118,12 +105,20 @@ def rotation_body(application: OAuthApplication, record: Record) -> str:
         "Merged, Argo CD starts new pods with it. A web service's old ones serve until the new ones are ready; a bot "
         "restarts once. `git revert` undoes it: the previous generation stays until 42 stops accepting it.",
         "",
+        _who_merges(application),
+        "",
         "Closing this pull request declines this secret: nothing else is proposed until 42 shows another one or it is "
         "reopened. A commit of yours on this branch stops the bot.",
         "",
         marker(record.rotation),
     ]
     return "\n".join(lines)
+
+
+def _who_merges(application: OAuthApplication) -> str:
+    if application.owner.merges_by_itself:
+        return "The bot merges it once its checks have passed on these very files, also in a freeze."
+    return f"A person merges it: {code(f'overlays/{application.overlay.service}/owner.yaml')} says so."
 
 
 def clean_up_body(application: OAuthApplication) -> str:

@@ -7,10 +7,8 @@ SealedSecret carries its record as annotations. Nothing of it is secret.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -20,13 +18,12 @@ from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.overlay import Overlay
 from gitops.oauth.page import UID
-from gitops.repository import services
+from gitops.repository import rotation, services
 from gitops.repository.history import History
+from gitops.repository.rotation import FILE, Record, generation_of, sealed_file
+from gitops.repository.services import Owner
 
-FILE = "oauth-42.yaml"
-KEY = "client-secret"
 _TAG = b"gitops oauth-42 rotation\n"
-_PREFIX = "gitops/"
 
 
 class _Data(BaseModel):
@@ -35,52 +32,6 @@ class _Data(BaseModel):
     id: str = Field(alias="application-id", pattern=r"^\d{1,10}$")
     uid: str = Field(alias="client-id", pattern=f"^{UID.pattern}$")
     secret: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is remembered of a generation. `valid_until`: the most careful date that was known when it was sealed."""
-
-    application: str
-    uid: str
-    generation: int
-    rotation: str
-    certificate: str
-    valid_until: datetime | None
-
-    def annotations(self) -> dict[str, str]:
-        """As its SealedSecret carries it."""
-        until = {"valid-until": self.valid_until.isoformat(timespec="seconds")} if self.valid_until else {}
-        values = {
-            "application": self.application,
-            "uid": self.uid,
-            "generation": str(self.generation),
-            "rotation": self.rotation,
-            "certificate": self.certificate,
-            **until,
-        }
-        return {f"{_PREFIX}{name}": value for name, value in values.items()}
-
-    @classmethod
-    def of(cls, sealed: sealedsecret.Sealed) -> Record | None:
-        """The record that a SealedSecret carries, or None: sealed by hand. Raises InputError where it is damaged."""
-        values = {name.removeprefix(_PREFIX): text for name, text in sealed.annotations.items()}
-        if "rotation" not in values:
-            return None
-        try:
-            until = values.get("valid-until")
-            return cls(
-                values["application"],
-                values["uid"],
-                int(values["generation"]),
-                values["rotation"],
-                values["certificate"],
-                datetime.fromisoformat(until).astimezone(UTC) if until else None,
-            )
-        except (KeyError, ValueError) as error:
-            raise InputError(
-                f"annotations {_PREFIX}*: {error}", path=sealed.path, fix="restore them from git"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -94,9 +45,10 @@ class Generation:
 
 @dataclass(frozen=True)
 class OAuthApplication:
-    """An application of 42 and the overlay that uses it, as main has them."""
+    """An application of 42 and the overlay that uses it, as main has them. `owner`: of the overlay's service."""
 
     overlay: Overlay
+    owner: Owner
     id: str
     uid: str
     deployed: Generation
@@ -114,16 +66,11 @@ class OAuthApplication:
 
     def secret_name(self, generation: int) -> str:
         """The name of a generation's Secret."""
-        return f"{self.overlay.service}-oauth-42-g{generation}"
+        return rotation.secret_name(self.overlay, generation)
 
     def sealed_path(self, generation: int) -> str:
         """The file of a generation's SealedSecret."""
         return self.overlay.file(sealed_file(generation))
-
-
-def sealed_file(generation: int) -> str:
-    """The name of a generation's file."""
-    return f"sealedsecret-oauth-42-g{generation}.yaml"
 
 
 def rotation_id(application: str, secret: SecretStr) -> str:
@@ -153,27 +100,27 @@ def applications(
             raise InputError(f"service {service.name!r}: has no {FILE}, so no application of 42")
         for overlay in overlays:
             try:
-                readable.append(_application(base, overlay))
+                readable.append(_application(base, overlay, service.owner))
             except InputError as error:
                 broken.append((overlay, error))
     return readable, broken
 
 
-def _application(base: Checkout, overlay: Overlay) -> OAuthApplication:
+def _application(base: Checkout, overlay: Overlay, owner: Owner) -> OAuthApplication:
     path = overlay.file(FILE)
     data = _data(yamlfile.read(base, base.root / path), path)
-    current = _number(data.secret, overlay.service, path)
+    current = generation_of(data.secret, overlay.service, path)
     generations = []
     for file in sorted((base.root / overlay.path).glob("sealedsecret-oauth-42-g*.yaml")):
         sealed = sealedsecret.read(file.read_bytes(), base.relative(file))
-        number = _number(sealed.name, overlay.service, sealed.path)
+        number = generation_of(sealed.name, overlay.service, sealed.path)
         generations.append(Generation(number, sealed.name, Record.of(sealed)))
     deployed = next((generation for generation in generations if generation.number == current), None)
     if deployed is None:
         raise InputError(f"names {data.secret}, but there is no {sealed_file(current)} beside it", path=path)
     older = [generation for generation in generations if generation is not deployed]
     older.sort(key=lambda generation: generation.number)
-    return OAuthApplication(overlay, data.id, data.uid, deployed, tuple(older))
+    return OAuthApplication(overlay, owner, data.id, data.uid, deployed, tuple(older))
 
 
 def deployed_secret(content: bytes, path: str) -> str:
@@ -191,13 +138,6 @@ def _data(document: dict[str, Any], path: str) -> _Data:
         raise InputError.several(yamlfile.faults(error, path, "data")) from None
 
 
-def _number(name: str, service: str, path: str) -> int:
-    match = re.fullmatch(rf"{re.escape(service)}-oauth-42-g([1-9]\d*)", name)
-    if not match:
-        raise InputError("the Secret's name", path=path, expected=f"{service}-oauth-42-g<number>", found=repr(name))
-    return int(match[1])
-
-
 @dataclass(frozen=True)
 class Past:
     """What main's history says: the highest generation ever, and the rotations that a person took back."""
@@ -212,7 +152,7 @@ def past(history: History, application: OAuthApplication) -> Past:
     highest, declined = application.deployed.number, set()
     for version in history.versions(path):
         try:
-            number = _number(deployed_secret(version.content, path), application.overlay.service, path)
+            number = generation_of(deployed_secret(version.content, path), application.overlay.service, path)
         except InputError:  # an old version may have been broken
             continue
         highest = max(highest, number)

@@ -14,12 +14,13 @@ from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, model
 from gitops.oauth.login import LoginError, OtpError, UnreachableError
-from gitops.oauth.model import OAuthApplication, Past, Record, rotation_id
+from gitops.oauth.model import OAuthApplication, Past, rotation_id
 from gitops.oauth.page import LayoutError, Reading
 from gitops.oauth.sources import Source
 from gitops.oauth.state import Decision, Facts, Obstacle, Shown, SyncStatus, decide
 from gitops.repository.history import History
 from gitops.repository.reconcile import Main
+from gitops.repository.rotation import Record
 
 # The first that fits; every other failure of a source is UNREACHABLE.
 _REASONS: tuple[tuple[type[GitopsError], Obstacle], ...] = (

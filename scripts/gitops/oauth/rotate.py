@@ -18,12 +18,13 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, model, observe
-from gitops.oauth.model import KEY, OAuthApplication, Record, rotation_id
+from gitops.oauth.model import OAuthApplication, rotation_id
 from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
 from gitops.oauth.state import STEPS, Act, Obstacle, Stage, asked
 from gitops.repository import reconcile
 from gitops.repository.pulls import Outcome, Proposal, PullAction, propose_or_retry, withdraw
+from gitops.repository.rotation import KEY, Record
 from gitops.secrets import certificate
 from gitops.secrets.certificate import CertificateError, SealingCertificate
 from gitops.secrets.seal import seal
@@ -118,6 +119,7 @@ class _Rotation:
             body=change.rotation_body(application, record),
             files=change.rotation(self.main.files, application, generation, sealed, retired),
             labels=(*LABELS, application.overlay.environment),
+            auto_merge=application.owner.merges_by_itself,
         )
 
     def _carried(self, against: SealingCertificate) -> tuple[bytes, Record] | None:
@@ -175,6 +177,7 @@ class _Rotation:
             body=change.clean_up_body(application),
             files=change.clean_up(self.main.files, application),
             labels=(*LABELS, application.overlay.environment),
+            auto_merge=application.owner.merges_by_itself,
         )
 
 

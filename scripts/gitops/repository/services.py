@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -35,6 +35,15 @@ class Owner(BaseModel):
     team: str
     contact: str = Field(min_length=1)
     description: str = Field(min_length=1)
+    rotation: Literal["automatic", "by-hand"] = Field(
+        default="automatic",
+        description="Who merges the pull request with a new secret of 42 once its checks passed: the bot, or a person.",
+    )
+
+    @property
+    def merges_by_itself(self) -> bool:
+        """Whether the bot merges rotations once their checks passed."""
+        return self.rotation == "automatic"
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,25 @@ def test_every_site_has_the_load_balancer_and_declared_clients_of_its_environmen
         assert not world.passes(flow(source, target, 9090)), (source, target)
 
 
+@pytest.mark.parametrize(
+    ("labels", "closed"),
+    [
+        ({"app": "of-somebody"}, True),
+        ({}, True),
+        ({"app.kubernetes.io/name": "metrics-server"}, False),
+        ({"k8s-app": "of-eks"}, False),
+    ],
+)
+def test_a_pod_beside_the_add_ons_has_nothing_in_and_nothing_out(labels: dict[str, str], closed: bool) -> None:
+    rules = flows.world().policies
+    for space in ("kube-system", "argocd"):
+        pod = Pod(space, "another", IPv4Address("10.42.143.9"), labels, {"8080": 8080})
+        world = replace(rules, pods=[*rules.pods, pod])
+        outside = IPv4Address("198.51.100.1")
+        passes = [world.leaves(pod, outside, "TCP", 443), world.enters(pod, outside, "TCP", 8080)]
+        assert passes == [not (closed or space == "argocd")] * 2
+
+
 def _with(change: dict[str, Any]) -> flows.FlowWorld:
     """The platform where policies of these names have another spec."""
     world = flows.world()

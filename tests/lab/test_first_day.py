@@ -6,6 +6,7 @@ AWS is simulated; the cluster is a real control plane that begins empty (eks_wor
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -37,6 +38,20 @@ COMMANDS = {"git", "gitops"}
 DOWN = "gitops cluster down"
 # Requests of the API server after which a first `up` is killed: in the middle of Argo CD, before there is a root.
 KILLED_AT = 60
+# What `up` is killed at in the matrix: each so many requests until there is a root, and then while it waits.
+EVERY, WAITING = 10, (3, 30, 90)
+STANDING = (
+    "/api/v1/namespaces",
+    "/api/v1/services",
+    "/apis/apps/v1/deployments",
+    "/apis/apps/v1/statefulsets",
+    "/apis/networking.k8s.io/v1/networkpolicies",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/bitnami.com/v1alpha1/sealedsecrets",
+    argocd.APPLICATIONS,
+)
 
 
 def blocks() -> list[tuple[str, str]]:
@@ -111,45 +126,35 @@ def vault() -> Iterator[KeyVault]:
     vault.close()
 
 
-def killed(eks: EksWorld) -> None:
-    """`up`, ended with -9 while it brings Argo CD into the cluster."""
+def killed(eks: EksWorld, request: int) -> None:
+    """`up`, ended with -9 at one of its requests to the cluster."""
     api = eks.account.api
     assert api
     with eks.begun("up", "seoul", "--yes", alone=True) as process:
         seen = len(api.calls)
-        api.before = lambda number: os.killpg(process.pid, 9) if number - seen == KILLED_AT else None
+        api.before = lambda number: os.killpg(process.pid, 9) if number - seen == request else None
         assert process.wait(timeout=300) == -9
     api.before = lambda number: None
-    assert eks.cluster.find(f"{argocd.APPLICATIONS}/root") is None
 
 
-def test_the_page_leads_from_an_empty_account_to_every_application_healthy(eks: EksWorld, reader: Reader) -> None:
-    for kind, text in blocks():
-        if DOWN in text:
-            break
-        if kind == "yaml":
-            reader.write(yaml.safe_load(text))
-            continue
-        if "kubeconfig" in text:
-            killed(eks)
-        for command, code in commands(text):
-            reader.follow(command, code)
-    apps = argocd.applications(eks.cluster)
-    assert [app.name for app in apps if not app.good] == []
-    assert {"root", "platform", "argocd", "cluster", "sealed-secrets", "mogle-prod"} <= {app.name for app in apps}
-    assert eks.account.api
-    assert eks.account.api.refusals == []
-    kubectl = [eks.checkout.tool("kubectl"), "--kubeconfig", "seoul.kubeconfig", "get", "namespace", "mogle-prod"]
-    assert reader.type(" ".join(map(str, kubectl))).returncode == 0
+def in_charge(eks: EksWorld) -> bool:
+    """Whether Argo CD has its root."""
+    return eks.cluster.find(f"{argocd.APPLICATIONS}/root") is not None
 
 
-def test_a_lost_cluster_comes_back_from_git_and_the_backup(
-    eks: EksWorld, vault: KeyVault, tmp_path: Path, reader: Reader
-) -> None:
-    done = back_up(eks, vault, tmp_path)
-    assert done.code == 0, done.err
-    eks.lose_the_cluster()
-    began = time.monotonic()
+def objects(eks: EksWorld, path: str) -> list[tuple[str, str, str]]:
+    """A kind's path, and the namespace and name of each object of it."""
+    metadatas = [item["metadata"] for item in eks.cluster.items(path)]
+    return [(path, metadata.get("namespace", ""), metadata["name"]) for metadata in metadatas]
+
+
+def standing(eks: EksWorld) -> list[tuple[str, str, str]]:
+    """What the cluster has."""
+    return sorted(itertools.chain.from_iterable(objects(eks, path) for path in STANDING))
+
+
+def come_back(eks: EksWorld, vault: KeyVault, reader: Reader) -> None:
+    """What docs/runbooks/loss.md says of a lost cluster: up, the keys from their backup, up."""
     lost = eks.up()
     assert lost.code == 1, lost.err
     assert "sealing key is new" in lost.err
@@ -168,10 +173,69 @@ def test_a_lost_cluster_comes_back_from_git_and_the_backup(
     start(eks)
     back = eks.up()
     assert back.code == 0, back.err
-    print(f"a lost cluster, from empty to all Healthy: {time.monotonic() - began:.0f} s")
     assert [app.name for app in argocd.applications(eks.cluster) if not app.good] == []
 
 
+@pytest.fixture(scope="module")
+def followed(eks: EksWorld, reader: Reader) -> None:
+    """The page was followed to the end of its way up, with one `up` killed on it."""
+    for kind, text in blocks():
+        if DOWN in text:
+            break
+        if kind == "yaml":
+            reader.write(yaml.safe_load(text))
+            continue
+        if "kubeconfig" in text:
+            killed(eks, KILLED_AT)
+            assert not in_charge(eks)
+        for command, code in commands(text):
+            reader.follow(command, code)
+
+
+@pytest.mark.usefixtures("followed")
+def test_the_page_leads_from_an_empty_account_to_every_application_healthy(eks: EksWorld, reader: Reader) -> None:
+    apps = argocd.applications(eks.cluster)
+    assert [app.name for app in apps if not app.good] == []
+    assert {"root", "platform", "argocd", "cluster", "sealed-secrets", "mogle-prod"} <= {app.name for app in apps}
+    assert eks.account.api
+    assert eks.account.api.refusals == []
+    kubectl = [eks.checkout.tool("kubectl"), "--kubeconfig", "seoul.kubeconfig", "get", "namespace", "mogle-prod"]
+    assert reader.type(" ".join(map(str, kubectl))).returncode == 0
+
+
+@pytest.mark.usefixtures("followed")
+def test_a_lost_cluster_comes_back_from_git_and_the_backup(
+    eks: EksWorld, vault: KeyVault, tmp_path: Path, reader: Reader
+) -> None:
+    done = back_up(eks, vault, tmp_path)
+    assert done.code == 0, done.err
+    eks.lose_the_cluster()
+    began = time.monotonic()
+    come_back(eks, vault, reader)
+    print(f"a lost cluster, from empty to all Healthy: {time.monotonic() - began:.0f} s")
+
+
+@pytest.mark.matrix
+@pytest.mark.usefixtures("followed")
+def test_up_killed_anywhere_of_its_hand_over_ends_alike(
+    eks: EksWorld, vault: KeyVault, tmp_path: Path, reader: Reader
+) -> None:
+    whole = standing(eks)
+    done = back_up(eks, vault, tmp_path)
+    assert done.code == 0, done.err
+    eks.lose_the_cluster()
+    points = 0
+    while not in_charge(eks):
+        killed(eks, 1 + points * EVERY)
+        points += 1
+    assert points >= 20, "of the hand-over itself"
+    for number in WAITING:
+        killed(eks, number)
+    come_back(eks, vault, reader)
+    assert standing(eks) == whole
+
+
+@pytest.mark.usefixtures("followed")
 def test_the_page_takes_the_cluster_down_again(eks: EksWorld, reader: Reader) -> None:
     [text] = [text for _, text in blocks() if DOWN in text]
     for command, code in commands(text):

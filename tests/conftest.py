@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # those modules use this one
     from tests.image_world import ImageWorld
     from tests.oauth_world import RotationWorld
 
-pytest_plugins = ["tests.lab.running"]
+pytest_plugins = ["tests.lab.running", "tests.secret_world"]
 
 GITOPS = Path(sys.prefix) / "bin/gitops"
 SHARED_MEMORY = Path("/dev/shm")

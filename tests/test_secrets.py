@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,13 @@ from gitops.oauth import model
 from gitops.secrets import certificate
 from gitops.secrets.seal import seal, unseal
 from tests import leaks
-from tests.conftest import GITOPS, Ran, commit_all
+from tests.conftest import GITOPS, commit_all
 from tests.fakes.sealed_secrets import SealedSecrets
 from tests.frozen import ROOT
 from tests.oauth_world import certificate_of, private_key
+from tests.secret_world import CANARY, FILE, PIN, Seal, opened, pin
 
-CANARY = "canary-4f9a1c-" + "0123456789abcdef" * 2
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
-PIN = "clusters/seoul/cluster.yaml"
 
 
 @settings(deadline=None)
@@ -74,45 +72,6 @@ def test_what_kubeseal_seals_can_be_opened(tmp_path: Path, count: int) -> None:
     assert mismatches == 0
 
 
-def pin(checkout: Checkout, pem: bytes, *, fingerprint: str | None = None) -> None:
-    value = fingerprint or x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
-    file = checkout.root / PIN
-    file.write_text(yamltext.put(file.read_text(), PIN, ("data", "sealedSecretsFingerprint"), value))
-    (checkout.root / "clusters/seoul/sealed-secrets.pem").write_bytes(pem)
-
-
-@pytest.fixture
-def pinned(scratch: Checkout) -> Checkout:
-    pin(scratch, certificate_of(private_key()))
-    commit_all(scratch)
-    return scratch
-
-
-Seal = Callable[..., Ran]
-
-
-@pytest.fixture
-def command(pinned: Checkout) -> Seal:
-    def run(*words: str, stdin: str = CANARY) -> Ran:
-        done = subprocess.run(
-            [str(GITOPS), "secrets", *words], cwd=pinned.root, input=stdin, capture_output=True, text=True, timeout=60
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert leaks.search("output", (done.stdout + done.stderr).encode(), leaks.patterns([CANARY])) == []
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    return run
-
-
-def opened(checkout: Checkout, path: str, key: rsa.RSAPrivateKey | None = None) -> dict[str, bytes]:
-    sealed = sealedsecret.read((checkout.root / path).read_bytes(), path)
-    keys = [key or private_key()]
-    return {name: unseal(keys, sealed.namespace, sealed.name, value) for name, value in sealed.encrypted.items()}
-
-
-FILE = "overlays/notice-bot/prod/sealedsecret-kakao.yaml"
-
-
 def test_a_value_is_sealed_into_a_new_file_and_its_other_keys_stay(pinned: Checkout, command: Seal) -> None:
     done = command("seal", "notice-bot", "kakao", "--key", "token")
     assert done.code == 0, done.err
@@ -124,7 +83,13 @@ def test_a_value_is_sealed_into_a_new_file_and_its_other_keys_stay(pinned: Check
     assert command("seal", "notice-bot", "kakao", "--key", "other", stdin="second").code == 0
     assert opened(pinned, FILE) == {"token": CANARY.encode(), "other": b"second"}
     assert [line for line in first.splitlines() if line not in (pinned.root / FILE).read_text()] == []
-    assert command("seal", "notice-bot", "kakao", "--key", "token", stdin="third\n").code == 0
+    done = command("seal", "notice-bot", "kakao", "--key", "token", stdin="third\n")
+    assert (done.code, done.err) == (
+        0,
+        "token: the newline at its end is taken off, as a pipe adds it (--exact keeps it)\n",
+    )
+    assert opened(pinned, FILE) == {"token": b"third", "other": b"second"}
+    assert command("seal", "notice-bot", "kakao", "--key", "token", "--exact", stdin="third\n").code == 0
     assert opened(pinned, FILE) == {"token": b"third\n", "other": b"second"}, "standard input counts as it is"
     assert leaks.in_files(pinned.root / "overlays", leaks.patterns([CANARY])) == []
 

@@ -32,7 +32,7 @@ class _Verbs(Group):
         "oauth": "42's OAuth secrets: what each is at, and rotating them by pull requests.",
         "preview": "Show what a change does to every Application, object by object and field by field.",
         "scope": "Say which tests a change can break, as targets of make.",
-        "secrets": "Sealed secrets: nobody needs kubeseal, and no value is ever an argument or a file.",
+        "secrets": "Sealed secrets: nobody needs kubeseal, and no value is ever an argument.",
         "service": "Make a service, list them, hand one over.",
     }
 

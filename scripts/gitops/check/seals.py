@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import yaml
 
 from gitops.ground.errors import InputError
-from gitops.manifests import yamlfile
+from gitops.manifests import secret, yamlfile
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place
 from gitops.manifests.objects import FieldPath, Object
@@ -20,16 +20,8 @@ from gitops.secrets.seal import is_sealed
 _SPEC = frozenset({"encryptedData", "template"})
 _TEMPLATE = frozenset({"metadata", "type", "immutable"})
 _METADATA = frozenset({"name", "namespace"})
-_TYPES = frozenset(
-    {
-        "Opaque",
-        "kubernetes.io/basic-auth",
-        "kubernetes.io/dockerconfigjson",
-        "kubernetes.io/ssh-auth",
-        "kubernetes.io/tls",
-    }
-)
 _FIX = "seal the value (gitops secrets seal), and take it out here"
+_TEXT = "tag:yaml.org,2002:str"
 # What .gitleaks.toml takes for a sealed value.
 _LIKE_A_SEAL = re.compile(r"\b(Ag|AQ|AY|BA)[A-Za-z0-9+/]{200,}")
 
@@ -45,10 +37,17 @@ def check(unit: Unit) -> Iterator[Finding]:
         yield from _beyond(unit, item, ("spec",), spec, _SPEC)
         yield from _beyond(unit, item, ("spec", "template"), template, _TEMPLATE)
         yield from _beyond(unit, item, ("spec", "template", "metadata"), template.get("metadata") or {}, _METADATA)
-        if template.get("type", "Opaque") not in _TYPES:
-            problem = "spec.template.type is none that a Secret has here"
-            fix = f"one of {', '.join(sorted(_TYPES))}"
-            yield unit.finding("plain-secret", item, ("spec", "template", "type"), problem, fix)
+        yield from _refused(unit, item)
+
+
+def _refused(unit: Unit, item: Object) -> Iterator[Finding]:
+    """What the controller could make no Secret of: it says so in its log, and there is none."""
+    spec = item.get("spec") or {}
+    encrypted, kind = spec.get("encryptedData") or {}, (spec.get("template") or {}).get("type", secret.OPAQUE)
+    for refusal in secret.refusals((item.get("metadata") or {}).get("name"), encrypted, kind):
+        paths: dict[str, FieldPath] = {"key": ("spec", "encryptedData", str(refusal.key)), "name": ("metadata", "name")}
+        path = paths.get(refusal.field, ("spec", "template", "type"))
+        yield unit.finding("secret-names", item, path, refusal.sentence, "seal it anew: gitops secrets seal")
 
 
 def check_file(path: str, content: bytes) -> Iterator[Finding]:
@@ -68,6 +67,10 @@ def check_file(path: str, content: bytes) -> Iterator[Finding]:
             if not (isinstance(value, yaml.ScalarNode) and is_sealed(value.value)):
                 place = Place(path, key.start_mark.line + 1)
                 yield Finding("plain-secret", place, f"{KIND} {_unsealed(str(key.value))}", _FIX)
+            if isinstance(key, yaml.ScalarNode) and key.tag != _TEXT:
+                place = Place(path, key.start_mark.line + 1)
+                problem = f"{KIND} spec.encryptedData: the key {key.value} is no text in YAML"
+                yield Finding("secret-names", place, problem, f'write it in quotes: "{key.value}"')
         values = {id(value) for _, value in pairs}
         for text in yamlfile.every_node([node], keys=True):
             is_other = isinstance(text, yaml.ScalarNode) and id(text) not in values

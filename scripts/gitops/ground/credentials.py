@@ -56,7 +56,7 @@ def take(name: str) -> SecretStr | None:
     return SecretStr(value)
 
 
-def ask(what: str) -> SecretBytes:
+def ask(what: str, *, allow_empty: bool = False) -> SecretBytes:
     """Read a value from a prompt without echo or, where standard input is no terminal, all of that as it is.
 
     Raises InputError where nothing is given.
@@ -67,6 +67,6 @@ def ask(what: str) -> SecretBytes:
         value = str(click.prompt(what, hide_input=True, default="", show_default=False, err=True)).encode()
     else:
         value = sys.stdin.buffer.read()
-    if not value:
+    if not (value or allow_empty):
         raise InputError(f"{what}: nothing was given; type it at the prompt, or pipe it in (never as an argument)")
     return SecretBytes(value)

@@ -101,6 +101,7 @@ RULES = _rules(
     ("guard-rails", "Quota, LimitRange and the closed network protect all the other services from this one."),
     ("network-ranges", "Too narrow a range is an outage of every service, too wide a one admits every pod."),
     ("namespace-labels", "The namespace's labels are its pod security and its place on the network."),
+    ("secret-names", "Kubernetes would refuse the Secret that the controller makes of it, and the pods wait for ever."),
     ("sealed-scope", "A seal opens in one namespace under one name alone."),
     # The load balancer.
     ("lb-duplicate", "Two services cannot answer for one address: the first in the controller's order wins."),

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
-from gitops.manifests import yamlfile, yamltext
+from gitops.manifests import secret, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 
 KIND = "SealedSecret"
 # On each SealedSecret that `gitops` writes: the fingerprint of the certificate that it was sealed against.
 CERTIFICATE = "gitops/certificate"
 _SCHEMA = "https://raw.githubusercontent.com/datreeio/CRDs-catalog/main/bitnami.com/sealedsecret_v1alpha1.json"
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """One SealedSecret of an overlay. `path`: of its file in the repository."""
+    """One SealedSecret of an overlay. `path`: of its file in the repository; `kind`: the type of its Secret."""
 
     path: str
     overlay: Overlay
     name: str
     encrypted: Mapping[str, str]
     annotations: Mapping[str, str]
+    kind: str = secret.OPAQUE
 
     @property
     def namespace(self) -> str:
         """The namespace that it is sealed for."""
         return self.overlay.namespace
-
-
-def check_names(name: str, keys: list[str]) -> None:
-    """Raise InputError unless Kubernetes takes them as the name and the keys of a Secret."""
-    if not _NAME.fullmatch(name):
-        expected = "lower-case letters, digits, dots and hyphens (a DNS subdomain)"
-        raise InputError("name", expected=expected, found=repr(name))
-    for key in keys:
-        if not _KEY.fullmatch(key):
-            expected = "letters, digits, hyphens, dots and underscores, at most 253"
-            raise InputError("key", expected=expected, found=repr(key))
 
 
 def read(content: bytes, path: str) -> Sealed:
@@ -55,18 +42,33 @@ def read(content: bytes, path: str) -> Sealed:
     try:
         meta, encrypted = document["metadata"], document["spec"]["encryptedData"]
         name, annotations = meta["name"], meta.get("annotations") or {}
-        template = document["spec"]["template"]["metadata"]["name"]
-    except (KeyError, TypeError) as error:
+        template = document["spec"]["template"]
+        inner, kind = template["metadata"]["name"], template.get("type", secret.OPAQUE)
+    except KeyError as error:
         raise InputError(f"not a whole {KIND}: {error} is missing", path=path) from None
-    if template != name:
-        what = f"spec.template.metadata.name is {template!r}, metadata.name {name!r}: expected equal"
+    except (TypeError, AttributeError):
+        raise InputError(f"not a whole {KIND}", path=path, fix="seal it anew: gitops secrets seal") from None
+    if not (isinstance(encrypted, dict) and encrypted and isinstance(annotations, dict)):
+        raise InputError(f"not a whole {KIND}", path=path, expected="at least one key in spec.encryptedData")
+    if inner != name:
+        what = f"spec.template.metadata.name is {inner!r}, metadata.name {name!r}: expected equal"
         raise InputError(what, path=path)
+    secret.check(name, encrypted, kind, path=path)
     if any(scope.startswith("sealedsecrets.bitnami.com/") for scope in annotations):
         raise InputError("a wider scope than strict", path=path, fix="seal it anew: gitops secrets seal")
     overlay = Overlay.of_path(path)
     if overlay is None:
         raise InputError(f"a {KIND} outside of an overlay", path=path, fix="move it into the overlay that it is for")
-    return Sealed(path, overlay, name, encrypted, annotations)
+    values = {key: str(value) for key, value in encrypted.items()}
+    return Sealed(path, overlay, name, values, annotations, kind)
+
+
+def check_place(sealed: Sealed) -> None:
+    """Raise InputError where it stands in a file of another name than its Secret's: sealing would not find it."""
+    expected = sealed.overlay.file(secret.file_name(sealed.overlay.service, sealed.name))
+    if sealed.path != expected:
+        what = f"it has the Secret {sealed.name!r}, whose file is another"
+        raise InputError(what, path=sealed.path, fix=f"move it to {expected}, or seal it anew under its own name")
 
 
 def all_sealed(checkout: Checkout) -> list[Sealed]:
@@ -85,22 +87,24 @@ def all_sealed(checkout: Checkout) -> list[Sealed]:
     return sealed
 
 
-def write(name: str, encrypted: Mapping[str, str], annotations: Mapping[str, str]) -> bytes:
-    """The file of a new SealedSecret of strict scope."""
+def write(name: str, encrypted: Mapping[str, str], annotations: Mapping[str, str], kind: str = secret.OPAQUE) -> bytes:
+    """The file of a new SealedSecret of strict scope. `kind`: the type of the Secret."""
+    shown = yamltext.quoted(name)
     lines = [
         f"# yaml-language-server: $schema={_SCHEMA}",
         "apiVersion: bitnami.com/v1alpha1",
         f"kind: {KIND}",
         "metadata:",
-        f"  name: {name}",
+        f"  name: {shown}",
         "  annotations:",
         *(f'    {key}: "{value}"' for key, value in annotations.items()),
         "spec:",
         "  encryptedData:",
-        *(f"    {key}: {value}" for key, value in encrypted.items()),
+        *(f"    {yamltext.quoted(key)}: {value}" for key, value in encrypted.items()),
         "  template:",
+        *([f"    type: {kind}"] if kind != secret.OPAQUE else []),
         "    metadata:",
-        f"      name: {name}",
+        f"      name: {shown}",
         "",
     ]
     return "\n".join(lines).encode()
@@ -114,6 +118,13 @@ def reseal(content: bytes, path: str, encrypted: Mapping[str, str], fingerprint:
         if key not in old.encrypted:
             raise InputError("no such key", path=path, expected=f"one of {', '.join(old.encrypted)}", found=repr(key))
         text = yamltext.put(text, path, ("spec", "encryptedData", key), encrypted[key])
+    return sealed_against(text, path, old, fingerprint).encode()
+
+
+def sealed_against(text: str, path: str, old: Sealed, fingerprint: str) -> str:
+    """The text with the certificate that all its values are sealed against, also where it named none."""
     if CERTIFICATE in old.annotations:
-        text = yamltext.put(text, path, ("metadata", "annotations", CERTIFICATE), fingerprint)
-    return text.encode()
+        return yamltext.put(text, path, ("metadata", "annotations", CERTIFICATE), fingerprint)
+    if old.annotations:
+        return yamltext.add_key(text, path, ("metadata", "annotations"), CERTIFICATE, f'"{fingerprint}"')
+    return yamltext.add_key(text, path, ("metadata",), "annotations", f'{{{CERTIFICATE}: "{fingerprint}"}}')

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import yaml
 
 from gitops.ground.errors import InputError
@@ -26,6 +29,16 @@ def scalar(node: yaml.Node | None, key: str) -> str | None:
     """The text of a key's value, or None where it is no text."""
     value = child(node, key)
     return str(value.value) if isinstance(value, yaml.ScalarNode) else None
+
+
+# What every reader of YAML, 1.1 or 1.2, takes for text; `y` and `n` are what some take for more than that.
+_PLAIN = re.compile(r"(?![yYnN]$)[A-Za-z][-A-Za-z0-9_.]*")
+
+
+def quoted(text: str) -> str:
+    """A text as a scalar of YAML: in quotes wherever a reader could take it for a number, a truth or nothing."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader) if _PLAIN.fullmatch(text) else None
+    return text if node and node.tag == "tag:yaml.org,2002:str" else json.dumps(text)
 
 
 def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:

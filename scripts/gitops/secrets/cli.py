@@ -16,12 +16,11 @@ from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import Table, present, print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
+from gitops.manifests.secret import TYPES, is_generation
 
 if TYPE_CHECKING:
     from gitops.manifests.sealedsecret import Sealed
 
-# In the name of what 42 gave.
-_GENERATION = "-oauth-42-g"
 _ROTATE = "gitops oauth rotate (the workflow `oauth` does it by itself)"
 
 
@@ -52,29 +51,60 @@ controller_option = click.option(
 
 @click.group(cls=Group)
 def secrets() -> None:
-    """Sealed secrets: nobody needs kubeseal, and no value is ever an argument or a file."""
+    """Sealed secrets: nobody needs kubeseal, and no value is ever an argument."""
 
 
 @secrets.command()
 @click.argument("service")
 @click.argument("name")
-@click.option("--key", "keys", multiple=True, required=True, help="A key of the Secret (repeat it for more).")
+@click.option("--key", "keys", multiple=True, help="A key whose value is piped in, or asked for (repeat it for more).")
+@click.option("--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content.")
+@click.option(
+    "--from-env-file", "env_file", type=click.Path(path_type=Path), help="KEY=VALUE on each line, as kubectl reads it."
+)
+@click.option(
+    "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: what it has, or Opaque)."
+)
+@click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value.")
+@click.option("--allow-empty", is_flag=True, help="Nothing is a value too.")
 @click.option("--environment", default="prod", show_default=True)
 @cluster_option
-def seal(service: str, name: str, keys: tuple[str, ...], environment: str, cluster: str) -> None:
-    """Seal values into the Secret NAME of SERVICE: each key's value is asked without echo, or piped in for one key."""
-    from gitops.secrets import manage
+def seal(
+    service: str,
+    name: str,
+    keys: tuple[str, ...],
+    files: tuple[str, ...],
+    env_file: Path | None,
+    kind: str | None,
+    exact: bool,
+    allow_empty: bool,
+    environment: str,
+    cluster: str,
+) -> None:
+    """Seal values into the Secret NAME of SERVICE: asked without echo, piped in for one key, or from your files."""
+    from gitops.secrets import manage, values
     from gitops.tools.build import ensure
 
     credentials.disable_core_dumps()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    target = manage.SecretTarget(Overlay(service, environment), name)
-    manage.check_target(checkout, target, list(keys))
+    target = manage.SecretTarget(Overlay(service, environment), name, kind)
+    parts = [values.from_files(checkout, files)]
+    parts += [values.from_env_file(checkout, env_file)] if env_file else []
+    named = values.joined(parts).values
+    if not (keys or named):
+        raise InputError("no key", fix="give --key, --from-file or --from-env-file")
+    if twice := [key for key in named if key in keys] or [key for key in keys if keys.count(key) > 1]:
+        raise InputError(f"the key {twice[0]!r} is given twice", fix="give it once")
+    chosen = manage.check_target(checkout, target, [*keys, *named])
     if len(keys) > 1 and not sys.stdin.isatty():
         raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
-    values = {key: credentials.ask(f"{name} {key}") for key in keys}
-    for path in manage.put(checkout, target, values, cluster):
+    parts += [values.piped(key, credentials.ask(f"{name} {key}", allow_empty=allow_empty), exact=exact) for key in keys]
+    given = values.joined(parts)
+    values.check_empty(given, allow_empty=allow_empty)
+    values.check(chosen, given.values)
+    say(*given.notes, err=True)
+    for path in manage.put(checkout, target, given.values, cluster):
         say(f"wrote {checkout.relative(path)}")
     say("", f"next: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
 
@@ -186,7 +216,7 @@ def pin(url: str, cluster: str) -> None:
 def _anew(sealed: Sealed) -> str:
     """What makes a seal again whose value nobody can read from it."""
     service, environment = sealed.overlay.service, sealed.overlay.environment
-    if _GENERATION in sealed.name:
+    if is_generation(sealed.name):
         # What has no record yet, the bot takes over from 42's page.
         return f"gitops oauth provide {service} --environment {environment}" if sealed.annotations else _ROTATE
     keys = " ".join(f"--key {key}" for key in sorted(sealed.encrypted))

@@ -16,7 +16,7 @@ from pydantic import SecretBytes
 from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
-from gitops.manifests import kustomize, sealedsecret, yamlfile, yamltext
+from gitops.manifests import kustomize, sealedsecret, secret, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import CERTIFICATE, Sealed
 from gitops.repository import contents
@@ -25,38 +25,49 @@ from gitops.secrets import certificate
 from gitops.secrets.certificate import SealingCertificate
 from gitops.secrets.seal import seal, unseal
 
-GENERATION = "-oauth-42-g"
-
 
 @dataclass(frozen=True)
 class SecretTarget:
-    """A SealedSecret that is to be written: in which overlay, under which name."""
+    """A SealedSecret that is to be written: in which overlay, under which name, for a Secret of which type.
+
+    `kind` is None for the type that it has, or Opaque where it is new.
+    """
 
     overlay: Overlay
     name: str
+    kind: str | None = None
 
     @property
     def path(self) -> str:
-        """Its file in the repository. A generation of 42's secret leaves the service's name out, as the bot does."""
-        name = self.name.removeprefix(f"{self.overlay.service}-") if self.is_generation else self.name
-        return self.overlay.file(f"sealedsecret-{name}.yaml")
-
-    @property
-    def is_generation(self) -> bool:
-        """Whether it is a generation of 42's secret, which the bot writes."""
-        return GENERATION in self.name
+        """Its file in the repository."""
+        return self.overlay.file(secret.file_name(self.overlay.service, self.name))
 
 
-def check_target(checkout: Checkout, target: SecretTarget, keys: list[str]) -> None:
-    """Raise InputError unless there is such an overlay, and Kubernetes takes the names. Asked before any value is."""
-    sealedsecret.check_names(target.name, keys)
+def check_target(checkout: Checkout, target: SecretTarget, keys: Sequence[str]) -> str:
+    """The type that the Secret has, or will have. Raises InputError unless there is such an overlay, Kubernetes takes
+    the names, and the file that is there has this Secret and no other. Asked before any value is.
+    """
     model.check_exists(checkout, target.overlay)
-    if target.is_generation and (checkout.root / target.path).exists():
+    file = checkout.root / target.path
+    if not file.exists():
+        secret.check(target.name, keys, target.kind or secret.OPAQUE)
+        return target.kind or secret.OPAQUE
+    if secret.is_generation(target.name):
         raise InputError(
             "a generation is never changed, as its pods would not notice",
             path=target.path,
             fix=f"make the next one: gitops oauth provide {target.overlay.service}",
         )
+    old = sealedsecret.read(file.read_bytes(), target.path)
+    if old.name != target.name:
+        fix = "give that file the name of its Secret, or seal under another name"
+        raise InputError("has another Secret", path=target.path, expected=target.name, found=old.name, fix=fix)
+    kind = target.kind or old.kind
+    if kind != old.kind:
+        fix = "seal it under another name, as Kubernetes changes no Secret's type"
+        raise InputError("type", path=target.path, expected=old.kind, found=kind, fix=fix)
+    secret.check(target.name, [*old.encrypted, *keys], kind)
+    return kind
 
 
 def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretBytes], cluster: str) -> list[Path]:
@@ -64,6 +75,7 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
 
     The overlay is rendered first: where it does not, nothing is written (InputError).
     """
+    kind = check_target(checkout, target, list(values))
     against = certificate.pinned(checkout, cluster)
     namespace = target.overlay.namespace
     encrypted = {
@@ -71,9 +83,11 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
     }
     file, listing = checkout.root / target.path, target.overlay.kustomization
     if file.exists():
-        after: contents.Contents = {target.path: _merge(file.read_bytes(), target, encrypted)}
+        merged = _merge(file.read_bytes(), target, encrypted, against.fingerprint)
+        after: contents.Contents = {target.path: merged}
     else:
-        after = {target.path: sealedsecret.write(target.name, encrypted, {CERTIFICATE: against.fingerprint})}
+        annotations = {CERTIFICATE: against.fingerprint}
+        after = {target.path: sealedsecret.write(target.name, encrypted, annotations, kind)}
         text = yamlfile.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
     with contents.temporarily_written(checkout, after):
@@ -82,7 +96,7 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
     return [checkout.root / path for path in after]
 
 
-def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str]) -> bytes:
+def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str], fingerprint: str) -> bytes:
     sealed = sealedsecret.read(old, target.path)
     text = yamlfile.decode(old, target.path)
     for key, value in encrypted.items():
@@ -90,7 +104,10 @@ def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str]) -> by
         if key in sealed.encrypted:
             text = yamltext.put(text, target.path, (*path, key), value)
         else:
-            text = yamltext.add_key(text, target.path, path, key, value)
+            text = yamltext.add_key(text, target.path, path, yamltext.quoted(key), value)
+    # Where a value stays, the file goes on naming the older certificate: it is to be sealed anew.
+    if sealed.encrypted.keys() <= encrypted.keys():
+        text = sealedsecret.sealed_against(text, target.path, sealed, fingerprint)
     return text.encode()
 
 

@@ -85,6 +85,7 @@ test: lint $(SCHEMA)/installed
 matrix: tools $(SCHEMA)/installed
 	@$(VENV)/bin/pytest -n auto -m 'matrix and not lab'
 	@$(VENV)/bin/pytest -m 'matrix and lab'
+	@$(VENV)/bin/python -m tests.oauth_pages
 	@$(VENV)/bin/python -m tests.oauth_matrix
 
 # A sample of them is in `make test`: those without the marker `matrix`.

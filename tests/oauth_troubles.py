@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.intra42 import Fault
-from tests.oauth_world import BRANCH, ID, RotationWorld, certificate_of, private_key
+from tests.oauth_world import BRANCH, ID, RotationWorld, certificate_of, hide_values, private_key
 
 Hook = Callable[["Case"], None]
 
@@ -131,7 +131,7 @@ def _changed_between(case: Case) -> None:
 
 
 def _layout(case: Case) -> None:
-    case.world.intra.layout = lambda text: text.replace('class="copy"', 'class="copy-2"')
+    case.world.intra.layout = hide_values
     case.undo.append(lambda: setattr(case.world.intra, "layout", lambda text: text))
 
 

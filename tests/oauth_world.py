@@ -212,5 +212,10 @@ def switch(world: RotationWorld, after: timedelta = timedelta(hours=1)) -> None:
 
 
 def layout(world: RotationWorld) -> None:
-    """42 shows its page in another way than is known."""
-    world.intra.layout = lambda text: text.replace('class="copy"', 'class="copy-box"')
+    """42 shows its page in a way in which it cannot be read: values only after a click."""
+    world.intra.layout = hide_values
+
+
+def hide_values(html: str) -> str:
+    """A page without what could be copied from it."""
+    return html.replace("data-clipboard-text=", "data-clipboard-url=")

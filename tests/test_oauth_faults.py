@@ -91,8 +91,8 @@ def ecdsa_certificate(world: RotationWorld) -> None:
 
 
 BLOCKED: dict[Callable[[RotationWorld], None], tuple[str, str]] = {
-    layout: ("layout", "42's page is not as it is known (layout"),
-    one_date_gone: ("layout", "found"),
+    layout: ("layout", "42's page cannot be read in one way alone: "),
+    one_date_gone: ("layout", "a date in words that are not known"),
     wrong_secret: ("refused", f"42 refuses the secret that it shows for application {ID}"),
     anothers_secret: ("mismatch", "opens another one"),
     other_uid: ("mismatch", "correct its application-id or client-id"),

@@ -10,8 +10,8 @@ import pytest
 
 from gitops.ground.errors import InputError
 from gitops.oauth import page
-from gitops.oauth.page import LayoutError
-from tests import leaks
+from gitops.oauth.blocks import LayoutError
+from tests import leaks, oauth_pages
 from tests.fakes.intra42 import Intra42, new_secret
 
 ID = "41002"
@@ -26,7 +26,7 @@ class Values:
         try:
             if with_next:
                 fake.show_next(ID)
-            self.html, self.app = fake.page(ID), fake.apps[ID]
+            self.html, self.app, self.now = fake.page(ID), fake.apps[ID], fake.now
         finally:
             fake.close()
 
@@ -37,7 +37,7 @@ class Values:
     def right(self, html: str) -> bool:
         """Whether reading gives exactly what 42 means. A refusal, which tells no value, is not."""
         try:
-            reading = page.read(html, ID)
+            reading = page.read(html, ID, self.now)
         except LayoutError as error:
             said = str(error).encode()
         else:
@@ -103,7 +103,7 @@ def duplicate_attribute(html: str, rng: random.Random) -> str:
 
 
 def drop_block(html: str, rng: random.Random) -> str:
-    return html.replace(rng.choice(re.findall(r'<div class="credential">.*?</div></div>\n', html)), "")
+    return html.replace(rng.choice(re.findall(r'<div class="credential">.*?</div></div>\n', html)[:2]), "")
 
 
 def truncate(html: str, rng: random.Random) -> str:
@@ -145,12 +145,16 @@ def another_application(html: str, rng: random.Random) -> str:
 
 def reword_the_date(html: str, rng: random.Random) -> str:
     new = rng.choice(
-        ["Expires 1/1/2027", "Valid until 2027-01-01", "Valid until 31/02/2027", "Valid until tomorrow", ""]
+        ["Expires 1/1/2027", "Valid until 2027-13-01", "Valid until 31/02/2027", "Valid until tomorrow", ""]
     )
     return re.sub(r"Valid until [\d/]+", new, html)
 
 
 def two_dates(html: str, rng: random.Random) -> str:
+    return re.sub(r"(Valid until )([\d/]+)", rf"\1\2 \g<1>{rng.randrange(1, 9)}/1/2027", html)
+
+
+def the_same_date_twice(html: str, rng: random.Random) -> str:
     return re.sub(r"(Valid until [\d/]+)", r"\1 \1", html)
 
 
@@ -206,6 +210,7 @@ MUTATIONS: list[Mutation] = [
     another_application,
     reword_the_date,
     two_dates,
+    the_same_date_twice,
     old_layout,
     comment_out,
     other_quotes,
@@ -214,9 +219,12 @@ MUTATIONS: list[Mutation] = [
     a_banner,
     next_in_another_form,
 ]
-# What changes nothing that is read must not stop a rotation.
-HARMLESS = {move_blocks, move_actions, other_quotes, more_space, other_text, a_banner}
-ROUNDS = 8  # of each: 208 pages
+# What leaves one reading alone must not stop a rotation.
+HARMLESS = {
+    duplicate_block, more_classes, move_blocks, move_actions, old_layout, other_quotes, more_space, other_text,
+    a_banner, rename_class, the_same_date_twice,
+}  # fmt: skip
+ROUNDS = 8  # of each: 216 pages
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
@@ -226,7 +234,7 @@ def test_a_mutated_page_is_read_rightly_or_refused(mutation: Mutation) -> None:
     assert len(read) == ROUNDS
     if mutation in HARMLESS:
         assert all(read)
-    elif mutation not in (rename_class, rename_attribute, comment_out, hide_the_middle):  # not always of what is read
+    elif mutation not in (rename_attribute, comment_out, hide_the_middle):  # not always of what is read
         assert not any(read)
 
 
@@ -250,15 +258,29 @@ def test_two_mutations_at_once_never_give_a_wrong_value() -> None:
         values.right(html)
 
 
-def test_a_refusal_says_what_was_expected_and_seen() -> None:
-    html = Values().html
+def test_a_refusal_says_what_differs_and_nothing_else() -> None:
+    values = Values()
+    html = values.html.replace("data-clipboard-text=", "data-copied=").replace("Valid until", "Ends")
     with pytest.raises(LayoutError) as error:
-        page.read(html.replace('class="copy"', 'class="copied"'), ID)
-    assert f"expected layout {page.fingerprint(page.LAYOUT)}" in str(error.value)
-    assert '["copied"]' in str(error.value)
+        page.read(html, ID, values.now)
+    assert error.value.difference[:2] == (
+        "-div.copy[uid] (data-clipboard-text)",
+        "+div.copy[uid] (data-copied)",
+    )
+    assert "-div.rotation-actions Valid until DATE" in error.value.difference
+    assert len(str(error.value)) < 700
+    assert UID not in str(error.value)
 
 
 @pytest.mark.parametrize("value", ["", "hunter2", "s-s4t2ud-" + "g" * 64, "u-s4t2ud-" + "a" * 64])
 def test_what_a_person_types_must_have_the_form(value: str) -> None:
     with pytest.raises(InputError, match="not a secret of 42"):
         page.entered(UID, value)
+
+
+def test_variants_of_what_public_readers_expect_are_read_rightly_or_refused() -> None:
+    """`make matrix` reads 300."""
+    counted = oauth_pages.tally(oauth_pages.variants(100))
+    assert counted.wrong == []
+    assert counted.counts["read"] >= 0.95 * counted.counts["readable"] > 50
+    assert {variant.fault for variant in oauth_pages.variants()} > {fault.__name__ for fault in oauth_pages.FAULTS}

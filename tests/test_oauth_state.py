@@ -46,6 +46,11 @@ def shown(current: str = A, following: str | None = None, left: float = 10) -> S
     return Shown(current, following, days(left))
 
 
+def scheduled(left: float, begins: float, *, refused: bool = False) -> Shown:
+    """42 shows B as the next one, which it accepts from a date."""
+    return Shown(A, B, days(left), next_from=days(begins), next_refused=refused)
+
+
 def merged(**changes: object) -> Facts:
     """Main runs B, which 42 shows as the next one; the previous generation stands beside it."""
     return facts(**({"deployed": B, "older": True, "shown": shown(following=B)} | changes))
@@ -91,6 +96,28 @@ CASES: dict[str, tuple[Facts, Stage, Act]] = {
     "no next one with two days left": (facts(shown=shown(left=2)), Stage.AT_RISK, Act.WITHDRAW),
     "not merged with two days left": (facts(shown=shown(A, B, 2), proposed=B), Stage.AT_RISK, Act.ROTATE),
     "ahead of the switch": (facts(deployed=B, shown=shown(A, B, 0.1)), Stage.IDLE, Act.WITHDRAW),
+    "42 accepts the next one from a date": (facts(shown=scheduled(left=5, begins=3)), Stage.SCHEDULED, Act.WITHDRAW),
+    "and the end is near, but not before that": (
+        facts(shown=scheduled(left=1, begins=1)),
+        Stage.SCHEDULED,
+        Act.WITHDRAW,
+    ),
+    "the date has come": (facts(shown=scheduled(left=1, begins=-0.1)), Stage.AT_RISK, Act.ROTATE),
+    "but it is not that day there yet": (
+        facts(shown=scheduled(left=1, begins=-0.1, refused=True)),
+        Stage.SCHEDULED,
+        Act.WITHDRAW,
+    ),
+    "42 accepts the next one only after the current one": (
+        facts(shown=scheduled(left=2, begins=4)),
+        Stage.AT_RISK,
+        Act.WITHDRAW,
+    ),
+    "what runs is dead and the next one not accepted yet": (
+        facts(deployed=C, shown=scheduled(left=5, begins=3)),
+        Stage.EXPIRED,
+        Act.ROTATE,
+    ),
     "not merged when it ended": (facts(shown=shown(A, B, 0), proposed=B), Stage.EXPIRED, Act.ROTATE),
     "42 has switched past us": (facts(shown=shown(B)), Stage.EXPIRED, Act.ROTATE),
     "42 refuses what runs": (facts(refused=True), Stage.EXPIRED, Act.WITHDRAW),
@@ -141,12 +168,15 @@ def test_every_state_is_a_row_or_lives_in_memory_alone() -> None:
 
 moments = st.floats(min_value=-20, max_value=20).map(days)
 ids = st.sampled_from([A, B, C])
-any_shown = st.builds(Shown, ids, st.none() | ids, moments).filter(lambda shown: shown.current != shown.next)
+any_shown = st.builds(
+    Shown, ids, st.none() | ids, moments, st.none() | moments, st.none() | moments, st.booleans()
+).filter(lambda shown: shown.current != shown.next)
 any_facts = st.builds(
     Facts,
     now=moments,
     deployed=st.none() | ids,
     recorded=st.none() | moments,
+    ends=st.none() | moments,
     older=st.booleans(),
     shown=st.none() | any_shown,
     blocked=st.none() | st.sampled_from(Obstacle),
@@ -174,7 +204,8 @@ def test_the_bot_acts_on_what_it_sees_alone(observed: Facts) -> None:
 @given(any_facts)
 def test_nothing_that_ends_is_silent(observed: Facts) -> None:
     decision = decide(observed)
-    if asked(observed) and observed.left is not None and observed.left <= RISK and not observed.ahead:
+    quiet = observed.ahead or observed.in_time
+    if asked(observed) and observed.left is not None and observed.left <= RISK and not quiet:
         assert decision.needs_a_person
     if observed.blocked:
         assert decision.needs_a_person
@@ -194,7 +225,11 @@ def test_time_alone_never_makes_it_less_urgent(observed: Facts, later: float) ->
 @given(any_facts)
 def test_what_is_merged_is_settled(observed: Facts) -> None:
     if observed.shown and not observed.blocked and decide(observed).act is Act.ROTATE:
-        merged = replace(observed, deployed=observed.intended, proposed=None)
+        shown = replace(observed.shown, next_refused=False)
+        merged = replace(observed, deployed=observed.intended, proposed=None, refused=False, shown=shown)
+        if merged.intended != merged.deployed:  # the current one went ahead of a next one that was refused
+            assert merged.deployed == shown.current
+            return
         assert decide(merged).act in (Act.WITHDRAW, Act.CLEAN_UP)
 
 

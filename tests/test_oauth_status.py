@@ -56,13 +56,12 @@ def test_the_more_careful_date_counts(known: RotationWorld) -> None:
     app = known.intra.apps[ID]
     page = known.status()["valid_until"]
     app.switch -= 3 * DAY
-    known.intra.layout = lambda text: text.replace(
-        f"{app.switch.day:02}/{app.switch.month:02}/{app.switch.year}", "30/12/2030"
-    )
+    later = f"{app.switch + 13 * DAY:%Y-%m-%d}"
+    known.intra.layout = lambda text: text.replace(f"{app.switch:%d/%m/%Y}", later)
     token = known.status()["valid_until"]
     assert token < page
     known.intra.says_valid_until = False
-    assert known.status()["valid_until"].startswith("2030-12-29")
+    assert known.status()["valid_until"].startswith(f"{app.switch + 12 * DAY:%Y-%m-%d}")
 
 
 def test_status_without_credentials_shows_what_git_remembers(known: RotationWorld) -> None:
@@ -109,7 +108,8 @@ def test_the_run_summary_is_a_table(known: RotationWorld, tmp_path: Path) -> Non
     known.rotate(GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"))
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[0] == "| overlay | application | generation | valid until | days left | state | next |"
-    assert "`PR_OPEN` | `#1 opened; a person merges it` |" in lines[2]
+    assert "`PR_OPEN`" in lines[2]
+    assert "#1 opened; a person merges it` |" in lines[2]
 
 
 def test_an_alert_that_slack_does_not_take_is_a_failure(known: RotationWorld) -> None:

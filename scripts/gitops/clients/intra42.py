@@ -1,7 +1,7 @@
 """42's API, as far as a secret's proof needs it: a token for it, and whose token that is.
 
 Source: api.intra.42.fr/apidoc/guides (getting_started, specification). A wrong, an expired and an unknown secret all
-answer 401 in the same words, so a 401 is an answer and is never asked again.
+answer 401 in the same words, so a 401 is an answer; only of a token that was just given it is asked again.
 """
 
 from __future__ import annotations
@@ -100,14 +100,16 @@ class Api:
             raise Intra42Error("42: /oauth/token gives no access_token")
         access_token = mask(SecretStr(access))
         headers = {"Authorization": f"Bearer {access_token.get_secret_value()}"}
-        status, info = self._ask("GET", "/oauth/token/info", headers=headers)
+        _, info = self._ask("GET", "/oauth/token/info", refusal_is_an_answer=False, headers=headers)
         application = info.get("application")
         owner = application.get("uid") if isinstance(application, dict) else None
-        if status == 401 or not isinstance(owner, str):
+        if not isinstance(owner, str):
             raise Intra42Error("42: /oauth/token/info does not say whose token its own /oauth/token gave")
         return AcceptedSecret(owner, _moment(token.get("secret_valid_until")))
 
-    def _ask(self, method: str, path: str, **content: Any) -> tuple[int, dict[str, Any]]:
+    def _ask(
+        self, method: str, path: str, *, refusal_is_an_answer: bool = True, **content: Any
+    ) -> tuple[int, dict[str, Any]]:
         def once() -> tuple[int, dict[str, Any]]:
             self.limit.wait()
             try:
@@ -116,6 +118,8 @@ class Api:
                 answer = requests.request(
                     method, f"{self.url}{path}", timeout=patience, allow_redirects=False, **content
                 )
+                if answer.status_code == 401 and not refusal_is_an_answer:
+                    raise _AgainError("HTTP 401")
                 if answer.status_code in (200, 401):
                     body = answer.json()
                     if isinstance(body, dict):
@@ -153,7 +157,8 @@ def _retry_after(answer: requests.Response) -> float:
 
 
 def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    # 0 is what 42 writes where it knows none.
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         return None
     try:
         return datetime.fromtimestamp(value, UTC)

@@ -109,7 +109,7 @@ def _row(report: RotationReport) -> list[str]:
         return [str(report.overlay), "?", "?", "?", "?", report.state, alerts.explain(report)]
     facts, application = observation.facts, observation.application
     until = facts.until.strftime("%Y-%m-%d %H:%M UTC") if facts.until else "?"
-    bound = ">= " if facts.ahead else ""
+    bound = ">= " if facts.at_least else ""
     return [
         str(report.overlay),
         application.id,
@@ -142,7 +142,7 @@ def _as_dict(report: RotationReport) -> dict[str, Any]:
         "rotation": facts.deployed,
         "certificate": record.certificate if record else None,
         "valid_until": facts.until.isoformat() if facts.until else None,
-        "at_least": facts.ahead,
+        "at_least": facts.at_least,
         "days_left": round(facts.left.total_seconds() / 86400, 2) if facts.left else None,
         "blocked": facts.blocked.value if facts.blocked else None,
         "needs_a_person": report.needs_a_person,

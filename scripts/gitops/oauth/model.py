@@ -17,7 +17,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.overlay import Overlay
-from gitops.oauth.page import UID
+from gitops.oauth.blocks import UID
 from gitops.repository import rotation, services
 from gitops.repository.history import History
 from gitops.repository.rotation import FILE, Record, generation_of, sealed_file

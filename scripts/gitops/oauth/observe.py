@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients.github import Health, health_changes
-from gitops.clients.intra42 import Api, Intra42Error, SecretRefusedError
+from gitops.clients.intra42 import AcceptedSecret, Api, Intra42Error, SecretRefusedError
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
-from gitops.oauth import change, model
+from gitops.oauth import change, dates, model
+from gitops.oauth.blocks import LayoutError
 from gitops.oauth.login import LoginError, OtpError, UnreachableError
 from gitops.oauth.model import OAuthApplication, Past, rotation_id
-from gitops.oauth.page import LayoutError, Reading
+from gitops.oauth.page import Reading
 from gitops.oauth.sources import Source
-from gitops.oauth.state import Decision, Facts, Obstacle, Shown, SyncStatus, decide
+from gitops.oauth.state import RISK, SOMEWHERE, Decision, Facts, Obstacle, Shown, SyncStatus, decide
 from gitops.repository.history import History
 from gitops.repository.reconcile import Main
 from gitops.repository.rotation import Record
+
+# What two clocks may differ by without a word.
+CLOCKS = timedelta(minutes=2)
 
 # The first that fits; every other failure of a source is UNREACHABLE.
 _REASONS: tuple[tuple[type[GitopsError], Obstacle], ...] = (
@@ -71,7 +76,13 @@ class Observation:
         """The value of the intended rotation."""
         if self.reading is None:
             return None
-        return self.reading.next or self.reading.current
+        return self.secret_of(self.reading)
+
+    def secret_of(self, reading: Reading) -> SecretStr | None:
+        """The value in a reading that stands where the intended one stood in this one's."""
+        shown = self.facts.shown
+        current = shown is not None and self.facts.intended == shown.current
+        return reading.current if current else reading.next or reading.current
 
     def blocked(self, error: BlockedError) -> Observation:
         """The same, with a reason why the bot cannot go on."""
@@ -123,6 +134,7 @@ def _from_git(application: OAuthApplication, main: Main, now: datetime) -> Obser
         now=now,
         deployed=record.rotation if record else None,
         recorded=record.valid_until if record else None,
+        ends=record.ends if record else None,
         older=bool(application.older),
         proposed=carried[1].rotation if carried else None,
         declined=past.declined,
@@ -135,23 +147,95 @@ def _ask(observation: Observation, source: Source, api: Api) -> Observation:
     application, facts = observation.application, observation.facts
     reading = _read(application, source)
     shown, values = _shown(application, reading)
-    deployed = values.get(facts.deployed) if facts.deployed else None
-    refused = False
-    if deployed is not None:
-        try:
-            valid_until = api.verify(application.uid, deployed).valid_until
-        except SecretRefusedError:
-            refused = True
-        except Intra42Error as error:
-            raise BlockedError.of(error) from None
-        else:
-            # Whose end it tells is not known (facts of 42's API): the more careful date counts.
-            shown = replace(shown, valid_until=min(shown.valid_until, valid_until or shown.valid_until))
     # The later of both clocks is the more careful one.
     now = max(facts.now, reading.date or facts.now)
-    facts = replace(facts, now=now, shown=shown, refused=refused)
-    why = "42 refuses the secret that is deployed" if refused else ""
+    deployed = values.get(facts.deployed) if facts.deployed else None
+    accepted = _accepted(api, application, deployed) if deployed else None
+    shown = _dated(shown, reading, api, application, accepted, now)
+    facts = replace(facts, now=now, shown=shown, refused=deployed is not None and accepted is None)
+    if reading.next and facts.deployed != shown.next and _worth_asking(facts):
+        refused = _accepted(api, application, reading.next) is None
+        facts = replace(facts, shown=replace(shown, next_refused=refused))
+    elif facts.refused and facts.deployed == shown.next:
+        facts = replace(facts, shown=replace(shown, next_refused=True))
+    why = "; ".join(_remarks(facts, reading, observation.facts.now))
     return replace(observation, facts=facts, reading=reading, why=why)
+
+
+def _accepted(api: Api, application: OAuthApplication, secret: SecretStr) -> AcceptedSecret | None:
+    """What 42 says of a secret that it shows, None where it refuses it twice. Raises BlockedError.
+
+    It was accepted before, or will be: one 401 alone is no reason to replace it.
+    """
+    for _ in range(2):
+        try:
+            return api.verify(application.uid, secret)
+        except SecretRefusedError:
+            continue
+        except Intra42Error as error:
+            raise BlockedError.of(error) from None
+    return None
+
+
+def _worth_asking(facts: Facts) -> bool:
+    """Whether to know now if 42 accepts the next secret: the one that runs is dead, or the day is here somewhere."""
+    begins = facts.shown.next_from if facts.shown else None
+    return facts.gone or (begins is not None and begins <= facts.now < begins + SOMEWHERE)
+
+
+def _dated(
+    shown: Shown,
+    reading: Reading,
+    api: Api,
+    application: OAuthApplication,
+    accepted: AcceptedSecret | None,
+    now: datetime,
+) -> Shown:
+    """With the most careful end: the page's or the token's. Raises BlockedError where the page's can be two days."""
+    if reading.otherwise is not None:
+        days = (shown.valid_until, reading.otherwise)
+        if (accepted is None or _meant(days, accepted, now) is None) and reading.current:
+            accepted = _accepted(api, application, reading.current) or accepted
+        meant = _meant(days, accepted, now) if accepted else None
+        if meant is None:
+            raise BlockedError(
+                Obstacle.LAYOUT, Fault("the date of the secret can be d/m/Y and m/d/Y, and no token tells")
+            )
+        shown = replace(shown, valid_until=meant)
+    told = _told(accepted, now) if accepted else None
+    # Whose end it tells is not known (facts of 42's API): the more careful date counts.
+    return replace(shown, valid_until=min(shown.valid_until, told or shown.valid_until))
+
+
+def _meant(days: Sequence[datetime], accepted: AcceptedSecret, now: datetime) -> datetime | None:
+    """Which of two days a token tells of, where it is near one alone."""
+    told = _told(accepted, now)
+    near = [day for day in days if told and abs(told - day) <= dates.SLACK]
+    return near[0] if len(near) == 1 else None
+
+
+def _told(accepted: AcceptedSecret, now: datetime) -> datetime | None:
+    """A token's word for the end of the secret, where that can be meant."""
+    told = accepted.valid_until
+    return told if told and now - dates.SLACK <= told <= now + dates.LONGEST else None
+
+
+def _remarks(facts: Facts, reading: Reading, ours: datetime) -> Iterator[str]:
+    """What a person has to know of what was asked."""
+    shown = facts.shown
+    if facts.refused:
+        yield "42 refuses the secret that is deployed"
+    if shown and shown.next is None and facts.settled and facts.within(RISK):
+        yield (
+            "42 shows no next secret, and the current one ends soon: a person decides, by the runbook's section "
+            "'No next secret shows'"
+        )
+    if shown and shown.next_from and facts.scheduled:
+        yield f"42 accepts the next secret from {shown.next_from + dates.ANYWHERE:%Y-%m-%d} on"
+    ahead = (reading.date - ours) if reading.date else timedelta(0)
+    if abs(ahead) > CLOCKS:
+        which = "ahead of" if ahead > timedelta(0) else "behind"
+        yield f"42's clock is {abs(ahead)} {which} ours; the later one counts"
 
 
 def _read(application: OAuthApplication, source: Source) -> Reading:
@@ -182,7 +266,7 @@ def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict
     if reading.next:
         following = rotation_id(application.id, reading.next)
         values[following] = reading.next
-    return Shown(current, following, reading.valid_until), values
+    return Shown(current, following, reading.valid_until, reading.next_from, reading.next_until), values
 
 
 def _sync_status(main: Main, application: OAuthApplication) -> SyncStatus:

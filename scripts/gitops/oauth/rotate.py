@@ -132,6 +132,7 @@ class _Rotation:
         """The next secret, proved and sealed. Raises BlockedError."""
         secret, facts = self._verified(), self.observation.facts
         record = new_record(self.application, self.observation.generation, secret, against, facts.until)
+        record = replace(record, ends=facts.intended_until)
         sealed = sealed_file(against, self.application, record, secret)
         self._reach(Stage.SEALED)
         return sealed, record
@@ -159,8 +160,7 @@ class _Rotation:
         except BlockedError as error:
             if error.reason is not Obstacle.REFUSED:
                 raise
-            reading = source.read(self.application)
-            shown = reading.next or reading.current
+            shown = self.observation.secret_of(source.read(self.application))
             if shown is None or shown == secret:
                 raise
             self._reach(Stage.FETCHED)

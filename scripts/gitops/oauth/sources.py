@@ -47,7 +47,7 @@ class IntraPage:
         if BeautifulSoup(text, "html.parser").select(FORM):
             raise LoginError(f"42 shows its login instead of application {application.id}")
         date = datetime.fromtimestamp(server_time(answer, time.time()), UTC)
-        return replace(page.read(text, application.id), date=date)
+        return replace(page.read(text, application.id, date), date=date)
 
     def _address(self, application: OAuthApplication) -> str:
         return urljoin(self._session.url, f"/oauth/applications/{application.id}")

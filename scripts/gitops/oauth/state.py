@@ -2,7 +2,8 @@
 
     IDLE -> DUE -> (FETCHED -> VERIFIED -> SEALED: in memory only) -> PR_OPEN -> MERGED -> SYNCED -> CONFIRMED
          -> RETIRED -> IDLE
-    to the side: WAITING (42 shows no next secret yet), BLOCKED, AT_RISK, EXPIRED
+    to the side: WAITING (42 shows no next secret yet), SCHEDULED (it accepts the next one from a date), BLOCKED,
+    AT_RISK, EXPIRED
 
 Every run begins from the facts, so a crash anywhere begins again at DUE and loses nothing. The first row of TABLE that
 fits is the state. Secrets are known by their rotation ids alone.
@@ -20,6 +21,8 @@ SOON, RISK = timedelta(days=7), timedelta(days=3)
 ALERTS = (timedelta(days=7), timedelta(days=3), timedelta(days=1))
 # How long after 42's switch the previous generation stays: nobody knows how long 42 still accepts it.
 KEEP = timedelta(days=1)
+# A day without an hour and a zone is over in the last place on Earth so long after it begins in the first.
+SOMEWHERE = timedelta(hours=50)
 
 
 class Stage(StrEnum):
@@ -36,6 +39,7 @@ class Stage(StrEnum):
     CONFIRMED = "CONFIRMED"
     RETIRED = "RETIRED"
     WAITING = "WAITING"
+    SCHEDULED = "SCHEDULED"
     BLOCKED = "BLOCKED"
     AT_RISK = "AT_RISK"
     EXPIRED = "EXPIRED"
@@ -74,18 +78,26 @@ class SyncStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Shown:
-    """What 42 shows: rotation ids, and when it stops accepting `current`, by whichever of its dates is earlier."""
+    """What 42 shows: rotation ids, and when it stops accepting `current`, by whichever of its dates is earlier.
+
+    `next_from`, `next_until`: when it begins and stops to accept `next`, where it says so. `next_refused`: it was
+    asked, and does not.
+    """
 
     current: str
     next: str | None
     valid_until: datetime
+    next_from: datetime | None = None
+    next_until: datetime | None = None
+    next_refused: bool = False
 
 
 @dataclass(frozen=True)
 class Facts:
     """All that is decided on.
 
-    `deployed`: the rotation that main runs, None where a person sealed it. `recorded`: its valid-until in git.
+    `deployed`: the rotation that main runs, None where a person sealed it. `recorded`: its valid-until in git, which is
+    the end of the one before it where that still ran; `ends`: its own end, where git knows it.
     `older`: previous generations still stand in the overlay. `proposed`: what the open pull request carries.
     `declined`: rotations that a person closed or took back. `refused`: 42 does not accept what is deployed.
     """
@@ -93,6 +105,7 @@ class Facts:
     now: datetime
     deployed: str | None
     recorded: datetime | None = None
+    ends: datetime | None = None
     older: bool = False
     shown: Shown | None = None
     blocked: Obstacle | None = None
@@ -102,9 +115,29 @@ class Facts:
     sync: SyncStatus = SyncStatus.UNKNOWN
 
     @property
+    def scheduled(self) -> bool:
+        """42 says that it accepts the next secret from a day that has not come, or that may not have come there."""
+        shown = self.shown
+        if shown is None or shown.next is None or shown.next_from is None:
+            return False
+        if self.deployed == shown.next and not self.refused:
+            return False
+        return self.now < shown.next_from + (SOMEWHERE if shown.next_refused else timedelta(0))
+
+    @property
     def intended(self) -> str | None:
-        """The rotation that should run: 42's next secret works as soon as it shows, and lasts longest."""
-        return (self.shown.next or self.shown.current) if self.shown else None
+        """The rotation that should run: the next one, which lasts longest, or the current one while 42 refuses that."""
+        if self.shown is None:
+            return None
+        instead = self.scheduled or (self.shown.next_refused and self.deployed != self.shown.current)
+        return self.shown.current if instead or self.shown.next is None else self.shown.next
+
+    @property
+    def intended_until(self) -> datetime | None:
+        """When 42 stops accepting what is intended, where it says so."""
+        if self.shown is None:
+            return None
+        return self.shown.valid_until if self.intended == self.shown.current else self.shown.next_until
 
     @property
     def settled(self) -> bool:
@@ -118,8 +151,23 @@ class Facts:
 
     @property
     def until(self) -> datetime | None:
-        """When 42 stops accepting what is deployed; a lower bound where that is the next one already."""
-        return self.shown.valid_until if self.shown else self.recorded
+        """When 42 stops accepting what is deployed; not in the future where it has already."""
+        if self.shown is None:
+            return self.ends or self.recorded
+        if self.deployed == self.shown.next and self.deployed is not None:
+            known = self.shown.next_until or self.shown.valid_until
+        elif self.deployed in (self.shown.current, None):
+            known = self.shown.valid_until
+        else:
+            return min(self.ends or self.recorded or self.now, self.now)
+        return min(known, self.now) if self.refused else known
+
+    @property
+    def at_least(self) -> bool:
+        """`until` is a lower bound: the end of the one before, as that of what is deployed is not known."""
+        if self.shown is None:
+            return self.ends is None and self.recorded is not None
+        return self.ahead and not self.refused and self.shown.next_until is None
 
     @property
     def left(self) -> timedelta | None:
@@ -133,7 +181,15 @@ class Facts:
             return True
         if self.shown and self.deployed is not None and self.deployed not in (self.shown.current, self.shown.next):
             return True
-        return self.within(timedelta(0))
+        return self.within(timedelta(0)) and not self.in_time
+
+    @property
+    def in_time(self) -> bool:
+        """42 accepts what is deployed now, and by its own dates the next one before that ends."""
+        shown = self.shown
+        if shown is None or shown.next_from is None or self.deployed != shown.current or self.refused:
+            return False
+        return self.scheduled and shown.next_from <= shown.valid_until
 
     def within(self, span: timedelta) -> bool:
         """What is deployed ends within `span`, and nothing that lasts longer is deployed."""
@@ -163,12 +219,17 @@ class Row:
 # What was asked of 42 or is known by git alone; where 42 was not asked at all nothing is urgent, as nothing is known.
 TABLE = (
     Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "merge its pull request, or: gitops oauth provide"),
-    Row(Stage.AT_RISK, lambda f: f.within(RISK) and asked(f), "merge its pull request, or see the runbook"),
+    Row(
+        Stage.AT_RISK,
+        lambda f: f.within(RISK) and asked(f) and not f.in_time,
+        "merge its pull request, or see the runbook",
+    ),
     Row(Stage.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
     Row(Stage.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
     Row(Stage.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
     Row(Stage.MERGED, lambda f: f.sync is SyncStatus.BEHIND, "Argo CD syncs it"),
     Row(Stage.SYNCED, lambda f: f.sync is SyncStatus.SYNCED, "its pods start"),
+    Row(Stage.SCHEDULED, lambda f: f.scheduled, "42 accepts the next secret from the date that it shows"),
     Row(Stage.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
     Row(Stage.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
     Row(Stage.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
@@ -226,7 +287,7 @@ def _act(facts: Facts) -> Act:
 
 def crossed(facts: Facts, since: datetime | None) -> timedelta | None:
     """The smallest of ALERTS that the time left went below since the last run (None: ever)."""
-    if facts.left is None or facts.ahead or not asked(facts):
+    if facts.left is None or facts.ahead or facts.in_time or not asked(facts):
         return None
     for span in sorted(ALERTS):
         if facts.left <= span:

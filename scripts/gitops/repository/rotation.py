@@ -30,7 +30,11 @@ Reader = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of a generation. `valid_until`: the most careful date that was known when it was sealed."""
+    """What is remembered of a generation.
+
+    `valid_until`: the most careful date that was known when it was sealed, which is the end of the one before it where
+    that still ran. `ends`: its own end, where 42 said so.
+    """
 
     application: str
     uid: str
@@ -38,17 +42,19 @@ class Record:
     rotation: str
     certificate: str
     valid_until: datetime | None
+    ends: datetime | None = None
 
     def annotations(self) -> dict[str, str]:
         """As its SealedSecret carries it."""
-        until = {"valid-until": self.valid_until.isoformat(timespec="seconds")} if self.valid_until else {}
+        moments = {"valid-until": self.valid_until, "ends": self.ends}
+        known = {name: moment.isoformat(timespec="seconds") for name, moment in moments.items() if moment}
         values = {
             "application": self.application,
             "uid": self.uid,
             "generation": str(self.generation),
             "rotation": self.rotation,
             "certificate": self.certificate,
-            **until,
+            **known,
         }
         return {f"{_PREFIX}{name}": value for name, value in values.items()}
 
@@ -59,20 +65,24 @@ class Record:
         if "rotation" not in values:
             return None
         try:
-            until = values.get("valid-until")
             return cls(
                 values["application"],
                 values["uid"],
                 int(values["generation"]),
                 values["rotation"],
                 values["certificate"],
-                datetime.fromisoformat(until).astimezone(UTC) if until else None,
+                _moment(values.get("valid-until")),
+                _moment(values.get("ends")),
             )
         # A date of the year 1 has no moment in UTC, where its zone is ahead.
         except (KeyError, ValueError, OverflowError) as error:
             raise InputError(
                 f"annotations {_PREFIX}*: {error}", path=sealed.path, fix="restore them from git"
             ) from None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 def sealed_file(generation: int) -> str:

@@ -22,6 +22,7 @@ from gitops.github import run
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.oauth.run import WORKFLOW
+from tests import leaks
 from tests.conftest import Ran
 from tests.fakes.server import Server, answer
 from tests.fakes.slack import Slack
@@ -140,38 +141,64 @@ def test_a_schedule_that_stopped_is_told(
 
 def test_what_cannot_be_looked_at_is_told_too(github: Actions, slack: Slack) -> None:
     assert watch(github, slack, GITHUB_TOKEN="wrong").code == 1
-    assert "cannot be looked at (HTTP Error 401" in slack.messages[0]
+    assert "cannot be looked at (HTTP 401)" in slack.messages[0]
     assert watch(github, slack, GITHUB_API_URL="http://127.0.0.1:1").code == 1
-    assert "cannot be looked at" in slack.messages[1]
+    assert "cannot be looked at (ConnectionRefusedError)" in slack.messages[1]
 
 
 def test_a_slack_that_does_not_take_it_fails_the_job(github: Actions, slack: Slack) -> None:
     slack.error = "invalid_auth"
     done = watch(github, slack)
-    assert (done.code, done.err) == (1, "Slack was not told: Slack: invalid_auth\n")
+    assert (done.code, done.err) == (1, "Slack was not told: Slack says invalid_auth\n")
 
 
 def test_each_workflow_that_is_named_is_looked_at(github: Actions, slack: Slack) -> None:
     ran(github, (26, "success"))
     github.workflow = "settings.yaml"
     assert watch(github, slack, WORKFLOW="oauth.yaml settings.yaml").code == 1
-    assert "the workflow oauth.yaml cannot be looked at (HTTP Error 404" in slack.messages[0]
+    assert "the workflow oauth.yaml cannot be looked at (HTTP 404)" in slack.messages[0]
     assert "the workflow settings.yaml last succeeded 26 h ago" in slack.messages[1]
 
 
-def test_what_a_server_says_is_text_on_one_line(github: Actions, slack: Slack) -> None:
-    def refuse(request: BaseHTTPRequestHandler) -> None:
-        request.wfile.write(b"HTTP/1.0 500 <!channel> <https://evil.example|look> & more\r\n\r\n")
-
-    server = Server(refuse)
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.0 500 <!channel> <https://evil.example|look>", b"the-token <!channel>", b"HTTP/1.0 200 OK"]
+)
+def test_nothing_of_what_a_server_says_is_told(github: Actions, slack: Slack, line: bytes) -> None:
+    server = Server(lambda request: request.wfile.write(line + b'\r\n\r\n["the-token <!channel>"]'))
     try:
-        assert watch(github, slack, GITHUB_API_URL=server.url).code == 1
+        done = watch(github, slack, GITHUB_API_URL=server.url)
     finally:
         server.close()
+    assert done.code == 1
     [message] = slack.messages
-    assert "&lt;!channel&gt; &lt;https://evil.example|look&gt; &amp; more" in message
+    assert "cannot be looked at (" in message
+    assert not any(word in message + done.out + done.err for word in ("channel", "evil", "the-token", "\n\n"))
     assert "\n" not in message
     assert {"parse": "none", "link_names": "false", "unfurl_links": "false"}.items() <= slack.forms[0].items()
+
+
+CANARY = "github_pat_c4n4ry-0123456789abcdef"
+# What a pipe, a paste from a page, or a mistake leaves in a token.
+UNSENDABLE = ["{0}\r\nX-Other: 1", "{0}\u2028{0}", "\u201c{0}\u201d", "{0} {0}", "\x1b{0}", "{0}é"]
+
+
+@pytest.mark.parametrize("form", UNSENDABLE)
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "SLACK_TOKEN"])
+def test_a_token_that_no_header_takes_is_named_and_never_told(
+    github: Actions, slack: Slack, name: str, form: str
+) -> None:
+    """Python's own error would be `Invalid header value b'Bearer github_pat_...'`."""
+    done = watch(github, slack, **{name: form.format(CANARY)})
+    text = "".join([done.out, done.err, *slack.messages])
+    assert (done.code, f"{name} has a character that no token has; seal it anew" in text) == (1, True)
+    assert leaks.search("all", text.encode(), leaks.patterns([CANARY])) == []
+
+
+def test_the_newline_that_a_pipe_sealed_does_no_harm(github: Actions, slack: Slack) -> None:
+    ran(github, (26, "success"))
+    tokens = {"GITHUB_TOKEN": f"{github.token}\n", "SLACK_TOKEN": f"{slack.environment['SLACK_TOKEN']}\n"}
+    assert watch(github, slack, **tokens).code == 0
+    assert "last succeeded 26 h ago" in slack.messages[0]
 
 
 @pytest.mark.docs

@@ -11,11 +11,38 @@ import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from urllib.error import URLError
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 SIGN = ":rotating_light: "
+FAILURES = (URLError, OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+class SayableError(ValueError):
+    """What is wrong, in words of ours that have no part of a value."""
+
+
+def token(name: str) -> str:
+    """A token of the environment, without the newline that a pipe adds.
+
+    Raises SayableError for one that no header takes: Python would tell the whole of it in its error.
+    """
+    value = os.environ.get(name, "").strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", value):
+        raise SayableError(f"{name} has a character that no token has; seal it anew")
+    return value
+
+
+def reason(error: Exception) -> str:
+    """A status or a kind of error: the text of many holds what they could not send or read."""
+    if isinstance(error, SayableError):
+        return str(error)
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    inner = error.reason if isinstance(error, URLError) else error
+    return type(inner).__name__
 
 
 def newest_success(workflow: str) -> datetime | None:
@@ -23,8 +50,8 @@ def newest_success(workflow: str) -> datetime | None:
     api = os.environ.get("GITHUB_API_URL") or "https://api.github.com"
     path = f"/repos/{os.environ['GITHUB_REPOSITORY']}/actions/workflows/{workflow}/runs"
     headers = {"Accept": "application/vnd.github+json"}
-    if token := os.environ.get("GITHUB_TOKEN"):
-        headers["Authorization"] = f"Bearer {token}"
+    if secret := token("GITHUB_TOKEN"):
+        headers["Authorization"] = f"Bearer {secret}"
     # GitHub starts a schedule on main alone: any other run may be of a branch that has the file changed.
     query = urlencode({"status": "success", "event": "schedule", "per_page": 1})
     # Both addresses are this overlay's own settings.
@@ -36,7 +63,7 @@ def newest_success(workflow: str) -> datetime | None:
 def tell(text: str) -> None:
     """Post to Slack's chat.postMessage, which answers 200 also where it does not take the message."""
     url = f"{os.environ.get('SLACK_API_URL') or 'https://slack.com/api/'}chat.postMessage"
-    # Whatever a server said of an error is one line of text: no mention, no link, no emoji but ours, nothing bold.
+    # One line of text: no mention, no link, no emoji but ours, nothing bold.
     text = html.escape(" ".join(text.split()), quote=False)
     text = SIGN + re.sub(r":(?=[\w+'-]+:)", ":\u2060", text)
     form = {
@@ -47,11 +74,12 @@ def tell(text: str) -> None:
         "mrkdwn": "false",
     }
     body = urlencode({**form, "unfurl_links": "false", "unfurl_media": "false"}).encode()
-    headers = {"Authorization": f"Bearer {os.environ['SLACK_TOKEN']}"}
+    headers = {"Authorization": f"Bearer {token('SLACK_TOKEN')}"}
     with urlopen(Request(url, data=body, headers=headers), timeout=30) as answer:  # noqa: S310
         told = json.load(answer)
     if not told.get("ok"):
-        raise ValueError(f"Slack: {told.get('error')}")
+        word = re.fullmatch(r"[a-z_]{1,60}", str(told.get("error")))
+        raise SayableError(f"Slack says {word[0] if word else 'no'}")
 
 
 def look(workflow: str, most: timedelta) -> int:
@@ -64,15 +92,15 @@ def look(workflow: str, most: timedelta) -> int:
         if age is not None and age <= most:
             print(f"{workflow} {problem}: fine")
             return 0
-    except (URLError, OSError, ValueError, KeyError, TypeError) as error:
-        problem, failed = f"cannot be looked at ({error})", True
+    except FAILURES as error:
+        problem, failed = f"cannot be looked at ({reason(error)})", True
     hours = f"{most.total_seconds() / 3600:.0f} h"
     text = f"the workflow {workflow} {problem}; at most {hours} is expected."
     print(text)
     try:
         tell(f"{text} Runbook: docs/runbooks/oauth.md, 'The schedule has stopped'")
-    except (URLError, OSError, ValueError) as error:
-        print(f"Slack was not told: {error}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"Slack was not told: {reason(error)}", file=sys.stderr)
         return 1
     return 1 if failed else 0
 

@@ -18,6 +18,7 @@ import os
 import ssl
 import sys
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -30,6 +31,7 @@ SECONDS = 30
 # KMS encrypts no more at once; a key of RSA-4096, which the controller makes, has 3.2 kB in PEM.
 MOST_BYTES = 4096
 THERE_ALREADY = 412
+FAILURES = (HTTPError, URLError, OSError, HTTPException, KeyError, ValueError, TypeError)
 
 
 def sealing_keys(namespace: str) -> list[dict[str, Any]]:
@@ -143,14 +145,14 @@ def main() -> int:
     cluster, namespace = os.environ["CLUSTER"], os.environ["NAMESPACE"]
     try:
         secrets, keys = sealing_keys(namespace), credentials()
-    except (HTTPError, URLError, OSError, KeyError, ValueError) as error:
+    except FAILURES as error:
         print(f"no answer of the API server or of Pod Identity: {_reason(error)}", file=sys.stderr)
         return 1
     failed = 0
     for secret in secrets:
         try:
             print(back_up(secret, cluster, keys))
-        except (HTTPError, URLError, OSError, KeyError, ValueError) as error:
+        except FAILURES as error:
             failed += 1
             print(f"{secret['metadata']['name']}: not backed up: {_reason(error)}", file=sys.stderr)
     if not secrets:

@@ -88,7 +88,15 @@ class Watch:
             for pid in _descendants(os.getpid()):
                 with suppress(OSError):  # it has ended
                     line = Path(f"/proc/{pid}/cmdline").read_bytes()
-                    self.processes.add((line, Path(f"/proc/{pid}/environ").read_bytes()))
+                    self.processes.add((line, _environment(pid)))
+
+
+def _environment(pid: int) -> bytes:
+    """Of a process that lets nobody see it: nothing, which is what everybody else sees."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except PermissionError:
+        return b""
 
 
 def _descendants(pid: int) -> Iterator[int]:

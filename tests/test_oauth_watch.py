@@ -164,7 +164,10 @@ def test_each_workflow_that_is_named_is_looked_at(github: Actions, slack: Slack)
     "line", [b"HTTP/1.0 500 <!channel> <https://evil.example|look>", b"the-token <!channel>", b"HTTP/1.0 200 OK"]
 )
 def test_nothing_of_what_a_server_says_is_told(github: Actions, slack: Slack, line: bytes) -> None:
-    server = Server(lambda request: request.wfile.write(line + b'\r\n\r\n["the-token <!channel>"]'))
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(line + b'\r\n\r\n["the-token <!channel>"]')
+
+    server = Server(refuse)
     try:
         done = watch(github, slack, GITHUB_API_URL=server.url)
     finally:

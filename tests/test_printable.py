@@ -251,7 +251,7 @@ def test_what_a_run_hands_on_stays_in_its_place(tmp_path: Path, monkeypatch: pyt
 
 
 # Who may print: `output` for all; a live line; the words to the runner, and a prompt.
-MAY_PRINT = {"ground/output.py", "ground/progress.py", "ground/credentials.py"}
+MAY_PRINT = {"ground/output.py", "ground/progress.py", "ground/runner.py"}
 PRINTS = {"print", "echo", "secho", "echo_via_pager", "Console", "pprint"}
 STREAMS = {"stdout", "stderr"}
 

@@ -13,7 +13,7 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.groups import Group
-from gitops.ground.output import prepare, say, say_error
+from gitops.ground.output import prepare, say, say_bug, say_error
 from gitops.ground.progress import Progress
 
 
@@ -54,7 +54,8 @@ def cli() -> None:
     """The platform's one command.
 
     Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
-    3 this machine lacks something; 4 a program or service that was called failed; 130 interrupted.
+    3 this machine lacks something; 4 a program or service that was called failed; 70 a fault of gitops itself;
+    130 interrupted.
     """
 
 
@@ -90,4 +91,7 @@ def main() -> None:
     except GitopsError as error:
         say_error(error)
         code = error.exit_code
+    except Exception as error:  # whatever it is: Python would print its text
+        say_bug(error)
+        code = 70
     sys.exit(code if isinstance(code, int) else 0)

@@ -6,6 +6,7 @@ answer 401 in the same words, so a 401 is an answer; only of a token that was ju
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from gitops.ground.errors import ExternalError, GitopsError
 PER_SECOND, PER_HOUR = 2, 1200
 _SECONDS = 15.0
 _LONGEST_WAIT = 60.0
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 
 class Intra42Error(ExternalError):
@@ -96,7 +98,8 @@ class Api:
         if status == 401:
             raise SecretRefusedError(f"42 refuses the secret of {uid}")
         access = token.get("access_token")
-        if not isinstance(access, str) or not access:
+        # Others cannot be sent, and a library would tell them in its error.
+        if not isinstance(access, str) or not _SENDABLE.fullmatch(access):
             raise Intra42Error("42: /oauth/token gives no access_token")
         access_token = mask(SecretStr(access))
         headers = {"Authorization": f"Bearer {access_token.get_secret_value()}"}

@@ -16,7 +16,7 @@ from kubernetes import client, config
 
 from gitops.ground import jsontext
 from gitops.ground.command import run
-from gitops.ground.errors import ExternalError, NotHealthyError
+from gitops.ground.errors import ExternalError, NotHealthyError, told
 from gitops.manifests.objects import Object, name
 
 REQUEST_SECONDS = 30.0
@@ -62,7 +62,7 @@ class Cluster:
             answer = self._request("GET", path, {}, accept="*/*")
             content: str = answer.read().decode(errors="replace")
         except _LOST as error:
-            raise ClusterError(f"GET {path}: {error}") from None
+            raise ClusterError(f"GET {path}: {told(error)}") from None
         if answer.status >= 400:
             raise ClusterError(f"GET {path}: {answer.status} {_message(content.encode())}", answer.status)
         return content
@@ -145,7 +145,7 @@ class Cluster:
                 warnings += _warnings(answer.response.headers.getlist("Warning"))
             result: Object = jsontext.parse(content)
         except _LOST as error:
-            raise ClusterError(f"{method} {path}: {error}") from None
+            raise ClusterError(f"{method} {path}: {told(error)}") from None
         return result
 
     def _request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from pydantic import SecretStr
 from gitops.ground import printable, settings
 from gitops.ground.errors import ExternalError
 
+# How Slack names what is wrong.
+_WORD = re.compile(r"[a-z_]{1,60}")
 # With what a line of ours may begin; any other name of an emoji is text.
 SIGNS = (":warning: ", ":rotating_light: ")
 
@@ -46,8 +49,9 @@ class Slack:
             answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
             body = answer.json()
             if answer.status_code != 200 or not body.get("ok"):
+                word = _WORD.fullmatch(str(body.get("error")))
                 raise ExternalError(
-                    f"Slack: {body.get('error') or f'HTTP {answer.status_code}'}; the alert was not sent"
+                    f"Slack: {word[0] if word else f'HTTP {answer.status_code}'}; the alert was not sent"
                 )
         except (requests.RequestException, ValueError, AttributeError) as error:
             raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); the alert was not sent") from None

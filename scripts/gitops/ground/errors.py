@@ -8,11 +8,14 @@ for fields and types, never for words of a message.
       InputError       2  what was given, or what a file says, cannot be used
       MachineError     3  this machine lacks something
       ExternalError    4  a program or service that was called failed
+
+Whatever is none of these is a fault of gitops itself: 70, as sysexits.h has it, and a traceback without texts.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -114,6 +117,18 @@ class ExternalError(GitopsError):
     """A program or service that we called failed or did not answer in time (exit 4)."""
 
     exit_code = 4
+
+
+def told(error: BaseException) -> str:
+    """What of a library's exception is told: its kind or, of the system's errors, the system's words.
+
+    Its own text may have what the library could not send or read: a header with its token, a file's line.
+    """
+    reason = getattr(error, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else error
+    if isinstance(inner, OSError) and isinstance(inner.errno, int) and inner.errno > 0:
+        return os.strerror(inner.errno)
+    return type(inner).__name__
 
 
 def combined(errors: Iterable[GitopsError]) -> GitopsError:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from gitops.ground import printable
+from gitops.ground import hidden, printable
 from gitops.ground.errors import GitopsError, InputError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    threading.excepthook = lambda fault: say_bug(fault.exc_value) if fault.exc_value else None
 
 
 def say(*lines: str, err: bool = False) -> None:
@@ -47,6 +50,26 @@ def say_error(error: GitopsError) -> None:
         first, *rest = str(fault).split("\n")
         lines += [first, *(f"    {text}" for text in rest)]
     say(f"gitops: {lines[0]}", *lines[1:], err=True)
+
+
+def say_bug(error: BaseException) -> None:
+    """Print where a fault of ours is, for whoever mends it: a traceback without any text of an exception, as a
+    library's may have the value that it could not use.
+    """
+    lines = ["Traceback of a fault in gitops itself (texts are left out, as one may have a value):"]
+    for frame in traceback.extract_tb(error.__traceback__):
+        lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
+    kinds = [type(part).__name__ for part in _chain(error)]
+    say(*lines, " <- ".join(kinds), "please report it with these lines", err=True)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    known: set[int] = set()
+    part: BaseException | None = error
+    while part is not None and id(part) not in known:
+        known.add(id(part))
+        yield part
+        part = part.__cause__ or part.__context__
 
 
 def say_json(document: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - whatever JSON has
@@ -89,7 +112,7 @@ def _put(file: Path, text: str, mode: Literal["a", "w"]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open(mode, encoding="utf-8") as stream:
-            stream.write(text)
+            stream.write(hidden.hide(text))
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", path=str(file), fix="name another file") from None
 

@@ -1,7 +1,8 @@
 """Text from outside, made printable: one function for each medium, in which it is text and does nothing.
 
 Whoever writes a file of a pull request, an image's label or a commit chooses names and values that we print. `line`
-shows what no eye would see; the others build on it. `output` prints by them, and nothing else prints.
+shows what no eye would see, and hides what this process must not tell (`hidden`); the others build on it. `output`
+prints by them, and nothing else prints.
 
 line      one line, without a character that acts or hides
 log       the same for a terminal and a workflow's log, whose runner takes commands from what is printed
@@ -27,6 +28,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from gitops.ground import hidden
+
 # Letters and marks that are drawn as nothing (Unicode's Default_Ignorable_Code_Point), and the blank of Braille.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 # A runner looks for `::command::` behind a line's blanks, and for `##[command]` anywhere in it.
@@ -45,6 +48,7 @@ _FOREIGN = re.compile(r"[^\x20-\x7e\n]+")
 
 def line(text: str) -> str:
     """On one line; what acts (control, bidirectional) or hides (no width, no meaning) stands there by its number."""
+    text = hidden.hide(text)
     if text.isprintable() and not _BLANK.search(text):
         return text
     return "".join(_visible(char) for char in text)
@@ -139,7 +143,8 @@ def uri(path: str) -> str:
 
 def json_text(document: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - whatever JSON has
     """JSON of ASCII alone: no half of a character, which other readers refuse, and no command for a runner."""
-    text = _HALF.sub("\N{REPLACEMENT CHARACTER}", json.dumps(document, indent=indent, ensure_ascii=False))
+    written = json.dumps(hidden.hide_all(document), indent=indent, ensure_ascii=False)
+    text = _HALF.sub("\N{REPLACEMENT CHARACTER}", written)
     text = _FOREIGN.sub(lambda match: json.dumps(match[0])[1:-1], text)
     return text.replace("\x7f", r"\u007f").replace("##[", r"##\u005b")
 

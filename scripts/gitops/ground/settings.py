@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
+from gitops.ground import hidden
 from gitops.ground.errors import Fault, InputError
 
 # Seconds, a day: nobody waits longer, and a clock refuses a number that is larger by far.
@@ -125,7 +126,8 @@ class Settings(BaseModel):
 def read() -> Settings:
     """The settings as the environment has them now. Raises InputError, one line for each bad value."""
     names = [str(field.alias) for field in Settings.model_fields.values()]
-    values = {name: value for name in names if (value := os.environ.get(name))}
+    values: dict[str, Any] = {name: value for name in names if (value := os.environ.get(name))}
+    values |= hidden.kept()
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -66,7 +66,7 @@ def _http(lab: Lab, port: str, tls: ssl.SSLContext | None, seconds: float) -> It
     try:
         yield http
     except HTTPException as error:
-        raise ConnectionError(str(error)) from None
+        raise ConnectionError(type(error).__name__) from None
     finally:
         http.close()
 

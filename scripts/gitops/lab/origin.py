@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, InputError
+from gitops.ground.errors import ExternalError, InputError, told
 from gitops.lab import network
 from gitops.lab.layout import Lab
 from gitops.manifests import yamlfile
@@ -157,7 +157,7 @@ def _certificate(lab: Lab) -> bytes:
     try:
         status, content = network.request(lab, "sealed-secrets", "/v1/cert.pem", seconds=30)
     except OSError as error:
-        raise ExternalError(f"the lab's sealed-secrets controller: {error}") from None
+        raise ExternalError(f"the lab's sealed-secrets controller: {told(error)}") from None
     if status != 200:
         raise ExternalError(f"the lab's sealed-secrets controller: /v1/cert.pem: HTTP {status}")
     return content

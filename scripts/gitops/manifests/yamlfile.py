@@ -163,7 +163,7 @@ def parsing(source: str) -> Iterator[None]:
         yield
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a date or number that is none
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or f"a value that is none ({type(error).__name__})"
         raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else None) from None
     except RecursionError:
         raise InputError("not valid YAML: nested too deeply", path=source) from None

@@ -62,8 +62,8 @@ def sign_in(session: Session) -> None:
             finally:
                 browser.close()
     except Error as error:
-        # Its text tells calls and selectors; the first line has no value that was typed.
-        raise LoginError(f"42's login by browser: {str(error).splitlines()[0][:200]}") from None
+        # Its text tells calls with their arguments, so what was typed.
+        raise LoginError(f"42's login by browser: {type(error).__name__}") from None
     if not session.signed_in:
         raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.group(cls=Group)
 def oauth() -> None:
     """42's OAuth secrets: what each is at, and rotating them by pull requests."""
-    credentials.disable_core_dumps()
+    credentials.harden()
 
 
 @oauth.command()

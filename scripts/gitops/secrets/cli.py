@@ -85,7 +85,7 @@ def seal(
     from gitops.secrets import manage, values
     from gitops.tools.build import ensure
 
-    credentials.disable_core_dumps()
+    credentials.harden()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     target = manage.SecretTarget(Overlay(service, environment), name, kind)
@@ -234,7 +234,7 @@ def recover(backup: Path, cluster: str) -> None:
     from gitops.secrets import manage
     from gitops.service.change import check_clean
 
-    credentials.disable_core_dumps()
+    credentials.harden()
     checkout = Checkout.find()
     check_clean(checkout)
     for path in manage.recover(checkout, manage.backup_keys(backup), cluster):
@@ -253,7 +253,7 @@ def backups(cluster: str, output: str) -> None:
     """
     from gitops.secrets import backup
 
-    credentials.disable_core_dumps()
+    credentials.harden()
     where = backup.bucket_of(Checkout.find(), cluster)
     keys = backup.read(where)
     rows = [[key.fingerprint[:12], key.secret, key.label, f"{key.stored:%Y-%m-%d %H:%M}"] for key in keys]
@@ -282,7 +282,7 @@ def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
     from gitops.clients.kubernetes import Cluster
     from gitops.secrets import backup
 
-    credentials.disable_core_dumps()
+    credentials.harden()
     keys = backup.read(backup.bucket_of(Checkout.find(), cluster))
     restored = backup.restore(Cluster(kubeconfig), keys, namespace)
     for name in restored:

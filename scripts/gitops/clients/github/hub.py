@@ -24,6 +24,7 @@ from gitops.clients.github.errors import RaceError, errors
 from gitops.clients.github.settings import RepositorySettings
 from gitops.ground import settings as environment
 from gitops.ground.errors import ExternalError, GitopsError, InputError
+from gitops.ground.hidden import hide
 
 ZERO = "0" * 40
 # Where a commit is made before the pull request's branch moves to it.
@@ -132,7 +133,7 @@ class Hub:
         except RaceError:
             # A run that was killed left it, or one is at work: whichever, its next step fails and ours goes on.
             self._refs({work: (self.head(work), base)})
-        headline, _, body = message.partition("\n\n")
+        headline, _, body = hide(message).partition("\n\n")
         changes = {
             "additions": [
                 {"path": path, "contents": base64.b64encode(content).decode()}
@@ -270,6 +271,7 @@ class Hub:
 
     def open_pull(self, branch: str, title: str, body: str, labels: list[str]) -> PullRequest:
         """Open a pull request; where there is one already (another run was faster), that one."""
+        title, body = hide(title), hide(body)
         with errors(f"open a pull request for {branch}"):
             try:
                 self.writes += 1
@@ -287,6 +289,7 @@ class Hub:
 
     def edit_pull(self, pull: PullRequest, title: str, body: str, labels: list[str]) -> bool:
         """Write title, body and labels where they differ. Returns whether they did."""
+        title, body = hide(title), hide(body)
         present = {label.name for label in pull.labels}
         missing = [name for name in labels if name not in present]
         differs = pull.title != title or (pull.body or "").replace("\r\n", "\n") != body
@@ -305,13 +308,14 @@ class Hub:
             if any(marker in (comment.body or "") for comment in pull.get_issue_comments()):
                 return False
             self.writes += 1
-            pull.create_issue_comment(f"{text}\n\n{marker}")
+            pull.create_issue_comment(f"{hide(text)}\n\n{marker}")
         return True
 
     def sticky_comment(
         self, pull: PullRequest, marker: str, text: str | None
     ) -> Literal["written", "updated", "unchanged", "removed", "nothing"]:
         """Keep one comment of ours with this marker at `text`; None takes it away. Nobody else's is touched."""
+        text = text and hide(text)
         with errors(f"comment on #{pull.number}"):
             # A person can write the marker too; only a bot's comment is ours.
             ours = [c for c in pull.get_issue_comments() if (c.body or "").startswith(marker) and c.user.type == "Bot"]

@@ -18,6 +18,8 @@ from gitops.oauth.browser import NAMES
 from tests import leaks
 from tests.fakes.github import GitHub
 from tests.fakes.intra42 import SEED, Fault
+from tests.fakes.intra42_answers import ANSWERS
+from tests.frozen import ROOT
 from tests.oauth_world import (
     BRANCH,
     DAY,
@@ -96,7 +98,7 @@ BLOCKED: dict[Callable[[RotationWorld], None], tuple[str, str]] = {
     wrong_secret: ("refused", f"42 refuses the secret that it shows for application {ID}"),
     anothers_secret: ("mismatch", "opens another one"),
     other_uid: ("mismatch", "correct its application-id or client-id"),
-    no_owner: ("login", "must be one of its owners"),
+    no_owner: ("owner", "must be one of its owners"),
     down: ("unreachable", "42: /oauth/token: no answer within 1.5 s (last: HTTP 500)"),
     slow: ("unreachable", "no answer within 1.5 s (last: ReadTimeout)"),
     page_down: ("unreachable", f"42: /oauth/applications/{ID}: HTTP 502"),
@@ -186,7 +188,20 @@ def test_the_hourly_limit_waits_for_the_oldest_request() -> None:
     assert max(slept) > 2900
 
 
-def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: RotationWorld) -> None:
+@pytest.fixture
+def waits(known: RotationWorld, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the login waited for a next code: 42's clock goes on instead."""
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        known.intra.advance(timedelta(seconds=seconds))
+
+    monkeypatch.setattr("gitops.oauth.login.pause", wait)
+    return waited
+
+
+def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: RotationWorld, waits: list[float]) -> None:
     next_shows(known)
     known.intra.otp = True
     known.intra.skew = timedelta(minutes=7)
@@ -194,8 +209,51 @@ def test_one_time_codes_are_made_from_the_seed_by_42s_clock(known: RotationWorld
     known.intra.sessions.clear()
     row = known.rotate(code=1, INTRA42_TOTP_SEED="MZXW6YTB")
     assert (row["blocked"], "did not take the one-time code" in row["next"]) == ("otp", True)
+    assert waits == [pytest.approx(30 - known.intra.now.timestamp() % 30, abs=30)]
     row = known.rotate(code=1, INTRA42_TOTP_SEED="not base32!")
     assert "no base32 seed" in row["next"]
+
+
+def test_a_code_that_was_used_within_its_30_seconds_is_followed_by_the_next(
+    known: RotationWorld, waits: list[float]
+) -> None:
+    """By another run, or by Keycloak's own form a moment before."""
+    next_shows(known)
+    known.intra.otp, known.intra.obstacle = True, "keycloak code"
+    assert known.rotate(INTRA42_TOTP_SEED=SEED)["state"] == "PR_OPEN"
+    assert (len(known.intra.used_codes), len(waits)) == (2, 1)
+    known.intra.sessions.clear()
+    assert known.rotate(INTRA42_TOTP_SEED=SEED)["state"] == "PR_OPEN"
+    assert (len(known.intra.used_codes), len(waits)) == (4, 3)
+    assert all(0 < seconds <= 30 for seconds in waits)
+
+
+OBSTACLES = {
+    "update-password": "update-password",
+    "terms": "terms",
+    "profile": "action",
+    "codes to set up": "otp",
+    "disabled": "disabled",
+    "422": "session",
+    "maintenance": "maintenance",
+    "maintenance of the pages": "maintenance",
+    "consent": "consent",
+    "wall": "wall",
+    "wall before the pages": "wall",
+    "not an owner": "owner",
+}
+
+
+def test_each_obstacle_of_a_login_has_a_reason_and_a_fix_of_its_own(known: RotationWorld) -> None:
+    assert OBSTACLES.keys() == ANSWERS.keys()
+    runbook = (ROOT / "docs/runbooks/oauth.md").read_text()
+    for obstacle, reason in OBSTACLES.items():
+        known.intra.obstacle = obstacle
+        row = known.status(code=1)
+        assert (obstacle, row["blocked"]) == (obstacle, reason), row["next"]
+        assert f"\n## BLOCKED ({reason})\n" in runbook
+    known.intra.obstacle = ""
+    assert known.status()["blocked"] is None
 
 
 def test_a_wrong_password_is_tried_once(github: GitHub, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from tests.fakes.intra42_answers import ANSWERS, KEYCLOAK_CODE, document
 from tests.fakes.server import Server, answer, body_of, pick
 
 LOGIN, PASSWORD = "platform-bot", "correct horse battery staple"
@@ -90,6 +91,9 @@ class Intra42:
         self.log: list[str] = []
         self.seen: list[str] = []  # every value that was ever shown or presented, for leak tests
         self.otp = False
+        self.used_codes: set[str] = set()  # a code is good for one use
+        # What stands in the way of a login, a name of ANSWERS; "keycloak code" asks for a code before 42 does.
+        self.obstacle = ""
         self.scripts_needed = False
         self.says_valid_until = True
         self.layout: Callable[[str], str] = lambda text: text
@@ -271,6 +275,9 @@ class Intra42:
     ) -> tuple[int, str, dict[str, str]]:
         if path.endswith(("/generate", "/replace")):
             self.failures.append(f"{path} was pressed")
+        obstacle = ANSWERS.get(self.obstacle)
+        if obstacle and re.fullmatch(obstacle.path, path):
+            return obstacle.status, document(obstacle.title, obstacle.body), {}
         if path == "/users/auth/keycloak_student":
             return 302, "", {"Location": f"{self.url}/auth/realms/students"}
         if path == "/auth/realms/students":
@@ -278,14 +285,14 @@ class Intra42:
         if path == "/auth/authenticate":
             if (form.get("username"), form.get("password")) != (LOGIN, PASSWORD):
                 return 200, self._login_page("Invalid username or password."), {}
-            if self.otp:
-                return 200, self._otp_page(), {}
-            return 302, "", {"Location": f"{self.url}/users/auth/keycloak_student/callback"}
+            if self.obstacle == "keycloak code":
+                return 200, document("Sign in to 42", KEYCLOAK_CODE), {}
+            return self._after_keycloak()
+        if path == "/auth/code":
+            taken = self._takes_code(form.get("otp"))
+            return self._after_keycloak() if taken else (200, document("Sign in to 42", KEYCLOAK_CODE), {})
         if path == "/users/otp":
-            moment = int((self.now + self.skew).timestamp())
-            totp = TOTP(base64.b32decode(SEED + "=" * (-len(SEED) % 8)), 6, SHA1(), 30, enforce_key_length=False)
-            good = {totp.generate(moment + shift).decode() for shift in (-30, 0, 30)}
-            if form.get("users[code]") not in good:
+            if not self._takes_code(form.get("users[code]")):
                 return 200, self._otp_page(), {}
             return 302, "", {"Location": f"{self.url}/users/auth/keycloak_student/callback"}
         if path == "/users/auth/keycloak_student/callback":
@@ -300,6 +307,21 @@ class Intra42:
         if (match := re.fullmatch(r"/oauth/applications/(\d+)", path)) and match[1] in self.apps:
             return 200, self.layout(self.page(match[1])), {}
         return 404, "<!DOCTYPE html><html><head><title>404</title></head><body>Not here</body></html>", {}
+
+    def _after_keycloak(self) -> tuple[int, str, dict[str, str]]:
+        if self.otp:
+            return 200, self._otp_page(), {}
+        return 302, "", {"Location": f"{self.url}/users/auth/keycloak_student/callback"}
+
+    def _takes_code(self, code: str | None) -> bool:
+        """Codes of now and of a step around it are good, each once."""
+        moment = int((self.now + self.skew).timestamp())
+        totp = TOTP(base64.b32decode(SEED + "=" * (-len(SEED) % 8)), 6, SHA1(), 30, enforce_key_length=False)
+        good = {totp.generate(moment + shift).decode() for shift in (-30, 0, 30)} - self.used_codes
+        if code not in good:
+            return False
+        self.used_codes.add(code)
+        return True
 
     def _login_page(self, message: str = "") -> str:
         form = (

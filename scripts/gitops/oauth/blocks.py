@@ -99,6 +99,11 @@ def mark_of(element: Tag) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def shows_any(html: str) -> bool:
+    """Whether a page has anything of a credential."""
+    return "s4t2" in html or "data-app-" in html
+
+
 def strays(soup: BeautifulSoup, shown: list[Credential]) -> int:
     """How many secrets the page has, in comments too, that stand in no credential and are not the beginning of one."""
     known = {credential.value for credential in shown}
@@ -109,6 +114,11 @@ def strays(soup: BeautifulSoup, shown: list[Credential]) -> int:
 
 def _begins_one(text: str, values: Collection[str]) -> bool:
     return any(value.startswith(text) for value in values)
+
+
+def stands_in(element: Tag, container: Tag) -> bool:
+    """Whether an element is another or inside it; elements that say the same are equal, and not the same."""
+    return element is container or any(parent is container for parent in element.parents)
 
 
 def text_of(element: Tag) -> str:
@@ -137,7 +147,8 @@ def _label(node: PageElement) -> str:
 
 def _contradicts(label: NavigableString, element: Tag, field: str) -> bool:
     """Whether a label stands in a block of this credential alone, and says that it is another."""
-    block = next((parent for parent in element.parents if parent in list(label.parents)), None)
+    around = {id(parent) for parent in label.parents}
+    block = next((parent for parent in element.parents if id(parent) in around), None)
     alone = block is not None and sum(mark_of(inner) is not None for inner in block.find_all(True)) == 1
     return alone and field in LABELS.values() and _label(label) != field
 

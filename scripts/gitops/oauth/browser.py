@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from gitops.oauth.login import FORM, LOGIN_PATH, OTP_FIELD, OTP_TITLE, LoginError, OtpError, Session
+from bs4 import BeautifulSoup
+
+from gitops.oauth import answers
+from gitops.oauth.answers import FORM, LoginError, OtpError
+from gitops.oauth.login import LOGIN_PATH, Session, refused
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -46,16 +51,12 @@ def sign_in(session: Session) -> None:
                 answer = page.goto(urljoin(session.url, LOGIN_PATH))
                 # By 42's clock: ours may be wrong.
                 ahead = _seconds_ahead(answer.header_value("date") if answer else None)
+                answers.check_page(BeautifulSoup(page.content(), "html.parser"))
                 form = page.locator(FORM)
                 form.locator("[name=username]").fill(session.credentials.login)
                 form.locator("[name=password]").fill(session.credentials.password.get_secret_value())
                 _send(page, form.locator("[name=password]"))
-                if page.title() == OTP_TITLE:
-                    code = page.locator(f'[name="{OTP_FIELD}"]')
-                    code.fill(session.credentials.code(time.time() + ahead))
-                    _send(page, code)
-                    if page.title() == OTP_TITLE:
-                        raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED")
+                _enter_codes(page, session, ahead)
                 for cookie in page.context.cookies():
                     where = {"domain": str(cookie["domain"]), "path": str(cookie["path"])}
                     session.http.cookies.set(str(cookie["name"]), str(cookie["value"]), **where)
@@ -65,7 +66,27 @@ def sign_in(session: Session) -> None:
         # Its text tells calls with their arguments, so what was typed.
         raise LoginError(f"42's login by browser: {type(error).__name__}") from None
     if not session.signed_in:
-        raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
+        raise refused()
+
+
+def _enter_codes(page: Page, session: Session, ahead: float) -> None:
+    """Answer each form that asks for a one-time code. Raises OtpError, LoginError."""
+    tries: Counter[str] = Counter()
+    while asked := _asked(page):
+        tries[asked] += 1
+        if tries[asked] > 2:
+            raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED, nor the one after it")
+        code = page.locator(f'[name="{asked}"]')
+        code.fill(session.next_code(session.clock() + ahead))
+        _send(page, code)
+
+
+def _asked(page: Page) -> str | None:
+    """The field of the form that asks for a one-time code."""
+    soup = BeautifulSoup(page.content(), "html.parser")
+    answers.check_page(soup)
+    asked = answers.otp_form(soup)
+    return asked[1] if asked else None
 
 
 def _send(page: Page, field: Locator) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from bs4 import BeautifulSoup, Tag
 
-from gitops.oauth.blocks import Credential, LayoutError, text_of
+from gitops.oauth.blocks import Credential, LayoutError, stands_in, text_of
 
 BLOCK = "rotation-actions"
 # Secrets live for two weeks; what ends later than this is not meant. A day has not ended everywhere before two have.
@@ -143,8 +143,8 @@ _Owner = tuple[str, str]
 
 def _readings(stated: Sequence[Period], marks: _Marks) -> Iterator[dict[_Owner, Period]]:
     fixed = [(owner, period) for period in stated if (owner := _container_owner(period, marks))]
-    nested = [period for _, period in fixed]
-    loose = [period for period in stated if period not in nested]
+    nested = {period.place for _, period in fixed}
+    loose = [period for period in stated if period.place not in nested]
     for pairs in (_neighbours(loose, marks, -1), _neighbours(loose, marks, 1)):
         if pairs is not None:
             yield from _merged(fixed, pairs)
@@ -157,7 +157,7 @@ def _container_owner(period: Period, marks: _Marks) -> _Owner | None:
         owners = {
             (application, credential.field)
             for application, credential in marks
-            if credential.element is container or container in credential.element.parents
+            if stands_in(credential.element, container)
         }
         if owners:
             return owners.pop() if len(owners) == 1 else None

@@ -85,7 +85,7 @@ def _area(soup: BeautifulSoup) -> Tag:
         if any(element is not level[0] for element in level):
             break
         area = level[0]
-    return area if area not in parts or not area.parent else area.parent
+    return area.parent if area.parent and any(area is part for part in parts) else area
 
 
 def _is_read(element: Tag) -> bool:

@@ -19,32 +19,28 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from pydantic import SecretStr
 
 from gitops.ground import settings
-from gitops.ground.errors import ExternalError, InputError
+from gitops.ground.errors import InputError
+from gitops.oauth import answers
+from gitops.oauth.answers import (
+    FORM,
+    LoginError,
+    OtpError,
+    ScriptsNeededError,
+    UnreachableError,
+    fields,
+    otp_form,
+)
 
 LOGIN_PATH = "/users/auth/keycloak_student"
 # What 42 sets once a person is signed in.
 COOKIE = "user.id"
-FORM = "#kc-form-login"
-OTP_TITLE, OTP_FIELD = "Otp", "users[code]"
+# Seconds for which a one-time code is the one, and one use uses it up.
+STEP = 30.0
 _DOMAIN = ".42.fr"
 _SECONDS = 30.0
+# Keycloak may ask for one, and 42 for another.
+_FORMS_OF_CODES = 2
 _REDIRECTS = 10
-
-
-class LoginError(ExternalError):
-    """Signing in failed (exit 4)."""
-
-
-class ScriptsNeededError(LoginError):
-    """The login shows no form without scripts: a browser is needed."""
-
-
-class OtpError(LoginError):
-    """42 asks for a one-time code and there is no seed, or it did not take the code."""
-
-
-class UnreachableError(ExternalError):
-    """42 did not answer: nothing is known of its page (exit 4)."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +75,11 @@ class Credentials:
             raise OtpError("INTRA42_TOTP_SEED is no base32 seed, as shown when one-time codes were set up") from None
 
 
+def pause(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)
+
+
 @dataclass
 class Session:
     """A session at 42, signed in by `sign_in` or by a browser's cookies."""
@@ -87,6 +88,8 @@ class Session:
     url: str = field(default_factory=lambda: settings.read().intra42_profile_url)
     http: requests.Session = field(default_factory=requests.Session)
     clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = field(default_factory=lambda: pause)
+    _last_step: int = -1
 
     def __post_init__(self) -> None:
         if not self.ours(self.url):
@@ -98,29 +101,44 @@ class Session:
     def sign_in(self) -> None:
         """Sign in by form. Raises ScriptsNeededError, OtpError, LoginError, UnreachableError."""
         answer = self.fetch("GET", urljoin(self.url, LOGIN_PATH))
-        form = BeautifulSoup(answer.text, "html.parser").select(FORM)
-        if len(form) != 1 or not {"username", "password"} <= _fields(form[0]).keys():
+        soup = _checked(answer)
+        form = soup.select(FORM)
+        if len(form) != 1 or not {"username", "password"} <= fields(form[0]).keys():
             raise ScriptsNeededError(f"42's login shows no form {FORM} with username and password")
-        fields = _fields(form[0])
-        fields |= {"username": self.credentials.login, "password": self.credentials.password.get_secret_value()}
-        answer = self.fetch("POST", urljoin(answer.url, str(form[0].get("action", ""))), fields)
-        soup = BeautifulSoup(answer.text, "html.parser")
-        if otp_asked(soup):
-            answer = self._enter_code(answer, soup)
+        filled = fields(form[0])
+        filled |= {"username": self.credentials.login, "password": self.credentials.password.get_secret_value()}
+        answer = self.fetch("POST", urljoin(answer.url, str(form[0].get("action", ""))), filled)
+        asked = otp_form(_checked(answer))
+        for _ in range(_FORMS_OF_CODES):
+            if asked:
+                answer = self._enter_code(answer, asked)
+                asked = otp_form(_checked(answer))
         if not self.signed_in:
-            raise LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
+            raise refused()
 
-    def _enter_code(self, answer: requests.Response, soup: BeautifulSoup) -> requests.Response:
-        forms = [form for form in soup.select("form") if OTP_FIELD in _fields(form)]
-        if len(forms) != 1:
-            raise OtpError(f"42 asks for a one-time code, but shows no form with {OTP_FIELD}")
-        # By 42's clock: ours may be wrong.
-        now = server_time(answer, self.clock())
-        fields = _fields(forms[0]) | {OTP_FIELD: self.credentials.code(now)}
-        answer = self.fetch("POST", urljoin(answer.url, str(forms[0].get("action", ""))), fields)
-        if otp_asked(BeautifulSoup(answer.text, "html.parser")):
-            raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED")
-        return answer
+    def _enter_code(self, answer: requests.Response, asked: tuple[Tag, str]) -> requests.Response:
+        for _ in range(2):
+            form, name = asked
+            # By 42's clock: ours may be wrong.
+            code = self.next_code(server_time(answer, self.clock()))
+            filled = fields(form) | {name: code}
+            answer = self.fetch("POST", urljoin(answer.url, str(form.get("action", ""))), filled)
+            again = otp_form(_checked(answer))
+            if again is None or again[1] != name:
+                return answer
+            # Another run may have used this code up.
+            asked = again
+        raise OtpError("42 did not take the one-time code of INTRA42_TOTP_SEED, nor the one after it")
+
+    def next_code(self, now: float) -> str:
+        """A one-time code that this session has not used, waited for from `now` (unix seconds) on. Raises OtpError."""
+        code = self.credentials.code(now)
+        if int(now // STEP) <= self._last_step:
+            begins = (self._last_step + 1) * STEP
+            self.sleep(begins - now)
+            now, code = begins, self.credentials.code(begins)
+        self._last_step = int(now // STEP)
+        return code
 
     @property
     def signed_in(self) -> bool:
@@ -162,10 +180,13 @@ def server_time(answer: requests.Response, otherwise: float) -> float:
         return otherwise
 
 
-def otp_asked(soup: BeautifulSoup) -> bool:
-    """Whether a page asks for a one-time code."""
-    return soup.title is not None and soup.title.get_text(strip=True) == OTP_TITLE
+def refused() -> LoginError:
+    """42 showed its login again, or something that nobody knows."""
+    return LoginError("42 does not take the login and password of INTRA42_LOGIN and INTRA42_PASSWORD")
 
 
-def _fields(form: Tag) -> dict[str, str]:
-    return {str(field["name"]): str(field.get("value", "")) for field in form.select("input[name]")}
+def _checked(answer: requests.Response) -> BeautifulSoup:
+    """An answer's page. Raises LoginError, OtpError, UnreachableError for one that ends a login."""
+    soup = BeautifulSoup(answer.text, "html.parser")
+    answers.check(answer, soup)
+    return soup

@@ -14,8 +14,8 @@ from gitops.clients.intra42 import AcceptedSecret, Api, Intra42Error, SecretRefu
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
 from gitops.oauth import change, dates, model
+from gitops.oauth.answers import LoginError, UnreachableError
 from gitops.oauth.blocks import LayoutError
-from gitops.oauth.login import LoginError, OtpError, UnreachableError
 from gitops.oauth.model import OAuthApplication, Past, rotation_id
 from gitops.oauth.page import Reading
 from gitops.oauth.sources import Source
@@ -27,13 +27,6 @@ from gitops.repository.rotation import Record
 # What two clocks may differ by without a word.
 CLOCKS = timedelta(minutes=2)
 
-# The first that fits; every other failure of a source is UNREACHABLE.
-_REASONS: tuple[tuple[type[GitopsError], Obstacle], ...] = (
-    (LayoutError, Obstacle.LAYOUT),
-    (OtpError, Obstacle.OTP),
-    (LoginError, Obstacle.LOGIN),
-    (InputError, Obstacle.LOGIN),
-)
 _SOURCE_ERRORS = (LayoutError, LoginError, UnreachableError, InputError, Intra42Error)
 
 
@@ -47,8 +40,18 @@ class BlockedError(GitopsError):
     @classmethod
     def of(cls, error: GitopsError) -> BlockedError:
         """What a failure of a source means."""
-        reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Obstacle.UNREACHABLE)
-        return cls(reason, *error.faults)
+        return cls(_reason(error), *error.faults)
+
+
+def _reason(error: GitopsError) -> Obstacle:
+    match error:
+        case LayoutError():
+            return Obstacle.LAYOUT
+        case LoginError() | UnreachableError():
+            return Obstacle(error.reason)
+        case InputError():
+            return Obstacle.LOGIN
+    return Obstacle.UNREACHABLE
 
 
 @dataclass(frozen=True)

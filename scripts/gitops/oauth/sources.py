@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from bs4 import BeautifulSoup
 
 from gitops.ground.credentials import ask
-from gitops.oauth import browser, page
-from gitops.oauth.login import FORM, LoginError, ScriptsNeededError, Session, UnreachableError, server_time
+from gitops.oauth import answers, blocks, browser, page
+from gitops.oauth.answers import FORM, LoginError, ScriptsNeededError, UnreachableError
+from gitops.oauth.login import Session, server_time
 from gitops.oauth.model import OAuthApplication
 from gitops.oauth.page import Reading
 
@@ -35,22 +35,36 @@ class IntraPage:
     def read(self, application: OAuthApplication) -> Reading:
         """One GET: nothing on the page is ever pressed."""
         self._sign_in()
-        answer = self._session.fetch("GET", self._address(application))
-        if answer.status_code in (401, 403, 404):
-            raise LoginError(
-                f"42 answers {answer.status_code} for application {application.id}: the account of INTRA42_LOGIN must "
-                "be one of its owners"
-            )
-        if answer.status_code != 200:
-            raise UnreachableError(f"42: application {application.id}: HTTP {answer.status_code}")
-        text = _text(answer)
-        if BeautifulSoup(text, "html.parser").select(FORM):
-            raise LoginError(f"42 shows its login instead of application {application.id}")
-        date = datetime.fromtimestamp(server_time(answer, time.time()), UTC)
-        return replace(page.read(text, application.id, date), date=date)
+        html, date = self.page(application.id)
+        return replace(page.read(html, application.id, date), date=date)
 
-    def _address(self, application: OAuthApplication) -> str:
-        return urljoin(self._session.url, f"/oauth/applications/{application.id}")
+    def page(self, number: str) -> tuple[str, datetime]:
+        """The page of an application as an owner sees it, and 42's clock. Raises LoginError, UnreachableError."""
+        self._sign_in()
+        address = urljoin(self._session.url, f"/oauth/applications/{number}")
+        answer = self._session.fetch("GET", address)
+        html = _text(answer)
+        soup = BeautifulSoup(html, "html.parser")
+        if answer.status_code == 403 and answers.is_wall(soup):
+            raise answers.wall()
+        if answer.status_code in (401, 403, 404):
+            raise not_an_owner(number, f"answers {answer.status_code} for application {number}")
+        if answer.status_code != 200:
+            raise UnreachableError(f"42: application {number}: HTTP {answer.status_code}")
+        if soup.select(FORM):
+            raise LoginError(f"42 shows its login instead of application {number}")
+        if not blocks.shows_any(html):
+            if answers.is_maintenance(soup):
+                raise answers.maintenance()
+            if answers.is_wall(soup):
+                raise answers.wall()
+            if urlsplit(answer.url).path != urlsplit(address).path or html.rstrip().endswith("</html>"):
+                raise not_an_owner(number, f"shows application {number} without any credential")
+        return html, datetime.fromtimestamp(server_time(answer, self._session.clock()), UTC)
+
+    def sign_in(self) -> None:
+        """Sign in now. Raises LoginError, UnreachableError."""
+        self._sign_in()
 
     def _sign_in(self) -> None:
         if self._failed:
@@ -66,6 +80,11 @@ class IntraPage:
         except (LoginError, UnreachableError) as error:
             self._failed = error
             raise
+
+
+def not_an_owner(number: str, what: str) -> LoginError:
+    """42 does not show what only an owner sees."""
+    return LoginError(f"42 {what}: the account of INTRA42_LOGIN must be one of its owners", "owner")
 
 
 def _text(answer: requests.Response) -> str:

@@ -32,6 +32,7 @@ from gitops.manifests import yamlfile
 from tests import leaks
 from tests.conftest import GITOPS
 from tests.fakes.server import Server, answer
+from tests.frozen import ROOT
 from tests.oauth_world import RotationWorld
 from tests.secret_world import CANARY, Seal
 
@@ -99,6 +100,19 @@ def test_another_process_reads_no_password_of_the_running_command(pinned: Checko
         assert Path(f"/proc/{process.pid}/status").exists()
     finally:
         process.communicate(b"x")
+
+
+def test_the_shell_that_a_step_gave_them_to_is_gone_too() -> None:
+    """A step's `run` is a shell with the step's environment: `exec` puts the command in its place."""
+    held: list[str] = []
+    for file in sorted((ROOT / ".github/workflows").glob("*.yaml")):
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            for step in job.get("steps", []):
+                given = str(step.get("env", ""))
+                if ".venv/bin/gitops" in step.get("run", "") and ("secrets." in given or "outputs.token" in given):
+                    held.append(step["run"])
+    assert len(held) >= 5
+    assert [run for run in held if not run.startswith("exec .venv/bin/gitops ")] == []
 
 
 @pytest.mark.parametrize("name", [*credentials.CREDENTIALS, "GITHUB_TOKEN"])
@@ -311,14 +325,6 @@ def test_masks_go_where_the_runner_alone_reads(name: str, tmp_path: Path) -> Non
     told_by = out if script.endswith("2>&1 > f") else err
     assert (f"::add-mask::{CANARY}\n" in told_by) is masks
     assert "add-mask" not in out or told_by is out
-
-
-def leaf_commands(group: str) -> set[str]:
-    import click
-
-    top = cli.cli.get_command(click.Context(cli.cli), group)
-    assert isinstance(top, click.Group)
-    return set(top.list_commands(click.Context(top)))
 
 
 def test_every_command_of_42s_secrets_writes_no_value_where_it_is_redirected(known: RotationWorld) -> None:

@@ -69,6 +69,9 @@ def run_here(folder: Path, words: Sequence[str], stdin: str | None, environment:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["gitops", *words])
         patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
+        # What a process holds ends with it.
+        patch.setattr("gitops.ground.hidden._kept", {})
+        patch.setattr("gitops.ground.hidden._forms", set())
         if stdin is not None:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         for name, value in environment.items():

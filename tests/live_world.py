@@ -254,9 +254,13 @@ class LiveWorld:
             changed: str = repo.git.diff("--name-only", "-z", before)
         return [path for path in changed.split("\0") if path and not is_data(path)]
 
-    def red(self, before: str, *, warns: frozenset[str]) -> Iterator[str]:
-        """What the live tests and the gate have against the change since a commit, but for the rules of `warns`."""
-        yield from self._live_tests()
+    def red(self, before: str, *, warns: frozenset[str], tests: bool) -> Iterator[str]:
+        """What the gate and (with `tests`) the live tests have against the change since a commit.
+
+        But for the rules of `warns`.
+        """
+        if tests:
+            yield from self._live_tests()
         for finding in self.rows("check", "--offline", "--base", before, codes=(0, 1)):
             if finding["severity"] == "error" or finding["rule"] not in warns | self._warned:
                 yield _line(finding)

@@ -26,12 +26,16 @@ def commands(text: str) -> set[str]:
     return {group if group in ("check", "preview") else f"{group} {verb}".strip() for group, verb in lines}
 
 
+# After how many changes the live tests run: the gate looks at each one, and the tests are most of the time.
 @pytest.mark.bots
 @pytest.mark.timeout(1800)
-def test_every_change_piled_up_keeps_the_live_tree_green(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.matrix)])
+def test_every_change_piled_up_keeps_the_live_tree_green(
+    tmp_path: Path, request: pytest.FixtureRequest, every: int
+) -> None:
     with live_world(tmp_path) as world:
         red = [f"before any change: {problem}" for problem in world.red_at_all()]
-        for change in CHANGES:
+        for number, change in enumerate(CHANGES, 1):
             before = world.head
             try:
                 change.make(world)
@@ -42,7 +46,8 @@ def test_every_change_piled_up_keeps_the_live_tree_green(tmp_path: Path, request
             assert world.head != before, f"{change.name} changed nothing"
             others = [path for path in world.product_files(before) if not path.startswith(change.product)]
             assert not others, f"{change.name} changes {others}, which is no data"
-            red += [f"after {change.name}: {problem}" for problem in world.red(before, warns=change.warns)]
+            problems = world.red(before, warns=change.warns, tests=number % every == 0)
+            red += [f"after {change.name}: {problem}" for problem in problems]
         red += [f"after all: {problem}" for problem in world.red_at_all()]
         if target := request.config.getoption("--keep-pile"):
             shutil.copytree(world.checkout.root, target, symlinks=True)

@@ -19,7 +19,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError, told
 from gitops.lab import network
 from gitops.lab.layout import Lab
-from gitops.manifests import yamlfile
+from gitops.manifests import sealedsecret, yamlfile
 from gitops.repository.git import Actor, GitError, Repo
 from gitops.repository.history import History
 from gitops.secrets import certificate
@@ -163,25 +163,29 @@ def _certificate(lab: Lab) -> bytes:
     return content
 
 
+# No key of a Secret has a slash.
+_AGAINST = "/certificate"
+
+
 def seal_all(lab: Lab, work: Path) -> None:
-    """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same."""
+    """Put seals of the lab's own into every SealedSecret; the same ones as before where name and keys are the same.
+
+    Each says against which certificate: the lab's controller may have a newer one meanwhile.
+    """
     memory = lab.folder / "seals.json"
-    known: dict[str, str] = jsontext.parse(memory.read_text()) if memory.exists() else {}
+    known: dict[str, dict[str, str]] = jsontext.parse(memory.read_text()) if memory.exists() else {}
     current = certificate.load(_certificate(lab), "the lab's controller", datetime.now(UTC))
-    for path, content in certificate.pin_files(Checkout(work), "lab", current).items():
+    checkout = Checkout(work)
+    for path, content in certificate.pin_files(checkout, "lab", current).items():
         (work / path).write_bytes(content)
-    key = current.key
-    for file in sorted((work / "overlays").glob("*/*/*.yaml")):
-        text = file.read_text()
-        if "kind: SealedSecret" not in text:
-            continue
-        document = yamlfile.read(Checkout(work), file)
-        name = document["metadata"]["name"]
-        namespace = "-".join(file.relative_to(work).parts[1:3])
-        for entry, old in document["spec"]["encryptedData"].items():
-            place = f"{namespace}/{name}/{entry}"
-            if place not in known:  # in the form of 42's secrets, which most of them are
-                known[place] = seal(key, namespace, name, f"s-s4t2ud-{secrets.token_hex(32)}".encode())
-            text = text.replace(f"{entry}: {old}", f"{entry}: {known[place]}")
-        file.write_text(text)
+    for sealed in sealedsecret.all_sealed(checkout):
+        values = known.setdefault(f"{sealed.namespace}/{sealed.name}", {})
+        if not sealed.encrypted.keys() <= values.keys():
+            # In the form of 42's secrets, which most of them are.
+            where = (current.key, sealed.namespace, sealed.name)
+            fresh = {key: seal(*where, f"s-s4t2ud-{secrets.token_hex(32)}".encode()) for key in sealed.encrypted}
+            values |= fresh | {_AGAINST: current.fingerprint}
+        file = work / sealed.path
+        chosen = {key: values[key] for key in sealed.encrypted}
+        file.write_bytes(sealedsecret.reseal(file.read_bytes(), sealed.path, chosen, values[_AGAINST]))
     memory.write_text(json.dumps(known))

@@ -168,19 +168,20 @@ def verify(url: str, output: str) -> None:
 @secrets.command()
 @controller_option
 @cluster_option
-def reseal(url: str, cluster: str) -> None:
-    """After the controller has a new key: seal everything anew with it, without knowing any value, and pin it."""
+@click.option("--all", "every", is_flag=True, help="Also what says that it is sealed against the newest certificate.")
+def reseal(url: str, cluster: str, every: bool) -> None:
+    """Seal anew what is not sealed with the controller's newest key, without knowing any value, and pin that key."""
     from gitops.clients.sealed_secrets import Controller
     from gitops.secrets import manage
     from gitops.service.change import check_clean
 
     checkout = Checkout.find()
     check_clean(checkout)
-    newest, paths = manage.reseal(checkout, Controller(url), cluster)
+    newest, paths = manage.reseal(checkout, Controller(url), cluster, every=every)
     for path in paths:
         say(f"wrote {checkout.relative(path)}")
     if not paths:
-        say(f"the pinned certificate {newest.fingerprint[:12]} is the controller's newest; nothing to do")
+        say(f"all is sealed against the controller's newest certificate {newest.fingerprint[:12]}; nothing to do")
         return
     say(
         "",
@@ -215,10 +216,13 @@ def pin(url: str, cluster: str) -> None:
 
 def _anew(sealed: Sealed) -> str:
     """What makes a seal again whose value nobody can read from it."""
+    from gitops.manifests import sealedsecret
+
     service, environment = sealed.overlay.service, sealed.overlay.environment
     if is_generation(sealed.name):
         # What has no record yet, the bot takes over from 42's page.
-        return f"gitops oauth provide {service} --environment {environment}" if sealed.annotations else _ROTATE
+        has_record = sealed.annotations.keys() - {sealedsecret.CERTIFICATE}
+        return f"gitops oauth provide {service} --environment {environment}" if has_record else _ROTATE
     keys = " ".join(f"--key {key}" for key in sorted(sealed.encrypted))
     return f"gitops secrets seal {service} {sealed.name} {keys} --environment {environment}"
 

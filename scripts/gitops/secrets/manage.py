@@ -116,20 +116,25 @@ def verify(sealed: Sequence[Sealed], controller: Controller) -> list[tuple[Seale
     return [(secret, controller.opens(secret)) for secret in sealed]
 
 
-def reseal(checkout: Checkout, controller: Controller, cluster: str) -> tuple[SealingCertificate, list[Path]]:
-    """Seal every value anew with the controller's newest key, inside of the controller, and pin its certificate.
+def reseal(
+    checkout: Checkout, controller: Controller, cluster: str, *, every: bool = False
+) -> tuple[SealingCertificate, list[Path]]:
+    """Seal what is stale anew with the controller's newest key, inside of the controller, and pin its certificate.
 
-    Returns that certificate and the files that changed (none where it is the pinned one already). All or nothing:
-    raises ExternalError that names each seal that the controller cannot open.
+    Stale is each file that does not name that certificate, whatever is pinned: it may have been merged after the last
+    time. `every`: the others too. Returns the certificate and the files that changed. All or nothing: raises
+    ExternalError that names each seal that the controller cannot open, InputError for a file of another Secret.
     """
     source = f"{controller.url}/v1/cert.pem"
     newest = certificate.load(controller.certificate(), source, datetime.now(UTC))
-    try:
-        if certificate.pinned(checkout, cluster).fingerprint == newest.fingerprint:
-            return newest, []
-    except certificate.CertificateError:
-        pass  # expired, or the two files disagree: that is what this mends
-    return newest, _all_anew(checkout, cluster, newest, controller.rotate)
+    sealed = sealedsecret.all_sealed(checkout)
+    chosen = sealed if every else stale(sealed, newest.fingerprint)
+    return newest, _all_anew(checkout, cluster, newest, chosen, controller.rotate)
+
+
+def stale(sealed: Sequence[Sealed], fingerprint: str) -> list[Sealed]:
+    """Those that are not sealed against this certificate, or do not say against which."""
+    return [secret for secret in sealed if secret.annotations.get(CERTIFICATE) != fingerprint]
 
 
 def pin(
@@ -164,16 +169,21 @@ def recover(checkout: Checkout, keys: Sequence[rsa.RSAPrivateKey], cluster: str)
         values = {key: unseal(keys, *where, value, path=sealed.path) for key, value in sealed.encrypted.items()}
         return {key: seal(against.key, *where, value) for key, value in values.items()}
 
-    return _all_anew(checkout, cluster, against, anew)
+    return _all_anew(checkout, cluster, against, sealedsecret.all_sealed(checkout), anew)
 
 
 def _all_anew(
-    checkout: Checkout, cluster: str, against: SealingCertificate, anew: Callable[[Sealed], dict[str, str]]
+    checkout: Checkout,
+    cluster: str,
+    against: SealingCertificate,
+    chosen: Sequence[Sealed],
+    anew: Callable[[Sealed], dict[str, str]],
 ) -> list[Path]:
     changed: dict[str, bytes] = dict(certificate.pin_files(checkout, cluster, against))
     failed: list[GitopsError] = []
-    for sealed in sealedsecret.all_sealed(checkout):
+    for sealed in chosen:
         try:
+            sealedsecret.check_place(sealed)
             content = (checkout.root / sealed.path).read_bytes()
             changed[sealed.path] = sealedsecret.reseal(content, sealed.path, anew(sealed), against.fingerprint)
         except (ExternalError, InputError) as error:

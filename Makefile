@@ -8,13 +8,15 @@ LOCK := uv pip compile --universal --python-version=3.11 --generate-hashes --all
   --output-file=requirements.lock pyproject.toml
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: attacks demo kustomize prune test test-change test-docs test-live test-unit matrix catalogue lint bench tools lock clean
+.PHONY: attacks demo kustomize prune test test-change test-docs test-live test-unit matrix year catalogue lint bench tools lock \
+  clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       the platform on this machine: push to git -> Argo CD -> every service Healthy'
 	@echo 'make test       all tests (make test-unit: the fast ones; make lint: linters and types)'
 	@echo 'make matrix     every combination of which make test runs a sample'
+	@echo 'make year       a year of the platform on a simulated clock, counted in one line and drawn'
 	@echo 'make attacks    every attack on the platform, with what stops it'
 	@echo 'make catalogue  every seeded mistake through the gate, beside what other tools say of it'
 	@echo 'make bench      measurements; one part: make bench BENCH=lab'
@@ -87,6 +89,10 @@ matrix: tools $(SCHEMA)/installed
 	@$(VENV)/bin/pytest -m 'matrix and lab'
 	@$(VENV)/bin/python -m tests.oauth_pages
 	@$(VENV)/bin/python -m tests.oauth_matrix
+
+# A month of it is in `make matrix`, a day in `make test`.
+year: tools $(SCHEMA)/installed
+	@$(VENV)/bin/python -m tests.year
 
 # A sample of them is in `make test`: those without the marker `matrix`.
 attacks: tools $(SCHEMA)/installed

@@ -75,8 +75,8 @@ class GitHub(Repository):
         self.finished: dict[int, tuple[str, str, str, str]] = {}
         # Zip archives by run and name, as upload-artifact leaves them.
         self.artifacts: dict[tuple[int, str], bytes] = {}
-        self._server = Server(self._serve)
-        self.url = self._server.url
+        self.server = Server(self._serve)
+        self.url = self.server.url
 
     @property
     def environment(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ class GitHub(Repository):
         return [request for request in self.requests if not request.startswith("GET") and "query " not in request]
 
     def close(self) -> None:
-        self._server.close()
+        self.server.close()
         assert not self.failures, "\n".join(self.failures)
 
     # -- HTTP

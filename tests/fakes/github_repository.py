@@ -121,29 +121,36 @@ class Repository:
             self.settle()
             return made
 
-    def merge(self, number: int, *, user: str = "student") -> str:
-        """Squash and merge, as the button does. Returns main's commit."""
+    def merge(self, number: int, *, user: str = "student", method: str = "squash") -> str:
+        """Squash and merge (or `merge`: a commit of two parents), as the button does. Returns main's commit.
+
+        Raises RuntimeError where main has changed the same lines.
+        """
         with self._lock:
             pull = self.pulls[number]
             head = self.head(pull.head)
             assert head, f"#{number} has no branch"
             assert pull.state == "open"
-            base = self.git("merge-base", "main", head)
-            changed = self.git("diff", "--name-only", base, head).splitlines()
-            files: dict[str, bytes | None] = {}
-            for path in changed:
-                try:
-                    files[path] = subprocess.check_output(
-                        ["git", "--git-dir", str(self.git_dir), "cat-file", "blob", f"{head}:{path}"],
-                        stderr=subprocess.DEVNULL,
-                    )
-                except subprocess.CalledProcessError:
-                    files[path] = None
+            tree = self.git("merge-tree", "--write-tree", "main", head)
             author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
-            message = f"{pull.title} (#{number})"
-            made = self.commit("main", files, message, author=author, committer=GITHUB, signed=True)
+            who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1]}
+            who |= {"GIT_COMMITTER_NAME": GITHUB[0], "GIT_COMMITTER_EMAIL": GITHUB[1]}
+            parents = ["-p", "main", *(["-p", head] if method == "merge" else [])]
+            message = f"{pull.title} (#{number})".encode()
+            made = self.git("commit-tree", tree, *parents, stdin=message, env=who)
+            self.signed.add(made)
+            self.git("update-ref", "refs/heads/main", made)
             pull.state, pull.merged_at, pull.last_head = "closed", now(), head
+            self.settle()
             return made
+
+    def conflicts(self, pull: Pull) -> bool:
+        """Whether a pull request cannot be merged, as main has changed the same lines since."""
+        try:
+            self.git("merge-tree", "--write-tree", pull.base, pull.last_head)
+        except RuntimeError:
+            return True
+        return False
 
     def settle(self) -> None:
         """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""

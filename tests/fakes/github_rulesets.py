@@ -157,7 +157,8 @@ class Rules:
         if asked.get("sha", pull.last_head) != pull.last_head:
             message = "Head branch was modified. Review and try the merge again."
             return 409, {"message": message, "documentation_url": "x"}
-        reason = "" if pull.state == "open" else "Pull Request is not mergeable"
+        stuck = pull.state != "open" or self.repository.conflicts(pull)
+        reason = "Pull Request is not mergeable" if stuck else ""
         if reason := reason or self.refuses_merge(pull, actor):
             message = f"Repository rule violations found\n\n{reason}\n\n"
             return 405, {"message": message, "documentation_url": "x"}

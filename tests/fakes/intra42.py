@@ -100,8 +100,8 @@ class Intra42:
         self.failures: list[str] = []
         self._times: list[float] = []
         self._lock = threading.RLock()
-        self._server = Server(self._serve, date=lambda: self.now + self.skew)
-        self.url = self._server.url
+        self.server = Server(self._serve, date=lambda: self.now + self.skew)
+        self.url = self.server.url
 
     @property
     def environment(self) -> dict[str, str]:
@@ -115,7 +115,7 @@ class Intra42:
         }
 
     def close(self) -> None:
-        self._server.close()
+        self.server.close()
         assert not self.failures, "\n".join(self.failures)
 
     # -- the clock

@@ -14,8 +14,11 @@ from typing import Protocol, TypeVar
 class Server:
     """Serves until `close`. `url` is where; `date` gives the clock of its Date headers (the machine's without it).
 
-    `tls`: what it proves itself with, and then it speaks nothing but TLS.
+    `tls`: what it proves itself with, and then it speaks nothing but TLS. While it is `away`, whatever is asked of it
+    is answered 503.
     """
+
+    away = False
 
     def __init__(
         self,
@@ -24,11 +27,17 @@ class Server:
         date: Callable[[], datetime] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        server = self
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                handle(self)
+                if server.away:
+                    body_of(self)
+                    answer(self, 503, b"Service Unavailable", "text/plain")
+                else:
+                    handle(self)
 
             do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 

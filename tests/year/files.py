@@ -1,0 +1,55 @@
+"""Main's files as they are at a commit, read from the bare repository without a process for each."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from git import Repo
+
+from gitops.manifests import yamlfile
+from gitops.manifests.overlay import Overlay
+
+
+class Files:
+    """Of one repository."""
+
+    def __init__(self, git_dir: Path) -> None:
+        self._repo = Repo(git_dir)
+        self._read = cache(self._content)
+        self._tree = cache(self._id)
+
+    def close(self) -> None:
+        self._repo.close()
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file's content, or None where there is none."""
+        return self._read(commit, path)
+
+    def id(self, commit: str, path: str) -> str:
+        """What a file or a folder is known by, or nothing: the same as long as it is the same."""
+        return self._tree(commit, path)
+
+    def names(self, commit: str, folder: str) -> list[str]:
+        """The files of a folder."""
+        try:
+            return [str(blob.name) for blob in (self._repo.commit(commit).tree / folder).blobs]
+        except KeyError:
+            return []
+
+    def secret(self, commit: str, overlay: Overlay) -> str:
+        """The Secret of 42 that an overlay names."""
+        content = self.read(commit, overlay.file("oauth-42.yaml"))
+        return str(yamlfile.parse_all(content or b"data: {secret: ''}", "oauth-42.yaml")[0]["data"]["secret"])
+
+    def _content(self, commit: str, path: str) -> bytes | None:
+        try:
+            return bytes((self._repo.commit(commit).tree / path).data_stream.read())
+        except KeyError:
+            return None
+
+    def _id(self, commit: str, path: str) -> str:
+        try:
+            return str((self._repo.commit(commit).tree / path).hexsha)
+        except KeyError:
+            return ""

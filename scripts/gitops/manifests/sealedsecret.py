@@ -13,6 +13,10 @@ from gitops.manifests.overlay import Overlay
 KIND = "SealedSecret"
 # On each SealedSecret that `gitops` writes: the fingerprint of the certificate that it was sealed against.
 CERTIFICATE = "gitops/certificate"
+# What a person declared when sealing: the day after which the value is of no use, and the page that issues it.
+VALID_UNTIL, ISSUER = "gitops/valid-until", "gitops/issuer"
+# The moment that 42 named as the end of a generation.
+ENDS = "gitops/ends"
 _SCHEMA = "https://raw.githubusercontent.com/datreeio/CRDs-catalog/main/bitnami.com/sealedsecret_v1alpha1.json"
 
 
@@ -123,8 +127,18 @@ def reseal(content: bytes, path: str, encrypted: Mapping[str, str], fingerprint:
 
 def sealed_against(text: str, path: str, old: Sealed, fingerprint: str) -> str:
     """The text with the certificate that all its values are sealed against, also where it named none."""
-    if CERTIFICATE in old.annotations:
-        return yamltext.put(text, path, ("metadata", "annotations", CERTIFICATE), fingerprint)
-    if old.annotations:
-        return yamltext.add_key(text, path, ("metadata", "annotations"), CERTIFICATE, f'"{fingerprint}"')
-    return yamltext.add_key(text, path, ("metadata",), "annotations", f'{{{CERTIFICATE}: "{fingerprint}"}}')
+    return annotate(text, path, old, {CERTIFICATE: fingerprint})
+
+
+def annotate(text: str, path: str, old: Sealed, annotations: Mapping[str, str]) -> str:
+    """The text of `old` with these annotations, new ones or others of the same name: no quotes, no backslashes."""
+    has_any = bool(old.annotations)
+    for name, value in annotations.items():
+        if name in old.annotations:
+            text = yamltext.put(text, path, ("metadata", "annotations", name), value)
+        elif has_any:
+            text = yamltext.add_key(text, path, ("metadata", "annotations"), name, f'"{value}"')
+        else:
+            text = yamltext.add_key(text, path, ("metadata",), "annotations", f'\n    {name}: "{value}"')
+            has_any = True
+    return text

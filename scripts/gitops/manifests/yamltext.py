@@ -115,5 +115,5 @@ def add_key(text: str, source: str, path: tuple[str, ...], key: str, value: str)
     last_key, last = node.value[-1]
     newline = text.find("\n", last.end_mark.index - (text[last.end_mark.index - 1] == "\n"))
     end = "\r\n" if "\r\n" in text else "\n"
-    line = f"{' ' * last_key.start_mark.column}{key}: {value}"
+    line = f"{' ' * last_key.start_mark.column}{key}:{'' if value.startswith(end) else ' '}{value}"
     return f"{text}{end}{line}{end}" if newline < 0 else f"{text[: newline + 1]}{line}{end}{text[newline + 1 :]}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,13 +13,14 @@ from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
-from gitops.ground.options import cluster_option, output_option
+from gitops.ground.options import cluster_option, environment_option, output_option
 from gitops.ground.output import Table, present, print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.secret import TYPES, is_generation
 
 if TYPE_CHECKING:
+    from gitops.clients.github import Hub
     from gitops.manifests.sealedsecret import Sealed
 
 _ROTATE = "gitops oauth rotate (the workflow `oauth` does it by itself)"
@@ -54,59 +56,140 @@ def secrets() -> None:
     """Sealed secrets: nobody needs kubeseal, and no value is ever an argument."""
 
 
+_VALUES = (
+    click.option(
+        "--key", "keys", multiple=True, help="A key whose value is piped in or asked for (repeat it for more)."
+    ),
+    click.option(
+        "--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content."
+    ),
+    click.option(
+        "--from-env-file",
+        "env_file",
+        type=click.Path(path_type=Path),
+        help="KEY=VALUE on each line, as kubectl has it.",
+    ),
+    click.option(
+        "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: its own, or Opaque)."
+    ),
+    click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value."),
+    click.option("--allow-empty", is_flag=True, help="Nothing is a value too."),
+    click.option("--valid-until", metavar="DAY", help="The last day of the value, as 2027-01-31; or none."),
+    click.option("--issuer", metavar="PAGE", help="Where it is revoked and made again, as https://api.slack.com/apps."),
+)
+
+
+def value_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of whatever seals what a person gives."""
+    for option in reversed(_VALUES):
+        command = option(command)
+    return command
+
+
 @secrets.command()
 @click.argument("service")
 @click.argument("name")
-@click.option("--key", "keys", multiple=True, help="A key whose value is piped in, or asked for (repeat it for more).")
-@click.option("--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content.")
-@click.option(
-    "--from-env-file", "env_file", type=click.Path(path_type=Path), help="KEY=VALUE on each line, as kubectl reads it."
-)
-@click.option(
-    "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: what it has, or Opaque)."
-)
-@click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value.")
-@click.option("--allow-empty", is_flag=True, help="Nothing is a value too.")
-@click.option("--environment", default="prod", show_default=True)
+@value_options
+@environment_option
 @cluster_option
-def seal(
-    service: str,
-    name: str,
-    keys: tuple[str, ...],
-    files: tuple[str, ...],
-    env_file: Path | None,
-    kind: str | None,
-    exact: bool,
-    allow_empty: bool,
-    environment: str,
-    cluster: str,
-) -> None:
+def seal(service: str, name: str, environment: str, cluster: str, **options: Any) -> None:
     """Seal values into the Secret NAME of SERVICE: asked without echo, piped in for one key, or from your files."""
-    from gitops.secrets import manage, values
+    from gitops.secrets import give
     from gitops.tools.build import ensure
 
     credentials.harden()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    target = manage.SecretTarget(Overlay(service, environment), name, kind)
-    parts = [values.from_files(checkout, files)]
-    parts += [values.from_env_file(checkout, env_file)] if env_file else []
-    named = values.joined(parts).values
-    if not (keys or named):
-        raise InputError("no key", fix="give --key, --from-file or --from-env-file")
-    if twice := [key for key in named if key in keys] or [key for key in keys if keys.count(key) > 1]:
-        raise InputError(f"the key {twice[0]!r} is given twice", fix="give it once")
-    chosen = manage.check_target(checkout, target, [*keys, *named])
-    if len(keys) > 1 and not sys.stdin.isatty():
-        raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
-    parts += [values.piped(key, credentials.ask(f"{name} {key}", allow_empty=allow_empty), exact=exact) for key in keys]
-    given = values.joined(parts)
-    values.check_empty(given, allow_empty=allow_empty)
-    values.check(chosen, given.values)
-    say(*given.notes, err=True)
-    for path in manage.put(checkout, target, given.values, cluster):
+    today = datetime.now(UTC).date()
+    written = give.seal(checkout, Overlay(service, environment), name, give.Asked(**options), cluster, today)
+    say(*written.notes, err=True)
+    for path in written.paths:
         say(f"wrote {checkout.relative(path)}")
     say("", f"next: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
+
+
+@secrets.command()
+@click.argument("services", nargs=-1)
+@cluster_option
+@output_option
+def status(services: tuple[str, ...], cluster: str, output: str) -> None:
+    """How old each sealed secret is, when it ends, which key opens it, and whether it runs (SERVICES: only these).
+
+    GitHub is asked what runs where GITHUB_TOKEN and ARGOCD_APP are set. Exit code 1: one has ended, or ends within two
+    weeks.
+    """
+    from gitops.secrets import status as states
+
+    now = datetime.now(UTC)
+    known = states.read(Checkout.find(), cluster, _hub(), services)
+    head = ["namespace", "name", "keys", "owner", "days", "until", "key", "runs"]
+    rows = [
+        [
+            entry.sealed.namespace,
+            entry.sealed.name,
+            " ".join(sorted(entry.sealed.encrypted)),
+            entry.team or "?",
+            "?" if entry.given is None else str(entry.days(now)),
+            entry.until.isoformat() if entry.until else "",
+            entry.against.value,
+            entry.delivery.value,
+        ]
+        for entry in known
+    ]
+    present(output, Table(head, rows), [entry.as_dict(now) for entry in known])
+    if due := states.due(known, now):
+        raise NotHealthyError.several(due)
+
+
+def _hub() -> Hub | None:
+    from gitops.clients.github import Hub
+    from gitops.ground import settings
+
+    own = settings.read()
+    return Hub.from_environment() if own.github_token and own.github_repository else None
+
+
+@secrets.command()
+@click.argument("service")
+@click.argument("name")
+@value_options
+@environment_option
+@cluster_option
+def leaked(service: str, name: str, environment: str, cluster: str, **options: Any) -> None:
+    """A secret leaked: say what it is, who reads it and what to do. With its successor: seal that, open a pull request.
+
+    The pull request is opened where GITHUB_TOKEN and GITHUB_REPOSITORY are set; without them the files are in the
+    working copy.
+    """
+    from gitops.secrets import give
+    from gitops.secrets import leaked as leaks
+    from gitops.service.change import check_clean
+    from gitops.tools.build import ensure
+
+    credentials.harden()
+    checkout, overlay, asked = Checkout.find(), Overlay(service, environment), give.Asked(**options)
+    ensure(checkout, Progress(), ["kustomize"])
+    hub = _hub()
+    leak = leaks.look(checkout, cluster, hub, overlay, name)
+    now = datetime.now(UTC)
+    own = leak.status
+    age = "of an unknown age" if own.given is None else f"{own.days(now)} days old"
+    say(f"{own.sealed.path}: {own.sealed.kind} {name}, keys {' '.join(sorted(own.sealed.encrypted))}, {age}")
+    say(f"owner: {own.team}, {own.contact}; {own.delivery.value}; sealed against the key that is {own.against.value}")
+    say("", "read by:", *(f"  {use}" for use in leak.uses or ["nothing of this overlay"]))
+    if leak.elsewhere:
+        say("", "the same name, perhaps the same value, is sealed in:", *(f"  {path}" for path in leak.elsewhere))
+    if not asked.any:
+        say("", "what to do:", *(f"  {number}. {step}" for number, step in enumerate(leak.steps, 1)))
+        return
+    check_clean(checkout)
+    written = give.seal(checkout, overlay, name, asked, cluster, now.date())
+    say(*written.notes, err=True)
+    if hub:
+        say("", f"opened {leaks.propose(checkout, hub, overlay, name, written.paths)}")
+    else:
+        say("", *(f"wrote {checkout.relative(path)}" for path in written.paths), "commit them and open a pull request")
+    say(f"next: have it merged; gitops secrets status {service} says whether it runs")
 
 
 @secrets.command("list")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -18,7 +19,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
 from gitops.manifests import kustomize, sealedsecret, secret, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
-from gitops.manifests.sealedsecret import CERTIFICATE, Sealed
+from gitops.manifests.sealedsecret import CERTIFICATE, VALID_UNTIL, Sealed
 from gitops.repository import contents
 from gitops.repository import services as model
 from gitops.secrets import certificate
@@ -43,7 +44,7 @@ class SecretTarget:
         return self.overlay.file(secret.file_name(self.overlay.service, self.name))
 
 
-def check_target(checkout: Checkout, target: SecretTarget, keys: Sequence[str]) -> str:
+def check_target(checkout: Checkout, target: SecretTarget, keys: Sequence[str], declared: Collection[str] = ()) -> str:
     """The type that the Secret has, or will have. Raises InputError unless there is such an overlay, Kubernetes takes
     the names, and the file that is there has this Secret and no other. Asked before any value is.
     """
@@ -67,15 +68,25 @@ def check_target(checkout: Checkout, target: SecretTarget, keys: Sequence[str]) 
         fix = "seal it under another name, as Kubernetes changes no Secret's type"
         raise InputError("type", path=target.path, expected=old.kind, found=kind, fix=fix)
     secret.check(target.name, [*old.encrypted, *keys], kind)
+    if old.annotations.get(VALID_UNTIL) and VALID_UNTIL not in declared:
+        what = f"the value before was declared to end on {old.annotations[VALID_UNTIL]}"
+        raise InputError(what, path=target.path, fix="say when this one ends: --valid-until DAY, or none")
     return kind
 
 
-def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretBytes], cluster: str) -> list[Path]:
+def put(
+    checkout: Checkout,
+    target: SecretTarget,
+    values: Mapping[str, SecretBytes],
+    cluster: str,
+    declared: Mapping[str, str] = MappingProxyType({}),
+) -> list[Path]:
     """Seal `values` as keys of the Secret; other keys of it stay as they are. Returns the files that changed.
 
-    The overlay is rendered first: where it does not, nothing is written (InputError).
+    `declared`: annotations by which a person says more of them (VALID_UNTIL, ISSUER). The overlay is rendered first:
+    where it does not, nothing is written (InputError).
     """
-    kind = check_target(checkout, target, list(values))
+    kind = check_target(checkout, target, list(values), declared)
     against = certificate.pinned(checkout, cluster)
     namespace = target.overlay.namespace
     encrypted = {
@@ -83,10 +94,10 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
     }
     file, listing = checkout.root / target.path, target.overlay.kustomization
     if file.exists():
-        merged = _merge(file.read_bytes(), target, encrypted, against.fingerprint)
+        merged = _merge(file.read_bytes(), target, encrypted, against.fingerprint, declared)
         after: contents.Contents = {target.path: merged}
     else:
-        annotations = {CERTIFICATE: against.fingerprint}
+        annotations = {CERTIFICATE: against.fingerprint, **declared}
         after = {target.path: sealedsecret.write(target.name, encrypted, annotations, kind)}
         text = yamlfile.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
@@ -96,7 +107,9 @@ def put(checkout: Checkout, target: SecretTarget, values: Mapping[str, SecretByt
     return [checkout.root / path for path in after]
 
 
-def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str], fingerprint: str) -> bytes:
+def _merge(
+    old: bytes, target: SecretTarget, encrypted: Mapping[str, str], fingerprint: str, declared: Mapping[str, str]
+) -> bytes:
     sealed = sealedsecret.read(old, target.path)
     text = yamlfile.decode(old, target.path)
     for key, value in encrypted.items():
@@ -106,9 +119,9 @@ def _merge(old: bytes, target: SecretTarget, encrypted: Mapping[str, str], finge
         else:
             text = yamltext.add_key(text, target.path, path, yamltext.quoted(key), value)
     # Where a value stays, the file goes on naming the older certificate: it is to be sealed anew.
-    if sealed.encrypted.keys() <= encrypted.keys():
-        text = sealedsecret.sealed_against(text, target.path, sealed, fingerprint)
-    return text.encode()
+    whole = sealed.encrypted.keys() <= encrypted.keys()
+    annotations = {**declared, **({CERTIFICATE: fingerprint} if whole else {})}
+    return sealedsecret.annotate(text, target.path, sealed, annotations).encode()
 
 
 def verify(sealed: Sequence[Sealed], controller: Controller) -> list[tuple[Sealed, bool]]:

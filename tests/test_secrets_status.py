@@ -1,0 +1,209 @@
+"""What is known of each sealed secret, and what is done when one leaked."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from git import Repo
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.manifests import sealedsecret, yamlfile
+from gitops.manifests.sealedsecret import CERTIFICATE, ISSUER, VALID_UNTIL
+from gitops.secrets import give, status
+from gitops.secrets.seal import unseal
+from gitops.secrets.status import Against
+from tests import leaks
+from tests.conftest import Ran, commit_all
+from tests.oauth_world import BRANCH, RotationWorld, certificate_of, next_shows, private_key
+from tests.secret_world import CANARY, FILE, Seal, opened, pin
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+KAKAO = "overlays/mogle/prod/sealedsecret-kakao.yaml"
+
+
+def row(done: Ran, name: str) -> dict[str, object]:
+    [entry] = [entry for entry in json.loads(done.out) if entry["name"] == name]
+    assert isinstance(entry, dict)
+    return entry
+
+
+def on_main(checkout: Checkout, days: int, message: str) -> None:
+    """What stands there is main's, as of some days before NOW."""
+    when = (NOW - timedelta(days=days)).isoformat()
+    with Repo(checkout.root) as repo:
+        repo.git.add("--all")
+        repo.git.commit("-qm", message, env={"GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when}, date=when)
+        repo.git.update_ref("refs/remotes/origin/main", "HEAD")
+
+
+def test_age_is_of_the_values_and_the_key_is_the_files(pinned: Checkout, inside: Seal) -> None:
+    inside("seal", "notice-bot", "kakao", "--key", "token")
+    on_main(pinned, 40, "Seal")
+    file = pinned.root / FILE
+    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    assert (known.days(NOW), known.against, known.delivery.value) == (40, Against.PINNED, "unknown")
+    owner = yamlfile.read(pinned, pinned.overlays / "notice-bot/owner.yaml")
+    assert (known.team, known.contact) == (owner["team"], owner["contact"])
+    # Sealed anew for another key: the same values, and as old as before.
+    newer = certificate_of(private_key(1))
+    name = x509.load_pem_x509_certificate(newer).fingerprint(hashes.SHA256()).hex()
+    again = sealedsecret.read(file.read_bytes(), FILE)
+    file.write_bytes(sealedsecret.reseal(file.read_bytes(), FILE, {"token": again.encrypted["token"][::-1]}, name))
+    on_main(pinned, 10, "Seal anew")
+    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    assert (known.days(NOW), known.against) == (40, Against.OLDER)
+    pin(pinned, newer)
+    assert inside("seal", "notice-bot", "kakao", "--key", "other", stdin="x").code == 0
+    on_main(pinned, 3, "Another key")
+    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    assert (known.days(NOW), known.against) == (3, Against.PINNED)
+    strangers = status.read(pinned, "seoul", None, ["mogle"])
+    assert {entry.against for entry in strangers} == {Against.UNKNOWN}
+    assert {entry.sealed.overlay.service for entry in strangers} == {"mogle"}
+
+
+def test_an_end_that_was_declared_is_told_in_time(pinned: Checkout, inside: Seal) -> None:
+    soon = datetime.now(UTC).date() + timedelta(days=9)
+    words = ["seal", "notice-bot", "kakao", "--key", "token"]
+    done = inside(*words, "--valid-until", soon.isoformat(), "--issuer", "https://developers.kakao.com/console")
+    assert done.code == 0, done.err
+    done = inside("status", "--output", "json")
+    assert (done.code, f"{FILE}: ends on {soon}" in done.err) == (1, True)
+    assert (row(done, "kakao")["valid_until"], row(done, "kakao")["against"]) == (soon.isoformat(), "pinned")
+    again = inside(*words)
+    assert (again.code, f"was declared to end on {soon}; say when this one ends" in again.err) == (2, True)
+    assert inside(*words, "--valid-until", "none").code == 0
+    done = inside("status")
+    assert (done.code, " kakao " in done.out) == (0, True), done.err
+    sealed = sealedsecret.read((pinned.root / FILE).read_bytes(), FILE)
+    assert (sealed.annotations[VALID_UNTIL], sealed.annotations[ISSUER][:8]) == ("", "https://")
+    assert opened(pinned, FILE) == {"token": CANARY.encode()}
+    assert "no such service" in inside("status", "mogel").err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("valid_until", "2026-11-26"),
+        ("valid_until", "31.12.2027"),
+        ("valid_until", ""),
+        ("issuer", "http://example.com"),
+        ("issuer", 'https://example.com/"x'),
+        ("issuer", "javascript:x"),
+    ],
+)
+def test_what_is_declared_is_held_to_its_form(option: str, value: str) -> None:
+    asked = give.Asked(**{option: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"--{option.replace('_', '-')}; expected a "):
+        asked.declared(date(2026, 11, 26))
+
+
+def test_annotations_come_to_a_file_that_has_none_and_every_other_byte_stays() -> None:
+    text = (
+        sealedsecret.write("kakao", {"token": "AAAA"}, {"a": "b"}).decode().replace('  annotations:\n    a: "b"\n', "")
+    )
+    content = sealedsecret.reseal(text.encode(), FILE, {"token": "BBBB"}, "ab")
+    document = yamlfile.parse_all(content, FILE)[0]
+    assert document["metadata"] == {"name": "kakao", "annotations": {CERTIFICATE: "ab"}}
+    changed = sealedsecret.annotate(
+        content.decode(), FILE, sealedsecret.read(content, FILE), {CERTIFICATE: "cd", ISSUER: "https://x/y?z=1#a"}
+    )
+    document = yamlfile.parse_all(changed, FILE)[0]
+    assert document["metadata"]["annotations"] == {CERTIFICATE: "cd", ISSUER: "https://x/y?z=1#a"}
+    assert document["spec"]["encryptedData"] == {"token": "BBBB"}
+    assert [line for line in text.splitlines() if "token" not in line and line not in changed.splitlines()] == []
+
+
+# -- with GitHub
+
+
+@pytest.mark.bots
+def test_whether_it_runs_is_argo_cds_word(known: RotationWorld) -> None:
+    def delivery(name: str = "mogle-oauth-42-g2") -> object:
+        done = known.run("secrets", "status", "mogle", "--output", "json")
+        return row(done, name)["delivery"]
+
+    assert delivery() == "unknown"
+    known.argo_says("success")
+    assert delivery() == "delivered"
+    known.argo_says("failure")
+    assert delivery() == "rolling"
+    assert known.run("secrets", "seal", "mogle", "kakao", "--key", "token", stdin=CANARY).code == 0
+    commit_all(known.checkout)
+    known.argo_says("success")
+    assert (delivery(), delivery("kakao")) == ("delivered", "waiting"), "the cluster does not have it"
+
+
+@pytest.mark.bots
+def test_a_leaked_secret_is_explained_sealed_anew_proposed_and_followed(known: RotationWorld) -> None:
+    # The tests of the clone have no part of it.
+    world, value = known, f"canary-{token_hex(24)}"
+    issuer = "https://developers.kakao.com/console"
+    sealing = ["secrets", "seal", "mogle", "kakao", "--key", "token", "--issuer", issuer]
+    assert world.run(*sealing, stdin=value).code == 0
+    deployment = world.checkout.root / "overlays/mogle/prod/deployment.yaml"
+    patch = {"name": "app", "envFrom": [{"secretRef": {"name": "kakao"}}]}
+    deployment.write_text(
+        json.dumps(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "web"},
+                "spec": {"template": {"spec": {"containers": [patch]}}},
+            }
+        )
+    )
+    listing = world.checkout.root / "overlays/mogle/prod/kustomization.yaml"
+    listing.write_text(listing.read_text().replace("patches:\n", "patches:\n  - path: deployment.yaml\n"))
+    commit_all(world.checkout)
+    with Repo(world.checkout.root) as repo:
+        repo.git.push(str(world.github.git_dir), "HEAD:main")
+    told = world.run("secrets", "leaked", "mogle", "kakao")
+    assert told.code == 0, told.err
+    assert "Deployment web: spec.template.spec.containers[app].envFrom[0].secretRef.name" in told.out
+    assert f"1. revoke it and make another one at {issuer}" in told.out
+    [command] = [line.partition(": ")[2] for line in told.out.splitlines() if line.startswith("  2. ")]
+    done = world.run(*command.split()[1:], stdin=f"new-{value}\n")
+    assert done.code == 0, done.err
+    [pull] = [pull for pull in world.github.pulls.values() if pull.head == "seal/mogle/prod/kakao"]
+    assert f"/pull/{pull.number}" in done.out
+    content = world.file(KAKAO, "seal/mogle/prod/kakao")
+    sealed = sealedsecret.read(content, KAKAO)
+    assert unseal([world.key], "mogle-prod", "kakao", sealed.encrypted["token"]) == f"new-{value}".encode()
+    with Repo(world.checkout.root) as repo:
+        assert repo.git.status("--porcelain", "--untracked-files=no") == "", "main's files are there again"
+    patterns = leaks.patterns([value])
+    texts = [
+        told.out,
+        told.err,
+        done.out,
+        done.err,
+        pull.title,
+        pull.body,
+        *world.github.bodies,
+        *world.github.requests,
+    ]
+    assert leaks.search("all", "\n".join(texts).encode(), patterns) == []
+    assert leaks.in_git(Path(world.github.git_dir), patterns) == []
+
+
+@pytest.mark.bots
+def test_a_leaked_secret_of_42_is_the_bots_to_replace(known: RotationWorld) -> None:
+    next_shows(known)
+    told = known.run("secrets", "leaked", "mogle", "mogle-oauth-42-g2")
+    assert told.code == 0, told.err
+    assert "/oauth/applications/41002: it makes another next secret" in told.out
+    assert "ConfigMap oauth-42: data.secret" in told.out
+    assert told.out.index("Generate now") < told.out.index("gh workflow run oauth.yaml") < told.out.index("Replace now")
+    done = known.run("secrets", "leaked", "mogle", "mogle-oauth-42-g2", "--key", "client-secret", stdin="x")
+    assert (done.code, "make the next one: gitops oauth provide mogle" in done.err) == (2, True)
+    assert known.github.head(BRANCH) is None
+    missing = known.run("secrets", "leaked", "mogle", "kakoa")
+    assert (missing.code, "expected one of mogle-oauth-42-g2, found 'kakoa'" in missing.err) == (2, True)

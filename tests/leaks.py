@@ -25,6 +25,7 @@ def patterns(values: Iterable[str]) -> dict[bytes, str]:
                 continue
             raw = part.encode()
             forms[raw] = "raw"
+            forms[raw.upper()] = "RAW"
             forms[raw.hex().encode()] = "hex"
             forms[raw.hex().upper().encode()] = "HEX"
             forms["".join(f"%{byte:02x}" for byte in raw).encode()] = "url"

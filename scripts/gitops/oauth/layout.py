@@ -166,7 +166,7 @@ class _Blank:
             day = _day(word)
             stands = self._days[day] if day else None
             return _OTHER if stands is None else stands.isoformat() if "-" in word else f"{stands:%d/%m/%Y}"
-        return word
+        return word if word[0].isalpha() and word.replace(" ", "").isalpha() else _OTHER
 
     def _value(self, value: str) -> str:
         if value == NONE:

@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.fakes import github_graphql, openapi
 from tests.fakes.github_deployments import ARGOCD_NAME, Deployments
+from tests.fakes.github_issues import Issues
 from tests.fakes.github_repository import BOT, ZERO, Pull, Repository, now
 from tests.fakes.github_rulesets import BOT_ACTOR, BOT_APP, NOT_FOUND, Actor, Rules, pushed, token_of
 from tests.fakes.server import Server, answer, body_of, pick
@@ -61,6 +62,7 @@ class GitHub(Repository):
         super().__init__(repository, name)
         self.rules = Rules(self)
         self.deployments = Deployments(self)
+        self.issues = Issues()
         # Who asks with which token.
         self.tokens: dict[str, Actor] = {TOKEN: BOT_ACTOR}
         self.requests: list[str] = []
@@ -240,9 +242,9 @@ class GitHub(Repository):
         return part, {"Link": f'<{self.url}{base}{"&" if "?" in base else "?"}page={page + 1}>; rel="next"'}
 
     def _rest(self, method: str, path: str, query: dict[str, list[str]], asked: Any, actor: Actor) -> tuple[int, Any]:
-        if (answered := self.rules.rest(method, path, asked, actor)) is None:
-            answered = self.deployments.rest(method, path, query, asked, actor)
-        if answered:
+        answered = self.rules.rest(method, path, asked, actor)
+        answered = answered or self.deployments.rest(method, path, query, asked, actor)
+        if answered := answered or self.issues.rest(method, path, query, asked, actor):
             return answered
         if path == "/pulls" and method == "GET":
             state, head = query.get("state", ["open"])[0], query.get("head", [""])[0].rpartition(":")[2]
@@ -270,8 +272,7 @@ class GitHub(Repository):
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})", path):
             return 200, {"sha": match[1], "commit": {}, "parents": []}
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})/status", path):
-            found_statuses = self.statuses.get(match[1], [])
-            return 200, {"sha": match[1], "state": "pending", "statuses": found_statuses, "total_count": 1}
+            return 200, {"sha": match[1], "state": "x", "statuses": self.statuses.get(match[1], []), "total_count": 1}
         if match := re.fullmatch(r"/statuses/([0-9a-f]{40})", path):
             kept = [status for status in self.statuses.get(match[1], []) if status["context"] != asked["context"]]
             self.statuses[match[1]] = [*kept, asked]
@@ -356,7 +357,7 @@ class GitHub(Repository):
     def _note(self, method: str, number: int, asked: Any) -> tuple[int, Any]:
         pull = next((pull for pull in self.pulls.values() if number in pull.notes), None)
         if pull is None:
-            return 404, {"message": "Not Found", "documentation_url": "x", "status": "404"}
+            return NOT_FOUND
         if method == "DELETE":
             del pull.notes[number]
             return 204, None

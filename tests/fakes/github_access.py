@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 SETTINGS = Path(__file__).parents[2] / ".github/settings.json"
 # The rights of our bot's App that are about settings (docs/runbooks/setup.md).
-APP_RIGHTS = frozenset({"actions", "administration", "contents", "environments", "metadata", "secrets"})
+APP_RIGHTS = frozenset({"actions", "administration", "contents", "environments", "issues", "metadata", "secrets"})
+# Comments and labels of a pull request go by its own right.
+_ISSUES = re.compile(r"/issues(/\d+)?")
 NEEDED = {
     "/actions/secrets": "secrets",
     "/actions/organization-secrets": "secrets",
@@ -53,8 +55,9 @@ class Holdings:
 
     def refuses(self, method: str, path: str, rights: frozenset[str]) -> dict[str, Any] | None:
         """What GitHub says to an App without the right."""
-        right = NEEDED.get(re.sub("^/environments/[^/]+/", "/environments/NAME/", path))
-        if method != "GET" or right is None or right in rights:
+        needed = NEEDED.get(re.sub("^/environments/[^/]+/", "/environments/NAME/", path)) if method == "GET" else None
+        right = "issues" if _ISSUES.fullmatch(path) else needed
+        if right is None or right in rights:
             return None
         return {"message": "Resource not accessible by integration", "documentation_url": "x", "status": "403"}
 

@@ -65,6 +65,7 @@ class Rules:
             "allow_rebase_merge": True,
             "allow_auto_merge": False,
             "delete_branch_on_merge": False,
+            "has_issues": True,
             "default_branch": "main",
         }
     )

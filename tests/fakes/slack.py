@@ -1,4 +1,4 @@
-"""Slack's chat.postMessage on loopback: keeps what it is told."""
+"""Slack's chat.postMessage and auth.test on loopback: keeps what it is told."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Slack:
         body = body_of(request).decode()
         known = request.headers["Authorization"] == f"Bearer {TOKEN}"
         error = self.error or ("" if known else "invalid_auth")
+        if not error and request.path == "/auth.test":
+            answer(request, 200, json.dumps({"ok": True, "user": "gitops"}).encode())
+            return
         if not error:
             self.forms.append(dict(parse_qsl(body)))
             self.messages.append(self.forms[-1]["text"])

@@ -35,26 +35,34 @@ class Slack:
         own = settings.read()
         return cls(token, own.slack_channel, own.slack_api_url)
 
+    def whoami(self) -> str:
+        """The bot's name at Slack, which says nothing to anyone. Raises ExternalError."""
+        name = str(self._ask("auth.test", {}, "the token is not accepted").get("user", ""))
+        return name if _WORD.fullmatch(name) else "a bot"
+
     def post(self, *lines: str) -> None:
         """Send a message of these lines, each of which may begin with one of SIGNS.
 
         Raises ExternalError: an alert that no one got is a failure.
         """
         text = "\n".join(map(_line, lines))
-        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
         # No name, no channel and no address in it becomes a link, and none is fetched for a picture of it.
         form = {"channel": self.channel, "text": text, "parse": "none", "link_names": "false", "mrkdwn": "false"}
         form |= {"unfurl_links": "false", "unfurl_media": "false"}
+        self._ask("chat.postMessage", form, "the alert was not sent")
+
+    def _ask(self, method: str, form: dict[str, str], without: str) -> dict[str, object]:
+        """One call of its API. `without`: what it means that there is no answer. Raises ExternalError."""
+        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"}
         try:
-            answer = requests.post(f"{self.url}chat.postMessage", data=form, headers=headers, timeout=20)
-            body = answer.json()
+            answer = requests.post(f"{self.url}{method}", data=form, headers=headers, timeout=20)
+            body: dict[str, object] = answer.json()
             if answer.status_code != 200 or not body.get("ok"):
                 word = _WORD.fullmatch(str(body.get("error")))
-                raise ExternalError(
-                    f"Slack: {word[0] if word else f'HTTP {answer.status_code}'}; the alert was not sent"
-                )
+                raise ExternalError(f"Slack: {word[0] if word else f'HTTP {answer.status_code}'}; {without}")
         except (requests.RequestException, ValueError, AttributeError) as error:
-            raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); the alert was not sent") from None
+            raise ExternalError(f"Slack: cannot be reached ({type(error).__name__}); {without}") from None
+        return body
 
 
 def _line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ import click
 
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import Fault, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
 from gitops.ground.output import Table, present, say, summarise, write
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
+from gitops.secrets.cli import controller_option
 
 if TYPE_CHECKING:
     from gitops.oauth.rotate import RotationReport
@@ -94,6 +97,48 @@ def provide(service: str, environment: str, cluster: str) -> None:
     for path in provides.provide(checkout, Person(), Api(), Overlay(service, environment), cluster=cluster):
         say(f"wrote {checkout.relative(path)}")
     say("", f"next: commit these files and open a pull request; merged, Argo CD starts {service}'s new pods")
+
+
+@oauth.command()
+@click.argument("application")
+@click.pass_context
+def layout(context: click.Context, application: str) -> None:
+    """Record 42's page of APPLICATION (its number) as the known layout, with every value and name replaced.
+
+    It writes one file into this working copy: a test's fixture, and what a page that cannot be read is compared with.
+    INTRA42_LOGIN and INTRA42_PASSWORD say who reads it; nothing on it is pressed. Exit code 1: it cannot be read yet.
+    """
+    from gitops.oauth import run as runs
+
+    recorded = runs.record(context.obj, application)
+    say(f"wrote {Checkout.find().relative(recorded.file)} (layout {recorded.fingerprint})")
+    say(*(recorded.difference or ("the same layout as before",)))
+    say("", "next: read the file, that nothing of yours is in it; commit it and open a pull request")
+    if recorded.refusal:
+        fix = "teach scripts/gitops/oauth/blocks.py or dates.py what it shows, in the same pull request"
+        raise NotHealthyError(recorded.refusal, fix=fix)
+
+
+@oauth.command()
+@click.argument("services", nargs=-1)
+@cluster_option
+@controller_option
+@output_option
+@click.pass_context
+def doctor(context: click.Context, services: tuple[str, ...], cluster: str, url: str, output: str) -> None:
+    """Try all that a rotation needs: 42's login, pages and tokens, clocks, Slack, GitHub, the certificate.
+
+    Says what works, what does not and what to do (SERVICES: only these applications). Writes nothing. What has no
+    credential in the environment is not tried. Exit code 1: something does not work.
+    """
+    from gitops.oauth import run as runs
+    from gitops.oauth.doctor import Examined
+
+    checks = runs.examine(context.obj, services, cluster, url)
+    rows = [[check.name, check.verdict, check.says, check.fix] for check in checks]
+    present(output, Table(("what", "verdict", "found", "fix"), rows), [asdict(check) for check in checks])
+    if bad := [check for check in checks if check.verdict is Examined.FAILS]:
+        raise NotHealthyError.several(Fault(f"{check.name}: {check.says}", fix=check.fix or None) for check in bad)
 
 
 def _table(reports: Sequence[RotationReport]) -> Table:

@@ -103,7 +103,7 @@ class _Blank:
         self._application = application
         self._applications: dict[str, int] = {application: APPLICATION}
         self._values: dict[str, str] = {}
-        text = text_of(self._soup)
+        text = text_of(_area(self._soup))
         days = sorted({day for written in _DATE.findall(text) if (day := _day(written))})
         self._days = {day: FIRST_DAY + timedelta(days=number) for number, day in enumerate(days)}
 
@@ -122,14 +122,15 @@ class _Blank:
 
     def _element(self, element: Tag, depth: int) -> Iterator[str]:
         indent = "  " * depth
-        yield f"{indent}<{element.name}{''.join(self._attributes(element))}>"
+        name = element.name if self._is_public(element.name.rstrip("123456")) else "div"
+        yield f"{indent}<{name}{''.join(self._attributes(element))}>"
         for child in element.children:
             if isinstance(child, Tag):
                 yield from self._element(child, depth + 1)
             elif type(child) is NavigableString and child.strip():
                 yield f"{indent}  {html_text.escape(self._text(str(child)))}"
         if not element.is_empty_element:
-            yield f"{indent}</{element.name}>"
+            yield f"{indent}</{name}>"
 
     def _attributes(self, element: Tag) -> Iterator[str]:
         for name, value in element.attrs.items():
@@ -149,7 +150,8 @@ class _Blank:
 
     def _text(self, text: str) -> str:
         """Its words that are 42's own; all else is three dots."""
-        if text.strip() == NONE:
+        text = " ".join(text.split())
+        if text == NONE:
             return NONE
         words, end = [], 0
         for match in _WORDS.finditer(text):

@@ -31,16 +31,22 @@ _SOURCE_ERRORS = (LayoutError, LoginError, UnreachableError, InputError, Intra42
 
 
 class BlockedError(GitopsError):
-    """The bot cannot go on by itself. `reason` has a section in docs/runbooks/oauth.md (exit 1)."""
+    """The bot cannot go on by itself. `reason` has a section in docs/runbooks/oauth.md (exit 1).
+
+    `difference`: of a page that was refused, from the layout that is known.
+    """
 
     def __init__(self, reason: Obstacle, *faults: Fault) -> None:
         super().__init__()
         self.reason, self.faults = reason, faults
+        self.difference: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: GitopsError) -> BlockedError:
         """What a failure of a source means."""
-        return cls(_reason(error), *error.faults)
+        blocked = cls(_reason(error), *error.faults)
+        blocked.difference = error.difference if isinstance(error, LayoutError) else ()
+        return blocked
 
 
 def _reason(error: GitopsError) -> Obstacle:
@@ -56,7 +62,10 @@ def _reason(error: GitopsError) -> Obstacle:
 
 @dataclass(frozen=True)
 class Observation:
-    """Facts, and what belongs to them: the values that 42 shows, what the branch carries, and why it is blocked."""
+    """Facts, and what belongs to them: the values that 42 shows, what the branch carries, and why it is blocked.
+
+    `difference`: of a page that was refused, from the layout that is known.
+    """
 
     application: OAuthApplication
     facts: Facts
@@ -64,6 +73,7 @@ class Observation:
     reading: Reading | None = None
     pull: PullRequest | None = None
     why: str = ""
+    difference: tuple[str, ...] = ()
 
     @property
     def decision(self) -> Decision:
@@ -89,7 +99,8 @@ class Observation:
 
     def blocked(self, error: BlockedError) -> Observation:
         """The same, with a reason why the bot cannot go on."""
-        return replace(self, facts=replace(self.facts, blocked=error.reason), why=str(error))
+        facts = replace(self.facts, blocked=error.reason)
+        return replace(self, facts=facts, why=str(error), difference=error.difference)
 
 
 def branch_record(history: History, application: OAuthApplication, generation: int) -> tuple[bytes, Record] | None:

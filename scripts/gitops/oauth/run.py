@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from gitops.clients.github import Hub
+from gitops.clients.intra42 import Api
+from gitops.clients.sealed_secrets import Controller
 from gitops.clients.slack import Slack
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import GitopsError, InputError, combined
 from gitops.ground.progress import Progress
-from gitops.oauth import alerts
+from gitops.oauth import alerts, issue, model
 from gitops.oauth import rotate as rotations
+from gitops.oauth.doctor import Check, Doctor, Examined
 from gitops.oauth.login import Credentials, Session
 from gitops.oauth.observe import utc_now
+from gitops.oauth.record import Recorded
+from gitops.oauth.record import record as record_layout
 from gitops.oauth.rotate import RotationReport
 from gitops.oauth.sources import IntraPage
 from gitops.tools.build import ensure
@@ -34,9 +39,27 @@ class RotationRun:
     slack: Slack | None
 
     def tell(self) -> None:
-        """Send what a person must know to Slack, where there is one. Raises ExternalError."""
-        if self.slack and self.hub and (lines := alerts.message(self.reports, self.hub.last_success(WORKFLOW))):
+        """Send what a person must know to Slack, where there is one, and keep the issue of the page's layout.
+
+        Raises ExternalError; what fails of one stops not the other.
+        """
+        if self.hub is None:
+            return
+        failed: list[GitopsError] = []
+        for tell in (self._post, self._keep_issue):
+            try:
+                tell(self.hub)
+            except GitopsError as error:
+                failed.append(error)
+        if failed:
+            raise combined(failed)
+
+    def _post(self, hub: Hub) -> None:
+        if self.slack and (lines := alerts.message(self.reports, hub.last_success(WORKFLOW))):
             self.slack.post(*lines)
+
+    def _keep_issue(self, hub: Hub) -> None:
+        issue.keep(hub, self.reports)
 
 
 def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun:
@@ -52,9 +75,7 @@ def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun
 def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> RotationRun:
     """Look, and act for `cluster`. Raises InputError where a credential is not set, ExternalError."""
     token = credentials.take("GITHUB_TOKEN")
-    intra42, slack = Credentials.of(taken), Slack.of(taken)
-    if intra42 is None:
-        raise InputError("not set: INTRA42_LOGIN, INTRA42_PASSWORD; in Actions the workflow sets them, see the runbook")
+    intra42, slack = _intra42(taken), Slack.of(taken)
     if slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     hub = Hub.from_environment(token)
@@ -83,3 +104,36 @@ def _reports(
             now=utc_now(),
             token=token,
         )
+
+
+def record(taken: Mapping[str, SecretStr], number: str) -> Recorded:
+    """Read an application's page and write its layout into the working copy. Raises InputError, ExternalError."""
+    intra42 = _intra42(taken)
+    return record_layout(Checkout.find(), IntraPage(Session(intra42)), number, intra42.login)
+
+
+def examine(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str, controller: str) -> list[Check]:
+    """Try all that a rotation needs. Raises InputError for a service that does not exist."""
+    token, intra42 = credentials.take("GITHUB_TOKEN"), Credentials.of(taken)
+    checkout = Checkout.find()
+    applications, broken = model.applications(checkout, services)
+    doctor = Doctor(
+        checkout,
+        applications,
+        IntraPage(Session(intra42)) if intra42 else None,
+        Api(),
+        Slack.of(taken),
+        Hub.from_environment(token) if token else None,
+        Controller(controller),
+        cluster,
+        utc_now(),
+    )
+    doctor.checks += [Check(str(overlay), Examined.FAILS, str(error)) for overlay, error in broken]
+    return doctor.examine()
+
+
+def _intra42(taken: Mapping[str, SecretStr]) -> Credentials:
+    intra42 = Credentials.of(taken)
+    if intra42 is None:
+        raise InputError("not set: INTRA42_LOGIN, INTRA42_PASSWORD; in Actions the workflow sets them, see the runbook")
+    return intra42

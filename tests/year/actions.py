@@ -1,9 +1,9 @@
 """GitHub Actions: every workflow of ours at its moments, its commands in this process.
 
 A schedule of every quarter of an hour starts 35,000 runs a year, of which nearly all find what the one before left.
-Such a run is left out where all that its command reads is as it was when it last ran, wrote nothing and succeeded,
-and no moment has passed at which time alone matters. A sample of these runs is done all the same: `unquiet` counts
-those that wrote something, and must stay 0.
+Such a run is left out where all that its command reads is as the last run left it, where that succeeded, and no moment
+has passed at which time alone matters. A sample of these runs is done all the same: `unquiet` has those that wrote
+something, and must stay empty.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.fakes.github_deployments import ARGOCD_NAME
 from tests.fakes.github_rulesets import BOT_APP
 from tests.frozen import ROOT
 from tests.year.clock import MINUTE
+from tests.year.conditions import WAITS
 from tests.year.events import Events
 from tests.year.plan import Away
 from tests.year.verdict import Verdicts
@@ -31,18 +32,19 @@ from tests.year.world import WORKFLOW_TOKEN, YearWorld
 LEFT_OUT = {"build.yaml", "cluster.yaml", "comment.yaml"}
 # From a push until check.yaml has ended, and from there until gate.yaml has.
 CHECK, GATE = 7 * MINUTE, 3 * MINUTE
-# Of the runs that would find nothing new, this part is done all the same.
-SAMPLE = 0.02
+# Of the runs that would find nothing new, this part is done all the same; more where the run before has written.
+SAMPLE, AFTER_WRITING = 0.02, 0.15
 # What a command reads, as something that is equal as long as that is the same; with the words that it is given.
 Fingerprint = Callable[[], object]
 
 
 @dataclass
 class Last:
-    """What the last run of a command saw. `quiet`: it wrote nothing and succeeded."""
+    """What the last run of a command left to be read. `wrote`: it changed something there, or said something."""
 
-    seen: object
-    quiet: bool
+    left: object
+    succeeded: bool
+    wrote: bool
     when: datetime
 
 
@@ -108,6 +110,9 @@ class Actions:
         pulls, now = self.world.github.pulls, self.world.clock.now
         for number in range(len(self.opened) + 1, len(pulls) + 1):
             self.opened[number] = now
+            # For how long it may wait for its merge.
+            for command in self.fingerprints:
+                self.wake(command, now + WAITS + MINUTE)
         for number in sorted(self.opened.keys() - self.closed.keys()):
             pull = pulls[number]
             if pull.state != "open":
@@ -204,9 +209,8 @@ class Actions:
             return 0 if self.verdicts.passes(words[words.index("--head") + 1]) else 1
         name = " ".join(words[:2])
         fingerprint = self.fingerprints.get(name)
-        seen = fingerprint() if fingerprint else None
-        is_quiet = scheduled and fingerprint is not None and self._is_quiet(name, seen)
-        if is_quiet and self.draw.random() >= SAMPLE:
+        is_quiet = scheduled and fingerprint is not None and self._is_quiet(name, fingerprint())
+        if is_quiet and self.draw.random() >= (AFTER_WRITING if self._last[name].wrote else SAMPLE):
             self.left_out[name] += 1
             return 0
         before = self._written()
@@ -221,8 +225,8 @@ class Actions:
             self.sampled[name] += 1
             if wrote:
                 self.unquiet.append(f"{self.world.clock.now:%Y-%m-%d %H:%M} {' '.join(words)}: {ran.out}{ran.err}")
-        # What it read was there before it wrote: the next run sees what it left as something new.
-        self._last[name] = Last(seen, not wrote and ran.code == 0, self.world.clock.now)
+        left = fingerprint() if fingerprint else None
+        self._last[name] = Last(left, ran.code == 0, wrote, self.world.clock.now)
         for deed in self.after_run:
             deed(command, ran)
         self.look()
@@ -230,7 +234,7 @@ class Actions:
 
     def _is_quiet(self, name: str, seen: object) -> bool:
         last = self._last.get(name)
-        if last is None or not last.quiet or last.seen != seen:
+        if last is None or not last.succeeded or last.left != seen:
             return False
         now = self.world.clock.now
         coming = [moment for moment in self.wakes.get(name, []) if moment > last.when]

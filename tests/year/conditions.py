@@ -68,9 +68,9 @@ def of_plan(plan: Plan) -> Iterator[Condition]:
     """What the outages are to people: those that last."""
     for outage in plan.outages:
         if outage.what in (Away.INTRA42, Away.LAYOUT):
-            word = "unreachable" if outage.what is Away.INTRA42 else "layout"
+            words = (("unreachable",), ("maintenance",)) if outage.what is Away.INTRA42 else (("layout",),)
             due = put_off(plan, outage.begin + PERIOD + 6 * HOUR, outage.begin)
-            yield Condition(f"{outage.what} away", "", outage.begin, due, _until(plan, outage), ((word,),))
+            yield Condition(f"{outage.what} away", "", outage.begin, due, _until(plan, outage), words)
         elif outage.what is Away.ACTIONS:
             due = outage.begin + OLDEST + WATCH
             yield Condition("no run starts", "", outage.begin, due, outage.end, (("oauth.yaml",),))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitops.clients.github import FREEZE
+from gitops.clients.github import CHECK, FREEZE, STATUSES
 from gitops.images import policy as policies
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services as catalogue
@@ -42,6 +42,7 @@ class Reads:
         """By the first words of a command. One that is not here is run whenever it is due."""
         return {
             "oauth rotate": self.rotation,
+            "oauth deliver": self.delivery,
             "images bump": self.images,
             "images freeze": self.freeze,
             "github verify": self.settings,
@@ -49,6 +50,11 @@ class Reads:
         }
 
     def rotation(self) -> object:
+        shown = [(app.current, app.next) for app in self.world.intra.apps.values()]
+        pins = [self.files.id(self._main, f"{CLUSTER}/{name}") for name in ("cluster.yaml", "sealed-secrets.pem")]
+        return (self.delivery(), shown, pins, self._away(Away.INTRA42, Away.LAYOUT))
+
+    def delivery(self) -> object:
         main, pulls = self._main, self._pulls("oauth/")
         overlays = []
         for application in self._applications:
@@ -60,9 +66,7 @@ class Reads:
             told = (_worth(running), self.files.secret(running.told[1], overlay)) if running.told[1] else ()
             overlays.append((*ids, self.files.id(main, open_listing) if open_listing else "", told, running.secret))
         owners = [self.files.id(main, f"overlays/{service}/owner.yaml") for service in self._services]
-        pins = [self.files.id(main, f"{CLUSTER}/{name}") for name in ("cluster.yaml", "sealed-secrets.pem")]
-        shown = [(app.current, app.next) for app in self.world.intra.apps.values()]
-        return (overlays, owners, pins, pulls, shown, self._away(Away.INTRA42, Away.LAYOUT, Away.GITHUB))
+        return (overlays, owners, pulls, self._away(Away.GITHUB))
 
     def images(self) -> object:
         main, pulls = self._main, self._pulls("bump/", "rollback/")
@@ -110,11 +114,10 @@ class Reads:
         for pull in github.pulls.values():
             if not pull.head.startswith(prefixes) or (pull.state == "closed" and pull.merged_at):
                 continue
-            checks = (str(github.statuses.get(pull.last_head)), str(github.rules.check_runs.get(pull.last_head)))
-            is_open = pull.state == "open"
-            pulls.append(
-                (pull.number, pull.head, pull.state, pull.last_head, *pull.labels, *(checks if is_open else ()))
-            )
+            # A person merges an image of prod: the bot does not ask for its checks.
+            asks = pull.state == "open" and not (pull.head.startswith("bump/") and pull.head.endswith("/prod"))
+            passed = asks and self._passed(pull.last_head)
+            pulls.append((pull.number, pull.head, pull.state, pull.last_head, *pull.labels, passed))
         refs = [
             ref
             for ref in github.git("for-each-ref", "refs/heads").splitlines()
@@ -122,6 +125,13 @@ class Reads:
         ]
         heads = [ref for ref in refs if not ref.endswith("refs/heads/main")]
         return (*pulls, *heads)
+
+    def _passed(self, head: str) -> bool:
+        """Whether all that must pass before a merge has."""
+        github = self.world.github
+        states = {entry["context"]: entry["state"] for entry in github.statuses.get(head, [])}
+        checked = [conclusion for name, conclusion, _ in github.rules.check_runs.get(head, []) if name == CHECK]
+        return bool(checked) and {*checked, *(states.get(name) for name in STATUSES)} == {"success"}
 
     def _windows(self) -> object:
         """Which freezes are written down, and which of the plan's is now."""

@@ -156,8 +156,9 @@ class Simulation:
             secret = self.files.secret(main, overlay) if state.application else ""
             if secret != latest.get(overlay, state.secret):
                 self.merges.append((overlay, secret, now))
-                for span in (HOUR, 2 * HOUR):
-                    self.actions.wake("oauth rotate", now + span)
+                # For how long it may take to the pods.
+                for command, span in itertools.product(("oauth rotate", "oauth deliver"), (HOUR, 2 * HOUR)):
+                    self.actions.wake(command, now + span)
 
     def _note_states(self, command: Command, ran: Ran) -> None:
         """What `gitops oauth rotate` says of each overlay."""

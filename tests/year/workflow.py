@@ -17,7 +17,8 @@ import yaml
 
 from tests.year.clock import Cron
 
-COMMAND = ".venv/bin/gitops "
+# How a step gives one; with `exec` where the shell was given secrets.
+_COMMAND = re.compile(r"(?:exec )?\.venv/bin/gitops (.+)")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _WORD = re.compile(r"'[^']*'|[A-Za-z_][\w.-]*|&&|\|\||==|!=|!|[(),]")
 
@@ -49,13 +50,14 @@ class Job:
         """Those that its steps give, of the steps that run where all went well."""
         for step in self.steps:
             condition = str(step.get("if", ""))
-            if COMMAND not in str(step.get("run", "")) or (condition and not value(condition, facts)):
+            lines = str(step.get("run", "")).splitlines()
+            matches = [match for line in lines if (match := _COMMAND.fullmatch(line.strip()))]
+            # The conditions of other steps name what nobody here knows.
+            if not matches or (condition and not value(condition, facts)):
                 continue
             env = {name: expand(str(text), facts) for name, text in step.get("env", {}).items()}
-            for line in str(step["run"]).splitlines():
-                if line.startswith(COMMAND):
-                    words = [_variables(word, env) for word in shlex.split(line.removeprefix(COMMAND))]
-                    yield Command(tuple(words), env)
+            for match in matches:
+                yield Command(tuple(_variables(word, env) for word in shlex.split(match[1])), env)
 
 
 @dataclass(frozen=True)

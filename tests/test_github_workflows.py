@@ -1,4 +1,4 @@
-"""gate.yaml, settings.yaml and exceptions.yaml themselves, run by act."""
+"""gate.yaml, settings.yaml, exceptions.yaml and secrets.yaml themselves, run by act."""
 
 from __future__ import annotations
 
@@ -55,6 +55,18 @@ def test_an_exception_that_has_ended_is_told_by_the_scheduled_run(github: GitHub
     done = scheduled(runner, "exceptions.yaml", "tell", github, slack)
     assert done.code == 1
     assert f"{path} (community): ended, until 2026-01-01" in slack.messages[0]
+    assert github.writes == []
+
+
+def test_what_a_sealed_secret_needs_is_told_by_the_scheduled_run(github: GitHub, slack: Slack, runner: Path) -> None:
+    path = "overlays/oauth-watch/prod/sealedsecret-slack.yaml"
+    text = (runner / path).read_text()
+    (runner / path).write_text(
+        text.replace("  annotations:\n", '  annotations:\n    gitops/valid-until: "2026-01-01"\n', 1)
+    )
+    done = scheduled(runner, "secrets.yaml", "tell", github, slack)
+    assert done.code == 1
+    assert f"{path} ended on 2026-01-01: seal the next one" in slack.messages[0]
     assert github.writes == []
 
 

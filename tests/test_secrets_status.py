@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -16,13 +17,16 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.sealedsecret import CERTIFICATE, ISSUER, VALID_UNTIL
-from gitops.secrets import give, status
+from gitops.secrets import give, status, tell
 from gitops.secrets.seal import unseal
-from gitops.secrets.status import Against
+from gitops.secrets.status import Against, Delivery
 from tests import leaks
 from tests.conftest import Ran, commit_all
+from tests.fakes.sealed_secrets import SealedSecrets
+from tests.fakes.slack import Slack
 from tests.oauth_world import BRANCH, RotationWorld, certificate_of, next_shows, private_key
 from tests.secret_world import CANARY, FILE, Seal, opened, pin
+from tests.world import run_here
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KAKAO = "overlays/mogle/prod/sealedsecret-kakao.yaml"
@@ -121,6 +125,49 @@ def test_annotations_come_to_a_file_that_has_none_and_every_other_byte_stays() -
     assert [line for line in text.splitlines() if "token" not in line and line not in changed.splitlines()] == []
 
 
+# -- what is told every week
+
+
+def test_what_ends_does_not_run_or_is_of_an_older_key_is_told_every_week(pinned: Checkout, inside: Seal) -> None:
+    now = datetime.now(UTC)
+    soon = now.date() + timedelta(days=3)
+    inside("seal", "notice-bot", "kakao", "--key", "token", "--valid-until", soon.isoformat())
+    on_main(pinned, 0, "Seal")
+    known = status.read(pinned, "seoul", None)
+    [ending] = [line for line in tell.lines(pinned, "seoul", known, now) if "kakao" in line]
+    assert ending.startswith(f"{FILE} ends on {soon}: seal the next one")
+    [kakao] = [entry for entry in known if entry.sealed.path == FILE]
+    fresh = replace(kakao, until=None, given=now - timedelta(hours=2), delivery=Delivery.WAITING)
+    assert tell.lines(pinned, "seoul", [fresh], now) == [], "Argo CD has a day"
+    late = replace(fresh, given=now - timedelta(days=2))
+    assert tell.lines(pinned, "seoul", [late], now) == [
+        f"{FILE} is not in the cluster, 2 days after it came: {kakao.contact}"
+    ]
+    assert "does not run" in tell.lines(pinned, "seoul", [replace(late, delivery=Delivery.ROLLING)], now)[0]
+    assert tell.lines(pinned, "seoul", [replace(late, delivery=Delivery.DELIVERED)], now) == []
+    [old] = tell.lines(pinned, "seoul", [replace(fresh, against=Against.OLDER)], now)
+    assert old.startswith("1 seals are not for the pinned key: gitops secrets reseal --propose")
+    pin(pinned, certificate_of(private_key(), begins=-31))
+    [old] = tell.lines(pinned, "seoul", [fresh], now)
+    assert "and the controller has a newer one" in old
+    pin(pinned, certificate_of(private_key(), begins=-29))
+    assert tell.lines(pinned, "seoul", [fresh], now) == []
+
+
+def test_slack_hears_of_it(pinned: Checkout) -> None:
+    slack = Slack()
+    try:
+        done = run_here(pinned.root, ["secrets", "status", "--tell"], None, slack.environment)
+    finally:
+        slack.close()
+    assert done.code == 0, done.err
+    [message] = slack.messages
+    assert "seals are not for the pinned key" in message
+    assert "Runbook: docs/runbooks/secrets.md" in message
+    unheard = run_here(pinned.root, ["secrets", "status", "--tell"], None, {})
+    assert (unheard.code, "not set: SLACK_TOKEN" in unheard.err) == (2, True)
+
+
 # -- with GitHub
 
 
@@ -207,3 +254,27 @@ def test_a_leaked_secret_of_42_is_the_bots_to_replace(known: RotationWorld) -> N
     assert known.github.head(BRANCH) is None
     missing = known.run("secrets", "leaked", "mogle", "kakoa")
     assert (missing.code, "expected one of mogle-oauth-42-g2, found 'kakoa'" in missing.err) == (2, True)
+
+
+@pytest.mark.bots
+def test_everything_that_is_stale_is_one_pull_request(known: RotationWorld) -> None:
+    """What a person with a way to the controller runs; no value is known to anybody."""
+    newest = certificate_of(private_key(1))
+    controller = SealedSecrets(newest, [private_key(1), known.key])
+    before = known.opened("main")
+    try:
+        done = known.run("secrets", "reseal", "--propose", "--controller", controller.url)
+        assert done.code == 0, done.err
+        [pull] = known.github.pulls.values()
+        assert (pull.head, f"/pull/{pull.number}" in done.out) == ("seal-keys/seoul", True)
+        name = x509.load_pem_x509_certificate(newest).fingerprint(hashes.SHA256()).hex()
+        assert name in pull.body
+        assert known.opened("seal-keys/seoul", key=private_key(1)) == before
+        assert f"sealedSecretsFingerprint: {name}".encode() in known.file("clusters/seoul/cluster.yaml", pull.head)
+        with Repo(known.checkout.root) as repo:
+            assert repo.git.status("--porcelain", "--untracked-files=no") == ""
+        again = known.run("secrets", "reseal", "--propose", "--controller", controller.url)
+        assert again.code == 0, again.err
+        assert len(known.github.pulls) == 1, "the same one"
+    finally:
+        controller.close()

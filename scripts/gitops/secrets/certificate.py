@@ -33,6 +33,7 @@ class SealingCertificate:
     pem: bytes
     key: rsa.RSAPublicKey
     fingerprint: str
+    begins: datetime
     ends: datetime
 
 
@@ -40,10 +41,8 @@ def load(pem: bytes, source: str, now: datetime) -> SealingCertificate:
     """Read a PEM certificate that may be sealed against. `source` names it in errors (CertificateError)."""
     try:
         parsed = x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
-        raise CertificateError(
-            f"not a PEM certificate: {error}", path=source, fix="fetch it from /v1/cert.pem"
-        ) from None
+    except ValueError:
+        raise CertificateError("not a PEM certificate", path=source, fix="fetch it from /v1/cert.pem") from None
     key = parsed.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise CertificateError(path=source, expected="an RSA key, as sealed-secrets needs", found=type(key).__name__)
@@ -56,7 +55,7 @@ def load(pem: bytes, source: str, now: datetime) -> SealingCertificate:
         raise CertificateError(
             f"expired on {ends:%Y-%m-%d}", path=source, fix="take the controller's newer one: gitops secrets reseal"
         )
-    return SealingCertificate(pem, key, parsed.fingerprint(hashes.SHA256()).hex(), ends)
+    return SealingCertificate(pem, key, parsed.fingerprint(hashes.SHA256()).hex(), parsed.not_valid_before_utc, ends)
 
 
 def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> SealingCertificate:

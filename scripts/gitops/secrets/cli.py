@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from gitops.manifests.overlay import Overlay
 from gitops.manifests.secret import TYPES, is_generation
 
 if TYPE_CHECKING:
-    from gitops.clients.github import Hub
+    from pydantic import SecretStr
+
     from gitops.manifests.sealedsecret import Sealed
 
 _ROTATE = "gitops oauth rotate (the workflow `oauth` does it by itself)"
@@ -110,18 +111,21 @@ def seal(service: str, name: str, environment: str, cluster: str, **options: Any
 
 @secrets.command()
 @click.argument("services", nargs=-1)
+@click.option("--tell", "telling", is_flag=True, help="Tell Slack what needs a person (SLACK_TOKEN).")
 @cluster_option
 @output_option
-def status(services: tuple[str, ...], cluster: str, output: str) -> None:
+@click.pass_obj
+def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: bool, cluster: str, output: str) -> None:
     """How old each sealed secret is, when it ends, which key opens it, and whether it runs (SERVICES: only these).
 
     GitHub is asked what runs where GITHUB_TOKEN and ARGOCD_APP are set. Exit code 1: one has ended, or ends within two
     weeks.
     """
+    from gitops.secrets import propose, tell
     from gitops.secrets import status as states
 
-    now = datetime.now(UTC)
-    known = states.read(Checkout.find(), cluster, _hub(), services)
+    now, checkout = datetime.now(UTC), Checkout.find()
+    known = states.read(checkout, cluster, propose.reachable(), services)
     head = ["namespace", "name", "keys", "owner", "days", "until", "key", "runs"]
     rows = [
         [
@@ -137,16 +141,10 @@ def status(services: tuple[str, ...], cluster: str, output: str) -> None:
         for entry in known
     ]
     present(output, Table(head, rows), [entry.as_dict(now) for entry in known])
+    if telling:
+        tell.tell(tell.lines(checkout, cluster, known, now), taken)
     if due := states.due(known, now):
         raise NotHealthyError.several(due)
-
-
-def _hub() -> Hub | None:
-    from gitops.clients.github import Hub
-    from gitops.ground import settings
-
-    own = settings.read()
-    return Hub.from_environment() if own.github_token and own.github_repository else None
 
 
 @secrets.command()
@@ -161,7 +159,7 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     The pull request is opened where GITHUB_TOKEN and GITHUB_REPOSITORY are set; without them the files are in the
     working copy.
     """
-    from gitops.secrets import give
+    from gitops.secrets import give, propose
     from gitops.secrets import leaked as leaks
     from gitops.service.change import check_clean
     from gitops.tools.build import ensure
@@ -169,7 +167,7 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     credentials.harden()
     checkout, overlay, asked = Checkout.find(), Overlay(service, environment), give.Asked(**options)
     ensure(checkout, Progress(), ["kustomize"])
-    hub = _hub()
+    hub = propose.reachable()
     leak = leaks.look(checkout, cluster, hub, overlay, name)
     now = datetime.now(UTC)
     own = leak.status
@@ -186,7 +184,9 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     written = give.seal(checkout, overlay, name, asked, cluster, now.date())
     say(*written.notes, err=True)
     if hub:
-        say("", f"opened {leaks.propose(checkout, hub, overlay, name, written.paths)}")
+        branch, title = f"seal/{overlay}/{name}", f"{overlay}: seal {name} anew"
+        url = propose.propose(checkout, hub, branch, title, leaks.body(overlay, name), written.paths)
+        say("", f"opened {url}")
     else:
         say("", *(f"wrote {checkout.relative(path)}" for path in written.paths), "commit them and open a pull request")
     say(f"next: have it merged; gitops secrets status {service} says whether it runs")
@@ -252,14 +252,17 @@ def verify(url: str, output: str) -> None:
 @controller_option
 @cluster_option
 @click.option("--all", "every", is_flag=True, help="Also what says that it is sealed against the newest certificate.")
-def reseal(url: str, cluster: str, every: bool) -> None:
+@click.option("--propose", "proposing", is_flag=True, help="Open its pull request (GITHUB_TOKEN, GITHUB_REPOSITORY).")
+def reseal(url: str, cluster: str, every: bool, proposing: bool) -> None:
     """Seal anew what is not sealed with the controller's newest key, without knowing any value, and pin that key."""
+    from gitops.clients.github import Hub
     from gitops.clients.sealed_secrets import Controller
-    from gitops.secrets import manage
+    from gitops.secrets import manage, propose
     from gitops.service.change import check_clean
 
     checkout = Checkout.find()
     check_clean(checkout)
+    hub = Hub.from_environment() if proposing else None
     newest, paths = manage.reseal(checkout, Controller(url), cluster, every=every)
     for path in paths:
         say(f"wrote {checkout.relative(path)}")
@@ -269,8 +272,13 @@ def reseal(url: str, cluster: str, every: bool) -> None:
     say(
         "",
         f"now pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}",
-        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request",
+        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), "
+        + ("and merge" if hub else "commit, open a pull request"),
     )
+    if hub:
+        body = f"{len(paths)} files, by the controller itself. Compare the fingerprint: {newest.fingerprint}\n"
+        title = f"Seal anew for the key {newest.fingerprint[:12]}"
+        say(f"opened {propose.propose(checkout, hub, f'seal-keys/{cluster}', title, body, paths)}")
 
 
 @secrets.command()

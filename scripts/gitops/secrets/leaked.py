@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from gitops.clients.github import Hub
-from gitops.ground import printable, settings
+from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import code
@@ -16,8 +15,6 @@ from gitops.manifests import kustomize, secret, yamlfile
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import ISSUER, KIND
-from gitops.repository import contents
-from gitops.repository.history import History
 from gitops.secrets import status
 from gitops.secrets.status import SecretStatus
 
@@ -101,24 +98,6 @@ def _of_others(own: SecretStatus) -> list[str]:
     ]
 
 
-def propose(checkout: Checkout, hub: Hub, overlay: Overlay, name: str, paths: Sequence[Path]) -> str:
-    """Open a pull request with these files of the working copy, which has main's again afterwards. Returns its address.
-
-    Raises InputError where main has other versions of them than the working copy was made of, ExternalError.
-    """
-    history = History(checkout.root)
-    history.fetch(hub.settings.token)
-    base = history.main()
-    names = [checkout.relative(path) for path in paths]
-    before: contents.Contents = {path: history.content("HEAD", path) for path in names}
-    for path, content in before.items():
-        if history.content(base, path) != content:
-            raise InputError("main has another version of it", path=path, fix="git pull --rebase, and run it again")
-    branch = f"seal/{overlay}/{name}"
-    title = printable.subject(f"{overlay}: seal {name} anew")
-    files = contents.read(checkout, names)
-    hub.commit(branch, base=base, expected=history.branch(branch), files=files, message=title)
-    body = f"The value of {code(name)} in {code(str(overlay))} leaked. This seals its successor, and nothing else.\n"
-    pull = hub.open_pull(branch, title, body, [])
-    contents.write(checkout, before)
-    return pull.html_url
+def body(overlay: Overlay, name: str) -> str:
+    """The text of the pull request with the successor."""
+    return f"The value of {code(name)} in {code(str(overlay))} leaked. This seals its successor, and nothing else.\n"

@@ -1,4 +1,4 @@
-"""One whole rotation, from the day on which 42 shows a next secret to the clean-up after its switch.
+"""One whole rotation, from the day on which 42 shows a next secret to the next one, which takes the old secret along.
 
 `run_case` makes it happen and writes down what happened; each promise is asked of the record afterwards.
 """
@@ -22,10 +22,11 @@ from gitops.oauth.state import KEEP
 from tests import leaks
 from tests.fakes.github import GitHub
 from tests.oauth_troubles import KILLS, ONLY_WHEN_VERIFYING, TROUBLES, Case, Kill, Trouble
-from tests.oauth_world import BRANCH, ID, RotationWorld
+from tests.oauth_world import BRANCH, ID, OVERLAY, RotationWorld
 
 # From a merge until the last old pod is gone: Argo CD's webhook, the pods' start, their preStop sleep.
 ROLLOUT = timedelta(minutes=2)
+HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Record:
 
     Of each run: its exit code and what it told Slack, or what it printed. `stages`: what was printed in each stage
     after the merge. `late`: it is merged after 42's switch, on purpose. `late_run`: the run before such a merge.
+    `alone`: pull requests that would clean up and nothing else. `left`: the generations that the next rotation left.
     """
 
     late: bool
@@ -44,8 +46,9 @@ class Record:
     merged_at: datetime | None = None
     merged_is_shown: bool = False
     stages: dict[str, str] = field(default_factory=dict)
-    cleanup_message: str = ""
-    cleaned_up: int = 0
+    next_message: str = ""
+    alone: int = 0
+    left: int = 0
     last_state: str = ""
     last_advice: str = ""
     last_is_accepted: bool = False
@@ -74,12 +77,14 @@ def says_each_stage(record: Record) -> str:
     return "; ".join(missing)
 
 
-def proposes_the_clean_up(record: Record) -> str:
-    return "" if record.cleaned_up == 1 else f"no clean-up: {record.cleanup_message}"
+def cleans_up_with_the_next_rotation(record: Record) -> str:
+    if record.alone:
+        return f"{record.alone} pull requests for a clean-up alone"
+    return "" if record.left == 2 else f"{record.left} generations after the next rotation: {record.next_message}"
 
 
 def ends_at_rest(record: Record) -> str:
-    at_rest = record.last_state in ("IDLE", "WAITING")
+    at_rest = record.last_state == "CONFIRMED"
     return "" if at_rest else f"in the end {record.last_state}: {record.last_advice}"
 
 
@@ -96,7 +101,7 @@ PROMISES: tuple[Callable[[Record], str], ...] = (
     proposes_the_next_secret,
     deploys_what_42_shows,
     says_each_stage,
-    proposes_the_clean_up,
+    cleans_up_with_the_next_rotation,
     ends_at_rest,
     ends_with_an_accepted_secret,
     records_the_secret_that_it_deploys,
@@ -204,11 +209,13 @@ class _Rotation:
         self.record.merged_at = self.world.intra.now
         self.before = self.world.github.head("main")
         if self.record.has_proposal:
-            self.world.merge()
+            self.world.merge(delivered=False, ago=timedelta(hours=2) if self.trouble.when == "deliver" else timedelta())
         self.record.merged_is_shown = self._deployed() in (self.app.next, self.app.current)
 
     def deliver(self) -> None:
-        """Argo CD has not looked yet; then it syncs; then the pods run."""
+        """Argo CD has not looked yet; then it syncs; then the pods run. Or it does not, for hours."""
+        if self.trouble.when == "deliver":
+            self._troubled_run()
         for stage, health, revision in (
             ("MERGED", "success", self.before),
             ("SYNCED", "in_progress", None),
@@ -217,20 +224,23 @@ class _Rotation:
             self.world.argo_says(health, revision)
             self._killed_run(stage)
             self.case.run()
-            self.record.stages[stage] = self.case.texts[-3]
+            if stage == "CONFIRMED" or self.trouble.when != "deliver":
+                self.record.stages[stage] = self.case.texts[-3]
 
     def retire(self) -> None:
-        """42 switches; the old secret ends, and what remembers it goes."""
+        """42 switches; the old secret ends, and what remembers it goes with the next rotation."""
         if not self.record.late:
             self._to_the_switch()
         self.case.run()
         self.world.intra.advance(KEEP + timedelta(hours=15))
+        self.case.run()
+        self.record.alone = len(self.world.open())
+        self.world.intra.advance(self.app.switch - self.world.intra.shows_before - self.world.intra.now + HOUR)
         self._killed_run("RETIRED")
-        _, self.record.cleanup_message = self.case.run()
-        self.record.cleaned_up = len(self.world.open())
-        if self.record.cleaned_up == 1:
+        _, self.record.next_message = self.case.run()
+        if len(self.world.open()) == 1:
             self.world.merge()
-            self.world.argo_says("success")
+        self.record.left = sum("/sealedsecret-oauth-42-" in path for path in self.world.tree("main", OVERLAY))
         row = self.world.status()
         self.record.last_state, self.record.last_advice = row["state"], row["next"]
         value = self._deployed()

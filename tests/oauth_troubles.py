@@ -216,6 +216,19 @@ def _skew(case: Case) -> None:
     case.world.intra.skew = timedelta(hours=-9)
 
 
+def _argo_says(state: str) -> Hook:
+    """What GitHub was told last of what is merged."""
+    return lambda case: case.world.argo_says(state)
+
+
+def _argo_is_away(case: Case) -> None:
+    """It never said anything, as on the first day."""
+    deployments = case.world.github.deployments
+    kept = list(deployments.kept)
+    deployments.kept.clear()
+    case.undo.append(lambda: deployments.kept.extend(kept))
+
+
 TROUBLES: dict[str, Trouble] = {
     "none": Trouble(_nothing, needs=False),
     "429": Trouble(_status(429)),
@@ -237,6 +250,13 @@ TROUBLES: dict[str, Trouble] = {
     "two runs at once": Trouble(_two_at_once, needs=False),
     "merge after the switch": Trouble(_nothing, when="late"),
     "clock skew": Trouble(_skew, needs=False),
+    # OutOfSync, or its comparison Unknown: Argo CD says nothing of what it does not sync.
+    "not synced": Trouble(_nothing, when="deliver"),
+    "sync failed": Trouble(_argo_says("error"), when="deliver"),
+    "Degraded": Trouble(_argo_says("failure"), when="deliver"),
+    # The SealedSecret or the Deployment is Progressing.
+    "Secret not opened, or pods not rolled": Trouble(_argo_says("in_progress"), when="deliver"),
+    "Argo CD away": Trouble(_argo_is_away, when="deliver"),
 }
 # A PR that already carries the secret needs neither 42's token nor the certificate: then there is nothing to be told.
 ONLY_WHEN_VERIFYING = {"wrong secret", "another application's secret"}

@@ -78,6 +78,7 @@ class RotationWorld(World):
                 {template_secret(): (self.intra.now - timedelta(days=9), None)},
                 template_secret(),
             )
+            self.argo_says("success")
             return
         others = [
             path for path in self.tree("main") if path.startswith("overlays/") and path.endswith("/oauth-42.yaml")
@@ -85,6 +86,7 @@ class RotationWorld(World):
         gone = {path: None for path in others if path != f"{OVERLAY}/oauth-42.yaml"}
         github.commit("main", {**gone}, "Only mogle/prod has an application")
         self.pin(certificate_of(self.key))
+        self.argo_says("success")
 
     def close(self) -> None:
         self.intra.close()
@@ -125,9 +127,12 @@ class RotationWorld(World):
     def open(self) -> list[int]:
         return [number for number, pull in self.github.pulls.items() if pull.state == "open"]
 
-    def merge(self) -> None:
+    def merge(self, *, delivered: bool = True, ago: timedelta = timedelta()) -> None:
+        """A person merges the open pull request (so long ago); `delivered`: Argo CD says that its pods run it."""
         [number] = self.open()
-        self.github.merge(number)
+        self.github.merge(number, when=datetime.now(UTC) - ago)
+        if delivered:
+            self.argo_says("success")
 
     def checks_pass(self, branch: str = BRANCH) -> None:
         """All that is required of a pull request passed on the commit that its branch stands at."""

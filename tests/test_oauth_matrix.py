@@ -23,6 +23,10 @@ SAMPLE = [
     ("MERGED", "secret changed between fetch and verify"),
     ("SYNCED", "another application's secret"),
     ("CONFIRMED", "merge after the switch"),
+    ("MERGED", "not synced"),
+    ("SYNCED", "Degraded"),
+    ("CONFIRMED", "Argo CD away"),
+    ("RETIRED", "Secret not opened, or pods not rolled"),
 ]
 
 

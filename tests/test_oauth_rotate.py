@@ -76,24 +76,42 @@ def test_a_whole_rotation_from_idle_to_idle(known: RotationWorld) -> None:
     known.intra.advance(KEEP)
     assert not known.intra.accepts(ID, old)
     row = known.rotate()
-    assert (row["state"], row["action"]) == ("RETIRED", "opened")
-    known.merge()
-    assert [path for path in known.tree("main") if path.startswith(f"{OVERLAY}/sealed")] == [
-        f"{OVERLAY}/sealedsecret-oauth-42-g3.yaml"
-    ]
-    assert known.rotate()["state"] == "IDLE"
+    assert row["state"] == "RETIRED"
+    assert known.open() == [], "it goes with the next rotation, which is near"
     writes = len(known.github.writes)
-    assert known.rotate()["state"] == "IDLE"
+    assert known.rotate()["state"] == "RETIRED"
     assert len(known.github.writes) == writes, "nothing new, nothing written"
     assert known.github.branches() == ["main"]
-    assert all("less than 7 days left" in message for message in known.slack.messages), "it shows 5 days before"
+    next_shows(known)
+    known.rotate()
+    known.merge()
+    assert known.rotate()["state"] == "CONFIRMED"
+    sealed = [path.rpartition("-")[2] for path in known.tree("main", OVERLAY) if "/sealedsecret-oauth" in path]
+    assert sealed == ["g3.yaml", "g4.yaml"]
+    told = known.slack.told("platform-alerts")
+    assert all("less than 7 days left" in message for message in told), "it shows 5 days before"
+
+
+def test_a_clean_up_of_its_own_comes_only_where_no_rotation_is_near_and_merges_by_itself(known: RotationWorld) -> None:
+    next_shows(known)
+    known.rotate()
+    known.merge()
+    known.intra.period = timedelta(days=60)
+    switch(known, KEEP + timedelta(hours=15))
+    row = known.rotate()
+    assert (row["state"], row["action"]) == ("RETIRED", "opened")
+    known.checks_pass()
+    assert known.rotate()["action"] == "merged"
+    sealed = [path.rpartition("-")[2] for path in known.tree("main", OVERLAY) if "/sealedsecret-oauth" in path]
+    assert sealed == ["g3.yaml"]
+    assert known.rotate()["state"] == "IDLE"
 
 
 def test_argo_cd_tells_merged_from_synced_from_running(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()
     before = known.github.head("main")
-    known.merge()
+    known.merge(delivered=False)
     for health, revision, state in (
         ("success", before, "MERGED"),
         ("error", None, "MERGED"),
@@ -107,7 +125,7 @@ def test_argo_cd_tells_merged_from_synced_from_running(known: RotationWorld) -> 
     assert known.rotate()["state"] == "SYNCED"
     assert known.open() == [], "the previous generation stays while its successor's pods do not run"
     known.argo_says("success")
-    assert (known.rotate()["state"], len(known.open())) == ("RETIRED", 1)
+    assert known.rotate()["state"] == "RETIRED"
     known.github.faults.append(GitHubFault("GET", "/deployments", 404))
     done = known.run("oauth", "rotate", "mogle")
     assert done.code == 4
@@ -121,6 +139,7 @@ def test_a_revert_of_the_rotation_runs_the_previous_secret_and_is_not_undone_by_
     known.merge()
     sealed = f"{OVERLAY}/sealedsecret-oauth-42-g3.yaml"
     known.github.commit("main", {**before, sealed: None}, "Revert the rotation")
+    known.argo_says("success")
     assert known.opened("main") == known.intra.apps[ID].current
     row = known.rotate(code=1)
     assert (row["state"], row["pull_request"]) == ("BLOCKED", None)

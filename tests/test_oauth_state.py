@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gitops.oauth.state import (
     ALERTS,
     KEEP,
+    PATIENCE,
     RISK,
     STEPS,
     TABLE,
@@ -37,8 +38,8 @@ def days(count: float) -> datetime:
 
 
 def facts(**changes: object) -> Facts:
-    """Main runs A, 42 shows A and nothing else, and ten days are left."""
-    known = Facts(now=NOW, deployed=A, recorded=days(-4), shown=Shown(A, None, days(10)))
+    """Main and the pods run A, 42 shows A and nothing else, and ten days are left."""
+    known = Facts(now=NOW, deployed=A, recorded=days(-4), shown=Shown(A, None, days(10)), sync=SyncStatus.HEALTHY)
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
@@ -85,8 +86,49 @@ CASES: dict[str, tuple[Facts, Stage, Act]] = {
     "42 switched a while ago": (
         facts(deployed=B, older=True, recorded=days(-2), shown=shown(B)),
         Stage.RETIRED,
+        Act.WITHDRAW,
+    ),
+    "42 switched a while ago, and no rotation is near": (
+        facts(deployed=B, older=True, recorded=days(-2), shown=shown(B, left=15)),
+        Stage.RETIRED,
         Act.CLEAN_UP,
     ),
+    "merged, and nothing is known of the cluster": (
+        merged(sync=SyncStatus.SILENT, undelivered=timedelta(minutes=59)),
+        Stage.MERGED,
+        Act.WITHDRAW,
+    ),
+    "the same an hour after the merge": (
+        merged(sync=SyncStatus.SILENT, undelivered=timedelta(hours=1)),
+        Stage.STUCK,
+        Act.WITHDRAW,
+    ),
+    "pods that do not roll": (
+        merged(sync=SyncStatus.SYNCED, undelivered=timedelta(days=1)),
+        Stage.STUCK,
+        Act.WITHDRAW,
+    ),
+    "pods that do not roll, and another secret shows": (
+        merged(sync=SyncStatus.SYNCED, undelivered=timedelta(days=1), shown=shown(A, C), running=A),
+        Stage.STUCK,
+        Act.ROTATE,
+    ),
+    "main is ahead of the switch, the pods are not": (
+        merged(shown=shown(A, B, 0.1), sync=SyncStatus.BEHIND, running=A),
+        Stage.AT_RISK,
+        Act.WITHDRAW,
+    ),
+    "main has what 42 accepts, the pods have what it refuses": (
+        merged(shown=shown(B), sync=SyncStatus.BEHIND, running=A),
+        Stage.EXPIRED,
+        Act.WITHDRAW,
+    ),
+    "a merge that does not come": (
+        facts(shown=shown(following=B), proposed=B, waiting=timedelta(hours=6)),
+        Stage.STUCK,
+        Act.ROTATE,
+    ),
+    "two generations, and the cluster was not asked": (merged(sync=SyncStatus.UNKNOWN), Stage.MERGED, Act.WITHDRAW),
     "but the pods are not healthy": (
         facts(deployed=B, older=True, recorded=days(-2), shown=shown(B), sync=SyncStatus.SYNCED),
         Stage.SYNCED,
@@ -184,6 +226,9 @@ any_facts = st.builds(
     declined=st.frozensets(ids),
     refused=st.booleans(),
     sync=st.sampled_from(SyncStatus),
+    running=st.none() | ids,
+    undelivered=st.none() | st.floats(min_value=0, max_value=20).map(lambda count: timedelta(days=count)),
+    waiting=st.none() | st.floats(min_value=0, max_value=20).map(lambda count: timedelta(days=count)),
 )
 
 
@@ -199,6 +244,7 @@ def test_the_bot_acts_on_what_it_sees_alone(observed: Facts) -> None:
         assert observed.shown
         assert observed.deployed == observed.shown.current, "only once 42 has switched"
         assert observed.recorded is None or observed.now >= observed.recorded + KEEP
+        assert observed.sync is SyncStatus.HEALTHY, "only once its pods hold what is left"
 
 
 @given(any_facts)
@@ -211,6 +257,10 @@ def test_nothing_that_ends_is_silent(observed: Facts) -> None:
         assert decision.needs_a_person
     if decision.act is Act.NOTHING and asked(observed):
         assert decision.needs_a_person, "a bot that cannot act says so"
+    if observed.undelivered is not None and observed.undelivered >= PATIENCE:
+        assert decision.needs_a_person
+    if observed.sync is SyncStatus.SILENT:
+        assert decision.state not in (Stage.CONFIRMED, Stage.RETIRED, Stage.IDLE), "nobody knows"
     if observed.refused and asked(observed):
         assert decision.state is Stage.EXPIRED
 

@@ -79,7 +79,7 @@ def test_status_without_credentials_shows_what_git_remembers(known: RotationWorl
     next_shows(known)
     known.rotate()
     known.merge()
-    assert status()["state"] == "CONFIRMED", "two generations: git alone tells"
+    assert status()["state"] == "MERGED", "two generations: git tells no more"
 
 
 def test_metrics_that_cannot_be_written_are_said(known: RotationWorld, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_the_run_summary_is_a_table(known: RotationWorld, tmp_path: Path) -> Non
     lines = (tmp_path / "summary.md").read_text().splitlines()
     assert lines[0] == "| overlay | application | generation | valid until | days left | state | next |"
     assert "`PR_OPEN`" in lines[2]
-    assert "#1 opened; a person merges it` |" in lines[2]
+    assert "#1 opened; its checks, then its merge` |" in lines[2]
 
 
 def test_an_alert_that_slack_does_not_take_is_a_failure(known: RotationWorld) -> None:

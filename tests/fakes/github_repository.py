@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 ZERO = "0" * 40
@@ -121,10 +122,10 @@ class Repository:
             self.settle()
             return made
 
-    def merge(self, number: int, *, user: str = "student", method: str = "squash") -> str:
-        """Squash and merge (or `merge`: a commit of two parents), as the button does. Returns main's commit.
+    def merge(self, number: int, *, user: str = "student", method: str = "squash", when: datetime | None = None) -> str:
+        """Squash and merge (or `merge`: a commit of two parents), as the button does, now or `when`.
 
-        Raises RuntimeError where main has changed the same lines.
+        Returns main's commit. Raises RuntimeError where main has changed the same lines.
         """
         with self._lock:
             pull = self.pulls[number]
@@ -135,12 +136,18 @@ class Repository:
             author = BOT if pull.user == BOT[0] else (user, f"{user}@example.com")
             who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1]}
             who |= {"GIT_COMMITTER_NAME": GITHUB[0], "GIT_COMMITTER_EMAIL": GITHUB[1]}
+            if when:
+                who |= {"GIT_AUTHOR_DATE": when.isoformat(), "GIT_COMMITTER_DATE": when.isoformat()}
             parents = ["-p", "main", *(["-p", head] if method == "merge" else [])]
             message = f"{pull.title} (#{number})".encode()
             made = self.git("commit-tree", tree, *parents, stdin=message, env=who)
             self.signed.add(made)
             self.git("update-ref", "refs/heads/main", made)
-            pull.state, pull.merged_at, pull.last_head = "closed", now(), head
+            pull.state, pull.merged_at, pull.last_head = (
+                "closed",
+                when.strftime("%Y-%m-%dT%H:%M:%SZ") if when else now(),
+                head,
+            )
             self.settle()
             return made
 

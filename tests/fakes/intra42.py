@@ -80,6 +80,7 @@ class Intra42:
         self.now = datetime.now(UTC)
         self.overlap, self.shows_before, self.limited = overlap, shows_before, limited
         self.skew = timedelta(0)
+        self.period = WEEKS
         self.apps = {}
         for number, uid in applications.items():
             app = App(number, uid, self.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=11))
@@ -155,7 +156,7 @@ class Intra42:
         app.accepted[app.current] = (begins, self.now + self.overlap)
         app.current = app.next or self.show_next(number)
         app.next = None
-        app.switch += WEEKS
+        app.switch += self.period
 
     def accepts(self, number: str, value: str, moment: datetime | None = None) -> bool:
         """Whether 42 takes `value` for an application at a moment."""

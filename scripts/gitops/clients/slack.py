@@ -1,10 +1,10 @@
-"""Slack: one message to one channel."""
+"""Slack: one message to one channel at a time."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import requests
 from pydantic import SecretStr
@@ -39,6 +39,10 @@ class Slack:
         """The bot's name at Slack, which says nothing to anyone. Raises ExternalError."""
         name = str(self._ask("auth.test", {}, "the token is not accepted").get("user", ""))
         return name if _WORD.fullmatch(name) else "a bot"
+
+    def to(self, channel: str) -> Slack:
+        """The same bot in another channel, which it was invited to."""
+        return replace(self, channel=channel.removeprefix("#"))
 
     def post(self, *lines: str) -> None:
         """Send a message of these lines, each of which may begin with one of SIGNS.

@@ -79,6 +79,27 @@ def rotate(context: click.Context, services: tuple[str, ...], cluster: str, metr
 
 
 @oauth.command()
+@click.argument("services", nargs=-1)
+@output_option
+@click.pass_context
+def deliver(context: click.Context, services: tuple[str, ...], output: str) -> None:
+    """Merge rotations whose checks passed, and follow what is merged to the pods (SERVICES: only these).
+
+    42 is not asked. GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where, ARGOCD_APP whose word on the cluster
+    counts, SLACK_TOKEN who tells the owners. Exit code 1: something was not merged or not delivered in time.
+    """
+    from gitops.oauth import alerts
+    from gitops.oauth import run as runs
+    from gitops.repository import reconcile
+
+    run = runs.deliver(context.obj, services)
+    present(output, _table(run.reports), [_as_dict(report) for report in run.reports])
+    summarise(*_table(run.reports))
+    run.tell()
+    reconcile.check(run.reports, alerts.failure)
+
+
+@oauth.command()
 @click.argument("service")
 @environment_option
 @cluster_option
@@ -190,6 +211,8 @@ def _as_dict(report: RotationReport) -> dict[str, Any]:
         "at_least": facts.at_least,
         "days_left": round(facts.left.total_seconds() / 86400, 2) if facts.left else None,
         "blocked": facts.blocked.value if facts.blocked else None,
+        "cluster": facts.sync.value,
+        "undelivered_seconds": int(facts.undelivered.total_seconds()) if facts.undelivered is not None else None,
         "needs_a_person": report.needs_a_person,
         "pull_request": outcome.number if outcome else (pull.number if pull else None),
         "action": outcome.action if outcome else None,

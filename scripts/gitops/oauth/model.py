@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -140,21 +141,27 @@ def _data(document: dict[str, Any], path: str) -> _Data:
 
 @dataclass(frozen=True)
 class Past:
-    """What main's history says: the highest generation ever, and the rotations that a person took back."""
+    """What main's history says: the highest generation ever, the rotations that a person took back, and since when main
+    has what it deploys (None where this clone does not know).
+    """
 
     highest: int
     declined: frozenset[str]
+    since: datetime | None
 
 
 def past(history: History, application: OAuthApplication) -> Past:
     """Read main's history of an overlay's oauth-42.yaml: a generation later than what runs was taken back."""
     path = application.reference
     highest, declined = application.deployed.number, set()
+    since, is_current = None, True
     for version in history.versions(path):
         try:
             number = generation_of(deployed_secret(version.content, path), application.overlay.service, path)
         except InputError:  # an old version may have been broken
             continue
+        is_current = is_current and number == application.deployed.number
+        since = version.when if is_current else since
         highest = max(highest, number)
         if number > application.deployed.number:
             sealed = application.sealed_path(number)
@@ -163,4 +170,4 @@ def past(history: History, application: OAuthApplication) -> Past:
             if record:
                 declined.add(record.rotation)
     highest = max([highest, *(generation.number for generation in application.older)])
-    return Past(highest, frozenset(declined))
+    return Past(highest, frozenset(declined), since)

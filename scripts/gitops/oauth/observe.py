@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
-from gitops.clients.github import Health, health_changes
 from gitops.clients.intra42 import AcceptedSecret, Api, Intra42Error, SecretRefusedError
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
-from gitops.oauth import change, dates, model
+from gitops.oauth import change, dates, delivery, model
 from gitops.oauth.answers import LoginError, UnreachableError
 from gitops.oauth.blocks import LayoutError
+from gitops.oauth.delivery import Arrival
 from gitops.oauth.model import OAuthApplication, Past, rotation_id
 from gitops.oauth.page import Reading
 from gitops.oauth.sources import Source
@@ -126,9 +126,7 @@ def observe(application: OAuthApplication, main: Main, source: Source | None, ap
     except BlockedError as error:
         return observation.blocked(error)
     facts = observation.facts
-    if facts.settled:
-        return replace(observation, facts=replace(facts, sync=_sync_status(main, application)))
-    if main.hub:
+    if main.hub and not facts.settled:
         # Asked of GitHub only where there is something to propose.
         closed = change.declined(main.hub.closed_pulls(application.branch))
         facts = replace(facts, declined=facts.declined | closed)
@@ -144,6 +142,11 @@ def _from_git(application: OAuthApplication, main: Main, now: datetime) -> Obser
     record = application.deployed.record
     pull = main.pulls.get(application.branch)
     carried = branch_record(main.history, application, past.highest + 1) if pull else None
+    head = main.history.branch(application.branch)
+    waits = carried and head and application.owner.merges_by_itself
+    arrived = Arrival(SyncStatus.UNKNOWN)
+    if main.hub:
+        arrived = delivery.look(main.hub, main.history, application, past.since, now)
     facts = Facts(
         now=now,
         deployed=record.rotation if record else None,
@@ -152,25 +155,29 @@ def _from_git(application: OAuthApplication, main: Main, now: datetime) -> Obser
         older=bool(application.older),
         proposed=carried[1].rotation if carried else None,
         declined=past.declined,
+        sync=arrived.sync,
+        running=arrived.running,
+        undelivered=arrived.undelivered,
+        waiting=now - main.history.when(head) if waits and head else None,
     )
     return Observation(application, facts, past, pull=pull)
 
 
 def _ask(observation: Observation, source: Source, api: Api) -> Observation:
-    """Read the page, and try what is deployed where it is shown. Raises BlockedError."""
+    """Read the page, and try what the pods hold where it is shown. Raises BlockedError."""
     application, facts = observation.application, observation.facts
     reading = _read(application, source)
     shown, values = _shown(application, reading)
     # The later of both clocks is the more careful one.
     now = max(facts.now, reading.date or facts.now)
-    deployed = values.get(facts.deployed) if facts.deployed else None
-    accepted = _accepted(api, application, deployed) if deployed else None
+    held = values.get(facts.held_by_pods) if facts.held_by_pods else None
+    accepted = _accepted(api, application, held) if held else None
     shown = _dated(shown, reading, api, application, accepted, now)
-    facts = replace(facts, now=now, shown=shown, refused=deployed is not None and accepted is None)
+    facts = replace(facts, now=now, shown=shown, refused=held is not None and accepted is None)
     if reading.next and facts.deployed != shown.next and _worth_asking(facts):
         refused = _accepted(api, application, reading.next) is None
         facts = replace(facts, shown=replace(shown, next_refused=refused))
-    elif facts.refused and facts.deployed == shown.next:
+    elif facts.refused and facts.held_by_pods == shown.next:
         facts = replace(facts, shown=replace(shown, next_refused=True))
     why = "; ".join(_remarks(facts, reading, observation.facts.now))
     return replace(observation, facts=facts, reading=reading, why=why)
@@ -238,7 +245,7 @@ def _remarks(facts: Facts, reading: Reading, ours: datetime) -> Iterator[str]:
     """What a person has to know of what was asked."""
     shown = facts.shown
     if facts.refused:
-        yield "42 refuses the secret that is deployed"
+        yield "42 refuses the secret that the pods hold"
     if shown and shown.next is None and facts.settled and facts.within(RISK):
         yield (
             "42 shows no next secret, and the current one ends soon: a person decides, by the runbook's section "
@@ -281,19 +288,6 @@ def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict
         following = rotation_id(application.id, reading.next)
         values[following] = reading.next
     return Shown(current, following, reading.valid_until, reading.next_from, reading.next_until), values
-
-
-def _sync_status(main: Main, application: OAuthApplication) -> SyncStatus:
-    """What Argo CD said last of its Application, where it says anything. Raises ExternalError, InputError."""
-    changes = health_changes(main.hub, application.overlay.application, None) if main.hub else []
-    if not changes:
-        return SyncStatus.UNKNOWN
-    last = changes[-1]
-    content = main.history.content(last.commit, application.reference)
-    secret = model.deployed_secret(content, application.reference) if content else None
-    if last.health is Health.FAILED or secret != application.deployed.name:
-        return SyncStatus.BEHIND
-    return SyncStatus.HEALTHY if last.health is Health.HEALTHY else SyncStatus.SYNCED
 
 
 def utc_now() -> datetime:

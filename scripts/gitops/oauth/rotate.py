@@ -34,19 +34,27 @@ LABELS = ("oauth",)
 
 @dataclass(frozen=True, kw_only=True)
 class RotationReport(reconcile.Report):
-    """What was found for one application and what was done. `trace`: the states that this run passed."""
+    """What was found for one application and what was done.
+
+    `trace`: the states that this run passed. `arrived`: this run is the first to know that the pods hold it.
+    """
 
     application: OAuthApplication | None = None
     observation: Observation | None = None
     trace: tuple[Stage, ...] = ()
+    arrived: bool = False
 
     @property
     def state(self) -> Stage:
         """Where it is now."""
         if self.observation is None:
             return Stage.BLOCKED
-        decided = self.observation.decision.state
-        return Stage.PR_OPEN if decided is Stage.DUE and self.outcome and self.outcome.number else decided
+        decided, outcome = self.observation.decision.state, self.outcome
+        if outcome is None or decided not in (Stage.DUE, Stage.PR_OPEN):
+            return decided
+        if outcome.action is PullAction.MERGED:
+            return Stage.MERGED
+        return Stage.PR_OPEN if outcome.number else decided
 
     @property
     def known(self) -> bool:
@@ -111,7 +119,7 @@ class _Rotation:
         if isinstance(self.certificate, CertificateError):
             raise BlockedError(Obstacle.CERTIFICATE, *self.certificate.faults)
         sealed, record = self._carried(self.certificate) or self._sealed(self.certificate)
-        retired = application.older if facts.over else ()
+        retired = application.older if facts.retires else ()
         return Proposal(
             branch=application.branch,
             base=self.main.history.main(),
@@ -244,7 +252,7 @@ def run(
     def look(main: reconcile.Main) -> list[RotationReport]:
         if cluster is not None:
             sealing.append(_pinned(main.files, cluster, now))
-        return _targets(main.files, names)
+        return targets(main.files, names)
 
     def act(main: reconcile.Main, report: RotationReport) -> RotationReport:
         assert report.application is not None  # noqa: S101 - those without have an error
@@ -262,7 +270,7 @@ def run(
     return reconcile.run(checkout, hub, token, look, act)
 
 
-def _targets(base: Checkout, names: Sequence[str]) -> list[RotationReport]:
+def targets(base: Checkout, names: Sequence[str]) -> list[RotationReport]:
     """A report for each application, by overlay; with the error of those that cannot be read."""
     applications, broken = model.applications(base, names)
     reports = [RotationReport(overlay=application.overlay, application=application) for application in applications]

@@ -16,7 +16,9 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, combined
 from gitops.ground.progress import Progress
 from gitops.oauth import alerts, issue, model
+from gitops.oauth import deliver as delivers
 from gitops.oauth import rotate as rotations
+from gitops.oauth.deliver import DeliveryReport
 from gitops.oauth.doctor import Check, Doctor, Examined
 from gitops.oauth.login import Credentials, Session
 from gitops.oauth.observe import utc_now
@@ -55,11 +57,30 @@ class RotationRun:
             raise combined(failed)
 
     def _post(self, hub: Hub) -> None:
-        if self.slack and (lines := alerts.message(self.reports, hub.last_success(WORKFLOW))):
-            self.slack.post(*lines)
+        if self.slack:
+            since = hub.last_success(WORKFLOW)
+            alerts.tell(self.slack, alerts.to_owners(self.reports, since), alerts.message(self.reports, since))
 
     def _keep_issue(self, hub: Hub) -> None:
         issue.keep(hub, self.reports)
+
+
+@dataclass(frozen=True)
+class DeliveryRun:
+    """What was merged and how far it came, and who is told of it."""
+
+    reports: list[DeliveryReport]
+    slack: Slack
+
+    def tell(self) -> None:
+        """Send what is news to Slack: rotations repeat, four times a day, what still needs a person.
+
+        Raises ExternalError.
+        """
+        news = [report for report in self.reports if report.alarming or not report.needs_a_person]
+        alarming = [report for report in self.reports if report.alarming]
+        now = utc_now()
+        alerts.tell(self.slack, alerts.to_owners(news, now), alerts.message(alarming, now))
 
 
 def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun:
@@ -80,6 +101,21 @@ def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     hub = Hub.from_environment(token)
     return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
+
+
+def deliver(taken: Mapping[str, SecretStr], services: Sequence[str]) -> DeliveryRun:
+    """Merge what is proved, and follow what was merged.
+
+    Raises InputError where a credential is not set, ExternalError.
+    """
+    token, slack = credentials.take("GITHUB_TOKEN"), Slack.of(taken)
+    if slack is None:
+        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that did not arrive")
+    hub = Hub.from_environment(token)
+    checkout, progress = Checkout.find(), Progress()
+    ensure(checkout, progress, ["kustomize"])
+    with progress.step("42's secrets on their way"):
+        return DeliveryRun(delivers.run(checkout, hub, names=services, now=utc_now(), token=token), slack)
 
 
 def _reports(

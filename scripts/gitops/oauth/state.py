@@ -3,7 +3,7 @@
     IDLE -> DUE -> (FETCHED -> VERIFIED -> SEALED: in memory only) -> PR_OPEN -> MERGED -> SYNCED -> CONFIRMED
          -> RETIRED -> IDLE
     to the side: WAITING (42 shows no next secret yet), SCHEDULED (it accepts the next one from a date), BLOCKED,
-    AT_RISK, EXPIRED
+    STUCK (no merge, or no pod has it), AT_RISK, EXPIRED
 
 Every run begins from the facts, so a crash anywhere begins again at DUE and loses nothing. The first row of TABLE that
 fits is the state. Secrets are known by their rotation ids alone.
@@ -23,6 +23,12 @@ ALERTS = (timedelta(days=7), timedelta(days=3), timedelta(days=1))
 KEEP = timedelta(days=1)
 # A day without an hour and a zone is over in the last place on Earth so long after it begins in the first.
 SOMEWHERE = timedelta(hours=50)
+# How long a merged secret may take to the last pod before someone is told.
+PATIENCE = timedelta(hours=1)
+# How long an open pull request that merges by itself may wait for its checks.
+SLOW = timedelta(hours=6)
+# A rotation is near where what is deployed ends within this: 42 rotates every two weeks.
+NEAR = timedelta(days=14)
 
 
 class Stage(StrEnum):
@@ -41,6 +47,7 @@ class Stage(StrEnum):
     WAITING = "WAITING"
     SCHEDULED = "SCHEDULED"
     BLOCKED = "BLOCKED"
+    STUCK = "STUCK"
     AT_RISK = "AT_RISK"
     EXPIRED = "EXPIRED"
 
@@ -77,9 +84,10 @@ class Obstacle(StrEnum):
 
 
 class SyncStatus(StrEnum):
-    """What Argo CD says of the overlay, as far as this secret goes."""
+    """What the cluster says of the overlay, as far as what main deploys goes."""
 
     UNKNOWN = "not asked"
+    SILENT = "nothing is known of the cluster"
     BEHIND = "has not synced this generation yet"
     SYNCED = "Synced, its pods not Healthy yet"
     HEALTHY = "Synced and Healthy"
@@ -105,10 +113,13 @@ class Shown:
 class Facts:
     """All that is decided on.
 
-    `deployed`: the rotation that main runs, None where a person sealed it. `recorded`: its valid-until in git, which is
+    `deployed`: the rotation that main has, None where a person sealed it. `recorded`: its valid-until in git, which is
     the end of the one before it where that still ran; `ends`: its own end, where git knows it.
     `older`: previous generations still stand in the overlay. `proposed`: what the open pull request carries.
-    `declined`: rotations that a person closed or took back. `refused`: 42 does not accept what is deployed.
+    `declined`: rotations that a person closed or took back. `refused`: 42 does not accept what the pods hold.
+    `running`: the rotation that the cluster ran when it was Healthy last, None where that is what main has or nobody
+    knows. `undelivered`: for how long main has had what the cluster does not say that its pods hold. `waiting`: for how
+    long an open pull request that merges by itself has not.
     """
 
     now: datetime
@@ -122,6 +133,24 @@ class Facts:
     declined: frozenset[str] = frozenset()
     refused: bool = False
     sync: SyncStatus = SyncStatus.UNKNOWN
+    running: str | None = None
+    undelivered: timedelta | None = None
+    waiting: timedelta | None = None
+
+    @property
+    def held_by_pods(self) -> str | None:
+        """The rotation that signs people in: what counts for its end is what runs, and not what main says."""
+        return self.running or self.deployed
+
+    @property
+    def undeliverable(self) -> bool:
+        """What main has did not arrive, for longer than a rollout takes."""
+        return self.undelivered is not None and self.undelivered >= PATIENCE
+
+    @property
+    def unmerged(self) -> bool:
+        """What merges by itself did not, for longer than checks take."""
+        return self.waiting is not None and self.waiting >= SLOW
 
     @property
     def scheduled(self) -> bool:
@@ -129,7 +158,7 @@ class Facts:
         shown = self.shown
         if shown is None or shown.next is None or shown.next_from is None:
             return False
-        if self.deployed == shown.next and not self.refused:
+        if self.deployed == shown.next and not (self.refused and self.held_by_pods == shown.next):
             return False
         return self.now < shown.next_from + (SOMEWHERE if shown.next_refused else timedelta(0))
 
@@ -150,22 +179,23 @@ class Facts:
 
     @property
     def settled(self) -> bool:
-        """Main runs what is intended."""
+        """Main has what is intended."""
         return self.intended is not None and self.deployed == self.intended
 
     @property
     def ahead(self) -> bool:
-        """Main runs the next secret already: 42's switch will change nothing for it."""
-        return self.shown is not None and self.shown.next is not None and self.deployed == self.shown.next
+        """The pods hold the next secret already: 42's switch will change nothing for them."""
+        return self.shown is not None and self.shown.next is not None and self.held_by_pods == self.shown.next
 
     @property
     def until(self) -> datetime | None:
-        """When 42 stops accepting what is deployed; not in the future where it has already."""
+        """When 42 stops accepting what the pods hold; not in the future where it has already."""
+        held = self.held_by_pods
         if self.shown is None:
-            return self.ends or self.recorded
-        if self.deployed == self.shown.next and self.deployed is not None:
+            return self.recorded if self.running else self.ends or self.recorded
+        if held == self.shown.next and held is not None:
             known = self.shown.next_until or self.shown.valid_until
-        elif self.deployed in (self.shown.current, None):
+        elif held in (self.shown.current, None):
             known = self.shown.valid_until
         else:
             return min(self.ends or self.recorded or self.now, self.now)
@@ -173,9 +203,9 @@ class Facts:
 
     @property
     def at_least(self) -> bool:
-        """`until` is a lower bound: the end of the one before, as that of what is deployed is not known."""
+        """`until` is a lower bound: the end of the one before, as that of what they hold is not known."""
         if self.shown is None:
-            return self.ends is None and self.recorded is not None
+            return self.running is None and self.ends is None and self.recorded is not None
         return self.ahead and not self.refused and self.shown.next_until is None
 
     @property
@@ -185,23 +215,24 @@ class Facts:
 
     @property
     def gone(self) -> bool:
-        """42 does not accept what is deployed, or it must be assumed."""
+        """42 does not accept what the pods hold, or it must be assumed."""
         if self.refused:
             return True
-        if self.shown and self.deployed is not None and self.deployed not in (self.shown.current, self.shown.next):
+        held = self.held_by_pods
+        if self.shown and held is not None and held not in (self.shown.current, self.shown.next):
             return True
         return self.within(timedelta(0)) and not self.in_time
 
     @property
     def in_time(self) -> bool:
-        """42 accepts what is deployed now, and by its own dates the next one before that ends."""
+        """42 accepts what the pods hold now, and by its own dates the next one before that ends."""
         shown = self.shown
-        if shown is None or shown.next_from is None or self.deployed != shown.current or self.refused:
+        if shown is None or shown.next_from is None or self.held_by_pods != shown.current or self.refused:
             return False
         return self.scheduled and shown.next_from <= shown.valid_until
 
     def within(self, span: timedelta) -> bool:
-        """What is deployed ends within `span`, and nothing that lasts longer is deployed."""
+        """What the pods hold ends within `span`, and they hold nothing that lasts longer."""
         return not self.ahead and self.left is not None and self.left <= span
 
     @property
@@ -215,6 +246,16 @@ class Facts:
         switched = self.shown is not None and self.deployed == self.shown.current
         return switched and (self.recorded is None or self.now >= self.recorded + KEEP)
 
+    @property
+    def retires(self) -> bool:
+        """No pod holds a generation before what main has, and 42 accepts none."""
+        return self.older and self.over and self.sync is SyncStatus.HEALTHY
+
+    @property
+    def near(self) -> bool:
+        """The next rotation is: it takes along what retires."""
+        return self.left is not None and self.left <= NEAR
+
 
 @dataclass(frozen=True)
 class Row:
@@ -227,21 +268,33 @@ class Row:
 
 # What was asked of 42 or is known by git alone; where 42 was not asked at all nothing is urgent, as nothing is known.
 TABLE = (
-    Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "merge its pull request, or: gitops oauth provide"),
+    Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "its pull request has to merge, or: gitops oauth provide"),
     Row(
         Stage.AT_RISK,
         lambda f: f.within(RISK) and asked(f) and not f.in_time,
-        "merge its pull request, or see the runbook",
+        "its pull request has to merge, or see the runbook",
     ),
     Row(Stage.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
-    Row(Stage.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "a person merges it"),
+    Row(Stage.STUCK, lambda f: f.undeliverable or f.unmerged, "a person: see the runbook"),
+    Row(
+        Stage.PR_OPEN, lambda f: f.proposed is not None and (not f.shown or not f.settled), "its checks, then its merge"
+    ),
     Row(Stage.DUE, lambda f: f.shown is not None and not f.settled, "fetch, verify, seal, open a pull request"),
-    Row(Stage.MERGED, lambda f: f.sync is SyncStatus.BEHIND, "Argo CD syncs it"),
+    Row(Stage.MERGED, lambda f: f.sync in (SyncStatus.BEHIND, SyncStatus.SILENT), "Argo CD syncs it"),
     Row(Stage.SYNCED, lambda f: f.sync is SyncStatus.SYNCED, "its pods start"),
     Row(Stage.SCHEDULED, lambda f: f.scheduled, "42 accepts the next secret from the date that it shows"),
     Row(Stage.WAITING, lambda f: f.within(SOON) and asked(f), "42 shows the next secret"),
-    Row(Stage.RETIRED, lambda f: f.older and f.over, "a pull request removes the previous generation"),
-    Row(Stage.CONFIRMED, lambda f: f.older, "42 switches; the previous generation stays until then"),
+    Row(
+        Stage.RETIRED,
+        lambda f: f.retires,
+        "the previous generation goes with the next rotation, or alone if none is near",
+    ),
+    Row(
+        Stage.CONFIRMED,
+        lambda f: f.older and f.sync is SyncStatus.HEALTHY,
+        "42 switches; the previous generation stays",
+    ),
+    Row(Stage.MERGED, lambda f: f.older, "the cluster was not asked whether it runs it"),
     Row(Stage.IDLE, lambda f: True, "nothing"),
 )
 
@@ -249,15 +302,13 @@ TABLE = (
 # proposed as it is.
 STEPS: dict[Stage, tuple[Stage, ...]] = {
     **dict.fromkeys(
-        (Stage.DUE, Stage.PR_OPEN, Stage.AT_RISK, Stage.EXPIRED),
+        (Stage.DUE, Stage.PR_OPEN, Stage.STUCK, Stage.AT_RISK, Stage.EXPIRED),
         (Stage.FETCHED,),
     ),
     Stage.FETCHED: (Stage.FETCHED, Stage.VERIFIED, Stage.PR_OPEN),
     Stage.VERIFIED: (Stage.SEALED,),
-    Stage.SEALED: (
-        Stage.PR_OPEN,
-        Stage.VERIFIED,
-    ),  # another run was faster: made anew from what it left
+    # Another run was faster: made anew from what it left, and from what 42 shows by then.
+    Stage.SEALED: (Stage.PR_OPEN, Stage.VERIFIED, Stage.FETCHED),
 }
 
 
@@ -276,7 +327,7 @@ class Decision:
     @property
     def needs_a_person(self) -> bool:
         """Whether someone is told, and the run is red."""
-        return self.state in (Stage.BLOCKED, Stage.AT_RISK, Stage.EXPIRED)
+        return self.state in (Stage.BLOCKED, Stage.STUCK, Stage.AT_RISK, Stage.EXPIRED)
 
 
 def decide(facts: Facts) -> Decision:
@@ -290,8 +341,7 @@ def _act(facts: Facts) -> Act:
         return Act.NOTHING
     if not facts.settled:
         return Act.ROTATE
-    runs = facts.sync in (SyncStatus.UNKNOWN, SyncStatus.HEALTHY)
-    return Act.CLEAN_UP if facts.older and facts.over and runs else Act.WITHDRAW
+    return Act.CLEAN_UP if facts.retires and not facts.near else Act.WITHDRAW
 
 
 def crossed(facts: Facts, since: datetime | None) -> timedelta | None:

@@ -83,6 +83,10 @@ class History:
             raise InputError("origin has no branch main", path=str(self.root))
         return sha
 
+    def when(self, sha: str) -> datetime:
+        """When a commit was made, by its committer."""
+        return datetime.fromtimestamp(self._repo.commit(sha).committed_date, UTC)
+
     def content(self, sha: str, path: str) -> bytes | None:
         """A file at a commit, or None where it is not there."""
         try:

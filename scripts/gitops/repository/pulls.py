@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from github.PullRequest import PullRequest
@@ -78,17 +79,22 @@ class Marker:
         """The line; no person sees it."""
         return printable.marker(self.name, dict(proposed))
 
+    def read(self, pull: PullRequest) -> dict[str, str]:
+        """What a pull request says that it proposes; nothing where it says nothing that can be read."""
+        # The bot's own line is the last one: text of others above it may look like it.
+        markers = re.findall(rf"^<!-- {re.escape(self.name)}: (\{{.*\}}) -->\r?$", pull.body or "", re.MULTILINE)
+        with suppress(ValueError):  # a person may have edited it
+            if markers and isinstance(proposal := jsontext.parse(markers[-1]), dict):
+                return {str(key): str(value) for key, value in proposal.items()}
+        return {}
+
     def declined(self, closed: Sequence[PullRequest]) -> list[dict[str, str]]:
         """What the pull requests proposed that a person closed without a merge."""
         proposals = []
         for pull in closed:
-            # The bot's own line is the last one: text of others above it may look like it.
-            markers = re.findall(rf"^<!-- {re.escape(self.name)}: (\{{.*\}}) -->\r?$", pull.body or "", re.MULTILINE)
-            if not markers or any(label.name == WITHDRAWN for label in pull.labels):
-                continue
-            with suppress(ValueError):  # a person may have edited it
-                proposals.append({str(key): str(value) for key, value in jsontext.parse(markers[-1]).items()})
-        return proposals
+            if all(label.name != WITHDRAWN for label in pull.labels):
+                proposals.append(self.read(pull))
+        return [proposal for proposal in proposals if proposal]
 
 
 def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Proposal) -> Outcome:
@@ -116,6 +122,27 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
     if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
         return Outcome(PullAction.MERGED, pull.number, pull.html_url)
     return Outcome(PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED, pull.number, pull.html_url)
+
+
+def merge_proved(
+    hub: Hub, history: History, pull: PullRequest, is_proposal: Callable[[History, str], bool], *, since: datetime
+) -> Outcome:
+    """Merge a pull request of the bot that `is_proposal` recognises, without making its files anew.
+
+    Only where the bot made it at `since` or later, all required checks passed on that very commit, and main changed
+    none of its files. Otherwise nothing is done. Raises RaceError where someone moves the branch meanwhile,
+    ExternalError.
+    """
+    branch = pull.head.ref
+    head = history.branch(branch)
+    base = history.fork_point(head) if head else None
+    if not head or not base or history.when(head) < since or _by_people(hub, history, head, branch):
+        return leave(pull, "left to the next run that makes it anew")
+    main, paths = history.main(), history.changes(base, head)
+    untouched = all(history.content(base, path) == history.content(main, path) for path in paths)
+    if untouched and is_proposal(history, head) and hub.passed(head) and hub.merge(pull, head):
+        return Outcome(PullAction.MERGED, pull.number, pull.html_url)
+    return leave(pull, "its checks have not passed, or main has changed")
 
 
 def propose_or_retry(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:

@@ -1,6 +1,6 @@
 """GitHub, as far as the platform needs it."""
 
-from gitops.clients.github.deployments import Health, HealthChange, health_changes
+from gitops.clients.github.deployments import Health, HealthChange, health_changes, last_words
 from gitops.clients.github.errors import NoAccessError, RaceError, errors
 from gitops.clients.github.hub import (
     ACTIONS_APP,
@@ -32,4 +32,5 @@ __all__ = [
     "RepositorySettings",
     "errors",
     "health_changes",
+    "last_words",
 ]

@@ -8,6 +8,7 @@ out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,9 @@ from urllib.parse import quote
 from gitops.clients.github.hub import Hub
 from gitops.clients.github.lists import entries
 from gitops.ground import settings
+
+# So far back is looked for what ran last: each is a request.
+_MOST_DEPLOYMENTS = 30
 
 
 class Health(StrEnum):
@@ -58,6 +62,26 @@ def health_changes(hub: Hub, application: str, since: datetime | None) -> list[H
     # GitHub lists the newest first and counts whole seconds: of two in one the later stays the later.
     changes.reverse()
     return sorted(changes, key=lambda change: change.when)
+
+
+def last_words(hub: Hub, application: str) -> list[HealthChange]:
+    """What Argo CD said last of an Application, oldest first: from the last time on at which it was Healthy.
+
+    All that is known where it never was. Empty where no App of Argo CD's is named (ARGOCD_APP). Raises ExternalError.
+    """
+    app = settings.read().argocd_app
+    changes: list[HealthChange] = []
+    if app is None:
+        return changes
+    listed = entries(hub, f"/deployments?environment={quote(application, safe='')}")
+    for deployment in itertools.islice(listed, _MOST_DEPLOYMENTS):
+        if deployment["ref"] == deployment["sha"]:
+            changes[:0] = reversed(list(_of_deployment(hub, deployment, f"{app}[bot]")))
+        if any(change.health is Health.HEALTHY for change in changes):
+            break
+    changes.sort(key=lambda change: change.when)
+    healthy = [number for number, change in enumerate(changes) if change.health is Health.HEALTHY]
+    return changes[healthy[-1] :] if healthy else changes
 
 
 def _of_deployment(hub: Hub, deployment: dict[str, Any], login: str) -> Iterator[HealthChange]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fakes.github_rulesets import ADMIN, BOT_ACTOR, MEMBER, WORKFLOW
-from tests.image_world import NOW, REPOSITORY, STAGING, ImageWorld
+from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
 
 pytestmark = pytest.mark.bots
 
@@ -87,3 +87,44 @@ def test_an_older_image_that_was_healthy_is_promoted_while_the_newest_is_not(ima
         "mogle-staging", "failure", images.github.git("rev-parse", "main~1"), NOW - timedelta(days=4)
     )
     assert images.bump()["prod"]["action"] != "opened"
+
+
+PROMOTE = {"promote": {"from": "staging", "soak": "1d"}}
+
+
+def test_a_prerelease_stays_where_it_is_tried_and_goes_on_by_its_releases_name(images: ImageWorld) -> None:
+    images.policy(staging={"semver": {"prereleases": True}}, prod=PROMOTE)
+    tried = images.ecr.push("mogle", "3.1.0-rc.1", "3.1.0")
+    images.pin(STAGING, "3.1.0-rc.1", tried, NOW - timedelta(days=9))
+    assert "3.1.0-rc.1 is a pre-release: it stays in staging" in images.bump()["prod"]["note"]
+    images.policy(staging={"semver": {}}, prod={"promote": {**PROMOTE["promote"], "prereleases": True}})
+    assert images.bump()["prod"]["winner"] == f"{REPOSITORY}:3.1.0-rc.1@{tried}"
+    # Its digest soaked, by whatever tag, and the tag that prod gets is the last one.
+    images.policy(staging={"semver": {}}, prod=PROMOTE)
+    images.pin(STAGING, "3.1.0", tried, NOW - timedelta(hours=1))
+    assert images.bump()["prod"]["winner"] == f"{REPOSITORY}:3.1.0@{tried}"
+    images.pin(PROD, "3.1.0-rc.1", tried, NOW)
+    assert images.bump()["prod"]["winner"] == f"{REPOSITORY}:3.1.0@{tried}"
+
+
+def test_a_hotfix_in_prod_is_no_reason_for_a_downgrade(images: ImageWorld) -> None:
+    images.pin(STAGING, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(days=9))
+    images.pin(PROD, "3.1.1", images.ecr.push("mogle", "3.1.1"), NOW - timedelta(hours=1))
+    row = images.bump()["prod"]
+    assert (row["action"], row["note"]) == ("nothing", "runs 3.1.1, which is newer than 3.1.0")
+
+
+def test_what_was_brought_again_is_promoted(images: ImageWorld) -> None:
+    again = images.ecr.push("mogle", "3.1.0")
+    before = images.file(STAGING).decode()
+    images.pin(STAGING, "3.1.0", again, NOW - timedelta(days=19))
+    images.write(STAGING, before)
+    images.pin(STAGING, "3.1.0", again, NOW - timedelta(days=3))
+    assert images.bump()["prod"]["winner"] == f"{REPOSITORY}:3.1.0@{again}"
+
+
+def test_prods_image_that_the_registry_lost_is_told(images: ImageWorld) -> None:
+    images.pin(PROD, "3.1.0", f"sha256:{'9' * 64}", NOW - timedelta(hours=1))
+    done = images.run("images", "bump")
+    assert done.code != 0
+    assert "mogle/prod: the running image 3.1.0@sha256:999999999999 is gone from the registry" in done.err

@@ -34,7 +34,10 @@ def choose(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[s
     listed = listing_of(*tags)
     running = next((image.digest for image in listed if image.tag == runs), digest(999))
     declined = [Declined(tag, digest(0)) for tag in refused]
-    return select(policy.Policy.model_validate(raw), listed, tag=runs, digest=running, declined=declined)
+    brought = START - timedelta(days=1)
+    return select(
+        policy.Policy.model_validate(raw), listed, tag=runs, digest=running, declined=declined, brought=brought
+    )
 
 
 def winner(raw: dict[str, Any], *tags: str, runs: str = "none", refused: tuple[str, ...] = ()) -> str | None:

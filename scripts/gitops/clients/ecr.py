@@ -208,6 +208,14 @@ def _platform(value: dict[str, Any]) -> str:
     return "/".join(str(value[key]) for key in ("os", "architecture", "variant") if value.get(key))
 
 
+def normal_platform(platform: str) -> str:
+    """A platform without the variant that goes without saying, as containerd compares them: linux/arm64/v8 is arm64."""
+    for usual in ("/arm64/v8", "/amd64/v1", "/arm/v7"):
+        if platform.endswith(usual):
+            return platform.rpartition("/")[0]
+    return platform
+
+
 @contextmanager
 def _errors(repository: Repository) -> Iterator[None]:
     try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -24,7 +23,7 @@ from gitops.images.policy import Policy
 from gitops.manifests import yamlfile
 from gitops.manifests.image import Image
 from gitops.repository.history import History, Version
-from gitops.repository.pulls import Marker
+from gitops.repository.pulls import TRAILER, Marker
 
 FILE = "hold.yaml"
 FREEZES = ".github/freezes.yaml"
@@ -158,6 +157,17 @@ def past_images(history: History, path: str, entry: str) -> list[PastImage]:
     return ran
 
 
+def by_digest(ran: Sequence[PastImage]) -> list[PastImage]:
+    """`past_images` where another tag of a digest is no other image: by its last tag, since its first version."""
+    joined: list[PastImage] = []
+    for run in ran:
+        if joined and (joined[-1].image.name, joined[-1].image.digest) == (run.image.name, run.image.digest):
+            joined[-1] = PastImage(run.version, joined[-1].image)
+        else:
+            joined.append(run)
+    return joined
+
+
 def former_images(ran: Sequence[PastImage]) -> list[Image]:
     """What an overlay can go back to, newest first, of `past_images`: what ran before the image that runs now.
 
@@ -172,18 +182,34 @@ def former_images(ran: Sequence[PastImage]) -> list[Image]:
     return kept[-2::-1]
 
 
-def downgraded(policy: Policy, ran: Sequence[PastImage]) -> list[Declined]:
-    """What a person replaced on main by an older one: a downgrade is a hold."""
+def downgraded(
+    policy: Policy, ran: Sequence[PastImage], pushed: Mapping[str, datetime] | None = None
+) -> list[Declined]:
+    """What a person replaced on main by an older one, and nobody brought again since: a downgrade is a hold.
+
+    `pushed`: when the digests of the registry were pushed, which decides where the policy has no order by name.
+    """
     declined: list[Declined] = []
-    for index, (newer, older) in enumerate(pairwise(ran)):
-        now, then = order.key(policy, newer.image.tag), order.key(policy, older.image.tag)
-        if now is not None and then is not None:
-            back = now < then
-        else:  # no order by name: what ran before that one already runs again
-            back = any(run.image.digest == newer.image.digest for run in ran[index + 2 :])
-        if back:
+    for index, older in enumerate(ran[1:]):
+        again = any(run.image.digest == older.image.digest for run in ran[:index])
+        if not again and _is_back(policy, ran, index, pushed or {}):
             declined.append(Declined(older.image.tag, older.image.digest))
     return declined
+
+
+def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Mapping[str, datetime]) -> bool:
+    """Whether a person went back from `ran[index + 1]` to `ran[index]`."""
+    newer, older = ran[index], ran[index + 1]
+    now, then = order.key(policy, newer.image.tag), order.key(policy, older.image.tag)
+    if now is not None and then is not None:
+        return bool(now < then)
+    if TRAILER in newer.version.lines:
+        return False  # the bot follows a tag, wherever that goes
+    times = [pushed.get(run.image.digest) for run in (newer, older)]
+    if times[0] and times[1] and times[0] != times[1]:
+        return times[0] < times[1]
+    # What ran before the other one already runs again.
+    return any(run.image.digest == newer.image.digest for run in ran[index + 2 :])
 
 
 def declined(closed: Sequence[PullRequest]) -> list[Declined]:

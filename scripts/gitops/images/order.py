@@ -1,4 +1,4 @@
-"""Where a tag stands among others by its name alone."""
+"""Where a tag stands among others by its name alone. One total order: of two tags one is always before the other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from semantic_version import NpmSpec, Version
 from gitops.images.policy import Pattern, Policy, Semver
 
 _SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
+_PARTS = re.compile(r"[0-9]+|[^0-9]+")
+_DIGIT = re.compile(r"[0-9]")
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 # Keys of one policy compare with each other.
 SortKey = tuple[Any, ...]
 
 _spec = cache(NpmSpec)
+
+
+def natural(tag: str) -> SortKey:
+    """Where a tag stands whatever the policy: numbers by their size, 0.0.9 before 0.0.10.
+
+    A tag without a number, such as `latest`, is one that CI moves: it stands before all others.
+    """
+    parts = tuple((1, int(part), "") if _DIGIT.match(part) else (0, 0, part) for part in _PARTS.findall(tag))
+    return (bool(_DIGIT.search(tag)), parts, tag)
 
 
 def version(tag: str) -> Version | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from gitops.clients import ecr
 from gitops.clients.ecr import CredentialsError, ListedImage, Repository
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
@@ -21,6 +22,7 @@ from gitops.images.reasons import (
     PromotionRejected,
     Rejection,
     RejectionReason,
+    RunningImageGone,
     RunsUnfit,
 )
 from gitops.images.select import Assessment, Selection, select
@@ -84,7 +86,8 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
 
     def plan(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
-            return _promotion(sources, target, target.policy.promote, by_overlay)
+            made = _promotion(sources, target, target.policy.promote, by_overlay)
+            return made if made.alert else replace(made, alert=_gone(target, repositories, listings))
         repository = _or_raise(repositories[target.pin.image.name])
         return _selection(sources, target, repository, _or_raise(listings[repository]))
 
@@ -93,6 +96,20 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
         _held(ImagePlan(target.overlay, target, error=made) if isinstance(made, GitopsError) else made, sources.now)
         for target, made in zip(targets, plans, strict=True)
     ]
+
+
+def _gone(
+    target: FollowedOverlay,
+    repositories: Mapping[str, Repository | GitopsError],
+    listings: Mapping[Repository, Sequence[ListedImage] | GitopsError],
+) -> RunningImageGone | None:
+    """Whether the registry lost what a promotion's target runs, by the listing that was read for another overlay."""
+    image = target.pin.image
+    repository = repositories.get(image.name)
+    listing = listings[repository] if isinstance(repository, Repository) else None
+    if not listing or isinstance(listing, GitopsError) or image.digest in {listed.digest for listed in listing}:
+        return None
+    return RunningImageGone(image.tag, image.digest)
 
 
 def _guarded(call: Callable[[T], R], argument: T) -> R | GitopsError:
@@ -129,10 +146,16 @@ def _selection(
     sources: Sources, target: FollowedOverlay, repository: Repository, listing: Sequence[ListedImage]
 ) -> ImagePlan:
     pin = target.pin
-    declined = hold.downgraded(target.policy, hold.past_images(sources.history, target.path, pin.entry))
+    ran = hold.past_images(sources.history, target.path, pin.entry)
+    pushed = {image.digest: image.pushed for image in listing}
+    declined = hold.downgraded(target.policy, ran, pushed)
+    brought = hold.by_digest(ran)[0].version.when if ran else None
 
     def choose() -> Selection:
-        return select(target.policy, listing, tag=pin.image.tag, digest=pin.image.digest, declined=declined)
+        running = pin.image
+        return select(
+            target.policy, listing, tag=running.tag, digest=running.digest, declined=declined, brought=brought
+        )
 
     selection = choose()
     if selection.ranked:
@@ -169,7 +192,8 @@ def check_image(sources: Sources, target: FollowedOverlay, repository: Repositor
     details = sources.registry.details(repository, digest)
     if details is None:
         raise RejectedError(Rejection(RejectionReason.NO_MANIFEST))
-    if missing := [platform for platform in target.policy.platforms if platform not in details.platforms]:
+    built = {ecr.normal_platform(platform) for platform in details.platforms}
+    if missing := [own for own in target.policy.platforms if ecr.normal_platform(own) not in built]:
         raise RejectedError(Rejection(RejectionReason.PLATFORM, ", ".join(missing)))
     if target.policy.cosign_key is None:
         return

@@ -109,11 +109,13 @@ class Promote(_Strict):
     """The very image that another environment ran for at least `soak`, Synced and Healthy.
 
     `health`: what to do where nothing tells of its health. `required` waits, `if-known` goes by the time alone.
+    `prereleases`: whether one may go on, such as 1.3.0-rc.1, which the other environment may take to try it.
     """
 
     from_: str = Field(alias="from")
     soak: Duration
     health: Literal["required", "if-known"] = "required"
+    prereleases: bool = False
 
 
 Select = Semver | Pattern | Newest | Digest | Promote

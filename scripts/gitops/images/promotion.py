@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from gitops.clients.github import Health
 from gitops.ground.errors import GitopsError
-from gitops.images import edit, hold
+from gitops.images import edit, hold, order
 from gitops.images.hold import Declined, PastImage
 from gitops.images.policy import Promote
 from gitops.images.reasons import (
@@ -19,7 +19,9 @@ from gitops.images.reasons import (
     NotHealthyLong,
     NotHealthyYet,
     NotSoaked,
+    PrereleaseStays,
     PromotedAlready,
+    RunsNewer,
     TakenBack,
 )
 from gitops.images.target import FollowedOverlay, Sources
@@ -54,9 +56,10 @@ def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, w
 
     What the target runs already is not asked for its health. Raises ExternalError.
     """
-    ran = hold.past_images(sources.history, source.path, source.pin.entry)
+    past = hold.past_images(sources.history, source.path, source.pin.entry)
     own = hold.past_images(sources.history, target.path, target.pin.entry)
-    refused = [*hold.downgraded(source.policy, ran), *hold.downgraded(source.policy, own)]
+    refused = [*hold.downgraded(source.policy, past), *hold.downgraded(source.policy, own)]
+    ran = hold.by_digest(past)
     waits: NoChange | None = None  # why not the newest
     until = sources.now
     for index, run in enumerate(ran):
@@ -64,6 +67,8 @@ def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, w
         doubt: NoChange | None = None
         if _is_declined(image, refused):
             doubt = TakenBack(way.from_, image.tag)
+        elif image.digest != target.pin.image.digest and (stays := _stays(target, image, way)):
+            doubt = stays
         elif until - when < way.soak:
             doubt = NotSoaked(way.from_, way.soak, image.tag)
         elif image.digest != target.pin.image.digest:
@@ -75,6 +80,16 @@ def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, w
     return waits or NotSoaked(way.from_, way.soak)
 
 
+def _stays(target: FollowedOverlay, image: Image, way: Promote) -> NoChange | None:
+    """Why an image is none for the target, by the names of both: a pre-release, or older than what runs there."""
+    version, runs = order.version(image.tag), order.version(target.pin.image.tag)
+    if version and version.prerelease and not way.prereleases:
+        return PrereleaseStays(way.from_, image.tag)
+    if version and runs and version < runs:
+        return RunsNewer(target.pin.image.tag, image.tag)
+    return None
+
+
 def _doubt(
     sources: Sources, source: FollowedOverlay, run: PastImage, way: Promote, is_current: bool
 ) -> NoChange | None:
@@ -84,7 +99,8 @@ def _doubt(
     ends = [*(change.when for change in changes[1:]), sources.now]
     healthy, last = timedelta(), None
     for change, end in zip(changes, ends, strict=False):
-        if _image_of(sources.history, source, change.commit) == image:
+        synced = _image_of(sources.history, source, change.commit)
+        if synced and (synced.name, synced.digest) == (image.name, image.digest):
             last = change
             healthy += end - change.when if change.health is Health.HEALTHY else timedelta()
     if last is None:
@@ -117,6 +133,8 @@ def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:
     current = next((index for index, run in enumerate(soak.ran) if run.image.digest == digest), None)
     if current is None or current > soak.index:
         return None
+    if current == soak.index and soak.run.image.tag != soak.target.pin.image.tag:
+        return None  # the pre-release that it runs became a release: the same image by its new name
     return PromotedAlready(current < soak.index, soak.waits)
 
 

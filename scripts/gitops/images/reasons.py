@@ -114,6 +114,22 @@ class PromotedAlready(NoChange):
 
 
 @dataclass(frozen=True)
+class PrereleaseStays(NoChange):
+    """The other environment tries a pre-release, and the policy takes none on from there."""
+
+    environment: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class RunsNewer(NoChange):
+    """It runs a newer version than what the other environment ran: a hotfix that did not go that way."""
+
+    runs: str
+    tag: str
+
+
+@dataclass(frozen=True)
 class DeclinedPromotion(NoChange):
     """A person declined the pull request with this tag."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from gitops.clients.ecr import ListedImage
 from gitops.images import order
@@ -54,12 +55,19 @@ class Selection:
 
 
 def select(
-    policy: Policy, listing: Sequence[ListedImage], *, tag: str, digest: str, declined: Sequence[Declined] = ()
+    policy: Policy,
+    listing: Sequence[ListedImage],
+    *,
+    tag: str,
+    digest: str,
+    declined: Sequence[Declined] = (),
+    brought: datetime | None = None,
 ) -> Selection:
-    """Rank what may run above what runs (`tag`, `digest`). Nothing up to the highest of `declined` is proposed again.
+    """Rank what may run above what runs (`tag`, `digest`, which main has since `brought`).
 
-    An empty listing means no change. Never goes back to an older one, except from a tag that the policy itself does
-    not allow any more.
+    Of `declined` nothing is proposed again, nor what stands below one of them and was there when it was declined. An
+    empty listing means no change. Never goes back to an older one, except from a tag that the policy itself gives no
+    place any more; by the time of the push there is always a place.
     """
     if not listing:
         return Selection((), (), EmptyListing())
@@ -73,10 +81,11 @@ def select(
     if isinstance(policy.select, Digest):
         assessments = [_follow(assessment, digest, declined) for assessment in fitting]
     else:
-        floors = _floors(policy, keys, tag, declined)
-        assessments = [_above(assessment, keys, floors) for assessment in fitting]
+        runs = _Running(tag, digest, _running_key(policy, listing, tag, digest, brought))
+        refusals = [_refusal(policy, listing, image) for image in declined]
+        assessments = [_above(policy, assessment, keys, runs, refusals) for assessment in fitting]
     allowed = [assessment.image for assessment in assessments if assessment.rejection is None]
-    ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed, c.tag), reverse=True))
+    ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed, order.natural(c.tag)), reverse=True))
     no_change: NoChange | None = None if ranked else NoneNewer() if keys else NoneFits()
     return Selection(tuple(assessments), ranked, no_change, _alert(policy, listing, tag, digest))
 
@@ -88,24 +97,77 @@ def _alert(policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str
     return TagMoved(tag) if tag not in tags and not isinstance(policy.select, Digest) else None
 
 
-def _floors(
-    policy: Policy, keys: Mapping[ListedImage, SortKey], tag: str, declined: Sequence[Declined]
-) -> list[tuple[SortKey, Rejection]]:
-    """What an image must be above, and the rejection of those that are not: what runs first."""
-    limits = [(tag, Rejection(RejectionReason.NOT_NEWER, tag))]
-    limits += [(image.tag, Rejection(RejectionReason.DECLINED, image.tag)) for image in declined]
-    listed = {image.tag: key for image, key in reversed(list(keys.items()))}
-    floors = [(listed.get(limit) or order.key(policy, limit), rejection) for limit, rejection in limits]
-    return [(key, rejection) for key, rejection in floors if key is not None]
+@dataclass(frozen=True)
+class _Running:
+    """What runs, and its place; None where the policy gives it none."""
+
+    tag: str
+    digest: str
+    key: SortKey | None
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """An image that a person declined: its place, and when it was pushed, where that is known."""
+
+    image: Declined
+    key: SortKey | None
+    pushed: datetime | None
+
+
+def _running_key(
+    policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str, brought: datetime | None
+) -> SortKey | None:
+    if not isinstance(policy.select, Newest):
+        return order.key(policy, tag)
+    # By its digest: its tag may name another one now, or be outside of what the policy allows.
+    pushed = next((image.pushed for image in listing if image.digest == digest), brought)
+    return _newest_key(pushed, tag) if pushed else None
+
+
+def _refusal(policy: Policy, listing: Sequence[ListedImage], declined: Declined) -> _Refusal:
+    listed = next((image for image in listing if image.digest == declined.digest), None)
+    listed = listed or next((image for image in listing if image.tag == declined.tag), None)
+    pushed = listed.pushed if listed else None
+    if isinstance(policy.select, Newest):
+        return _Refusal(declined, _newest_key(pushed, declined.tag) if pushed else None, pushed)
+    return _Refusal(declined, order.key(policy, declined.tag), pushed)
+
+
+def _newest_key(pushed: datetime, tag: str) -> SortKey:
+    return (pushed, order.natural(tag))
 
 
 def _above(
-    assessment: Assessment, keys: Mapping[ListedImage, SortKey], floors: Sequence[tuple[SortKey, Rejection]]
+    policy: Policy,
+    assessment: Assessment,
+    keys: Mapping[ListedImage, SortKey],
+    runs: _Running,
+    refusals: Sequence[_Refusal],
 ) -> Assessment:
     if assessment.rejection:
         return assessment
-    key = keys[assessment.image]
-    return replace(assessment, rejection=next((rejection for floor, rejection in floors if key <= floor), None))
+    image, key = assessment.image, keys[assessment.image]
+    if isinstance(policy.select, Newest):
+        # Another tag of the same digest is nothing new, and without a place nothing is known to be.
+        newer = image.digest != runs.digest and runs.key is not None and key > runs.key
+    else:
+        newer = runs.key is None or key > runs.key
+    if not newer or (image.tag, image.digest) == (runs.tag, runs.digest):
+        return replace(assessment, rejection=Rejection(RejectionReason.NOT_NEWER, runs.tag))
+    for refusal in refusals:
+        if _refused(image, key, refusal):
+            return replace(assessment, rejection=Rejection(RejectionReason.DECLINED, refusal.image.tag))
+    return assessment
+
+
+def _refused(image: ListedImage, key: SortKey, refusal: _Refusal) -> bool:
+    """Whether it is what a person declined, or stands below it and was there to be taken instead."""
+    if refusal.image.tag == image.tag or refusal.image.digest == image.digest:
+        return True
+    # A version by mistake (30.1.0) must not hold back all that is pushed after it.
+    below = refusal.key is not None and key <= refusal.key
+    return below and (refusal.pushed is None or image.pushed <= refusal.pushed)
 
 
 def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -> Assessment:
@@ -147,7 +209,7 @@ def _not_listed(policy: Policy, tag: str) -> Rejection | None:
 def _place(policy: Policy, image: ListedImage) -> SortKey | Rejection:
     way, tag = policy.select, image.tag
     if isinstance(way, Newest):
-        return (image.pushed,)
+        return _newest_key(image.pushed, tag)
     if isinstance(way, Digest):
         return (image.pushed,) if tag == way.tag else Rejection(RejectionReason.OTHER_TAG, way.tag)
     if isinstance(way, Semver):

@@ -68,6 +68,10 @@ def _no_promotion(reason: NoChange) -> str:
         case reasons.PromotedAlready(newer, waits):
             runs = "runs a newer one than has soaked" if newer else "runs what was promoted last"
             return f"{runs}; {no_change(waits)}" if waits else runs
+        case reasons.PrereleaseStays(environment, tag):
+            return f"{tag} is a pre-release: it stays in {environment}, as the policy has no prereleases: true"
+        case reasons.RunsNewer(runs, tag):
+            return f"runs {runs}, which is newer than {tag}"
         case reasons.DeclinedPromotion(tag):
             return f"held: a person declined {tag}"
         case reasons.NotHealthy(overlay, tag, health, since):

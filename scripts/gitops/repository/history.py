@@ -21,13 +21,14 @@ from gitops.repository.git import Commit, GitError, Repo
 
 @dataclass(frozen=True)
 class Version:
-    """A file's content as one commit of main made it."""
+    """A file's content as one commit of main made it. `lines`: of the commit's message, and of what it merged."""
 
     sha: str
     when: datetime
     author: str
     message: str
     content: bytes
+    lines: frozenset[str] = frozenset()
 
 
 class History:
@@ -147,7 +148,9 @@ class History:
             content = self.content(commit.hexsha, path)
             if content is not None:
                 when = datetime.fromtimestamp(commit.committed_date, UTC)
-                yield Version(commit.hexsha, when, str(commit.author.name), str(commit.summary), content)
+                said = "\n".join(str(made.message) for made in (commit, *commit.parents[1:]))
+                lines = frozenset(said.splitlines())
+                yield Version(commit.hexsha, when, str(commit.author.name), str(commit.summary), content, lines)
 
     def export(self, sha: str, target: Path) -> None:
         """Write the files of a commit, through an index of its own. Raises ExternalError."""

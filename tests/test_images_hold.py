@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import yaml
 
-from gitops.images import hold
+from gitops.images import edit, hold
 from gitops.manifests.image import Image
 from gitops.repository.history import Version
 from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
@@ -68,15 +68,35 @@ def test_what_a_rollback_left_is_no_way_back(ran: str, former: str) -> None:
 
 
 def test_a_second_rollback_does_not_bring_back_what_failed(images: ImageWorld) -> None:
+    images.pin(PROD, "3.0.1", images.ecr.push("mogle", "3.0.1"), NOW - timedelta(hours=9))
     before = images.file(PROD)
     images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
     images.write(PROD, before.decode())
     done = images.run("images", "rollback", "mogle", "--reason", "x")
-    assert done.code == 0, done.err
-    assert "3.1.0" not in done.out
+    assert (done.code, "back to 3.0.0" in done.out) == (0, True), done.err
     # A person may want it all the same.
     named = images.run("images", "rollback", "mogle", "--reason", "x", "--to", "3.1.0")
     assert "back to 3.1.0" in named.out
+
+
+def test_a_rollback_leaves_out_what_the_registry_lost(images: ImageWorld) -> None:
+    kept = images.file(PROD).decode()
+    images.pin(PROD, "3.0.1", f"sha256:{'9' * 64}", NOW - timedelta(hours=9))
+    images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
+    named = images.run("images", "rollback", "mogle", "--reason", "x", "--to", "3.0.1")
+    assert (named.code, "gone from the registry; found 3.0.1@sha256:999999999999" in named.err) == (2, True), named.err
+    assert images.github.writes == []
+    done = images.run("images", "rollback", "mogle", "--reason", "x")
+    assert "back to 3.0.0" in done.out, done.err
+    assert images.proposed(1) == edit.read(kept.encode(), PROD).image
+
+
+def test_a_rollback_without_credentials_of_aws_says_that_nobody_was_asked(images: ImageWorld) -> None:
+    images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
+    away = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    done = images.run("images", "rollback", "mogle", "--reason", "x", **away)
+    assert (done.code, "back to 3.0.0" in done.out) == (0, True), done.err
+    assert "could not be asked whether it still has 3.0.0" in done.err
 
 
 def test_rollback_says_what_it_cannot_do(images: ImageWorld) -> None:

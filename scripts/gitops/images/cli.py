@@ -65,7 +65,11 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
 @click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
 @click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
 def rollback(service: str, environment: str, to: str | None, reason: str, span: str) -> None:
-    """Open the pull request that goes back to an image that SERVICE ran, and hold it there."""
+    """Open the pull request that goes back to an image that SERVICE ran, and hold it there.
+
+    One that the registry has no more is left out; where it cannot be asked (no credentials of AWS) that is said.
+    """
+    from gitops.clients.ecr import Registry
     from gitops.clients.github import Hub
     from gitops.images import policy
     from gitops.images import rollback as rollbacks
@@ -78,8 +82,11 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
     except ValueError as error:
         raise InputError(f"--for {span!r}: {error}") from None
     overlay = Overlay(service, environment)
-    outcome, image = rollbacks.rollback(checkout, Hub.from_environment(), overlay, to=to, reason=reason, until=until)
+    hub, registry = Hub.from_environment(), Registry()
+    outcome, image, asked = rollbacks.rollback(checkout, hub, registry, overlay, to=to, reason=reason, until=until)
     say(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
+    if not asked:
+        say(f"the registry could not be asked whether it still has {image.tag}: look before you merge", err=True)
 
 
 @images.command()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from gitops.clients.ecr import Registry, Repository
 from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, InputError, combined
+from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
 from gitops.ground.printable import code, line
 from gitops.images import bump, edit, hold
 from gitops.manifests.image import Image
@@ -25,11 +26,19 @@ QUEUE = "gh-readonly-queue/main/"
 
 
 def rollback(
-    checkout: Checkout, hub: Hub, overlay: Overlay, *, to: str | None, reason: str, until: datetime
-) -> tuple[Outcome, Image]:
+    checkout: Checkout,
+    hub: Hub,
+    registry: Registry,
+    overlay: Overlay,
+    *,
+    to: str | None,
+    reason: str,
+    until: datetime,
+) -> tuple[Outcome, Image, bool]:
     """Open the pull request that pins what an overlay ran before (or the tag `to`, which it must have run).
 
-    It records a hold too. Returns the image as well. Raises InputError, RaceError, ExternalError.
+    It records a hold too. Returns the image as well, and whether the registry said that it has it. Raises InputError,
+    RaceError, ExternalError.
     """
     path = overlay.kustomization
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
@@ -37,7 +46,8 @@ def rollback(
         if not file.is_file():
             raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
         pin = edit.read(file.read_bytes(), path)
-        image = _choose(path, hold.past_images(main.history, path, pin.entry), to, pin.image)
+        fitting = _fitting(path, hold.past_images(main.history, path, pin.entry), to, pin.image)
+        image, asked = _there(path, registry, fitting)
         content = edit.replace(file.read_bytes(), path, image)
         with contents.temporarily_written(main.files, {path: content}):
             edit.check_render(main.files, file.parent, path, pin, image)
@@ -54,10 +64,22 @@ def rollback(
             files={path: content, overlay.file(hold.FILE): hold.write(kept)},
             labels=(*bump.LABELS, LABEL),
         )
-        return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image
+        return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image, asked
 
 
-def _choose(path: str, ran: Sequence[hold.PastImage], to: str | None, current: Image) -> Image:
+def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Image, bool]:
+    """The first that the registry still has, and whether it could be asked: in an incident that must stop nobody."""
+    for image in fitting:
+        try:
+            if registry.manifest(Repository.parse(image.name), digest=image.digest) is not None:
+                return image, True
+        except GitopsError:
+            return image, False
+    gone = ", ".join(f"{image.tag}@{image.digest[:19]}" for image in fitting)
+    raise InputError("gone from the registry", path=path, found=gone, fix="push it again, or choose another with --to")
+
+
+def _fitting(path: str, ran: Sequence[hold.PastImage], to: str | None, current: Image) -> list[Image]:
     # By name any that ran; by itself none that was left by a rollback.
     images = hold.former_images(ran) if to is None else [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
@@ -66,7 +88,7 @@ def _choose(path: str, ran: Sequence[hold.PastImage], to: str | None, current: I
         known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"
         what = f"{to or 'another image'} never ran here"
         raise InputError(what, path=path, expected=f"what main's history has: {known}")
-    return fitting[0]
+    return fitting
 
 
 def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:

@@ -318,7 +318,7 @@ def test_a_password_with_spaces_is_found_too() -> None:
 
 @pytest.mark.bots
 def test_a_day_of_the_platform_and_each_fault_that_is_planted_in_it(tmp_path: Path) -> None:
-    with simulation(tmp_path, 20 * HOUR, seed=SEED, live=False) as day:
+    with simulation(tmp_path, 8 * HOUR, seed=SEED, live=False) as day:
         day.run()
         whole = day.score()
         assert whole.faults == ()

@@ -72,7 +72,7 @@ class Cluster:
 
     def begin(self) -> None:
         """All runs as main says, and has for a day."""
-        commit = self.world.github.head("main") or ""
+        commit = self.files.head()
         for state in self.running.values():
             state.tree, state.commit = self.files.id(commit, state.overlay.path), commit
             state.template = self._template(commit, state.overlay)
@@ -82,7 +82,7 @@ class Cluster:
     def poll(self) -> None:
         """Argo CD compares main with what runs, every overlay by itself; what it cannot bring there it tries again."""
         self._asked = False
-        commit = self.world.github.head("main") or ""
+        commit = self.files.head()
         if not self._away(Away.ARGOCD) and not self._away(Away.GITHUB):
             for state in self.running.values():
                 tree = self.files.id(commit, state.overlay.path)

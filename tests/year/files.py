@@ -16,11 +16,21 @@ class Files:
 
     def __init__(self, git_dir: Path) -> None:
         self._repo = Repo(git_dir)
+        self._heads = git_dir / "refs/heads"
         self._read = cache(self._content)
         self._tree = cache(self._id)
 
     def close(self) -> None:
         self._repo.close()
+
+    def head(self, branch: str = "main") -> str:
+        """The commit of a branch, by its file: nothing packs the references of this repository (YearWorld)."""
+        return (self._heads / branch).read_text().strip()
+
+    def heads(self) -> dict[str, str]:
+        """The commit of every branch."""
+        names = [str(file.relative_to(self._heads)) for file in self._heads.rglob("*") if file.is_file()]
+        return {name: self.head(name) for name in sorted(names) if not name.endswith(".lock")}
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A file's content, or None where there is none."""

@@ -97,9 +97,7 @@ class People:
             if now - self.touched[number][1] > DAY:
                 self._take_over(number, pull)
             return
-        if due := next((act for act in self._waiting if act.kind == kind and act.moment <= now), None):
-            self._waiting.remove(due)
-            self._intervene(number, pull, due.what)
+        if self._meddles(number, pull):
             return
         is_prod_image = kind == "bump" and overlay.endswith("/prod")
         is_late = kind == "oauth" and now - self.opened[number] > PATIENCE
@@ -107,6 +105,25 @@ class People:
             self.merge(number, "prod image")
         elif is_late:
             self.merge(number, "rotation")
+
+    def notice(self, number: int) -> None:
+        """A pull request was opened just now: whoever sees it at once may do what a bot does not expect."""
+        if in_office(self.world.clock.now):
+            self.events.when(self.world.clock.now + 2 * MINUTE, lambda: self._at_once(number))
+
+    def _at_once(self, number: int) -> None:
+        pull = self.world.github.pulls[number]
+        if pull.state == "open" and not self.world.plan.is_away(Away.GITHUB, self.world.clock.now):
+            self._meddles(number, pull)
+
+    def _meddles(self, number: int, pull: Pull) -> bool:
+        """Whether this is the pull request to which something is done that the plan has."""
+        kind, now = pull.head.partition("/")[0], self.world.clock.now
+        due = next((act for act in self._waiting if act.kind == kind and act.moment <= now), None)
+        if due:
+            self._waiting.remove(due)
+            self._intervene(number, pull, due.what)
+        return due is not None
 
     def _absent(self, pull: Pull) -> bool:
         team = self._team(pull)

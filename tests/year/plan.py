@@ -126,8 +126,9 @@ def make(
     draw = random.Random(seed)
     begin, end = BEGIN, BEGIN + span
     # 42 shows a secret five days before its switch: 26 in 365 days, where none is shown before the second day.
-    first = 6.05 if span > 300 * DAY else 5.1
-    switches = {number: begin + draw.uniform(first, 13.9) * DAY for number in applications}
+    first = 6.05 if span > 300 * DAY else 5.02
+    last = 13.9 if span > 9 * DAY else first + 3 * span / DAY  # a few hours have some of them too
+    switches = {number: begin + draw.uniform(first, last) * DAY for number in applications}
     outages = list(itertools.chain.from_iterable(_outages(draw, what, begin, end) for what in Away))
     return Plan(
         seed,

@@ -105,7 +105,7 @@ class Reads:
 
     @property
     def _main(self) -> str:
-        return self.world.github.head("main") or ""
+        return self.files.head()
 
     def _pulls(self, *prefixes: str) -> tuple[object, ...]:
         """All that is known of the pull requests of some branches, and their branches."""
@@ -118,12 +118,7 @@ class Reads:
             asks = pull.state == "open" and not (pull.head.startswith("bump/") and pull.head.endswith("/prod"))
             passed = asks and self._passed(pull.last_head)
             pulls.append((pull.number, pull.head, pull.state, pull.last_head, *pull.labels, passed))
-        refs = [
-            ref
-            for ref in github.git("for-each-ref", "refs/heads").splitlines()
-            if ref.split("refs/heads/")[1].startswith(prefixes)
-        ]
-        heads = [ref for ref in refs if not ref.endswith("refs/heads/main")]
+        heads = [head for head in self.files.heads().items() if head[0].startswith(prefixes)]
         return (*pulls, *heads)
 
     def _passed(self, head: str) -> bool:

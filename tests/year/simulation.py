@@ -76,6 +76,7 @@ class Simulation:
         # (overlay, its Secret, when that came to main): every rotation.
         self.merges: list[tuple[Overlay, str, datetime]] = []
         self._main = ""
+        self._noticed = 0
         self._told: dict[Overlay, tuple[str, str]] = {}
 
     def close(self) -> None:
@@ -89,7 +90,7 @@ class Simulation:
     def run(self) -> None:
         """From the plan's beginning to its end."""
         self.cluster.begin()
-        self._main = self.world.github.head("main") or ""
+        self._main = self.files.head()
         self.actions.begin()
         self.people.begin()
         for moment, service in self.plan.pushes:
@@ -135,12 +136,15 @@ class Simulation:
     def _see(self) -> None:
         """What was moved just now."""
         self._hear()
-        main = self.world.github.head("main") or ""
+        main = self.files.head()
         if main != self._main:
             self._main = main
             self._see_merge(main)
             self.cluster.look()
         self.actions.look()
+        for number in range(self._noticed + 1, len(self.actions.opened) + 1):
+            self.people.notice(number)
+        self._noticed = len(self.actions.opened)
         for overlay, state in self.cluster.running.items():
             if overlay.environment == "staging" and state.told != self._told.get(overlay):
                 # An image has soaked a day after its pods were ready, at the earliest.
@@ -315,6 +319,8 @@ class Simulation:
         )
         texts = {"git": objects, "Slack": said.encode(), "pull requests": pulls.encode()}
         texts["what GitHub was asked"] = "\n".join(github.bodies).encode()
+        issues = github.issues.issues.values()
+        texts["issues"] = "\n".join(f"{issue.title}\n{issue.body}\n{issue.labels}" for issue in issues).encode()
         texts["statuses"] = json.dumps(github.statuses).encode()
         texts["deployments"] = json.dumps(github.deployments.statuses).encode()
         texts["output"] = "\n".join(itertools.chain.from_iterable(self.world.log)).encode()

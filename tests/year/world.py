@@ -115,6 +115,7 @@ class YearWorld:
             repo.git.fetch(str(source), f"+{branch}:refs/heads/main")
             with repo.config_writer() as writer:
                 writer.set_value("http", "receivepack", "true")
+                writer.set_value("gc", "auto", "0")  # references stay files, objects are never in the way
         return self.folder / name
 
     def _begin_42(self) -> Intra42:

@@ -214,5 +214,5 @@ def test_it_watches_a_repository_that_a_cluster_reads_and_the_workflow_that_rota
     clusters = [yamlfile.read(Checkout(ROOT), file) for file in (ROOT / "clusters").glob("*/cluster.yaml")]
     assert f"https://github.com/{values['GITHUB_REPOSITORY']}.git" in {data["data"]["repoURL"] for data in clusters}
     # Of two that tell of others, each may be the one that was switched off.
-    assert values["WORKFLOW"].split() == [WORKFLOW, "deliver.yaml", run.WORKFLOW]
+    assert values["WORKFLOW"].split() == [WORKFLOW, "deliver.yaml", "images.yaml", run.WORKFLOW]
     assert all((ROOT / ".github/workflows" / workflow).exists() for workflow in values["WORKFLOW"].split())

@@ -2,8 +2,8 @@
 
 Run by a CronJob in the cluster with nothing but Python's own library. Nothing is remembered: GitHub's Actions API knows
 when the last run succeeded. Exit code 0: looked, and told Slack where that was due; 1: could not look or not tell.
-WORKFLOW names the workflows: the rotation of 42's secrets, the one that follows them to the pods, and the one that sees
-what else is switched off on GitHub.
+WORKFLOW names the workflows: the rotation of 42's secrets, the one that follows them to the pods, the one of images,
+and the one that sees what else is switched off on GitHub.
 """
 
 import html

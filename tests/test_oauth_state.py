@@ -144,7 +144,9 @@ CASES: dict[str, tuple[Facts, Stage, Act]] = {
         Stage.SCHEDULED,
         Act.WITHDRAW,
     ),
-    "the date has come": (facts(shown=scheduled(left=1, begins=-0.1)), Stage.AT_RISK, Act.ROTATE),
+    "the date has come": (facts(shown=scheduled(left=2, begins=-0.1)), Stage.DUE, Act.ROTATE),
+    "a while ago": (facts(shown=scheduled(left=2, begins=-2.2)), Stage.AT_RISK, Act.ROTATE),
+    "and a day is left": (facts(shown=scheduled(left=1, begins=-0.1)), Stage.AT_RISK, Act.ROTATE),
     "but it is not that day there yet": (
         facts(shown=scheduled(left=1, begins=-0.1, refused=True)),
         Stage.SCHEDULED,
@@ -250,7 +252,7 @@ def test_the_bot_acts_on_what_it_sees_alone(observed: Facts) -> None:
 @given(any_facts)
 def test_nothing_that_ends_is_silent(observed: Facts) -> None:
     decision = decide(observed)
-    quiet = observed.ahead or observed.in_time
+    quiet = observed.ahead or observed.quiet
     if asked(observed) and observed.left is not None and observed.left <= RISK and not quiet:
         assert decision.needs_a_person
     if observed.blocked:

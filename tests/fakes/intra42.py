@@ -97,6 +97,10 @@ class Intra42:
         self.obstacle = ""
         self.scripts_needed = False
         self.says_valid_until = True
+        # What the token says of the secret's end instead of it.
+        self.valid_until_word: int | None = None
+        # How long before its switch 42 begins to accept a next secret, where it does so from a day on, and says that.
+        self.accepts_before: timedelta | None = None
         self.layout: Callable[[str], str] = lambda text: text
         self.failures: list[str] = []
         self._times: list[float] = []
@@ -143,10 +147,11 @@ class Intra42:
                 self.replace(app.id)
 
     def show_next(self, number: str) -> str:
-        """42 makes the next secret, which works at once."""
+        """42 makes the next secret, which works at once, or from its day on."""
         app = self.apps[number]
         app.next = new_secret()
-        app.accepted[app.next] = (self.now, None)
+        begins = self.now if self.accepts_before is None else app.switch - self.accepts_before
+        app.accepted[app.next] = (max(begins, self.now), None)
         return app.next
 
     def replace(self, number: str) -> None:
@@ -202,6 +207,9 @@ class Intra42:
             request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             request.connection.close()
             request.close_connection = True
+            return True
+        elif kind == 401:
+            answer(request, 401, json.dumps({"error": "invalid_client"}).encode())
             return True
         elif isinstance(kind, int):
             headers = {"Retry-After": "0"} if kind == 429 else {}
@@ -266,7 +274,8 @@ class Intra42:
         told: dict[str, Any] = {"access_token": token, "token_type": "bearer", "expires_in": 7200, "scope": "public"}
         told["created_at"] = int(self.now.timestamp())
         if self.says_valid_until:
-            told["secret_valid_until"] = int(owner.switch.timestamp())
+            end = int(owner.switch.timestamp())
+            told["secret_valid_until"] = end if self.valid_until_word is None else self.valid_until_word
         return 200, told, headers
 
     # -- the pages
@@ -359,7 +368,10 @@ class Intra42:
             f'data-clipboard-text="{value}"><span>{value[:12]}</span><i class="icon"></i></div></div>\n'
             for name, label, value in fields
         )
-        until = app.switch
+        until, begins = app.switch, ""
+        if self.accepts_before is not None and app.next:
+            day = app.switch - self.accepts_before
+            begins = f'<div class="rotation-actions">Valid from {day:%d/%m/%Y} until {until + WEEKS:%d/%m/%Y}</div>\n'
         return (
             "<!DOCTYPE html>\n<html>\n<head><title>Application</title></head>\n<body>\n"
             f'<nav><div class="menu" data-copy="[page]">Profile</div></nav>\n<h1>Application {number}</h1>\n'
@@ -367,5 +379,5 @@ class Intra42:
             f'<div class="rotation-actions">Valid until {until:%d/%m/%Y} '
             f'<a href="/oauth/applications/{number}/generate" data-method="post">Generate now</a> '
             f'<a href="/oauth/applications/{number}/replace" data-method="post">Replace now</a></div>\n'
-            "</section>\n<footer>42</footer>\n</body>\n</html>\n"
+            f"{begins}</section>\n<footer>42</footer>\n</body>\n</html>\n"
         )

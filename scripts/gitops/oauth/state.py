@@ -236,6 +236,19 @@ class Facts:
         return not self.ahead and self.left is not None and self.left <= span
 
     @property
+    def begun(self) -> bool:
+        """42 accepts the next secret since a short while, and what the pods hold for a day, in which it can merge."""
+        shown = self.shown
+        if shown is None or shown.next_from is None or self.held_by_pods != shown.current or self.refused:
+            return False
+        return shown.next_from <= self.now < shown.next_from + SOMEWHERE and not self.within(timedelta(days=1))
+
+    @property
+    def quiet(self) -> bool:
+        """What ends is no emergency: what follows it comes in time, or just came."""
+        return self.in_time or self.begun
+
+    @property
     def held(self) -> bool:
         """A person declined what is intended."""
         return not self.settled and self.intended in self.declined
@@ -271,7 +284,7 @@ TABLE = (
     Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "its pull request has to merge, or: gitops oauth provide"),
     Row(
         Stage.AT_RISK,
-        lambda f: f.within(RISK) and asked(f) and not f.in_time,
+        lambda f: f.within(RISK) and asked(f) and not f.quiet,
         "its pull request has to merge, or see the runbook",
     ),
     Row(Stage.BLOCKED, lambda f: f.blocked is not None or f.held, "a person: see the runbook"),
@@ -346,7 +359,7 @@ def _act(facts: Facts) -> Act:
 
 def crossed(facts: Facts, since: datetime | None) -> timedelta | None:
     """The smallest of ALERTS that the time left went below since the last run (None: ever)."""
-    if facts.left is None or facts.ahead or facts.in_time or not asked(facts):
+    if facts.left is None or facts.ahead or facts.quiet or not asked(facts):
         return None
     for span in sorted(ALERTS):
         if facts.left <= span:

@@ -38,6 +38,7 @@ AROUND = {
     f"{RECORDS}RecordTypes": ["CNAME"],
     f"{RECORDS}NormalizedRecordNames": ["_0123.mogle.example.com"],
     "kms:EncryptionContext:cluster": ["seoul"],
+    "s3:prefix": ["renewed-seals/"],
     "kms:ViaService": [f"s3.{REGION}.amazonaws.com"],
     "kms:EncryptionContext:aws:s3:arn": ["arn:aws:s3:::seoul-benefit-prod"],
     "kms:EncryptionContext:SecretARN": [f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-benefit"],
@@ -46,6 +47,9 @@ GIVEN = {"ZoneArns": ZONE, "KeyArn": KEY, "BackupsBucket": "seoul-backups"}
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-benefit"
 GIVEN |= {"BenefitProdDatabaseSecret": SECRET, "BenefitProdBucket": "seoul-benefit-prod"}
 OBJECTS = "arn:aws:s3:::seoul-benefit-prod"
+RENEWED = "arn:aws:s3:::seoul-backups/renewed-seals/0123/4567.json"
+# Where the stack that makes the bucket and the key names them itself.
+OWN_BACKUPS = f"arn:aws:s3:::seoul-backups-{ACCOUNT}"
 BACKUP = "arn:aws:s3:::seoul-backups/sealing-keys/2026-11-26"
 
 OPERATORS = {
@@ -69,8 +73,13 @@ ALLOWED: list[tuple[str, str, str, str]] = [
     ("cluster", "DnsRole", "route53:ListHostedZones", "*"),
     # the backup of sealing keys, into a bucket that encrypts by our key
     ("cluster", "BackupRole", "s3:PutObject", BACKUP),
+    ("cluster", "BackupRole", "s3:PutObject", RENEWED),
     ("cluster", "BackupRole", "kms:Encrypt", KEY),
     ("cluster", "BackupRole", "kms:GenerateDataKey", KEY),
+    # `gitops secrets renew`
+    ("foundation", "SealsRole", "s3:ListBucket", OWN_BACKUPS),
+    ("foundation", "SealsRole", "s3:GetObject", f"{OWN_BACKUPS}/renewed-seals/0123/4567.json"),
+    ("foundation", "SealsRole", "kms:Decrypt", "Key.Arn"),
     # `gitops cluster plan`
     ("foundation", "PlanRole", "cloudformation:DescribeStacks", STACK.format("network")),
     ("foundation", "PlanRole", "cloudformation:CreateChangeSet", STACK.format("cluster")),
@@ -109,6 +118,10 @@ DENIED: list[tuple[str, str, str, str]] = [
     ("services", "MoglePushRole", "ecr:PutLifecyclePolicy", f"{REPOSITORY}/mogle"),
     ("cluster", "DnsRole", "route53:ChangeResourceRecordSets", "arn:aws:route53:::hostedzone/ZTHEIRS"),
     ("cluster", "DnsRole", "route53:DeleteHostedZone", ZONE),
+    ("foundation", "SealsRole", "s3:GetObject", f"{OWN_BACKUPS}/sealing-keys/0123.json"),
+    ("foundation", "SealsRole", "s3:PutObject", f"{OWN_BACKUPS}/renewed-seals/0123/4567.json"),
+    ("foundation", "SealsRole", "kms:Encrypt", "Key.Arn"),
+    ("cluster", "BackupRole", "s3:GetObject", RENEWED),
     ("cluster", "BackupRole", "s3:GetObject", BACKUP),
     ("cluster", "BackupRole", "s3:DeleteObject", BACKUP),
     ("cluster", "BackupRole", "s3:PutObject", "arn:aws:s3:::seoul-backups/elsewhere"),

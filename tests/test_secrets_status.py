@@ -146,7 +146,7 @@ def test_what_ends_does_not_run_or_is_of_an_older_key_is_told_every_week(pinned:
     assert "does not run" in tell.lines(pinned, "seoul", [replace(late, delivery=Delivery.ROLLING)], now)[0]
     assert tell.lines(pinned, "seoul", [replace(late, delivery=Delivery.DELIVERED)], now) == []
     [old] = tell.lines(pinned, "seoul", [replace(fresh, against=Against.OLDER)], now)
-    assert old.startswith("1 seals are not for the pinned key: gitops secrets reseal --propose")
+    assert old.startswith("1 seals are not for the pinned key: merge the pull request of the workflow `seals`")
     pin(pinned, certificate_of(private_key(), begins=-31))
     [old] = tell.lines(pinned, "seoul", [fresh], now)
     assert "and the controller has a newer one" in old

@@ -99,6 +99,7 @@ def subject(repository: str, ref: str, environment: str | None) -> str:
 # Each role by its place among a cluster's stacks.
 ROLES = {
     "images": ("foundation", "ImagesRole"),
+    "seals": ("foundation", "SealsRole"),
     "plan": ("foundation", "PlanRole"),
     "apply": ("foundation", "ApplyRole"),
     "push": ("services", "MoglePushRole"),

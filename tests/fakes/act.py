@@ -141,6 +141,7 @@ def _command(folder: Path, file: Path, event: str, job: str, event_file: Path) -
         "AWS_IMAGES_ROLE": "role",
         "AWS_PLAN_ROLE": "role",
         "AWS_PUSH_ROLE": "role",
+        "AWS_SEALS_ROLE": "role",
         "BOT_APP_ID": "1",
         "AWS_REGION": "ap-northeast-2",
         "BOT_CLIENT_ID": "1",

@@ -105,6 +105,8 @@ class Pod:
         self.secrets: dict[str, tuple[rsa.RSAPrivateKey, bytes]] = {}
         # Whole Secrets beside these, as they are to be answered.
         self.others: list[dict[str, Any]] = []
+        # The cluster's SealedSecrets, as the API server has them.
+        self.sealed: list[dict[str, Any]] = []
         self._identity = Server(self._identify)
         (folder / "identity").write_text("a token of the pod")
         (folder / "token").write_text("the service account")
@@ -135,10 +137,12 @@ class Pod:
 
     def _list(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
-        assert parse_qs(url.query) == {"labelSelector": [LABEL]}
-        assert url.path == "/api/v1/namespaces/kube-system/secrets"
         if request.headers.get("Authorization") != "Bearer the service account":
             return answer(request, 403, b"{}")
+        if url.path == "/apis/bitnami.com/v1alpha1/sealedsecrets":
+            return answer(request, 200, json.dumps({"items": self.sealed}).encode())
+        assert parse_qs(url.query) == {"labelSelector": [LABEL]}
+        assert url.path == "/api/v1/namespaces/kube-system/secrets"
         items = [_secret(name, *pair) for name, pair in self.secrets.items()]
         return answer(request, 200, json.dumps({"items": [*items, *self.others]}).encode())
 

@@ -1,6 +1,6 @@
 """What is told of sealed secrets every week: what ends, what does not run, and what is sealed with a key of before.
 
-A machine seals nothing anew by itself: only the controller can, and nobody outside of the cluster reaches it (ADR 17).
+What is stale a pull request of the workflow `seals` brings each month (ADR 17): here a person hears that it waits.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _old(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: d
     reasons = [f"{len(stale)} seals are not for the pinned key"] if stale else []
     if begins is not None and now - begins > RENEWED:
         reasons.append(f"the pinned key is from {begins:%Y-%m-%d}, and the controller has a newer one")
-    fix = "gitops secrets reseal --propose, by whoever reaches the controller"
+    fix = "merge the pull request of the workflow `seals`, or start that"
     return [f"{'; '.join(reasons)}: {fix}"] if reasons else []
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tests.year.clock import HOUR
-from tests.year.plan import Away, Plan, Span
+from tests.year.plan import Away, Plan
 
 # What looks four times a day has looked by then.
 PERIOD = 6.5 * HOUR
@@ -70,18 +70,13 @@ def of_plan(plan: Plan) -> Iterator[Condition]:
         if outage.what in (Away.INTRA42, Away.LAYOUT):
             words = (("unreachable",), ("maintenance",)) if outage.what is Away.INTRA42 else (("layout",),)
             due = put_off(plan, outage.begin + PERIOD + 6 * HOUR, outage.begin)
-            yield Condition(f"{outage.what} away", "", outage.begin, due, _until(plan, outage), words)
+            yield Condition(f"{outage.what} away", "", outage.begin, due, outage.end, words)
         elif outage.what is Away.ACTIONS:
             due = outage.begin + OLDEST + WATCH
             yield Condition("no run starts", "", outage.begin, due, outage.end, (("oauth.yaml",),))
         elif outage.what is Away.ECR:
             due = put_off(plan, outage.begin + OLDEST + WATCH, outage.begin)
             yield Condition("ECR away", "", outage.begin, due, outage.end, (("images.yaml",), ("ECR",)))
-
-
-def _until(plan: Plan, outage: Span) -> datetime:
-    """An outage that is covered by another one of what would tell of it is told of once that is over, if it lasts."""
-    return min(outage.end, plan.end)
 
 
 def undelivered(plan: Plan, overlay: str, merged: datetime, end: datetime) -> Condition:

@@ -16,7 +16,7 @@ from tests.year.conditions import Message
 from tests.year.plan import Plan
 from tests.year.score import Window
 
-LEFT, TOP, ROW, DAY_WIDTH = 190, 150, 44, 3.2
+LEFT, TOP, ROW, WIDTH = 190, 150, 44, 1200
 COLOURS = {
     "42": "#d9480f",
     "GitHub": "#495057",
@@ -45,7 +45,7 @@ class Picture:
 
     def __init__(self, plan: Plan, rows: Sequence[Row], messages: Sequence[Message], line: str) -> None:
         self.plan, self.rows, self.messages = plan, rows, messages
-        width = LEFT + (plan.end - plan.begin) / DAY * DAY_WIDTH + 30
+        width = LEFT + WIDTH + 30
         height = TOP + ROW * (len(rows) + 1) + 40
         self.bottom = height - 40
         size = {"width": f"{width:.0f}", "height": f"{height:.0f}", "viewBox": f"0 0 {width:.0f} {height:.0f}"}
@@ -65,7 +65,7 @@ class Picture:
 
     def _x(self, moment: datetime) -> float:
         inside = min(max(moment, self.plan.begin), self.plan.end)
-        return LEFT + (inside - self.plan.begin) / DAY * DAY_WIDTH
+        return LEFT + (inside - self.plan.begin) / (self.plan.end - self.plan.begin) * WIDTH
 
     def _months(self) -> None:
         day = self.plan.begin
@@ -78,7 +78,7 @@ class Picture:
     def _outages(self) -> None:
         for number, (what, colour) in enumerate(COLOURS.items()):
             y = 34 + 13 * number
-            self._text(10, y + 9, f"{what} away", colour=colour)
+            self._text(10, y + 9, f"{what} changed" if "layout" in what else f"{what} away", colour=colour)
             for outage in self.plan.outages:
                 if outage.what == what:
                     self._span(outage.begin, outage.end, y, 10, colour, f"{what}: {outage.hours:.0f} h")
@@ -105,7 +105,11 @@ class Picture:
         self._text(10, y + 18, "Slack")
         for message in self.messages:
             self._dot(
-                self._x(message.moment), y + 15, 2, "#c92a2a", f"{message.moment:%Y-%m-%d %H:%M} {message.text}"[:300]
+                self._x(message.moment),
+                y + 15,
+                2,
+                _urgency(message.text),
+                f"{message.moment:%Y-%m-%d %H:%M} {message.text}"[:300],
             )
 
     # -- what it is drawn with
@@ -134,3 +138,8 @@ def _shade(state: str) -> str:
     if state in ("BLOCKED", "AT_RISK", "EXPIRED"):
         return "#c92a2a"
     return "#f59f00" if state in ("DUE", "PR_OPEN", "MERGED", "SYNCED", "WAITING", "SCHEDULED") else "#adb5bd"
+
+
+def _urgency(text: str) -> str:
+    """The colour of a message by its sign: an emergency, a warning, or news."""
+    return "#c92a2a" if ":rotating_light:" in text else "#f59f00" if ":warning:" in text else "#adb5bd"

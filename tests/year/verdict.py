@@ -1,9 +1,9 @@
-"""The required check of a pull request: the gate, and the live tree's tests, on what main would be with it.
+"""The required check of a pull request: the gate, and the live tree's rules, on what main would be with it.
 
-Both are the real ones. They take seconds, and a year has some hundred pull requests that differ in a value alone, so a
-change is known by its shape: its files before and after, without digests, seals, dates and numbers. The first of a
-shape is checked, and of all later ones a sample; `real` and `known` say how many of each there were, and
-`contradicted` how often the sample said another thing than the shape had.
+Both are the real ones (the gate without an API server, tests/test_live.py). They take seconds, and a year has some
+hundred pull requests that differ in a value alone, so a change is known by its shape: its files before and after,
+without digests, seals, dates and numbers. The first of a shape is checked, and of all later ones a sample; `real` and
+`known` say how many of each there were, and `contradicted` how often the sample said another thing than the shape had.
 """
 
 from __future__ import annotations

@@ -275,8 +275,6 @@ CHANGES = (
     Change("a service signs in with 42", secret_changes.sign_in_with_42),
     Change("adoption", secret_changes.adopt),
     Change("rotation", secret_changes.rotate_secret),
-    Change("clean-up", secret_changes.clean_up),
-    Change("rotation after a clean-up", secret_changes.rotate_secret),
     Change("retirement", secret_changes.retire),
     Change("rotation of the first application", secret_changes.rotate_first),
     Change("a secret of 42 provided", secret_changes.provide),

@@ -66,14 +66,8 @@ def rotate_secret(world: LiveWorld) -> None:
     rotate(world, overlay)
 
 
-def clean_up(world: LiveWorld) -> None:
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    world.switch(world.application(overlay).id, KEEP + timedelta(hours=1))
-    assert rotate(world, overlay)["state"] == "RETIRED"
-
-
 def retire(world: LiveWorld) -> None:
-    """A rotation whose pull request takes along what the one before it left, as nobody merged its clean-up."""
+    """A rotation whose pull request takes along what the one before it left."""
     overlay = Overlay(world.made.web_in_ecr, "prod")
     number = world.application(overlay).id
     world.switch(number, KEEP + timedelta(hours=1))

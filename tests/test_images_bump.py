@@ -339,3 +339,11 @@ def test_two_runs_at_once_leave_one_branch_and_one_pull_request(images: ImageWor
     assert len(images.github.pulls) == 1
     assert images.proposed(1) == Image(REPOSITORY, "3.1.0", new)
     assert sorted(images.github.branches()) == ["bump/mogle/staging", "main"]
+
+
+def test_an_owner_file_that_cannot_be_read_is_its_services_own_fault(images: ImageWorld) -> None:
+    images.ecr.push("mogle", "3.1.0")
+    images.write("overlays/umbrella/owner.yaml", "team: [x\n")
+    done = images.run("images", "bump")
+    assert (done.code, "overlays/umbrella/owner.yaml" in done.err) == (2, True)
+    assert images.open() == ["bump/mogle/staging"]

@@ -6,6 +6,7 @@ answer 401 in the same words, so a 401 is an answer; only of a token that was ju
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Any
 
 import requests
 from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from gitops.ground import settings
 from gitops.ground.credentials import mask
@@ -26,6 +27,8 @@ from gitops.ground.errors import ExternalError, GitopsError
 PER_SECOND, PER_HOUR = 2, 1200
 _SECONDS = 15.0
 _LONGEST_WAIT = 60.0
+# Whose turn it is may ask once, however little is left.
+_LEAST = 1.0
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -81,11 +84,17 @@ class AcceptedSecret:
 
 @dataclass
 class Api:
-    """42's API. `deadline`: seconds for one answer, all tries together."""
+    """42's API. `deadline`: seconds for one answer, all tries together, or what is `left` to the run.
+
+    `clock` and `sleep` are in seconds.
+    """
 
     url: str = field(default_factory=lambda: settings.read().intra42_api_url)
     deadline: float = field(default_factory=lambda: settings.read().intra42_deadline)
     limit: RateLimit = field(default_factory=RateLimit)
+    left: Callable[[], float] = lambda: math.inf
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def verify(self, uid: str, secret: SecretStr) -> AcceptedSecret:
         """Ask for a token with `secret` and whose it is. Raises SecretRefusedError, Intra42Error."""
@@ -113,11 +122,13 @@ class Api:
     def _ask(
         self, method: str, path: str, *, refusal_is_an_answer: bool = True, **content: Any
     ) -> tuple[int, dict[str, Any]]:
+        began, deadline = self.clock(), min(self.deadline, max(_LEAST, self.left()))
+
         def once() -> tuple[int, dict[str, Any]]:
             self.limit.wait()
             try:
                 # A redirect would carry the form to wherever it points.
-                patience = min(_SECONDS, self.deadline)
+                patience = min(_SECONDS, deadline)
                 answer = requests.request(
                     method, f"{self.url}{path}", timeout=patience, allow_redirects=False, **content
                 )
@@ -145,13 +156,14 @@ class Api:
 
         try:
             return Retrying(
-                stop=stop_after_delay(self.deadline),
+                stop=lambda _: self.clock() - began >= deadline,
+                sleep=self.sleep,
                 wait=wait,
                 retry=retry_if_exception_type(_AgainError),
                 reraise=True,
             )(once)
         except _AgainError as error:
-            raise Intra42Error(f"42: {path}: no answer within {self.deadline:g} s (last: {error})") from None
+            raise Intra42Error(f"42: {path}: no answer within {deadline:g} s (last: {error})") from None
 
 
 def _retry_after(answer: requests.Response) -> float:

@@ -4,6 +4,7 @@ An error carries its faults as fields; the sentences are made from them at the e
 for fields and types, never for words of a message.
 
     GitopsError        1  the base of all
+      UnexpectedError 70  a fault of ours, of which the type and the place may be told
       NotHealthyError  1  the command worked, and the answer is no
       InputError       2  what was given, or what a file says, cannot be used
       MachineError     3  this machine lacks something
@@ -90,6 +91,28 @@ class GitopsError(Exception):
     def __str__(self) -> str:
         """One line for each fault."""
         return "\n".join(str(fault) for fault in self.faults)
+
+
+class UnexpectedError(GitopsError):
+    """An exception that nobody expected: told by its type and the place in our code, as its text may carry a value.
+
+    `of` is how one is made (exit 70).
+    """
+
+    exit_code = 70
+
+    @classmethod
+    def of(cls, error: Exception) -> GitopsError:
+        """What may be told of an exception: itself where it is a GitopsError."""
+        if isinstance(error, GitopsError):
+            return error
+        path, line, trace = None, None, error.__traceback__
+        while trace:
+            module = str(trace.tb_frame.f_globals.get("__name__"))
+            if module.partition(".")[0] == "gitops":
+                path, line = f"scripts/{module.replace('.', '/')}.py", trace.tb_lineno
+            trace = trace.tb_next
+        return cls(f"unexpected {type(error).__name__}", path=path, line=line, fix="a fault of gitops: open an issue")
 
 
 class NotHealthyError(GitopsError):

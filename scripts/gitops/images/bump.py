@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from gitops.clients.ecr import Details, Registry, Repository
 from gitops.clients.github import HealthChange, Hub, health_changes
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError
+from gitops.ground.errors import GitopsError, UnexpectedError
 from gitops.images import body, edit, hold, plan, wording
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
@@ -94,8 +94,8 @@ def _report(base: Checkout, own: ImagePlan) -> BumpReport:
     report = BumpReport(overlay=own.overlay, plan=own, error=own.error)
     try:
         return report if own.error else replace(report, edited=make_edit(base, own))
-    except GitopsError as error:
-        return replace(report, error=error)
+    except Exception as error:  # of whatever type: it is this one's
+        return replace(report, error=UnexpectedError.of(error))
 
 
 def make_edit(base: Checkout, own: ImagePlan, *, with_diff: bool = True) -> Edited | None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from gitops.clients import ecr
 from gitops.clients.ecr import CredentialsError, ListedImage, Repository
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError
+from gitops.ground.errors import GitopsError, InputError, UnexpectedError
 from gitops.images import cosign, edit, hold, policy, promotion
 from gitops.images.policy import Policy, Promote
 from gitops.images.reasons import (
@@ -48,13 +48,17 @@ class RejectedError(GitopsError):
 
 def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay], list[ImagePlan]]:
     """Every overlay with a policy, and those whose files cannot be used. Raises InputError for an unknown service."""
-    services = {service.name: service for service in model.services(base)}
-    if unknown := [name for name in names if name not in services]:
+    known, unreadable = model.readable(base)
+    services = {service.name: service for service in known}
+    if unknown := [name for name in names if name not in services and name not in unreadable]:
         expected = f"one of {', '.join(sorted(services))}"
         raise InputError(f"service {unknown[0]!r}: does not exist", expected=expected)
     readable: list[FollowedOverlay] = []
     broken: list[ImagePlan] = []
-    for name in names or services:
+    for name in names or sorted(services.keys() | unreadable.keys()):
+        if name in unreadable:
+            broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=unreadable[name]))
+            continue
         try:
             policies = policy.read(base, services[name].folder)
         except InputError as error:
@@ -118,8 +122,8 @@ def _guarded(call: Callable[[T], R], argument: T) -> R | GitopsError:
         return call(argument)
     except CredentialsError:
         raise
-    except GitopsError as error:
-        return error
+    except Exception as error:  # of whatever type: it is this one's
+        return UnexpectedError.of(error)
 
 
 def _in_parallel(call: Callable[[T], R], arguments: Sequence[T]) -> list[R | GitopsError]:

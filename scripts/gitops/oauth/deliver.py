@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from gitops.clients.github import Hub
 from gitops.clients.intra42 import Api
+from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.oauth import change, observe
 from gitops.oauth.observe import Observation
@@ -24,6 +25,8 @@ from gitops.repository import reconcile
 from gitops.repository.pulls import Outcome, PullAction, merge_proved
 from gitops.repository.rotation import is_rotation
 
+# What a run has, in a job of 15 minutes.
+SECONDS = 10 * 60.0
 # How long ago 42 may have accepted a secret that is merged without asking again.
 FRESH = timedelta(days=2)
 # For how long after its merge a delivery is news.
@@ -54,12 +57,13 @@ def run(
         assert report.application is not None  # noqa: S101 - those without have an error
         observation = observe.observe(report.application, main, None, Api(), now)
         observation = replace(observation, why="")
-        report = replace(report, observation=observation, outcome=_merge(main, hub, observation, now))
+        report = replace(report, observation=observation, trace=(observation.decision.state,))
+        report = replace(report, outcome=_merge(main, hub, observation, now))
         if report.outcome and report.outcome.action is PullAction.MERGED:
             return report
         return _followed(hub, report, observation)
 
-    return reconcile.run(checkout, hub, token, look, act)
+    return reconcile.run(checkout, hub, token, look, act, Budget(SECONDS))
 
 
 def _merge(main: reconcile.Main, hub: Hub, observation: Observation, now: datetime) -> Outcome | None:

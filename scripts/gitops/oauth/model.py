@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import GitopsError, InputError, UnexpectedError
 from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.overlay import Overlay
 from gitops.oauth.blocks import UID
@@ -81,17 +81,21 @@ def rotation_id(application: str, secret: SecretStr) -> str:
 
 def applications(
     base: Checkout, names: Sequence[str]
-) -> tuple[list[OAuthApplication], list[tuple[Overlay, InputError]]]:
+) -> tuple[list[OAuthApplication], list[tuple[Overlay, GitopsError]]]:
     """Every overlay with an application of 42 (or those of the services `names`), and those that cannot be read.
 
     Raises InputError for a service that does not exist, or that has no application.
     """
-    known = services.services(base)
-    existing = {service.name for service in known}
+    known, unreadable = services.readable(base)
+    existing = {service.name for service in known} | unreadable.keys()
     if unknown := [name for name in names if name not in existing]:
         raise InputError(f"service {unknown[0]!r}: does not exist; gitops service list shows those that do")
     readable: list[OAuthApplication] = []
-    broken: list[tuple[Overlay, InputError]] = []
+    broken: list[tuple[Overlay, GitopsError]] = []
+    for name, error in unreadable.items():
+        if not names or name in names:
+            files = sorted((base.overlays / name).glob(f"*/{FILE}"))
+            broken += [(Overlay(name, file.parent.name), error) for file in files]
     for service in known:
         if names and service.name not in names:
             continue
@@ -102,8 +106,8 @@ def applications(
         for overlay in overlays:
             try:
                 readable.append(_application(base, overlay, service.owner))
-            except InputError as error:
-                broken.append((overlay, error))
+            except Exception as error:  # of whatever type: it is this one's
+                broken.append((overlay, UnexpectedError.of(error)))
     return readable, broken
 
 

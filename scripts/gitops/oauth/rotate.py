@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
 from gitops.clients.github import Hub
 from gitops.clients.intra42 import AcceptedSecret, Api, SecretRefusedError
+from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests import sealedsecret
@@ -30,6 +31,8 @@ from gitops.secrets.certificate import CertificateError, SealingCertificate
 from gitops.secrets.seal import seal
 
 LABELS = ("oauth",)
+# What a run has, with the last application's turn, in a job of 30 minutes: a run that is ended tells nobody.
+SECONDS = 18 * 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,23 +244,28 @@ def run(
     now: datetime,
     token: SecretStr | None,
     api: Api | None = None,
+    budget: Budget | None = None,
 ) -> list[RotationReport]:
     """Every application (or those of the services `names`): looked at and, with a `cluster` to seal for, acted on.
 
-    What goes wrong for one is in its report and stops no other. Raises InputError, ExternalError for what stops all.
+    The most urgent comes first, and those that the budget does not reach say so. What goes wrong for one is in its
+    report and stops no other. Raises InputError, ExternalError for what stops all.
     """
+    budget = budget or Budget(SECONDS)
     api = api or Api()
+    api.left = lambda: budget.left
     sealing: list[SealingCertificate | CertificateError] = []
 
     def look(main: reconcile.Main) -> list[RotationReport]:
         if cluster is not None:
             sealing.append(_pinned(main.files, cluster, now))
-        return targets(main.files, names)
+        return sorted(targets(main.files, names), key=_urgency)
 
     def act(main: reconcile.Main, report: RotationReport) -> RotationReport:
         assert report.application is not None  # noqa: S101 - those without have an error
         observation = observe.observe(report.application, main, source, api, now)
-        report = replace(report, observation=observation)
+        # What cannot be decided is this application's failure too, and not that of whoever prints it.
+        report = replace(report, observation=observation, trace=(observation.decision.state,))
         if not sealing or main.hub is None:
             return report
         rotation = _Rotation(main, main.hub, source, api, sealing[0], observation)
@@ -267,7 +275,15 @@ def run(
             return replace(report, observation=observation.blocked(error), trace=tuple(rotation.trace))
         return replace(report, outcome=outcome, trace=tuple(rotation.trace))
 
-    return reconcile.run(checkout, hub, token, look, act)
+    reports = reconcile.run(checkout, hub, token, look, act, budget)
+    return sorted(reports, key=lambda report: report.overlay)
+
+
+def _urgency(report: RotationReport) -> datetime:
+    """When what main has ends, as far as git knows; at once where it does not."""
+    record = report.application.deployed.record if report.application else None
+    ends = (record.ends or record.valid_until) if record else None
+    return ends or datetime.min.replace(tzinfo=UTC)
 
 
 def targets(base: Checkout, names: Sequence[str]) -> list[RotationReport]:

@@ -13,7 +13,7 @@ from gitops.clients.sealed_secrets import Controller
 from gitops.clients.slack import Slack
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError, combined
+from gitops.ground.errors import GitopsError, InputError, UnexpectedError, combined
 from gitops.ground.progress import Progress
 from gitops.oauth import alerts, issue, model
 from gitops.oauth import deliver as delivers
@@ -99,8 +99,13 @@ def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str
     intra42, slack = _intra42(taken), Slack.of(taken)
     if slack is None:
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
-    hub = Hub.from_environment(token)
-    return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
+    try:
+        hub = Hub.from_environment(token)
+        return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
+    except Exception as error:  # of whatever type: nobody was looked at, and somebody has to know
+        failure = UnexpectedError.of(error)
+        slack.post(f":rotating_light: no secret of 42 was looked at: {failure.fault}", f"Runbook: {alerts.RUNBOOK}")
+        raise failure from None
 
 
 def deliver(taken: Mapping[str, SecretStr], services: Sequence[str]) -> DeliveryRun:

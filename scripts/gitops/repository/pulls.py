@@ -83,7 +83,7 @@ class Marker:
         """What a pull request says that it proposes; nothing where it says nothing that can be read."""
         # The bot's own line is the last one: text of others above it may look like it.
         markers = re.findall(rf"^<!-- {re.escape(self.name)}: (\{{.*\}}) -->\r?$", pull.body or "", re.MULTILINE)
-        with suppress(ValueError):  # a person may have edited it
+        with suppress(ValueError, RecursionError):  # a person may have edited it
             if markers and isinstance(proposal := jsontext.parse(markers[-1]), dict):
                 return {str(key): str(value) for key, value in proposal.items()}
         return {}

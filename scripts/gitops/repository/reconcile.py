@@ -15,8 +15,9 @@ from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients.github import Hub
+from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, combined
+from gitops.ground.errors import GitopsError, UnexpectedError, combined
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
@@ -63,20 +64,26 @@ def run(
     token: SecretStr | None,
     look: Callable[[Main], Sequence[R]],
     act: Callable[[Main, R], R],
+    budget: Budget | None = None,
 ) -> list[R]:
-    """Look once, then act on each report that has no error yet.
+    """Look once, then act on each report that has no error yet, in the order of `look`, while the budget lasts.
 
-    Raises InputError, ExternalError for what stops all.
+    Whatever goes wrong for one is its error and no end of the others. Raises InputError, ExternalError for what stops
+    all.
     """
     with main_of(checkout, hub, token) as main:
-        return [_guarded(main, act, report) for report in look(main)]
+        return [_guarded(main, act, report, budget) for report in look(main)]
 
 
-def _guarded(main: Main, act: Callable[[Main, R], R], report: R) -> R:
+def _guarded(main: Main, act: Callable[[Main, R], R], report: R, budget: Budget | None) -> R:
+    if report.error:
+        return report
     try:
-        return report if report.error else act(main, report)
-    except GitopsError as error:
-        return replace(report, error=error)
+        if budget:
+            budget.check()
+        return act(main, report)
+    except Exception as error:  # of whatever type: the others' secrets end too
+        return replace(report, error=UnexpectedError.of(error))
 
 
 def check(reports: Sequence[R], failure: Callable[[R], GitopsError | None]) -> None:

@@ -90,8 +90,19 @@ def teams(checkout: Checkout) -> dict[str, Team]:
 
 def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
+    known, broken = readable(checkout)
+    if broken:
+        faults: list[Fault] = []
+        for error in broken.values():
+            faults += error.faults
+        raise InputError.several(faults)
+    return known
+
+
+def readable(checkout: Checkout) -> tuple[list[Service], dict[str, InputError]]:
+    """Every service that can be read, by name, and why the others cannot: one owner's slip stops nobody else."""
     known: list[Service] = []
-    faults: list[Fault] = []
+    broken: dict[str, InputError] = {}
     # A hidden folder is a draft of a `service new` that was killed.
     for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
         try:
@@ -100,10 +111,8 @@ def services(checkout: Checkout) -> list[Service]:
             summaries = tuple(_summary(checkout, file.parent) for file in kustomizations)
             known.append(Service(folder.name, folder, owner, summaries))
         except InputError as error:
-            faults += error.faults
-    if faults:
-        raise InputError.several(faults)
-    return known
+            broken[folder.name] = error
+    return known, broken
 
 
 def _summary(checkout: Checkout, folder: Path) -> OverlaySummary:

@@ -14,7 +14,10 @@ TITLE = "42's page of applications cannot be read in one way alone"
 
 
 def keep(hub: Hub, reports: Sequence[RotationReport]) -> None:
-    """Open the issue, bring it up to date, or close it once every application was read. Raises ExternalError."""
+    """Open the issue, bring it up to date, or close it once every application was read. Raises ExternalError.
+
+    `reports`: of all applications.
+    """
     refused = [report for report in reports if _blocked(report) is Obstacle.LAYOUT]
     if refused:
         issues.keep(hub, LABEL, TITLE, body(refused))

@@ -34,11 +34,12 @@ WORKFLOW = "oauth.yaml"
 
 @dataclass(frozen=True)
 class RotationRun:
-    """What was found and done, and who is told of it."""
+    """What was found and done, and who is told of it. `complete`: every application was looked at."""
 
     reports: list[RotationReport]
     hub: Hub | None
     slack: Slack | None
+    complete: bool
 
     def tell(self) -> None:
         """Send what a person must know to Slack, where there is one, and keep the issue of the page's layout.
@@ -62,7 +63,8 @@ class RotationRun:
             alerts.tell(self.slack, alerts.to_owners(self.reports, since), alerts.message(self.reports, since))
 
     def _keep_issue(self, hub: Hub) -> None:
-        issue.keep(hub, self.reports)
+        if self.complete:
+            issue.keep(hub, self.reports)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun
     """
     token = credentials.take("GITHUB_TOKEN")
     hub = Hub.from_environment(token) if token else None
-    return RotationRun(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None)
+    return RotationRun(_reports(hub, Credentials.of(taken), token, services, cluster=None), hub, None, not services)
 
 
 def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> RotationRun:
@@ -101,7 +103,7 @@ def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str
         raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
     try:
         hub = Hub.from_environment(token)
-        return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack)
+        return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack, not services)
     except Exception as error:  # of whatever type: nobody was looked at, and somebody has to know
         failure = UnexpectedError.of(error)
         slack.post(f":rotating_light: no secret of 42 was looked at: {failure.fault}", f"Runbook: {alerts.RUNBOOK}")

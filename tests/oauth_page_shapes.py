@@ -40,6 +40,10 @@ class Style:
     label: str = "inside"  # inside, outside, none
     extras: tuple[str, ...] = ()
     neighbour: str = "none"  # none, after, before, sections
+    heading: str = "h4"  # and dt, label, strong, th
+    wrapped: str = "{}"  # how a date is marked up
+    trailing: str = ""  # what stands behind a date
+    block: str = "rotation-actions"  # the class of a block of dates
 
 
 def digits(rng: random.Random) -> str:
@@ -67,7 +71,27 @@ def make_style(rng: random.Random) -> Style:
         label="inside" if value in ("pre", "credential") else rng.choice(["inside", "outside", "none"]),
         neighbour=rng.choice(["none", "none", "after", "before", "sections"]),
     )
-    extras = ["attribute", "comment", "menu", "modal", "script", "banner", "owner", "quotes", "space"]
+    style = replace(
+        style,
+        heading=rng.choice(["h4", "h4", "dt", "label", "strong", "th"]),
+        wrapped=rng.choice(["{}", "{}", "<b>{}</b>", '<time class="day">{}</time>']),
+        trailing=rng.choice(["", "", " (in some days)", " 10:00", "."]),
+        block=rng.choice(["rotation-actions", "rotation-actions", "rotation-actions row", "validity"]),
+    )
+    extras = [
+        "attribute",
+        "comment",
+        "menu",
+        "modal",
+        "script",
+        "banner",
+        "owner",
+        "quotes",
+        "space",
+        "nbsp",
+        "again",
+        "data",
+    ]
     style = replace(style, extras=tuple(rng.sample(extras, rng.randrange(4))))
     if style.value in ("pre", "credential"):
         style = replace(style, neighbour="none", label=rng.choice(["inside", "outside"]))  # nothing names applications
@@ -88,15 +112,19 @@ def written(style: Style, day: date) -> str:
     return f"{day.day}/{day.month}/{day.year}" if style.written == "short" else f"{day:%d/%m/%Y}"
 
 
+def _day(style: Style, day: date) -> str:
+    return style.wrapped.format(written(style, day))
+
+
 def _until(style: Style, app: App, buttons: str = "") -> str:
-    return f'<div class="rotation-actions">Valid until {written(style, app.until)} {buttons}</div>'
+    return f'<div class="{style.block}">Valid until {_day(style, app.until)}{style.trailing} {buttons}</div>'
 
 
 def _next_period(style: Style, app: App) -> str:
-    words = f"Valid from {written(style, app.next_from)}" if app.next_from else ""
+    words = f"Valid from {_day(style, app.next_from)}" if app.next_from else ""
     if app.next_until:
-        words += f"{' ' if words else 'Valid '}until {written(style, app.next_until)}"
-    return f'<div class="rotation-actions">{words} {_buttons(app)}</div>'
+        words += f"{' ' if words else 'Valid '}until {_day(style, app.next_until)}"
+    return f'<div class="{style.block}">{words} {_buttons(app)}</div>'
 
 
 def _buttons(app: App) -> str:
@@ -107,7 +135,7 @@ def _buttons(app: App) -> str:
 
 
 def shown(style: Style, app: App, name: str, value: str, inner: str = "") -> str:
-    label = f"<h4>{LABELS[name]}</h4>" if style.label != "none" else ""
+    label = f"<{style.heading}>{LABELS[name]}</{style.heading}>" if style.label != "none" else ""
     more = f' title="Copy" data-original-title="" id="c{len(name)}"' if "attribute" in style.extras else ""
     comment = "<!-- copied by clipboard.js -->" if "comment" in style.extras else ""
     mark = f'data-copy="[data-app-{name}-{app.number}]"'
@@ -130,8 +158,8 @@ def _dash(style: Style, app: App, inner: str) -> str:
     if style.next_shown == "dash" or style.label == "none":
         return shown(style, app, "next-secret", NONE, inner)
     if style.label == "outside":
-        return f'<h4>NEXT SECRET</h4><div class="credential">-{inner}</div>\n'
-    return f'<div class="credential"><h4>NEXT SECRET</h4><span>-</span>{inner}</div>\n'
+        return f'<{style.heading}>NEXT SECRET</{style.heading}><div class="credential">-{inner}</div>\n'
+    return f'<div class="credential"><{style.heading}>NEXT SECRET</{style.heading}><span>-</span>{inner}</div>\n'
 
 
 def _block(style: Style, app: App) -> str:
@@ -180,6 +208,8 @@ def make_page(rng: random.Random, now: datetime, app: App, style: Style) -> str:
         "script": f"<script>var shown = '{app.values['secret'][:20]}...';</script>",
         "banner": f'<div class="alert">Maintenance on {now.day}/{now.month}/{now.year}</div>',
         "owner": '<div class="application-info"><span>An app</span> by <a href="/users/jdoe">jdoe</a></div>',
+        "again": f'<div class="modal"><input type="text" readonly value="{app.values["secret"]}"></div>',
+        "data": f'<div class="apps-root" data=\'[{{"id":{app.number},"uid":"{app.values["uid"]}"}}]\'></div>',
     }
     head = "".join(text for name, text in top.items() if name in style.extras)
     html = (
@@ -188,4 +218,6 @@ def make_page(rng: random.Random, now: datetime, app: App, style: Style) -> str:
     )
     if "quotes" in style.extras:
         html = html.replace('"', "'")
+    if "nbsp" in style.extras:
+        html = html.replace("Valid until ", "Valid until&nbsp;")
     return html.replace("Valid until", "Valid\n  until") if "space" in style.extras else html

@@ -97,7 +97,8 @@ def _one_order(app: App, style: Style, now: datetime, html: str) -> bool:
         return True
     swapped = date(app.until.year, app.until.day, app.until.month)
     meant = timedelta(days=-2) <= _first(swapped) - now <= timedelta(days=60)
-    written = re.findall(r"(?:from|until)\s+(\d+)/", html)
+    text = re.sub(r"<[^>]*>|&nbsp;", " ", html)
+    written = re.findall(r"(?:from|until)\s+(\d+)/", text)
     return not meant or any(int(day) > 12 for day in written)
 
 

@@ -179,7 +179,7 @@ def _neighbours(loose: Sequence[Period], marks: _Marks, step: int) -> list[tuple
 def _grouped(
     pairs: Sequence[tuple[_Owner, Period]], marks: _Marks, fixed: Sequence[_Owner]
 ) -> list[tuple[_Owner, Period]] | None:
-    """Each application's blocks for its secrets in their order; one alone tells of the secret."""
+    """Each application's blocks, which stand together, for its secrets in their order; one alone is the secret's."""
     grouped: list[tuple[_Owner, Period]] = []
     for application in dict.fromkeys(application for (application, _), _ in pairs):
         own = [period for (owner, _), period in pairs if owner == application]
@@ -187,7 +187,8 @@ def _grouped(
         free = [field for field in fields if (application, field) not in fixed]
         if len(own) == 1 and "secret" in free:
             free = ["secret"]
-        if len(own) != len(free):
+        parted = any(own[0].place < credential.place < own[-1].place for _, credential in marks)
+        if len(own) != len(free) or parted:
             return None
         grouped += [((application, field), period) for field, period in zip(free, own, strict=True)]
     return grouped

@@ -172,6 +172,7 @@ def test_a_person_provides_what_the_page_cannot(known: RotationWorld) -> None:
     known.github.commit("main", {**written, sealed: (known.checkout.root / sealed).read_bytes()}, "By hand")
     assert known.opened("main") == value
     known.intra.layout = lambda text: text
+    known.argo_says("success")
     assert known.rotate()["state"] == "CONFIRMED"
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 import yaml
@@ -30,7 +31,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, told
 from gitops.manifests import yamlfile
 from tests import leaks
-from tests.conftest import GITOPS
+from tests.conftest import GITOPS, commit_all
 from tests.fakes.server import Server, answer
 from tests.frozen import ROOT
 from tests.oauth_world import RotationWorld
@@ -83,9 +84,12 @@ def test_what_was_taken_is_nowhere_in_the_environment_any_more() -> None:
     assert (seen["dumpable"], seen["core"]) == (0, [0, 0])
 
 
-def test_another_process_reads_no_password_of_the_running_command(pinned: Checkout) -> None:
-    """It waits for a value to seal, for as long as the test looks."""
+def test_another_process_reads_no_password_of_the_running_command(pinned: Checkout, tmp_path: Path) -> None:
+    """It waits for a value to seal, for as long as the test looks. Nothing of it is on the disk afterwards."""
+    value = f"canary-{token_hex(24)}"
+    (tmp_path / "tmp").mkdir()
     environment = {**os.environ, **dict.fromkeys(credentials.CREDENTIALS, CANARY), "GITHUB_TOKEN": CANARY}
+    environment |= {"TMPDIR": str(tmp_path / "tmp")}
     words = [str(GITOPS), "secrets", "seal", "notice-bot", "kakao", "--key", "token"]
     process = subprocess.Popen(words, cwd=pinned.root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -97,9 +101,18 @@ def test_another_process_reads_no_password_of_the_running_command(pinned: Checko
         assert process.poll() is None
         assert os.geteuid() == 0 or not os.access(file, os.R_OK), "only root looks into it"
         assert_clean(content)
-        assert Path(f"/proc/{process.pid}/status").exists()
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        [core] = [line.split() for line in limits if line.startswith("Max core file size")]
+        assert core[4:6] == ["0", "0"]
     finally:
-        process.communicate(b"x")
+        out, _ = process.communicate(value.encode())
+    assert process.returncode == 0
+    patterns = leaks.patterns([value])
+    assert leaks.search("output", out, patterns) == []
+    commit_all(pinned)
+    for folder in (tmp_path / "tmp", pinned.root):
+        assert leaks.in_files(folder, patterns) == [], "no temporary file, no file of an editor, no core dump"
+    assert leaks.in_git(pinned.root / ".git", patterns) == []
 
 
 def test_the_shell_that_a_step_gave_them_to_is_gone_too() -> None:

@@ -48,7 +48,7 @@ class IntraPage:
         if answer.status_code == 403 and answers.is_wall(soup):
             raise answers.wall()
         if answer.status_code in (401, 403, 404):
-            raise not_an_owner(number, f"answers {answer.status_code} for application {number}")
+            raise not_an_owner(f"answers {answer.status_code} for application {number}")
         if answer.status_code != 200:
             raise UnreachableError(f"42: application {number}: HTTP {answer.status_code}")
         if soup.select(FORM):
@@ -59,7 +59,7 @@ class IntraPage:
             if answers.is_wall(soup):
                 raise answers.wall()
             if urlsplit(answer.url).path != urlsplit(address).path or html.rstrip().endswith("</html>"):
-                raise not_an_owner(number, f"shows application {number} without any credential")
+                raise not_an_owner(f"shows application {number} without a credential", " (or the layout is new)")
         return html, datetime.fromtimestamp(server_time(answer, self._session.clock()), UTC)
 
     def sign_in(self) -> None:
@@ -82,9 +82,9 @@ class IntraPage:
             raise
 
 
-def not_an_owner(number: str, what: str) -> LoginError:
+def not_an_owner(what: str, otherwise: str = "") -> LoginError:
     """42 does not show what only an owner sees."""
-    return LoginError(f"42 {what}: the account of INTRA42_LOGIN must be one of its owners", "owner")
+    return LoginError(f"42 {what}: the account of INTRA42_LOGIN must be one of its owners{otherwise}", "owner")
 
 
 def _text(answer: requests.Response) -> str:

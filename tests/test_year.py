@@ -1,4 +1,4 @@
-"""The simulated year (tests/year): some of its days, and that its counts count: each fault is planted, and seen."""
+"""The simulated year (tests/year): its clock, its workflows and its plan, and that its counts count what is planted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -22,7 +21,6 @@ from tests.year.cluster import Held
 from tests.year.conditions import Condition, Message
 from tests.year.needles import Needles
 from tests.year.plan import BEGIN, Away, Outage, Plan, Trouble, make
-from tests.year.simulation import Simulation, simulation
 from tests.year.workflow import Command, Job, Workflow, expand, value
 
 SEED = 7
@@ -311,86 +309,3 @@ def test_a_secret_is_found_in_every_form(form: str) -> None:
 
 def test_a_password_with_spaces_is_found_too() -> None:
     assert Needles(["correct horse"]).search("log", b"it was correct horse, he said")
-
-
-# -- some days
-
-
-@pytest.mark.bots
-def test_a_day_of_the_platform_and_each_fault_that_is_planted_in_it(tmp_path: Path) -> None:
-    with simulation(tmp_path, 8 * HOUR, seed=SEED, live=False) as day:
-        day.run()
-        whole = day.score()
-        assert whole.faults == ()
-        assert whole.rotations >= 1
-        assert whole.bumps >= 1
-        assert day.verdicts.real >= 2
-        drawn = ElementTree.tostring(day.picture(whole.line).root).decode()
-        assert "mogle/prod" in drawn
-        for plant in (*PLANTS.values(), refuse):
-            plant(day)
-        planted = day.score()
-    for name in PLANTS:
-        assert getattr(planted, name) == getattr(whole, name) + 1, f"{name}: {planted.faults}"
-    assert planted.without_secret_s >= 3600
-    assert planted.bad
-    assert any("by hand: rotation" in fault for fault in planted.faults)
-    assert any("held for quiet" in fault for fault in planted.faults)
-
-
-def leak(day: Simulation) -> None:
-    """Somebody is told a secret, in a comment."""
-    [first, *_] = day.world.github.pulls.values()
-    day.world.github.comment(first, f"It is {next(iter(day.world.intra.apps['41001'].accepted))}.")
-
-
-def double(day: Simulation) -> None:
-    merged = next(own for own in day.world.github.pulls.values() if own.head.startswith("oauth/") and own.merged_at)
-    number = len(day.world.github.pulls) + 1
-    day.world.github.pulls[number] = replace(merged, number=number, last_head="")
-
-
-def silence(day: Simulation) -> None:
-    """A rotation came to main long ago, and reaches no pod."""
-    overlay, secret, _ = day.merges[0]
-    held = day.cluster.running[overlay].held
-    held[:] = [period for period in held if period.secret != secret]
-    day.merges[0] = (overlay, secret, day.plan.begin)
-
-
-def redden(day: Simulation) -> None:
-    own = next(own for own in day.world.github.pulls.values() if own.user == BOT[0])
-    day.actions.red[own.last_head] = "check"
-
-
-def merge_by_hand(day: Simulation) -> None:
-    day.people.by_hand["rotation"] += 1
-
-
-def refuse(day: Simulation) -> None:
-    """42 takes back what runs, and a run that was held for quiet is not."""
-    app = next(iter(day.world.intra.apps.values()))
-    app.accepted = {text: (begins, day.plan.end - HOUR) for text, (begins, _) in app.accepted.items()}
-    day.actions.unquiet.append("oauth rotate")
-
-
-PLANTS: dict[str, Callable[[Simulation], None]] = {
-    "leaks": leak,
-    "duplicates": double,
-    "untold": silence,
-    "red_by_bot": redden,
-    "by_hand": merge_by_hand,
-}
-
-
-@pytest.mark.matrix
-@pytest.mark.timeout(7200)
-def test_a_month_of_the_platform(tmp_path: Path) -> None:
-    with simulation(tmp_path, 30 * DAY, seed=SEED, live=True) as month:
-        month.run()
-        counted = month.score()
-    assert counted.faults == ()
-    assert counted.rotations >= 18
-    assert counted.line.startswith(
-        f"year: rotations={counted.rotations} bumps={counted.bumps} lost=0 without_secret_s=0"
-    )

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -349,12 +349,14 @@ class Simulation:
 
 
 @contextmanager
-def simulation(folder: Path, span: timedelta, *, seed: int, live: bool) -> Iterator[Simulation]:
-    """One that has not begun yet, of a span. `live`: its checks run the live tree's tests too."""
+def simulation(
+    folder: Path, span: timedelta, *, seed: int, live: bool, change: Callable[[Plan], Plan] = lambda own: own
+) -> Iterator[Simulation]:
+    """One that has not begun yet, of a span. `live`: its checks run the live tests too. `change`: of its plan."""
     applications = [application.id for application in model.applications(platform(), [])[0]]
     services = [service.name for service in catalogue.services(platform()) if policies.read(platform(), service.folder)]
     teams = sorted({service.owner.team for service in catalogue.services(platform())})
-    own = plan.make(seed, span, sorted(applications), services, teams)
+    own = change(plan.make(seed, span, sorted(applications), services, teams))
     clock = Clock(own.begin)
     with clock.installed():
         world = YearWorld(folder, clock, own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,7 +78,7 @@ class YearWorld:
         self.intra = self._begin_42()
         self.ecr, self.slack = Ecr(), Slack()
         self.keys = [rsa.generate_private_key(65537, 2048)]
-        self.controller = SealedSecrets(certificate_of(self.keys[0]), self.keys)
+        self.controller = SealedSecrets(self._certificate(), self.keys)
         self.checkout = self._clone("clone")
         self.log: list[tuple[str, str]] = []
         self.versions: dict[str, list[int]] = {}
@@ -211,7 +211,12 @@ class YearWorld:
     def renew_key(self) -> None:
         """The controller makes a key, seals with it from now on and keeps the others."""
         self.keys.insert(0, rsa.generate_private_key(65537, 2048))
-        self.controller.certificate = certificate_of(self.keys[0])
+        self.controller.certificate = self._certificate()
+
+    def _certificate(self) -> bytes:
+        """The newest key's, as the controller makes it at this moment of the simulation."""
+        ahead = (self.clock.now - datetime.now(UTC)).days
+        return certificate_of(self.keys[0], begins=ahead, days=ahead + 3650)
 
     # -- the command
 

@@ -193,6 +193,8 @@ def oauth_loop(
             app = intra.apps[application.id]
             value = secret_value(cluster, application.overlay.namespace, application.deployed.name)
             app.accepted, app.current = {value: (intra.now - timedelta(days=9), None)}, value
+            # This GitHub is new: what Argo CD told it of before it has to hear again.
+            github.deployments.says(application.overlay.application, "success", github.head("main") or "")
         with progress.step(f"42 shows {len(applications)} next secrets; the scheduled workflow proposes them, sealed"):
             app = intra.apps[mine.id]
             intra.advance(app.switch - intra.shows_before - intra.now + timedelta(hours=1))

@@ -18,6 +18,7 @@ import yaml
 from gitops.ground.checkout import Checkout
 from tests.fakes.aws import Ecr
 from tests.fakes.github import TOKEN, GitHub
+from tests.fakes.github_deployments import ARGOCD_NAME
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = Path(__file__).parent / "actions"
@@ -137,6 +138,7 @@ def _variables(github: GitHub, ecr: Ecr | None, origin: str | None, environment:
 def _command(folder: Path, file: Path, event: str, job: str, event_file: Path) -> list[str]:
     """How act runs the job: with the repository's variables and each action of others as a folder of this machine."""
     settings = {
+        "ARGOCD_APP": ARGOCD_NAME,
         "AWS_APPLY_ROLE": "role",
         "AWS_IMAGES_ROLE": "role",
         "AWS_PLAN_ROLE": "role",

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.github_repository import BOT
 from tests.year import score
 from tests.year.clock import DAY, HOUR
-from tests.year.plan import Hindrance, Plan, Trouble
+from tests.year.plan import Act, Hindrance, Intervention, Plan, Trouble
 from tests.year.simulation import Simulation, simulation
 
 SEED = 7
@@ -104,6 +104,27 @@ def test_whatever_keeps_a_secret_from_the_pods_is_told_and_delivered_afterwards(
     assert counted.faults == ()
     assert counted.rotations >= len(Trouble)
     assert score.untold(stuck_ones, []) != [], "not told, it would count"
+
+
+def with_every_act(own: Plan) -> Plan:
+    """42 shows four applications a next secret; a person closes, commits to or rebases the pull requests of three."""
+    numbers = sorted(own.switches)
+    shown = dict.fromkeys(numbers[:4], own.begin + 5 * DAY + 2 * HOUR)
+    later = dict.fromkeys(numbers[4:], own.begin + 12 * DAY)
+    acts = [Intervention(own.begin, "oauth", act) for act in Act]
+    return replace(own, switches=shown | later, interventions=acts, hindrances=[], pushes=[])
+
+
+@pytest.mark.matrix
+def test_what_a_person_does_to_a_rotation_is_told_and_stops_no_other(tmp_path: Path) -> None:
+    with simulation(tmp_path, 19 * HOUR, seed=SEED, live=False, change=with_every_act) as day:
+        day.run()
+        counted = day.score()
+        acts = [one for one in day.expected() if one.what == "a person's act on a rotation" and one.end > one.due]
+    assert len(acts) == len(Act)
+    assert counted.faults == ()
+    assert (counted.rotations, counted.by_hand) == (1, len(Act))
+    assert len(score.untold(acts, [])) == len(Act), "not told, each would count"
 
 
 @pytest.mark.matrix

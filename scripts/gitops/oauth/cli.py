@@ -36,8 +36,9 @@ def oauth() -> None:
 def status(context: click.Context, services: tuple[str, ...], output: str) -> None:
     """Every application's generation, validity and state (SERVICES: only these). Writes nothing.
 
-    42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is; otherwise git's own
-    memory is shown. Exit code 1: something is BLOCKED, AT_RISK or EXPIRED.
+    42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is (with ARGOCD_APP, whose
+    word on the cluster counts); otherwise git's own memory is shown. Exit code 1: something is BLOCKED, STUCK, AT_RISK
+    or EXPIRED.
     """
     from gitops.oauth import alerts
     from gitops.oauth import run as runs

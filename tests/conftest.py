@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psutil
 import pytest
 from git import Repo
@@ -27,6 +28,9 @@ if TYPE_CHECKING:  # those modules use this one
 
 pytest_plugins = ["tests.lab.running", "tests.secret_world"]
 
+# A machine with other work is slow, and no test fails for that.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 GITOPS = Path(sys.prefix) / "bin/gitops"
 SHARED_MEMORY = Path("/dev/shm")
 # Bytes: a lab takes 3 GiB, and nothing that the tests write comes to as much.

@@ -63,7 +63,7 @@ def kustomizations(draw: st.DrawFn) -> tuple[str, str]:
     return end.join(lines) + draw(st.sampled_from(["", end, end * 3])), tag
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(file=kustomizations(), tag=tags)
 def test_exactly_the_images_fields_change_and_every_other_byte_stays(file: tuple[str, str], tag: str) -> None:
     before, old_tag = file

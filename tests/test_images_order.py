@@ -75,7 +75,7 @@ WAYS: list[dict[str, Any]] = [
 
 
 @given(TAGS, st.sampled_from(WAYS), st.lists(st.integers(0, 11), max_size=3), st.integers(0, 11))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_older_nothing_declined_and_in_the_end_the_newest(
     parts: list[tuple[int, int, int]], raw: dict[str, Any], refused: list[int], begin: int
 ) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import html as html_text
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
+from bs4.dammit import EntitySubstitution
 from bs4.element import NavigableString
 
 from gitops.oauth.blocks import COPY, NONE, SECRET, UID, VALUE, mark_of, text_of
@@ -128,7 +128,7 @@ class _Blank:
             if isinstance(child, Tag):
                 yield from self._element(child, depth + 1)
             elif type(child) is NavigableString and child.strip():
-                yield f"{indent}  {html_text.escape(self._text(str(child)))}"
+                yield f"{indent}  {EntitySubstitution.substitute_xml(self._text(str(child)))}"
         if not element.is_empty_element:
             yield f"{indent}</{name}>"
 
@@ -143,7 +143,7 @@ class _Blank:
                 text = f"[data-app-{mark[0]}-{self._number(mark[1])}]"
             elif name == VALUE:
                 text = self._value(str(value).strip())
-            yield f' {name}="{html_text.escape(text)}"'
+            yield f" {name}={EntitySubstitution.quoted_attribute_value(EntitySubstitution.substitute_xml(text))}"
 
     def _is_public(self, name: str) -> bool:
         return _NAME.fullmatch(name) is not None and not any(word in name.casefold() for word in self._private)

@@ -47,11 +47,13 @@ def test_every_command_of_the_documentation_works(
     commit_all(checkout, "Sealed for the lab")
     with Repo(checkout.root) as repo:
         repo.remotes.origin.set_url(github.clone_url)
-    digest = ecr.push("mogle", "9.0.0")
-    for path in ("overlays/mogle/staging/kustomization.yaml", "overlays/mogle/prod/kustomization.yaml"):
-        before = (checkout.root / path).read_bytes()
-        image = Image(edit.read(before, path).image.name, "9.0.0", digest)
-        github.commit("main", {path: edit.replace(before, path, image)}, "mogle 9.0.0")
+    # A rollback goes back to what the registry still has.
+    for tag in ("8.0.0", "9.0.0"):
+        digest = ecr.push("mogle", tag)
+        for path in ("overlays/mogle/staging/kustomization.yaml", "overlays/mogle/prod/kustomization.yaml"):
+            before = (checkout.root / path).read_bytes()
+            image = Image(edit.read(before, path).image.name, tag, digest)
+            github.commit("main", {path: edit.replace(before, path, image)}, f"mogle {tag}")
     fakes = {**github.environment, **ecr.environment, "GITOPS_GITHUB_PAUSE": "0"}
     fakes |= {"GITOPS_SEALED_SECRETS_URL": sealed_secrets, "GITOPS_CLUSTER": "lab"}
     env = {**os.environ, **fakes, "PATH": f"{GITOPS.parent}:{os.environ['PATH']}"}

@@ -108,7 +108,7 @@ def test_the_run_of_another_is_none_of_mains(github: GitHub, slack: Slack, event
     assert (done.code, slack.messages) == (0, []), done.err
 
 
-@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize("passes", [pytest.param(True, marks=pytest.mark.matrix), False])
 def test_main_says_of_a_pull_request_what_its_own_gate_says(github: GitHub, runner: Path, passes: bool) -> None:
     added = "# Nothing but a comment.\n" if passes else "  - https://example.org/deployment.yaml\n"
     content = (runner / FILE).read_text().replace("resources:\n", f"resources:\n{added}")

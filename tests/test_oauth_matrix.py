@@ -14,18 +14,12 @@ from tests.oauth_troubles import KILLS, TROUBLES
 pytestmark = pytest.mark.bots
 
 SAMPLE = [
-    ("FETCHED", "429"),
     ("VERIFIED", "layout changed"),
     ("SEALED", "push race"),
-    ("committed", "controller key renewed between seal and merge"),
     ("branch moved", "two runs at once"),
     ("PR_OPEN", "pull request has human commits"),
-    ("MERGED", "secret changed between fetch and verify"),
-    ("SYNCED", "another application's secret"),
     ("CONFIRMED", "merge after the switch"),
     ("MERGED", "not synced"),
-    ("SYNCED", "Degraded"),
-    ("CONFIRMED", "Argo CD away"),
     ("RETIRED", "Secret not opened, or pods not rolled"),
 ]
 

@@ -13,7 +13,7 @@ from gitops.manifests.overlay import Overlay
 NAMESPACE = "argocd"
 # The Application of Argo CD itself, in the cluster's second root.
 _APPLICATION = "argocd"
-_ROOT = {("AppProject", "platform"), ("Application", "root")}
+_ROOT = ("Application", "root")
 
 
 def objects(checkout: Checkout, cluster: str) -> list[Object]:
@@ -40,8 +40,16 @@ def services(checkout: Checkout) -> list[str]:
 
 
 def root(checkout: Checkout, cluster: str, *, tools: Checkout | None = None) -> list[Object]:
-    """The root Application and its AppProject, with which all begins. `tools`: whose kustomize runs."""
-    return [item for item in _root(checkout, cluster, tools) if (item["kind"], name(item)) in _ROOT]
+    """The root Application, with which all begins, after every AppProject. `tools`: whose kustomize runs.
+
+    An Application that Argo CD meets before its AppProject is looked at again only minutes later.
+    """
+    items = [item for item in _root(checkout, cluster, tools) if item["kind"] == "AppProject" or _is_root(item)]
+    return sorted(items, key=_is_root)
+
+
+def _is_root(item: Object) -> bool:
+    return (item["kind"], name(item)) == _ROOT
 
 
 def _root(checkout: Checkout, cluster: str, tools: Checkout | None = None) -> list[Object]:

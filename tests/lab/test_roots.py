@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 ROOTS = ("root", "platform")
 APPLICATION = "apps/platform/cluster/application.yaml"
 # Seconds within which a commit that mends the platform has to be there.
-CONVERGED = 120.0
+CONVERGED = 120.0  # on a quiet machine; another may take twice as long
 
 
 def operation(running: Running, name: str) -> dict[str, str]:
@@ -141,6 +141,6 @@ def test_a_first_wave_that_breaks_holds_no_commit_that_mends_it(running: Running
         repo.git.rm("-r", "--quiet", ".")
         repo.git.checkout(good.hexsha, "--", ".")
         mended = running.push("mended")
-    took = running.wait(*ROOTS, "cluster", "sealed-secrets", revision=mended, seconds=CONVERGED)
+    took = running.wait(*ROOTS, "cluster", "sealed-secrets", revision=mended, seconds=2 * CONVERGED)
     running.wait(*platform(running))
     print(f"{how}: {took:.0f} s from the commit that mends it to Healthy")

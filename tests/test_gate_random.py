@@ -157,7 +157,7 @@ many = st.lists(edits, min_size=1, max_size=3)
 QUIET = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=25, derandomize=True, suppress_health_check=QUIET)
 @given(many)
 def test_a_random_edit_is_found_or_taken_by_the_api_server(
     gate: catalogue.Gate, changes: list[tuple[str, str, int, str]]
@@ -167,7 +167,7 @@ def test_a_random_edit_is_found_or_taken_by_the_api_server(
 
 @pytest.mark.matrix
 @pytest.mark.timeout(3000)
-@settings(max_examples=400, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=400, suppress_health_check=QUIET)
 @given(many)
 def test_many_random_edits(gate: catalogue.Gate, changes: list[tuple[str, str, int, str]]) -> None:
     hold(gate, changes)

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.ground.checkout import Checkout
@@ -32,7 +32,6 @@ from tests.secret_world import CANARY, FILE, PIN, Seal, opened, pin
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=2**16), NAMES, NAMES)
 def test_what_is_sealed_can_be_opened_for_its_own_name_alone(value: bytes, namespace: str, name: str) -> None:
     sealed = seal(private_key().public_key(), namespace, name, value)

@@ -10,7 +10,7 @@ import requests
 from pydantic import SecretStr
 
 from gitops.ground import printable, settings
-from gitops.ground.errors import ExternalError
+from gitops.ground.errors import ExternalError, InputError
 
 # How Slack names what is wrong.
 _WORD = re.compile(r"[a-z_]{1,60}")
@@ -34,6 +34,14 @@ class Slack:
             return None
         own = settings.read()
         return cls(token, own.slack_channel, own.slack_api_url)
+
+    @classmethod
+    def needed(cls, credentials: Mapping[str, SecretStr], unheard: str) -> Slack:
+        """The same where it must be there. `unheard`: what nobody would hear without it. Raises InputError."""
+        slack = cls.of(credentials)
+        if slack is None:
+            raise InputError(f"not set: SLACK_TOKEN; without it nobody would hear {unheard}")
+        return slack
 
     def whoami(self) -> str:
         """The bot's name at Slack, which says nothing to anyone. Raises ExternalError."""

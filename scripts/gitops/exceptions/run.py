@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from gitops.clients.slack import Slack
 from gitops.exceptions import files
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 from gitops.manifests import kustomize
 from gitops.manifests.objects import name
 
@@ -56,9 +55,7 @@ def _word(until: date, today: date) -> str:
 
 def tell(states: Sequence[ExceptionState], credentials: Mapping[str, SecretStr]) -> None:
     """Say to Slack what needs its owner, if anything does. Raises InputError, ExternalError."""
-    slack = Slack.of(credentials)
-    if slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of an exception that has ended")
+    slack = Slack.needed(credentials, "of an exception that has ended")
     due = [state for state in states if state.word != "holds"]
     if due:
         lines = [f":warning: {state.file} ({state.owner}): {state.word}, until {state.until or '?'}" for state in due]

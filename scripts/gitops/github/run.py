@@ -15,7 +15,6 @@ from gitops.github.declared import Declared
 from gitops.github.plan import SettingsPlan
 from gitops.github.remote import Remote
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 
 # The workflow that verifies on a schedule: .github/workflows/settings.yaml.
 WORKFLOW = "settings.yaml"
@@ -59,9 +58,7 @@ def apply(checkout: Checkout, *, prune: bool) -> list[applying.AppliedChange]:
 
 def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) -> Verdict:
     """Compare, and with `tell` say to Slack what is not as declared. Raises InputError, ExternalError."""
-    slack = Slack.of(taken)
-    if tell and slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of drift")
+    slack = Slack.needed(taken, "of drift") if tell else None
     comparison = compare(checkout)
     made = comparison.plan
     drift = [f"{change.kind} {change.name}: {change.verb}" for change in made.changes]
@@ -69,7 +66,7 @@ def verify(checkout: Checkout, taken: Mapping[str, SecretStr], *, tell: bool) ->
     # the run that told of it succeeds, unless there is drift too.
     since = comparison.hub.last_success(WORKFLOW) if made.edited else None
     edited = [f"ruleset {name}: edited since it was verified last" for name in made.edited_since(since)]
-    if tell and slack and (drift or edited):
+    if slack and (drift or edited):
         lines = [f":warning: GitHub is not set as declared: {phrase}" for phrase in drift]
         lines += [f":warning: who may bypass is hidden from this run: {phrase}" for phrase in edited]
         slack.post(*lines, f"Runbook: {RUNBOOK}")

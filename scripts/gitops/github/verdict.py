@@ -41,9 +41,7 @@ def main_is_red(taken: Mapping[str, SecretStr], number: int) -> str:
 
     Raises InputError without SLACK_TOKEN, ExternalError.
     """
-    slack = Slack.of(taken)
-    if slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear that main is red")
+    slack = Slack.needed(taken, "that main is red")
     run = Hub.from_environment().finished_run(number)
     of_main = (run.path, run.branch) == (WORKFLOW, "main") and run.event in EVENTS
     if not of_main or run.conclusion == "success":

@@ -205,9 +205,9 @@ def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Mappi
         return bool(now < then)
     if TRAILER in newer.version.lines:
         return False  # the bot follows a tag, wherever that goes
-    times = [pushed.get(run.image.digest) for run in (newer, older)]
-    if times[0] and times[1] and times[0] != times[1]:
-        return times[0] < times[1]
+    came, went = pushed.get(newer.image.digest), pushed.get(older.image.digest)
+    if came and went and came != went:
+        return came < went
     # What ran before the other one already runs again.
     return any(run.image.digest == newer.image.digest for run in ran[index + 2 :])
 

@@ -118,20 +118,23 @@ class _Refusal:
 def _running_key(
     policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str, brought: datetime | None
 ) -> SortKey | None:
-    if not isinstance(policy.select, Newest):
-        return order.key(policy, tag)
     # By its digest: its tag may name another one now, or be outside of what the policy allows.
     pushed = next((image.pushed for image in listing if image.digest == digest), brought)
-    return _newest_key(pushed, tag) if pushed else None
+    return _key(policy, tag, pushed)
 
 
 def _refusal(policy: Policy, listing: Sequence[ListedImage], declined: Declined) -> _Refusal:
     listed = next((image for image in listing if image.digest == declined.digest), None)
     listed = listed or next((image for image in listing if image.tag == declined.tag), None)
     pushed = listed.pushed if listed else None
+    return _Refusal(declined, _key(policy, declined.tag, pushed), pushed)
+
+
+def _key(policy: Policy, tag: str, pushed: datetime | None) -> SortKey | None:
+    """Where an image stands by its name or, for the newest, by its push; None where that is not known."""
     if isinstance(policy.select, Newest):
-        return _Refusal(declined, _newest_key(pushed, declined.tag) if pushed else None, pushed)
-    return _Refusal(declined, order.key(policy, declined.tag), pushed)
+        return _newest_key(pushed, tag) if pushed else None
+    return order.key(policy, tag)
 
 
 def _newest_key(pushed: datetime, tag: str) -> SortKey:

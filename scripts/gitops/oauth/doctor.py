@@ -20,7 +20,7 @@ from gitops.oauth import page
 from gitops.oauth.answers import LoginError, UnreachableError
 from gitops.oauth.blocks import LayoutError
 from gitops.oauth.model import OAuthApplication
-from gitops.oauth.observe import CLOCKS, BlockedError
+from gitops.oauth.observe import CLOCKS, BlockedError, other_uid
 from gitops.oauth.page import Reading
 from gitops.oauth.rotate import prove
 from gitops.oauth.sources import IntraPage
@@ -110,14 +110,8 @@ class Doctor:
 
         def read() -> str:
             reading = page.read(html, application.id, clock)
-            if reading.uid != application.uid:
-                raise InputError(
-                    "another uid than its file says",
-                    path=application.reference,
-                    expected=reading.uid,
-                    found=application.uid,
-                    fix="correct its application-id or client-id",
-                )
+            if fault := other_uid(application, reading, "another uid than its file says"):
+                raise InputError.several([fault])
             readings.append(reading)
             return f"read; a next secret {'shows' if reading.next else 'does not show'}"
 

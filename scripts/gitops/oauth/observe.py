@@ -265,16 +265,17 @@ def _read(application: OAuthApplication, source: Source) -> Reading:
         reading = source.read(application)
     except _SOURCE_ERRORS as error:
         raise BlockedError.of(error) from None
-    if reading.uid != application.uid:
-        fault = Fault(
-            f"42's application {application.id} has another uid",
-            path=application.reference,
-            expected=reading.uid,
-            found=application.uid,
-            fix="correct its application-id or client-id",
-        )
+    if fault := other_uid(application, reading, f"42's application {application.id} has another uid"):
         raise BlockedError(Obstacle.MISMATCH, fault)
     return reading
+
+
+def other_uid(application: OAuthApplication, reading: Reading, what: str) -> Fault | None:
+    """What is wrong, in these words, where the page shows another application than the file names."""
+    if reading.uid == application.uid:
+        return None
+    fix = "correct its application-id or client-id"
+    return Fault(what, path=application.reference, expected=reading.uid, found=application.uid, fix=fix)
 
 
 def _shown(application: OAuthApplication, reading: Reading) -> tuple[Shown, dict[str, SecretStr]]:

@@ -142,8 +142,8 @@ class _Rotation:
     def _sealed(self, against: SealingCertificate) -> tuple[bytes, Record]:
         """The next secret, proved and sealed. Raises BlockedError."""
         secret, facts = self._verified(), self.observation.facts
-        record = new_record(self.application, self.observation.generation, secret, against, facts.until)
-        record = replace(record, ends=facts.intended_until)
+        generation = self.observation.generation
+        record = new_record(self.application, generation, secret, against, facts.until, facts.intended_until)
         sealed = sealed_file(against, self.application, record, secret)
         self._reach(Stage.SEALED)
         return sealed, record
@@ -214,6 +214,7 @@ def new_record(
     secret: SecretStr,
     against: SealingCertificate,
     valid_until: datetime | None,
+    ends: datetime | None = None,
 ) -> Record:
     """What git is to remember of a generation."""
     return Record(
@@ -223,6 +224,7 @@ def new_record(
         rotation=rotation_id(application.id, secret),
         certificate=against.fingerprint,
         valid_until=valid_until,
+        ends=ends,
     )
 
 

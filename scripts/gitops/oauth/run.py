@@ -98,9 +98,7 @@ def look(taken: Mapping[str, SecretStr], services: Sequence[str]) -> RotationRun
 def rotate(taken: Mapping[str, SecretStr], services: Sequence[str], cluster: str) -> RotationRun:
     """Look, and act for `cluster`. Raises InputError where a credential is not set, ExternalError."""
     token = credentials.take("GITHUB_TOKEN")
-    intra42, slack = _intra42(taken), Slack.of(taken)
-    if slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
+    intra42, slack = _intra42(taken), Slack.needed(taken, "of a secret that ends")
     try:
         hub = Hub.from_environment(token)
         return RotationRun(_reports(hub, intra42, token, services, cluster=cluster), hub, slack, not services)
@@ -115,9 +113,7 @@ def deliver(taken: Mapping[str, SecretStr], services: Sequence[str]) -> Delivery
 
     Raises InputError where a credential is not set, ExternalError.
     """
-    token, slack = credentials.take("GITHUB_TOKEN"), Slack.of(taken)
-    if slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that did not arrive")
+    token, slack = credentials.take("GITHUB_TOKEN"), Slack.needed(taken, "of a secret that did not arrive")
     hub = Hub.from_environment(token)
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, ["kustomize"])

@@ -34,13 +34,12 @@ class IntraPage:
 
     def read(self, application: OAuthApplication) -> Reading:
         """One GET: nothing on the page is ever pressed."""
-        self._sign_in()
         html, date = self.page(application.id)
         return replace(page.read(html, application.id, date), date=date)
 
     def page(self, number: str) -> tuple[str, datetime]:
         """The page of an application as an owner sees it, and 42's clock. Raises LoginError, UnreachableError."""
-        self._sign_in()
+        self.sign_in()
         address = urljoin(self._session.url, f"/oauth/applications/{number}")
         answer = self._session.fetch("GET", address)
         html = _text(answer)
@@ -63,10 +62,7 @@ class IntraPage:
         return html, datetime.fromtimestamp(server_time(answer, self._session.clock()), UTC)
 
     def sign_in(self) -> None:
-        """Sign in now. Raises LoginError, UnreachableError."""
-        self._sign_in()
-
-    def _sign_in(self) -> None:
+        """Sign in, where that was not done yet. Raises LoginError, UnreachableError."""
         if self._failed:
             # One wrong password is one try, and not one for each application: 42 may lock the account.
             raise self._failed

@@ -81,6 +81,17 @@ def pinned(checkout: Checkout, cluster: str, now: datetime | None = None) -> Sea
     return certificate
 
 
+def ever_pinned(checkout: Checkout, cluster: str) -> SealingCertificate | None:
+    """The pinned certificate, also one that has ended; None where there is none, or not the one of the pin.
+
+    Raises InputError.
+    """
+    try:
+        return pinned(checkout, cluster, datetime.min.replace(tzinfo=UTC))
+    except CertificateError:
+        return None
+
+
 def pin_files(checkout: Checkout, cluster: str, certificate: SealingCertificate) -> dict[str, bytes]:
     """The two files that pin `certificate` for a cluster, by their paths in the repository."""
     folder = f"clusters/{cluster}"

@@ -15,11 +15,9 @@ from gitops.manifests import kustomize, secret, yamlfile
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import ISSUER, KIND
+from gitops.repository import rotation
 from gitops.secrets import status
 from gitops.secrets.status import SecretStatus
-
-# The application of an overlay at 42.
-_OAUTH = "oauth-42.yaml"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _texts(node: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _of_42(checkout: Checkout, overlay: Overlay) -> list[str]:
-    data = yamlfile.read(checkout, checkout.root / overlay.file(_OAUTH)).get("data") or {}
+    data = yamlfile.read(checkout, checkout.root / overlay.file(rotation.FILE)).get("data") or {}
     page = f"{settings.read().intra42_profile_url}/oauth/applications/{data.get('application-id')}"
     return [
         f'press "Generate now" on {page}: it makes another next secret',

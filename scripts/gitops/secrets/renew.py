@@ -57,7 +57,7 @@ class Renewal(BaseModel):
 class Renewed:
     """The newest renewal, and the files that it makes of main's: none where main has it, or has moved on."""
 
-    certificate: SealingCertificate | None
+    certificate: SealingCertificate
     files: contents.Contents
 
 
@@ -74,13 +74,13 @@ def read(where: KeyBucket) -> Renewal | None:
     if not listed:
         return None
     name = max(listed, key=lambda item: (item["LastModified"], item["Key"]))["Key"]
+    path = f"s3://{where.bucket}/{name}"
     body = session.call("s3", "get_object", Bucket=where.bucket, Key=name)["Body"].read(_MOST_BYTES)
     try:
         renewal = Renewal.model_validate(parse(body))
     except (ValidationError, ValueError):
-        raise ExternalError("not what the backup writes", path=f"s3://{where.bucket}/{name}") from None
+        raise ExternalError("not what the backup writes", path=path) from None
     if renewal.cluster != where.cluster:
-        path = f"s3://{where.bucket}/{name}"
         raise ExternalError("of another cluster", path=path, expected=where.cluster, found=renewal.cluster)
     return renewal
 
@@ -105,15 +105,12 @@ def apply(checkout: Checkout, cluster: str, renewal: Renewal) -> Renewed:
 
 def _follows(checkout: Checkout, cluster: str, newest: SealingCertificate) -> bool:
     """Whether it is the pinned one, or younger: an object of before would pin a key of before."""
-    try:
-        pinned = certificate.pinned(checkout, cluster, datetime.min.replace(tzinfo=UTC))
-    except certificate.CertificateError:
-        return True
-    return newest.fingerprint == pinned.fingerprint or newest.begins > pinned.begins
+    pinned = certificate.ever_pinned(checkout, cluster)
+    return pinned is None or newest.fingerprint == pinned.fingerprint or newest.begins > pinned.begins
 
 
 def _fits(seal: RenewedSeal, sealed: Sealed) -> bool:
-    same = seal.before == digest(sealed.encrypted) and seal.encrypted.keys() == dict(sealed.encrypted).keys()
+    same = seal.before == digest(sealed.encrypted) and seal.encrypted.keys() == sealed.encrypted.keys()
     return same and all(map(is_sealed, seal.encrypted.values()))
 
 
@@ -126,7 +123,7 @@ def run(checkout: Checkout, cluster: str, where: KeyBucket, hub: Hub) -> str:
     if renewal is None:
         return "the cluster has sealed nothing anew"
     made = apply(checkout, cluster, renewal)
-    if not made.files or made.certificate is None:
+    if not made.files:
         return "main has all of it"
     branch = f"seals/{cluster}"
     fingerprint = made.certificate.fingerprint

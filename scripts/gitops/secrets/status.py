@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -85,7 +85,7 @@ def read(checkout: Checkout, cluster: str, hub: Hub | None, names: Sequence[str]
     known = {service.name: service.owner for service in services.services(checkout)}
     if unknown := [name for name in names if name not in known]:
         raise InputError("no such service", expected=f"one of {', '.join(known)}", found=unknown[0])
-    pin = _pinned(checkout, cluster)
+    pin = certificate.ever_pinned(checkout, cluster)
     history = History(checkout.root)
     said = _Said(hub, history)
     statuses = []
@@ -99,18 +99,11 @@ def read(checkout: Checkout, cluster: str, hub: Hub | None, names: Sequence[str]
             owner.contact if owner else "",
             _given(history, sealed),
             _until(sealed),
-            _against(sealed, pin),
+            _against(sealed, pin.fingerprint if pin else None),
             said.delivery(checkout, sealed),
         )
         statuses.append(status)
     return statuses
-
-
-def _pinned(checkout: Checkout, cluster: str) -> str | None:
-    try:
-        return certificate.pinned(checkout, cluster, datetime.min.replace(tzinfo=UTC)).fingerprint
-    except certificate.CertificateError:
-        return None
 
 
 def _against(sealed: Sealed, pin: str | None) -> Against:

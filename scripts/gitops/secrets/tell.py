@@ -6,13 +6,12 @@ What is stale a pull request of the workflow `seals` brings each month (ADR 17):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
 from gitops.clients.slack import Slack
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 from gitops.manifests import secret
 from gitops.secrets import certificate, status
 from gitops.secrets.status import Against, Delivery, SecretStatus
@@ -37,7 +36,7 @@ def lines(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: 
 
 def _old(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: datetime) -> list[str]:
     """What one run of reseal mends. A generation of 42's secret goes by itself before that."""
-    begins = _begins(checkout, cluster)
+    pin = certificate.ever_pinned(checkout, cluster)
     stale = [
         entry
         for entry in known
@@ -45,23 +44,14 @@ def _old(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: d
         and (not secret.is_generation(entry.sealed.name) or entry.given is None or now - entry.given > RENEWED)
     ]
     reasons = [f"{len(stale)} seals are not for the pinned key"] if stale else []
-    if begins is not None and now - begins > RENEWED:
-        reasons.append(f"the pinned key is from {begins:%Y-%m-%d}, and the controller has a newer one")
+    if pin and now - pin.begins > RENEWED:
+        reasons.append(f"the pinned key is from {pin.begins:%Y-%m-%d}, and the controller has a newer one")
     fix = "merge the pull request of the workflow `seals`, or start that"
     return [f"{'; '.join(reasons)}: {fix}"] if reasons else []
 
 
-def _begins(checkout: Checkout, cluster: str) -> datetime | None:
-    try:
-        return certificate.pinned(checkout, cluster, datetime.min.replace(tzinfo=UTC)).begins
-    except certificate.CertificateError:
-        return None
-
-
 def tell(told: Sequence[str], taken: Mapping[str, SecretStr]) -> None:
     """Say it to Slack, if there is anything. Raises InputError, ExternalError."""
-    slack = Slack.of(taken)
-    if slack is None:
-        raise InputError("not set: SLACK_TOKEN; without it nobody would hear of a secret that ends")
+    slack = Slack.needed(taken, "of a secret that ends")
     if told:
         slack.post(*(f":warning: {text}" for text in told), f"Runbook: {RUNBOOK}")

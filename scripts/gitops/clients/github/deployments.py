@@ -47,21 +47,14 @@ def health_changes(hub: Hub, application: str, since: datetime | None) -> list[H
 
     Without `since`: of the newest alone. Empty where no App of Argo CD's is named (ARGOCD_APP). Raises ExternalError.
     """
-    app = settings.read().argocd_app
-    if app is None:
-        return []
     changes: list[HealthChange] = []
-    for deployment in entries(hub, f"/deployments?environment={quote(application, safe='')}"):
-        # A deployment of a branch would say nothing of the commit that it moved to.
-        if deployment["ref"] == deployment["sha"]:
-            changes += _of_deployment(hub, deployment, f"{app}[bot]")
+    for created, said in _by_deployment(hub, application):
+        changes += said
         if since is None and changes:
             break
-        if since is not None and datetime.fromisoformat(deployment["created_at"]) < since:
+        if since is not None and created < since:
             break
-    # GitHub lists the newest first and counts whole seconds: of two in one the later stays the later.
-    changes.reverse()
-    return sorted(changes, key=lambda change: change.when)
+    return _in_order(changes)
 
 
 def last_words(hub: Hub, application: str) -> list[HealthChange]:
@@ -69,19 +62,32 @@ def last_words(hub: Hub, application: str) -> list[HealthChange]:
 
     All that is known where it never was. Empty where no App of Argo CD's is named (ARGOCD_APP). Raises ExternalError.
     """
-    app = settings.read().argocd_app
     changes: list[HealthChange] = []
-    if app is None:
-        return changes
-    listed = entries(hub, f"/deployments?environment={quote(application, safe='')}")
-    for deployment in itertools.islice(listed, _MOST_DEPLOYMENTS):
-        if deployment["ref"] == deployment["sha"]:
-            changes[:0] = reversed(list(_of_deployment(hub, deployment, f"{app}[bot]")))
-        if any(change.health is Health.HEALTHY for change in changes):
+    for _, said in itertools.islice(_by_deployment(hub, application), _MOST_DEPLOYMENTS):
+        changes += said
+        if any(change.health is Health.HEALTHY for change in said):
             break
-    changes.sort(key=lambda change: change.when)
+    changes = _in_order(changes)
     healthy = [number for number, change in enumerate(changes) if change.health is Health.HEALTHY]
     return changes[healthy[-1] :] if healthy else changes
+
+
+def _by_deployment(hub: Hub, application: str) -> Iterator[tuple[datetime, list[HealthChange]]]:
+    """Each deployment of an Application, and what Argo CD said of it, the newest first. With when it was made."""
+    app = settings.read().argocd_app
+    if app is None:
+        return
+    for deployment in entries(hub, f"/deployments?environment={quote(application, safe='')}"):
+        # A deployment of a branch would say nothing of the commit that it moved to.
+        of_commit = deployment["ref"] == deployment["sha"]
+        said = list(_of_deployment(hub, deployment, f"{app}[bot]")) if of_commit else []
+        yield datetime.fromisoformat(deployment["created_at"]), said
+
+
+def _in_order(changes: list[HealthChange]) -> list[HealthChange]:
+    """Oldest first. GitHub lists the newest first and counts whole seconds: of two in one the later stays the later."""
+    oldest_first = changes[::-1]
+    return sorted(oldest_first, key=lambda change: change.when)
 
 
 def _of_deployment(hub: Hub, deployment: dict[str, Any], login: str) -> Iterator[HealthChange]:

@@ -13,10 +13,12 @@ from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.manifests import kustomize
 from gitops.preview import cost as requests
-from tests import figures
+from tests import figures, minutes
 from tests.frozen import ROOT
+from tests.minutes import Schedule
 
 CLUSTER = "seoul"
+WORKFLOWS = ROOT / ".github/workflows"
 
 
 def table(lines: Sequence[CostLine]) -> str:
@@ -36,6 +38,13 @@ def table(lines: Sequence[CostLine]) -> str:
     )
 
 
+def minutes_table(billed: Sequence[Schedule]) -> str:
+    """The schedules as a table of Markdown."""
+    rows = [[line.workflow, f"{line.runs:.0f}", f"{line.minutes}", f"{line.monthly:,.0f}"] for line in billed]
+    head = ["workflow", "runs a month by its schedule", "minutes of one run", "minutes a month"]
+    return "".join(f"{row}\n" for row in printable.table(head, rows))
+
+
 def measure(checkout: Checkout) -> dict[str, object]:
     """All figures of docs/cost.md."""
     place = world.look(checkout, CLUSTER)
@@ -45,6 +54,7 @@ def measure(checkout: Checkout) -> dict[str, object]:
     overlays = [file.parent for file in sorted(checkout.overlays.glob("[!.]*/*/kustomization.yaml"))]
     asked = [requests.resources(kustomize.build(checkout, overlay), node) for overlay in overlays]
     endpoints, saving = cost.endpoints(listed)
+    billed = minutes.schedules(WORKFLOWS)
     return {
         "cluster": table(lines),
         "total": cost.total(lines),
@@ -58,6 +68,8 @@ def measure(checkout: Checkout) -> dict[str, object]:
         "saving_gb": saving,
         "database_alone": cost.database(listed, 1, 20),
         "database_standby": cost.database(listed, 2, 20),
+        "minutes": minutes_table(billed),
+        "minutes_total": sum(schedule.monthly for schedule in billed),
         "read": str(listed.read),
         "region": listed.region,
         "node": place.definition.node_type,

@@ -12,7 +12,7 @@ import pytest
 from gitops.cluster import cost, world
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError
-from tests import costs, figures
+from tests import costs, figures, minutes
 from tests.conftest import GITOPS
 from tests.frozen import ROOT, platform
 
@@ -110,6 +110,14 @@ def test_the_measurement_has_every_figure_of_the_page() -> None:
     template = (ROOT / "docs/cost.template.md").read_text()
     measured = {"commit": "", "date": "", "cores": 0, **costs.measure(platform())}
     assert "NAT gateways" in figures.render(template, {"cost": measured})
+
+
+@pytest.mark.docs
+def test_the_page_has_the_minutes_of_the_schedules_as_they_are() -> None:
+    billed = {schedule.workflow: schedule for schedule in minutes.schedules(costs.WORKFLOWS)}
+    assert costs.minutes_table(list(billed.values())) in (ROOT / "docs/cost.md").read_text()
+    assert billed["images.yaml"].runs == 365 * 24 / 12
+    assert billed["images.yaml"].minutes == 1, "bump and freeze are one job"
 
 
 @pytest.mark.docs

@@ -144,6 +144,13 @@ def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_sta
     images.write(".github/freezes.yaml", window(NOW - timedelta(hours=3), NOW - timedelta(hours=1)))
     assert images.run("images", "freeze").code == 0
     assert set(states().values()) == {"success"}
+    # Nothing may look again before it begins.
+    images.write(".github/freezes.yaml", window(NOW + timedelta(hours=1), NOW + timedelta(hours=2)))
+    assert images.run("images", "freeze").code == 0
+    assert states() == expected
+    images.write(".github/freezes.yaml", window(NOW + timedelta(hours=2), NOW + timedelta(hours=3)))
+    assert images.run("images", "freeze").code == 0
+    assert set(states().values()) == {"success"}
     assert images.bump()["staging"]["action"] == "updated"
 
 

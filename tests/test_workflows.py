@@ -6,6 +6,7 @@ What check.yaml runs for which change is tested in tests/test_checks.py.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from git import Repo
 
+from gitops.images import rollback
 from tests import leaks
 from tests.fakes import act
 from tests.fakes.aws import Ecr
@@ -21,6 +23,7 @@ from tests.fakes.intra42 import LOGIN, PASSWORD
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.frozen import ROOT
 from tests.oauth_world import BRANCH, ID, RotationWorld
+from tests.year.workflow import Workflow
 
 pytestmark = pytest.mark.bots
 
@@ -70,14 +73,55 @@ def test_the_bots_token_never_has_all_rights_of_the_app() -> None:
     assert asked == set(action["inputs"]) - {"client-id", "private-key"}
 
 
-def test_the_freeze_job_sets_its_status(github: GitHub, ecr: Ecr, runner: Path) -> None:
+def test_one_job_freezes_what_waits_and_looks_for_images(github: GitHub, ecr: Ecr, runner: Path) -> None:
+    policies = [path for path in github.git("ls-tree", "-r", "--name-only", "main").split() if "images.yaml" in path]
+    github.commit("main", dict.fromkeys(policies), "Nobody follows an image")
     github.commit("student/fix", {"README.md": b"x"}, "Fix", parent=github.head("main"))
     github._open({"head": "student/fix", "base": "main", "title": "Fix"})
-    done = act.run(runner, "images.yaml", "schedule", job="freeze", github=github, ecr=ecr)
+    done = act.run(runner, "images.yaml", "schedule", job="bump", github=github, ecr=ecr)
     assert done.code == 0, done.text
     assert "#1: " in done.text
+    assert re.search(r"overlay +runs +proposed", done.text)
     [status] = github.statuses[github.pulls[1].last_head]
     assert status["context"] == "freeze"
+
+
+IMAGES = Workflow.read(ROOT / ".github/workflows/images.yaml")
+
+
+def told(context: str, state: str, *branches: str) -> dict[str, Any]:
+    event = {"context": context, "state": state, "branches.*.name": list(branches)}
+    return {"github.event_name": "status", **{f"github.event.{name}": value for name, value in event.items()}}
+
+
+@pytest.mark.parametrize(
+    ("event", "starts"),
+    [
+        *(
+            ({"github.event_name": name}, True)
+            for name in ("schedule", "workflow_dispatch", "repository_dispatch", "push")
+        ),
+        (told("main-gate", "success", "bump/mogle/staging"), True),
+        (told("main-gate", "success", "student/fix", "bump/mogle/staging"), True),
+        (told("main-gate", "failure", "bump/mogle/staging"), False),
+        (told("freeze", "success", "bump/mogle/staging"), False),
+        (told("main-gate", "success", "student/fix"), False),
+        (told("main-gate", "success"), False),
+    ],
+)
+def test_images_are_looked_for_when_something_happened(event: dict[str, Any], starts: bool) -> None:
+    [job] = IMAGES.jobs
+    assert job.starts(event) is starts
+
+
+def test_a_freeze_is_said_before_it_begins_whenever_the_schedule_looks() -> None:
+    """GitHub starts a schedule up to a quarter of an hour late, in these tests (tests/year)."""
+    moment, gaps = datetime(2027, 1, 1, tzinfo=UTC), []
+    while moment < datetime(2027, 1, 8, tzinfo=UTC):
+        following = min(cron.after(moment) for cron in IMAGES.crons)
+        gaps.append(following - moment)
+        moment = following
+    assert max(gaps) + timedelta(minutes=15) <= rollback.AHEAD
 
 
 def test_a_service_builds_labels_and_pushes_without_any_secret(

@@ -176,6 +176,17 @@ class Actions:
         head, branch = facts["github.event.workflow_run.head_sha"], facts["github.event.workflow_run.head_branch"]
         own = {"event": "workflow_run", "head_sha": head, "conclusion": result, "head_branch": branch}
         self.ended(workflow.name, own)
+        self._tell_of_statuses(head, branch)
+
+    def _tell_of_statuses(self, head: str, branch: str) -> None:
+        """Of main's verdict, the one that starts something (gate.yaml sets it)."""
+        statuses = [entry for entry in self.world.github.statuses.get(head, []) if entry["context"] == "main-gate"]
+        facts: dict[str, Any] = {"github.event_name": "status", "github.event.branches.*.name": [branch]}
+        for status in statuses[-1:]:
+            facts |= {f"github.event.{name}": status[name] for name in ("context", "state")}
+            for workflow in self.workflows:
+                if workflow.hears_statuses and not self._away(Away.ACTIONS):
+                    self._run(workflow, facts, scheduled=False)
 
     # -- a run
 
@@ -189,9 +200,10 @@ class Actions:
                 continue
             facts[name] = "success"
             for command in job.commands(facts):
+                if facts[name] == "failure" and not command.after_failure:
+                    continue
                 if self._code(command, scheduled=scheduled):
                     facts[name] = "failure"
-                    break
             results.append(facts[name])
         return "failure" if "failure" in results else "success"
 

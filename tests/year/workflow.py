@@ -20,15 +20,19 @@ from tests.year.clock import Cron
 # How a step gives one; with `exec` where the shell was given secrets.
 _COMMAND = re.compile(r"(?:exec )?\.venv/bin/gitops (.+)")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-_WORD = re.compile(r"'[^']*'|[A-Za-z_][\w.-]*|&&|\|\||==|!=|!|[(),]")
+_WORD = re.compile(r"'[^']*'|[A-Za-z_](?:[\w.-]|(?<=\.)\*)*|&&|\|\||==|!=|!|[(),]")
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a step: its words, and the variables that the step is given."""
+    """One command of a step: its words, and the variables that the step is given.
+
+    `after_failure`: it is given too where one before it failed.
+    """
 
     words: tuple[str, ...]
     env: dict[str, str]
+    after_failure: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,22 @@ class Job:
                 continue
             env = {name: expand(str(text), facts) for name, text in step.get("env", {}).items()}
             for match in matches:
-                yield Command(tuple(_variables(word, env) for word in shlex.split(match[1])), env)
+                words = tuple(_variables(word, env) for word in shlex.split(match[1]))
+                yield Command(words, env, "cancelled()" in condition)
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """`file`: its name in the folder; `after`: the names of the workflows whose end starts it."""
+    """`file`: its name in the folder; `after`: the names of the workflows whose end starts it.
+
+    `hears_statuses`: whether each status that is set on a commit starts it.
+    """
 
     file: str
     name: str
     crons: tuple[Cron, ...]
     after: tuple[str, ...]
+    hears_statuses: bool
     jobs: tuple[Job, ...]
 
     @classmethod
@@ -81,7 +90,7 @@ class Workflow:
             named = (needs,) if isinstance(needs, str) else tuple(needs)
             jobs.append(Job(name, str(job.get("if", "")), named, tuple(job.get("steps", []))))
         after = (triggers.get("workflow_run") or {}).get("workflows", [])
-        return cls(file.name, document["name"], tuple(schedule), tuple(after), tuple(jobs))
+        return cls(file.name, document["name"], tuple(schedule), tuple(after), "status" in triggers, tuple(jobs))
 
 
 def expand(text: str, facts: Mapping[str, Any]) -> str:
@@ -102,7 +111,7 @@ def value(expression: str, facts: Mapping[str, Any]) -> Any:
     names = {"true": "True", "false": "False"}
     parts = [python.get(word) or names.get(word) or _term(word) for word in words]
     functions = {"contains": lambda where, what: what in where, "fromJSON": json.loads}
-    functions |= {"always": lambda: True, "cancelled": lambda: False, "success": lambda: True}
+    functions |= {"toJSON": json.dumps, "always": lambda: True, "cancelled": lambda: False, "success": lambda: True}
     # Names, texts and operators of our own files alone: see the pattern.
     return eval(" ".join(parts), {"__builtins__": {}, "fact": facts.get, **functions})
 
@@ -110,7 +119,9 @@ def value(expression: str, facts: Mapping[str, Any]) -> Any:
 def _term(word: str) -> str:
     if word[0] in "'(),":
         return word
-    return word if word in ("contains", "fromJSON", "always", "cancelled", "success") else f"fact({word!r}, '')"
+    return (
+        word if word in ("contains", "fromJSON", "toJSON", "always", "cancelled", "success") else f"fact({word!r}, '')"
+    )
 
 
 def _variables(word: str, env: Mapping[str, str]) -> str:

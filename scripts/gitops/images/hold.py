@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -82,10 +82,10 @@ class Freeze(BaseModel):
             raise ValueError(f"from {self.start} is not before to {self.end}")
         return self
 
-    def covers(self, now: datetime) -> bool:
-        """Whether `now` (with a zone) lies in it: the start belongs to it, the end does not."""
+    def covers(self, now: datetime, ahead: timedelta = timedelta()) -> bool:
+        """Whether `now` (with a zone) lies in it (the start does, the end does not), or it begins within `ahead`."""
         zone = ZoneInfo(self.zone)
-        return self.start.replace(tzinfo=zone) <= now < self.end.replace(tzinfo=zone)
+        return self.start.replace(tzinfo=zone) <= now + ahead and now < self.end.replace(tzinfo=zone)
 
 
 class Freezes(BaseModel):
@@ -102,9 +102,10 @@ def freezes(checkout: Checkout) -> list[Freeze]:
     return yamlfile.read_model(checkout, file, Freezes).freezes if file.exists() else []
 
 
-def frozen(windows: Sequence[Freeze], now: datetime) -> Freeze | None:
-    """The window that covers `now`, the one that ends last."""
-    return max((window for window in windows if window.covers(now)), key=lambda window: window.end, default=None)
+def frozen(windows: Sequence[Freeze], now: datetime, ahead: timedelta = timedelta()) -> Freeze | None:
+    """The window that covers `now` or begins within `ahead`, the one that ends last."""
+    covering = (window for window in windows if window.covers(now, ahead))
+    return max(covering, key=lambda window: window.end, default=None)
 
 
 def read(checkout: Checkout, folder: Path) -> Hold | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gitops.clients.ecr import Registry, Repository
 from gitops.clients.github import FREEZE, Hub
@@ -23,6 +23,9 @@ from gitops.repository.rotation import is_rotation
 LABEL = "rollback"
 # Where the merge queue tries what it is about to merge.
 QUEUE = "gh-readonly-queue/main/"
+# A status stays until something sets it again, at the latest the schedule of images.yaml. So long before a window
+# (its period, and how late GitHub starts it) it fails: else something could be merged in the window's first hour.
+AHEAD = timedelta(hours=1, minutes=15)
 
 
 def rollback(
@@ -101,7 +104,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
     history = History(checkout.root)
     history.fetch(hub.settings.token)
     with main_files(checkout, history) as base:
-        window = hold.frozen(hold.freezes(base), now)
+        window = hold.frozen(hold.freezes(base), now, AHEAD)
     written, failures = {}, []
     waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
     for name, head in [*waiting, *history.branches(QUEUE)]:
@@ -112,7 +115,7 @@ def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
             # 42 waits for no window of ours: what is deployed ends all the same.
             text = f"a rotation may be merged in {window.name}"
         elif window:
-            state, text = "failure", f"{window.name}: until {window.end} {window.zone}"
+            state, text = "failure", f"{window.name}: {window.start} until {window.end} {window.zone}"
         try:
             if hub.status(head, FREEZE, state, line(text)[:140]):
                 written[name] = f"{state}: {text}"

@@ -183,9 +183,9 @@ BAD: dict[str, tuple[str, str]] = {
         "not a duration",
     ),
     "promotes from nowhere": ("prod: {promote: {from: qa, soak: 1d}}", "prod promotes from 'qa', which has no policy"),
-    "a chain of promotions": (
+    "a circle of promotions": (
         "staging: {promote: {from: prod, soak: 1d}}\nprod: {promote: {from: staging, soak: 1d}}",
-        "which itself promotes",
+        "promotes in a circle: staging from prod from staging; one of them has to take its own",
     ),
     "auto-merge in prod": ("prod: {newest: {}, auto-merge: true}", "prod: auto-merge is never allowed there"),
     "an unknown field": ("staging: {newest: {}, tags: x}", "staging.tags: Extra inputs are not permitted"),

@@ -216,8 +216,7 @@ def _promotion(
 ) -> ImagePlan:
     """What another overlay has run for long enough. Raises InputError, CredentialsError, ExternalError."""
     plan = ImagePlan(target.overlay, target)
-    source = _source(target, way, targets)
-    soak = promotion.soaked(sources, target, source, way)
+    soak = promotion.soaked(sources, target, _stages(target, way, targets), way)
     if isinstance(soak, NoChange):
         return replace(plan, no_change=soak)
     for gate in (promotion.already_promoted, promotion.declined):
@@ -230,6 +229,18 @@ def _promotion(
         reason = PromotionRejected(winner.tag, error.rejection)
         return replace(plan, no_change=reason, alert=RunsUnfit(way.from_, winner.tag, error.rejection))
     return replace(plan, winner=winner, runs_since=soak.run.version.when)
+
+
+def _stages(
+    target: FollowedOverlay, way: Promote | None, targets: Mapping[Overlay, FollowedOverlay]
+) -> list[FollowedOverlay]:
+    """What a promotion's images come through, the last stage first. Raises InputError."""
+    stages: list[FollowedOverlay] = []
+    while way:
+        target = _source(target, way, targets)
+        stages.append(target)
+        way = target.policy.promote
+    return stages
 
 
 def _source(target: FollowedOverlay, way: Promote, targets: Mapping[Overlay, FollowedOverlay]) -> FollowedOverlay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -108,6 +109,8 @@ class Digest(_Strict):
 class Promote(_Strict):
     """The very image that another environment ran for at least `soak`, Synced and Healthy.
 
+    That one may promote too (staging, canary, prod): each stage has its own soak and health. What a person took back in
+    one goes no further.
     `health`: what to do where nothing tells of its health. `required` waits, `if-known` goes by the time alone.
     `prereleases`: whether one may go on, such as 1.3.0-rc.1, which the other environment may take to try it.
     """
@@ -158,13 +161,26 @@ class Policies(RootModel[dict[str, Policy]]):
     @model_validator(mode="after")
     def _promotions(self) -> Policies:
         for environment, policy in self.root.items():
-            if policy.promote and policy.promote.from_ not in self.root:
-                raise ValueError(f"{environment} promotes from {policy.promote.from_!r}, which has no policy here")
-            if policy.promote and self.root[policy.promote.from_].promote:
-                raise ValueError(f"{environment} promotes from {policy.promote.from_!r}, which itself promotes")
+            stages = list(_stages(self.root, environment))
+            if stages[-1] not in self.root:
+                raise ValueError(f"{stages[-2]} promotes from {stages[-1]!r}, which has no policy here")
+            if stages[-1] in stages[:-1]:
+                raise ValueError(f"promotes in a circle: {' from '.join(stages)}; one of them has to take its own")
             if policy.auto_merge and environment == "prod":
                 raise ValueError("prod: auto-merge is never allowed there; a person merges")
         return self
+
+
+def _stages(policies: Mapping[str, Policy], environment: str) -> Iterator[str]:
+    """An environment and those that its image comes through, back to the first, to an unknown or to one again."""
+    passed: set[str] = set()
+    while True:
+        yield environment
+        policy = policies.get(environment)
+        if policy is None or policy.promote is None or environment in passed:
+            return
+        passed.add(environment)
+        environment = policy.promote.from_
 
 
 FILE = "images.yaml"

@@ -51,22 +51,31 @@ class Soak:
         return self.ran[self.index]
 
 
-def soaked(sources: Sources, target: FollowedOverlay, source: FollowedOverlay, way: Promote) -> Soak | NoChange:
+def soaked(
+    sources: Sources, target: FollowedOverlay, stages: Sequence[FollowedOverlay], way: Promote
+) -> Soak | NoChange:
     """The newest that ran and was Healthy for the soak time, and that nobody took back; or why nothing did.
 
+    `stages`: what its images come through, beginning with the one that it promotes from. The policy of the first of all
+    tells older from newer, and what was taken back in one of them goes no further.
     What the target runs already is not asked for its health. Raises ExternalError.
     """
+    source, first = stages[0], stages[-1].policy
+    taken = {
+        stage.overlay.environment: hold.downgraded(
+            first, hold.past_images(sources.history, stage.path, stage.pin.entry)
+        )
+        for stage in (*stages, target)
+    }
     past = hold.past_images(sources.history, source.path, source.pin.entry)
-    own = hold.past_images(sources.history, target.path, target.pin.entry)
-    refused = [*hold.downgraded(source.policy, past), *hold.downgraded(source.policy, own)]
     ran = hold.by_digest(past)
     waits: NoChange | None = None  # why not the newest
     until = sources.now
     for index, run in enumerate(ran):
         when, image = run.version.when, run.image
         doubt: NoChange | None = None
-        if _is_declined(image, refused):
-            doubt = TakenBack(way.from_, image.tag)
+        if place := next((place for place, declined in taken.items() if _is_declined(image, declined)), None):
+            doubt = TakenBack(place, image.tag)
         elif image.digest != target.pin.image.digest and (stays := _stays(target, image, way)):
             doubt = stays
         elif until - when < way.soak:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from gitops.check import report, schema
 from gitops.cluster import cost, scale, support
 from gitops.exceptions import files as exceptions
-from gitops.images import hold, policy
+from gitops.images import hold, policy, wide
 from gitops.lb import model as lb
 from gitops.manifests import installation, kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
@@ -316,6 +316,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "images": policy.Policies,
     "hold": hold.Hold,
     "freezes": hold.Freezes,
+    "images-wide": wide.WidePolicy,
     "exception": exceptions.ExceptionFile,
     "baseline": report.Baseline,
     "certificates": lb.Certificates,

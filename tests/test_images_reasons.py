@@ -29,6 +29,7 @@ FIELDS = {
     "health": Health.DEGRADED,
     "healthy": timedelta(hours=3),
     "since": NOW,
+    "until": NOW,
     "overlay": Overlay("mogle", "staging"),
     "image": Image("shop", "1.0.0", "sha256:" + "0" * 64),
     "rejection": Rejection(RejectionReason.UNSIGNED),

@@ -31,6 +31,7 @@ ZEROS = {"before": "0" * 40, "after": "b" * 40}
             (MakeTarget.LIVE,),
         ),
         ([".github/freezes.yaml"], (MakeTarget.LIVE,)),
+        ([".github/images.yaml"], (MakeTarget.LIVE,)),
         (["policies/exceptions/a.yaml", "policies/exceptions/kustomization.yaml"], (MakeTarget.LIVE,)),
         (["README.md", "docs/runbooks/gate.md", ".github/pull_request_template.md"], (MakeTarget.DOCS,)),
         (["README.md", "overlays/mogle/prod/kustomization.yaml"], (MakeTarget.LIVE, MakeTarget.DOCS)),

@@ -55,6 +55,8 @@ def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details
     if plan.target and plan.target.hold:
         hold_on = plan.target.hold
         lines += ["", f"The hold on {code(hold_on.tag)} ({code(hold_on.reason)}) is over: its file goes."]
+    if plan.target and plan.target.policy.auto_merge and not plan.target.merges_itself(winner):
+        lines += ["", "A new major version: a person merges it, as the policy has `majors: by-hand`."]
     shown = rendered if len(rendered) <= _MOST else rendered[:_MOST] + "\n... (cut)"
     lines += [
         "",

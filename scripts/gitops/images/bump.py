@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
 
@@ -14,12 +14,13 @@ from gitops.clients.ecr import Details, Registry, Repository
 from gitops.clients.github import HealthChange, Hub, health_changes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
-from gitops.images import body, edit, hold, plan, wording
+from gitops.images import body, edit, hold, plan, wide, wording
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
-from gitops.repository.pulls import Outcome, Proposal, leave, propose_or_retry, withdraw
+from gitops.repository.pulls import Outcome, Proposal, PullAction, leave, propose_or_retry, withdraw
 
 LABELS = ("images",)
 # Renders at once: kustomize is a process that computes, so not more than a small machine has cores.
@@ -58,19 +59,54 @@ def run(
     overlay is in its report and stops no other. Raises CredentialsError, InputError, ExternalError for what stops all.
     """
     windows: list[hold.Freeze] = []
+    room = _Room()
+    places: dict[Overlay, int] = {}
 
     def look(main: reconcile.Main) -> list[BumpReport]:
         windows.extend(hold.freezes(main.files))
-        return _look(main, registry, names, now)
+        room.limit = wide.read(main.files).open_pull_requests_limit
+        room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
+        reports = _look(main, registry, names, now)
+        places.update((report.overlay, place) for place, report in enumerate(reports))
+        return sorted(reports, key=lambda report: _turn(report.plan, room.open, now))
 
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
         if main.hub is None or dry_run or report.plan.target is None:
             return report
         window = hold.frozen(windows, now)
-        outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window)
+        outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window, room)
+        room.note(report.plan.target.branch, outcome.action)
         return replace(report, outcome=outcome)
 
-    return reconcile.run(checkout, hub, token, look, act)
+    return sorted(reconcile.run(checkout, hub, token, look, act), key=lambda report: places[report.overlay])
+
+
+@dataclass
+class _Room:
+    """The branches whose pull requests are open, and how many may be (None: any number)."""
+
+    open: set[str] = field(default_factory=set)
+    limit: int | None = None
+
+    @property
+    def why_not(self) -> str:
+        """Why no more is opened now; nothing where one may be."""
+        if self.limit is None or len(self.open) < self.limit:
+            return ""
+        return f"waits for its turn: {len(self.open)} pull requests are open, {self.limit} may be ({wide.FILE})"
+
+    def note(self, branch: str, action: PullAction) -> None:
+        """What was done about one."""
+        if action is PullAction.OPENED:
+            self.open.add(branch)
+        elif action in (PullAction.MERGED, PullAction.WITHDRAWN):
+            self.open.discard(branch)
+
+
+def _turn(own: ImagePlan, opened: Collection[str], now: datetime) -> tuple[bool, datetime]:
+    """Whose turn it is: first those with a pull request, which may end, then those that have waited longest."""
+    is_open = own.target is not None and own.target.branch in opened
+    return not is_open, own.runs_since or own.pushed or now
 
 
 def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: datetime) -> list[BumpReport]:
@@ -122,6 +158,7 @@ def _act(
     target: FollowedOverlay,
     edited: Edited | None,
     window: hold.Freeze | None,
+    room: _Room,
 ) -> Outcome:
     pull = main.pulls.get(target.branch)
     if edited is None or own.winner is None:
@@ -131,6 +168,8 @@ def _act(
         return withdraw(hub, main.history, pull, target.branch, why)
     if window:
         return leave(pull, f"frozen: {window.name} until {window.end} {window.zone}")
+    if pull is None and room.why_not:
+        return leave(pull, room.why_not)
     proposal = _proposal(main, registry, own, target, own.winner, edited)
     return propose_or_retry(hub, main.history, pull, lambda: proposal)
 
@@ -150,7 +189,7 @@ def _proposal(
         body=body.text(own, winner, running, edited.diff, was, now),
         files=files,
         labels=(*LABELS, target.overlay.environment),
-        auto_merge=target.policy.auto_merge,
+        auto_merge=target.merges_itself(winner),
     )
 
 

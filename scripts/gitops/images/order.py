@@ -44,6 +44,18 @@ def in_range(way: Semver, number: Version) -> bool:
     return bool(_spec(way.range).match(number.truncate()))
 
 
+def is_major(policy: Policy, runs: str, tag: str) -> bool:
+    """Whether `tag` is of a higher major version than `runs`. False where one of both names no version."""
+    before, after = _named_version(policy, runs), _named_version(policy, tag)
+    return before is not None and after is not None and after.major > before.major
+
+
+def _named_version(policy: Policy, tag: str) -> Version | None:
+    way = policy.select
+    match = re.fullmatch(way.match, tag) if isinstance(way, Pattern) and way.order == "semver" else None
+    return version((match[way.group] or "") if match and isinstance(way, Pattern) else tag)
+
+
 def key(policy: Policy, tag: str) -> SortKey | None:
     """Where a tag stands; None where the policy gives it no place."""
     way = policy.select

@@ -24,6 +24,7 @@ from gitops.images.reasons import (
     RejectionReason,
     RunningImageGone,
     RunsUnfit,
+    TooYoung,
 )
 from gitops.images.select import Assessment, Selection, select
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
@@ -168,7 +169,12 @@ def _selection(
         selection = choose()
     plan = ImagePlan(target.overlay, target, alert=selection.alert)
     rejected: dict[ListedImage, Rejection] = {}
+    young: TooYoung | None = None
     for image in selection.ranked:
+        if waits := _too_young(target.policy, image, sources.now):
+            rejected[image] = Rejection(RejectionReason.TOO_YOUNG, waits.until.isoformat(timespec="minutes"))
+            young = young or waits
+            continue
         try:
             check_image(sources, target, repository, image.digest)
         except RejectedError as error:
@@ -176,8 +182,15 @@ def _selection(
             continue
         winner = Image(pin.image.name, image.tag, image.digest)
         return replace(plan, assessments=_assessments(selection, rejected), winner=winner, pushed=image.pushed)
-    no_change = selection.no_change or NonePasses()
+    no_change = selection.no_change or young or NonePasses()
     return replace(plan, assessments=_assessments(selection, rejected), no_change=no_change)
+
+
+def _too_young(policy: Policy, image: ListedImage, now: datetime) -> TooYoung | None:
+    if policy.minimum_release_age is None:
+        return None
+    until = image.pushed + policy.minimum_release_age
+    return TooYoung(image.tag, until) if until > now else None
 
 
 def _assessments(selection: Selection, rejected: Mapping[ListedImage, Rejection]) -> tuple[Assessment, ...]:

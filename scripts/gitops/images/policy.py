@@ -125,7 +125,11 @@ Select = Semver | Pattern | Newest | Digest | Promote
 
 
 class Policy(_Strict):
-    """How one environment's image is chosen. Exactly one of semver, pattern, newest, digest and promote."""
+    """How one environment's image is chosen. Exactly one of semver, pattern, newest, digest and promote.
+
+    `minimum-release-age`: how long ago an image was pushed before it is taken (Renovate's minimumReleaseAge).
+    `majors`: `by-hand` proposes a new major version and leaves its merge to a person, `never` proposes none.
+    """
 
     semver: Semver | None = None
     pattern: Pattern | None = None
@@ -136,6 +140,8 @@ class Policy(_Strict):
     ignore: tuple[Regex, ...] = ()
     platforms: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$")], ...] = ("linux/amd64",)
     cosign_key: str | None = Field(default=None, alias="cosign-key")
+    minimum_release_age: Duration | None = Field(default=None, alias="minimum-release-age")
+    majors: Literal["allow", "by-hand", "never"] = "allow"
     auto_merge: bool = Field(default=False, alias="auto-merge")
 
     @model_validator(mode="after")
@@ -147,6 +153,8 @@ class Policy(_Strict):
             )
         if self.promote and (self.allow or self.ignore):
             raise ValueError("promote takes what the other environment runs: allow and ignore belong there")
+        if self.promote and self.minimum_release_age is not None:
+            raise ValueError("promote has a soak: minimum-release-age belongs to the environment that it promotes from")
         return self
 
     @property

@@ -14,6 +14,7 @@ from gitops.images.policy import Promote
 from gitops.images.reasons import (
     DeclinedPromotion,
     HealthUnknown,
+    MajorStays,
     NoChange,
     NotHealthy,
     NotHealthyLong,
@@ -90,12 +91,14 @@ def soaked(
 
 
 def _stays(target: FollowedOverlay, image: Image, way: Promote) -> NoChange | None:
-    """Why an image is none for the target, by the names of both: a pre-release, or older than what runs there."""
+    """Why an image is none for the target, by the names of both: a pre-release, older than what runs, a new major."""
     version, runs = order.version(image.tag), order.version(target.pin.image.tag)
     if version and version.prerelease and not way.prereleases:
         return PrereleaseStays(way.from_, image.tag)
     if version and runs and version < runs:
         return RunsNewer(target.pin.image.tag, image.tag)
+    if target.policy.majors == "never" and order.is_major(target.policy, target.pin.image.tag, image.tag):
+        return MajorStays(way.from_, image.tag)
     return None
 
 

@@ -34,6 +34,8 @@ class RejectionReason(StrEnum):
     NO_ORDER = "no-order"  # group and order of the pattern
     NOT_NEWER = "not-newer"  # the tag that runs
     RUNS_ALREADY = "runs-already"
+    MAJOR = "major"  # the tag that runs
+    TOO_YOUNG = "too-young"  # until when
     DECLINED = "declined"  # the tag that a person took back or declined
     DECLINED_DIGEST = "declined-digest"
     NO_MANIFEST = "no-manifest"
@@ -82,6 +84,14 @@ class NonePasses(NoChange):
 
 
 @dataclass(frozen=True)
+class TooYoung(NoChange):
+    """The best of the newer ones was pushed too short a time ago for the policy: it waits until then."""
+
+    tag: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class OnHold(NoChange):
     """A person holds the overlay on a tag."""
 
@@ -126,6 +136,14 @@ class RunsNewer(NoChange):
     """It runs a newer version than what the other environment ran: a hotfix that did not go that way."""
 
     runs: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class MajorStays(NoChange):
+    """The other environment runs a new major version, of which the policy takes none."""
+
+    environment: str
     tag: str
 
 

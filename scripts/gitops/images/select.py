@@ -158,6 +158,8 @@ def _above(
         newer = runs.key is None or key > runs.key
     if not newer or (image.tag, image.digest) == (runs.tag, runs.digest):
         return replace(assessment, rejection=Rejection(RejectionReason.NOT_NEWER, runs.tag))
+    if policy.majors == "never" and order.is_major(policy, runs.tag, image.tag):
+        return replace(assessment, rejection=Rejection(RejectionReason.MAJOR, runs.tag))
     for refusal in refusals:
         if _refused(image, key, refusal):
             return replace(assessment, rejection=Rejection(RejectionReason.DECLINED, refusal.image.tag))

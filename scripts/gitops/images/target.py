@@ -10,7 +10,7 @@ from gitops.clients.ecr import Registry
 from gitops.clients.github import HealthChange
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
-from gitops.images import edit, hold
+from gitops.images import edit, hold, order
 from gitops.images.hold import Declined
 from gitops.images.policy import Policy
 from gitops.images.reasons import Alert, NoChange
@@ -36,6 +36,11 @@ class FollowedOverlay:
     def branch(self) -> str:
         """The one branch of its pull request."""
         return self.overlay.branch("bump")
+
+    def merges_itself(self, image: Image) -> bool:
+        """Whether the policy lets the bot merge this image: with `majors: by-hand` no new major version."""
+        major = order.is_major(self.policy, self.pin.image.tag, image.tag)
+        return self.policy.auto_merge and not (major and self.policy.majors == "by-hand")
 
     @property
     def path(self) -> str:

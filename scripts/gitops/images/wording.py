@@ -24,6 +24,8 @@ _REJECTIONS = {
     RejectionReason.NO_ORDER: "{}",
     RejectionReason.NOT_NEWER: "not newer than {}, which runs",
     RejectionReason.RUNS_ALREADY: "runs already",
+    RejectionReason.MAJOR: "a new major version, and the policy has majors: never (runs {})",
+    RejectionReason.TOO_YOUNG: "too young until {}",
     RejectionReason.DECLINED: "held: a person took {} back",
     RejectionReason.DECLINED_DIGEST: "held: a person took this digest back",
     RejectionReason.NO_MANIFEST: "the registry has no manifest for it",
@@ -51,6 +53,8 @@ def no_change(reason: NoChange | None) -> str:
             return "no image is newer than what runs"
         case reasons.NonePasses():
             return "no newer image passes its checks"
+        case reasons.TooYoung(tag, until):
+            return f"{tag} is too young until {until.isoformat(timespec='minutes')}"
         case reasons.OnHold(hold):
             return f"held on {hold.tag} until {hold.until.isoformat(timespec='minutes')}: {hold.reason}"
         case _:
@@ -70,6 +74,8 @@ def _no_promotion(reason: NoChange) -> str:
             return f"{runs}; {no_change(waits)}" if waits else runs
         case reasons.PrereleaseStays(environment, tag):
             return f"{tag} is a pre-release: it stays in {environment}, as the policy has no prereleases: true"
+        case reasons.MajorStays(environment, tag):
+            return f"{tag} is a new major version: it stays in {environment}, as the policy has majors: never"
         case reasons.RunsNewer(runs, tag):
             return f"runs {runs}, which is newer than {tag}"
         case reasons.DeclinedPromotion(tag):

@@ -20,6 +20,7 @@ DATA = (
     "baseline.yaml",
     ".github/CODEOWNERS",
     ".github/freezes.yaml",
+    ".github/images.yaml",
     ".github/teams.yaml",
 )
 _TEMPLATES = re.compile(r"clusters/[^/]+/aws(/.+)?")

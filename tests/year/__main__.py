@@ -15,6 +15,7 @@ from tests.frozen import ROOT
 from tests.year.simulation import Simulation, simulation
 
 YEAR = 365
+WEEK = timedelta(days=7)
 SEED = 42
 # Ignored by git.
 PICTURES = ROOT / ".lab/year"
@@ -33,8 +34,20 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="year-") as folder,
         simulation(Path(folder), span, seed=given.seed, live=True) as year,
     ):
+        _show_weeks(year, began)
         year.run()
         return report(year, given.days, (time.monotonic() - began) / 60)
+
+
+def _show_weeks(year: Simulation, began: float) -> None:
+    """A line for each week that is over: the whole takes an hour."""
+
+    def show(week: int) -> None:
+        minutes = (time.monotonic() - began) / 60
+        print(f"week {week}: {minutes:.1f} minutes, {len(year.actions.opened)} pull requests", flush=True)
+
+    for week in range(1, (year.plan.end - year.plan.begin) // WEEK + 1):
+        year.events.when(year.plan.begin + week * WEEK, lambda week=week: show(week))  # type: ignore[misc]
 
 
 def report(year: Simulation, days: int, minutes: float) -> int:

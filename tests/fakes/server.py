@@ -31,6 +31,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # The head and the body of an answer are two writes: the second would wait 40 ms for the client's word.
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 if server.away:

@@ -58,6 +58,7 @@ class Ecr:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # the head and the body of an answer are two writes
 
             def do_GET(self) -> None:
                 blob = fake.blobs.get(self.path.removeprefix("/blob/"))

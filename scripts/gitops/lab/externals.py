@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the head and the body of an answer are two writes
     lab: Lab
     deployments: Deployments
     certificate: ssl.SSLContext

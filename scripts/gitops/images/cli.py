@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError, NotHealthyError
+from gitops.ground.errors import InputError
 from gitops.ground.groups import Group
 from gitops.ground.options import environment_option, output_option
 from gitops.ground.output import Table, present, say, summarise
@@ -31,15 +31,17 @@ def images() -> None:
 @click.argument("services", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Say every image listed, why each is not taken, and the diff.")
 @output_option
-def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
+@click.pass_context
+def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, output: str) -> None:
     """Open or update one pull request for each overlay whose image should change (SERVICES: only these).
 
-    GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; a dry run does without. Exit code 1: something that a
-    person must see, such as a running image that is gone from the registry.
+    GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; a dry run does without. SLACK_TOKEN says who tells a
+    person once what one must see, such as a running image that is gone from the registry (exit code 1).
     """
     from gitops.clients.ecr import Registry
     from gitops.clients.github import Hub
     from gitops.ground import settings
+    from gitops.images import alerts
     from gitops.images import bump as bumps
     from gitops.repository import reconcile
     from gitops.tools.build import ensure
@@ -48,14 +50,19 @@ def bump(services: tuple[str, ...], dry_run: bool, output: str) -> None:
     ensure(checkout, Progress(), ["kustomize"])
     token = settings.read().github_token
     hub = None if dry_run and not token else Hub.from_environment()
-    reports = bumps.run(checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run)
+    listener = hub if not services and not dry_run else None
+    with alerts.stopped(listener, context.obj):
+        reports = bumps.run(
+            checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run
+        )
     if dry_run and output == "text":
         for report in reports:
             _explain(report)
     else:
         present(output, _table(reports), [_as_dict(report) for report in reports])
     summarise(*_table(reports))
-    reconcile.check(reports, _failure)
+    alerts.tell(listener, context.obj, alerts.causes(reports))
+    reconcile.check(reports, alerts.failure)
 
 
 @images.command()
@@ -103,14 +110,6 @@ def freeze() -> None:
         say(f"{name}: {text}")
     if not written:
         say("nothing changed")
-
-
-def _failure(report: BumpReport) -> GitopsError | None:
-    from gitops.images import wording
-
-    if report.error or not report.plan.alert:
-        return report.error
-    return NotHealthyError(f"{report.overlay}: {wording.alert(report.plan.alert)}")
 
 
 def _note(plan: ImagePlan) -> str:

@@ -27,6 +27,13 @@ def keep(hub: Hub, label: str, title: str, body: str) -> Literal["opened", "upda
         return "updated"
 
 
+def body(hub: Hub, label: str) -> str:
+    """What the open issue with `label` says; nothing where there is none. Raises ExternalError, NoAccessError."""
+    with _right():
+        issue = _open_one(hub, label)
+    return (issue["body"] or "") if issue else ""
+
+
 def close(hub: Hub, label: str) -> bool:
     """Close the open issue with `label`; whether there was one. Raises ExternalError, NoAccessError."""
     with _right():

@@ -21,7 +21,7 @@ import yaml
 from git import Repo
 
 from gitops.ground.checkout import Checkout
-from gitops.images import hold
+from gitops.images import freeze
 from gitops.manifests import yamltext
 from gitops.manifests.image import REFERENCE, Image, in_ecr
 from gitops.manifests.overlay import Overlay
@@ -59,8 +59,8 @@ class Made:
 
 def _end_freezes(source: Checkout) -> None:
     """In a window that covers today the bot would propose nothing: the test must not depend on the day that it runs."""
-    if hold.frozen(hold.freezes(source), datetime.now(UTC)):
-        file = source.root / hold.FREEZES
+    if freeze.current(freeze.read(source), datetime.now(UTC)):
+        file = source.root / freeze.FILE
         file.write_text(file.read_text().partition("freezes:")[0] + "freezes: []\n")
         commit_all(source, "No freeze today")
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from gitops.check import report, schema
 from gitops.cluster import cost, scale, support
 from gitops.exceptions import files as exceptions
-from gitops.images import hold, policy, wide
+from gitops.images import freeze, hold, policy, wide
 from gitops.lb import model as lb
 from gitops.manifests import installation, kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
@@ -296,7 +296,7 @@ def test_the_frozen_platform_has_every_shape_and_every_feature() -> None:
     services = model.services(CHECKOUT)
     assert {overlay.name for overlay in OVERLAYS} == set(ENVIRONMENTS)
     assert any(hold.read(CHECKOUT, overlay) for overlay in OVERLAYS)
-    assert hold.freezes(CHECKOUT)
+    assert freeze.read(CHECKOUT)
     policies = [policy.read(CHECKOUT, service.folder) for service in services]
     entries = itertools.chain.from_iterable(map(dict.values, policies))
     ways = {type(entry.select) for entry in entries}
@@ -315,7 +315,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "teams": model.Teams,
     "images": policy.Policies,
     "hold": hold.Hold,
-    "freezes": hold.Freezes,
+    "freezes": freeze.Freezes,
     "images-wide": wide.WidePolicy,
     "exception": exceptions.ExceptionFile,
     "baseline": report.Baseline,

@@ -19,7 +19,7 @@ import pytest
 from gitops.cluster import definition, identity, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
-from gitops.images import hold, policy, wide
+from gitops.images import freeze, hold, policy, wide
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.render import in_parallel
 from gitops.oauth import model as oauth
@@ -50,7 +50,7 @@ def cluster_data(cluster: Path) -> dict[str, Any]:
 
 def yaml_files() -> list[Path]:
     files = itertools.chain.from_iterable(sorted((ROOT / folder).rglob("*.y*ml")) for folder in FOLDERS)
-    return [*files, CHECKOUT.teams_file, ROOT / hold.FREEZES, ROOT / wide.FILE]
+    return [*files, CHECKOUT.teams_file, ROOT / freeze.FILE, ROOT / wide.FILE]
 
 
 def test_argo_cd_gives_rights_to_no_group_but_the_teams() -> None:
@@ -94,7 +94,7 @@ def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
         policy.read(CHECKOUT, service.folder)
     for overlay in overlays():
         hold.read(CHECKOUT, overlay)
-    hold.freezes(CHECKOUT)
+    freeze.read(CHECKOUT)
     for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
         yamlfile.read_model(CHECKOUT, file, ExceptionFile)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from git import Repo
 
-from gitops.images import rollback
+from gitops.images import freeze
 from tests import leaks
 from tests.fakes import act
 from tests.fakes.aws import Ecr
@@ -121,7 +121,7 @@ def test_a_freeze_is_said_before_it_begins_whenever_the_schedule_looks() -> None
         following = min(cron.after(moment) for cron in IMAGES.crons)
         gaps.append(following - moment)
         moment = following
-    assert max(gaps) + timedelta(minutes=15) <= rollback.AHEAD
+    assert max(gaps) + timedelta(minutes=15) <= freeze.AHEAD
 
 
 def test_a_service_builds_labels_and_pushes_without_any_secret(

@@ -15,6 +15,7 @@ from tests.fakes.github_rulesets import Actor, Rules
 def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
     """What GitHub answers to a query of an actor, which has to be one of its schema."""
     root = {
+        "viewer": lambda info: {"login": actor.login},
         "repository": lambda info, owner, name, **_: {"id": "R_1"} if f"{owner}/{name}" == repository.name else None,
         "createCommitOnBranch": lambda info, input: _create_commit(repository, rules, actor, input),
         "updateRefs": lambda info, input: _update_refs(repository, rules, actor, input),
@@ -73,7 +74,7 @@ def _update_refs(repository: Repository, rules: Rules, actor: Actor, asked: dict
         repository.git("update-ref", "--stdin", stdin="\n".join([*lines, "commit", ""]).encode())
     except RuntimeError:
         raise GraphQLError("The ref updates could not be applied") from None
-    repository.settle()
+    repository.settle(actor.login)
     return {"clientMutationId": None}
 
 

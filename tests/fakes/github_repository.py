@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 ZERO = "0" * 40
 BOT = ("gitops-bot[bot]", "1+gitops-bot[bot]@users.noreply.github.com")
@@ -36,6 +37,16 @@ class Pull:
     last_head: str = ""
     # The repository of its branch, `owner/name`; without one: this repository.
     fork: str = ""
+    draft: bool = False
+    # What happened to it, oldest first, as GraphQL's timeline has it; and who asks for changes.
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    opposed: set[str] = field(default_factory=set)
+
+    def happens(self, kind: str, login: str, when: datetime | None = None) -> None:
+        """Something of which GitHub keeps an event of this type."""
+        actor = {"__typename": "Bot" if login.endswith("[bot]") else "User", "login": login.removesuffix("[bot]")}
+        moment = when.strftime("%Y-%m-%dT%H:%M:%SZ") if when else now()
+        self.timeline.append({"__typename": kind, "createdAt": moment, "actor": actor})
 
     @property
     def comments(self) -> list[str]:
@@ -50,7 +61,7 @@ class Repository:
         """`repository`: a bare git repository, which may be another git host's too."""
         self.git_dir, self.name = repository, name
         self.pulls: dict[int, Pull] = {}
-        self.statuses: dict[str, list[dict[str, str]]] = {}
+        self.statuses: dict[str, list[dict[str, Any]]] = {}
         # Commits that GitHub made and signed itself.
         self.signed: set[str] = set()
         self._lock = threading.RLock()
@@ -67,7 +78,9 @@ class Repository:
         return done.stdout.decode().strip()
 
     def head(self, branch: str) -> str | None:
-        return self.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") or None
+        # Such a pattern names whole folders of branches, too.
+        listed = self.git("for-each-ref", "--format=%(objectname) %(refname)", f"refs/heads/{branch}").splitlines()
+        return next((sha for sha, name in map(str.split, listed) if name == f"refs/heads/{branch}"), None)
 
     def branches(self) -> list[str]:
         return self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").splitlines()
@@ -159,14 +172,17 @@ class Repository:
             return True
         return False
 
-    def settle(self) -> None:
-        """What GitHub does by itself once a branch moved: a pull request without branch or commit is closed."""
+    def settle(self, actor: str = "student") -> None:
+        """What GitHub does by itself once `actor` moved a branch: a pull request without branch or commit is closed."""
         for pull in self.pulls.values():
             if pull.state != "open" or pull.fork:
                 continue
             head = self.head(pull.head)
+            if head is None:
+                pull.happens("HeadRefDeletedEvent", actor)
             if head is None or not self.git("rev-list", "-1", f"{pull.base}..{head}"):
                 pull.state = "closed"
+                pull.happens("ClosedEvent", actor)
             else:
                 pull.last_head = head
 

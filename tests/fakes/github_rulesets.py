@@ -96,10 +96,11 @@ class Rules:
         """A job of this name, or an App's check run, ended on a commit."""
         self.check_runs.setdefault(sha, []).append((name, conclusion, app))
 
-    def status(self, sha: str, context: str, state: str, actor: Actor) -> None:
-        """Someone sets a commit status."""
+    def status(self, sha: str, context: str, state: str, actor: Actor, description: str = "") -> None:
+        """Someone sets a commit status, which hides what another set under this name."""
         kept = [entry for entry in self.repository.statuses.get(sha, []) if entry["context"] != context]
-        self.repository.statuses[sha] = [*kept, {"context": context, "state": state, "description": ""}]
+        status = {"context": context, "state": state, "description": description, "creator": {"login": actor.login}}
+        self.repository.statuses[sha] = [*kept, status]
         self.status_apps[sha, context] = actor.app
 
     # -- what the rules forbid
@@ -158,6 +159,8 @@ class Rules:
         if asked.get("sha", pull.last_head) != pull.last_head:
             message = "Head branch was modified. Review and try the merge again."
             return 409, {"message": message, "documentation_url": "x"}
+        if pull.draft and pull.state == "open":
+            return 405, {"message": "Pull Request is still a draft", "documentation_url": "x"}
         stuck = pull.state != "open" or self.repository.conflicts(pull)
         reason = "Pull Request is not mergeable" if stuck else ""
         if reason := reason or self.refuses_merge(pull, actor):

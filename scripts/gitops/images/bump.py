@@ -14,7 +14,7 @@ from gitops.clients.ecr import Details, Registry, Repository
 from gitops.clients.github import HealthChange, Hub, health_changes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
-from gitops.images import body, edit, hold, plan, wide, wording
+from gitops.images import body, edit, freeze, hold, plan, wide, wording
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
@@ -58,12 +58,12 @@ def run(
     Without a `hub` nothing is asked of GitHub, and with `dry_run` nothing is written there. What goes wrong for one
     overlay is in its report and stops no other. Raises CredentialsError, InputError, ExternalError for what stops all.
     """
-    windows: list[hold.Freeze] = []
+    windows: list[freeze.Freeze] = []
     room = _Room()
     places: dict[Overlay, int] = {}
 
     def look(main: reconcile.Main) -> list[BumpReport]:
-        windows.extend(hold.freezes(main.files))
+        windows.extend(freeze.read(main.files))
         room.limit = wide.read(main.files).open_pull_requests_limit
         room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
         reports = _look(main, registry, names, now)
@@ -73,8 +73,9 @@ def run(
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
         if main.hub is None or dry_run or report.plan.target is None:
             return report
-        window = hold.frozen(windows, now)
+        window = freeze.current(windows, now)
         outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window, room)
+        freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
         room.note(report.plan.target.branch, outcome.action)
         return replace(report, outcome=outcome)
 
@@ -157,7 +158,7 @@ def _act(
     own: ImagePlan,
     target: FollowedOverlay,
     edited: Edited | None,
-    window: hold.Freeze | None,
+    window: freeze.Freeze | None,
     room: _Room,
 ) -> Outcome:
     pull = main.pulls.get(target.branch)

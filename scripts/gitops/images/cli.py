@@ -103,9 +103,9 @@ def freeze() -> None:
     In a window only a change that does nothing but go back to images that main ran before passes.
     """
     from gitops.clients.github import Hub
-    from gitops.images import rollback as rollbacks
+    from gitops.images import freeze as freezes
 
-    written = rollbacks.set_freeze(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
+    written = freezes.set_all(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
     for name, text in written.items():
         say(f"{name}: {text}")
     if not written:

@@ -1,4 +1,4 @@
-"""What keeps the bot's hands off: a recorded hold, a person's downgrade, a declined pull request, a freeze window."""
+"""What keeps the bot's hands off: a recorded hold, a person's downgrade, a declined pull request."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from github.PullRequest import PullRequest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
@@ -26,7 +24,6 @@ from gitops.repository.history import History, Version
 from gitops.repository.pulls import TRAILER, Marker
 
 FILE = "hold.yaml"
-FREEZES = ".github/freezes.yaml"
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 # How a pull request says which image it proposes.
 MARKER = Marker("gitops-image")
@@ -54,58 +51,6 @@ class Hold(BaseModel):
         if self.until.tzinfo is None:
             raise ValueError("until: expected a time zone, such as 2026-12-01T09:00:00+09:00")
         return self
-
-
-def _zone_name(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("not a time zone; expected one such as Asia/Seoul or Europe/Paris") from None
-    return name
-
-
-class Freeze(BaseModel):
-    """A window in which nothing is to change, in wall-clock time of its zone."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    name: str = Field(min_length=1)
-    start: datetime = Field(alias="from")
-    end: datetime = Field(alias="to")
-    zone: Annotated[str, AfterValidator(_zone_name)] = Field(alias="time-zone")
-
-    @model_validator(mode="after")
-    def _order(self) -> Freeze:
-        if self.start.tzinfo or self.end.tzinfo:
-            raise ValueError("from and to are wall-clock times of time-zone: leave their offset out")
-        if self.start >= self.end:
-            raise ValueError(f"from {self.start} is not before to {self.end}")
-        return self
-
-    def covers(self, now: datetime, ahead: timedelta = timedelta()) -> bool:
-        """Whether `now` (with a zone) lies in it (the start does, the end does not), or it begins within `ahead`."""
-        zone = ZoneInfo(self.zone)
-        return self.start.replace(tzinfo=zone) <= now + ahead and now < self.end.replace(tzinfo=zone)
-
-
-class Freezes(BaseModel):
-    """.github/freezes.yaml: every window."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    freezes: list[Freeze]
-
-
-def freezes(checkout: Checkout) -> list[Freeze]:
-    """Read .github/freezes.yaml (none where it is not there). Raises InputError."""
-    file = checkout.root / FREEZES
-    return yamlfile.read_model(checkout, file, Freezes).freezes if file.exists() else []
-
-
-def frozen(windows: Sequence[Freeze], now: datetime, ahead: timedelta = timedelta()) -> Freeze | None:
-    """The window that covers `now` or begins within `ahead`, the one that ends last."""
-    covering = (window for window in windows if window.covers(now, ahead))
-    return max(covering, key=lambda window: window.end, default=None)
 
 
 def read(checkout: Checkout, folder: Path) -> Hold | None:

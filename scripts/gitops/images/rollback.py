@@ -1,31 +1,22 @@
-"""Back to what ran before, and a hold that keeps the bot from going forward again; the freeze's commit status."""
+"""Back to what ran before, and a hold that keeps the bot from going forward again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from gitops.clients.ecr import Registry, Repository
-from gitops.clients.github import FREEZE, Hub
+from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
-from gitops.ground.printable import code, line
-from gitops.images import bump, edit, hold
+from gitops.ground.errors import GitopsError, InputError
+from gitops.ground.printable import code
+from gitops.images import bump, edit, freeze, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
-from gitops.repository.git import FILE_MODE
-from gitops.repository.history import History
-from gitops.repository.mainline import main_files
 from gitops.repository.pulls import Outcome, Proposal, propose
-from gitops.repository.rotation import is_rotation
 
 LABEL = "rollback"
-# Where the merge queue tries what it is about to merge.
-QUEUE = "gh-readonly-queue/main/"
-# A status stays until something sets it again, at the latest the schedule of images.yaml. So long before a window
-# (its period, and how late GitHub starts it) it fails: else something could be merged in the window's first hour.
-AHEAD = timedelta(hours=1, minutes=15)
 
 
 def rollback(
@@ -67,7 +58,10 @@ def rollback(
             files={path: content, overlay.file(hold.FILE): hold.write(kept)},
             labels=(*bump.LABELS, LABEL),
         )
-        return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image, asked
+        outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)
+        window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)
+        freeze.judge_made(hub, main.history, window, outcome)
+        return outcome, image, asked
 
 
 def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Image, bool]:
@@ -92,80 +86,3 @@ def _fitting(path: str, ran: Sequence[hold.PastImage], to: str | None, current: 
         what = f"{to or 'another image'} never ran here"
         raise InputError(what, path=path, expected=f"what main's history has: {known}")
     return fitting
-
-
-def set_freeze(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
-    """Set the commit status `freeze` on all that waits to be merged to what holds now.
-
-    Returns what was written, by pull request (#12) or branch of the merge queue. Raises ExternalError where GitHub
-    refused one, once all others are set. Branch protection requires the status:
-    GitHub evaluates no check again at a window's edge, so a scheduled job does.
-    """
-    history = History(checkout.root)
-    history.fetch(hub.settings.token)
-    with main_files(checkout, history) as base:
-        window = hold.frozen(hold.freezes(base), now, AHEAD)
-    written, failures = {}, []
-    waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
-    for name, head in [*waiting, *history.branches(QUEUE)]:
-        state, text = "success", "no freeze"
-        if window and goes_back(history, head):
-            text = f"a rollback may be merged in {window.name}"
-        elif window and is_rotation(history, head):
-            # 42 waits for no window of ours: what is deployed ends all the same.
-            text = f"a rotation may be merged in {window.name}"
-        elif window:
-            state, text = "failure", f"{window.name}: {window.start} until {window.end} {window.zone}"
-        try:
-            if hub.status(head, FREEZE, state, line(text)[:140]):
-                written[name] = f"{state}: {text}"
-        except ExternalError as error:
-            # GitHub takes 1,000 statuses of one name on a commit: whoever used them up stops their own alone.
-            failures.append(error)
-    if failures:
-        raise combined(failures)
-    return written
-
-
-def goes_back(history: History, head: str) -> bool:
-    """Whether a commit does nothing but bring overlays back to images that main ran in them, and hold them there.
-
-    Read from its files and main's history: a label, a title or a branch's name can be given by anyone.
-    """
-    base = history.fork_point(head)
-    if base is None:
-        return False
-    added = history.changes(base, head)
-    if set(added.values()) != {FILE_MODE}:
-        return False
-    allowed = set()
-    for overlay in {Overlay.of_path(path) for path in added}:
-        image = _image_taken_back(history, overlay, base, head) if overlay else None
-        if overlay is None or image is None:
-            return False
-        allowed.add(overlay.kustomization)
-        if _holds(history, head, overlay, image):
-            allowed.add(overlay.file(hold.FILE))
-    return set(added) <= allowed
-
-
-def _image_taken_back(history: History, overlay: Overlay, base: str, head: str) -> Image | None:
-    """The former image that `head` pins in an overlay, where its kustomization changes that image and no more."""
-    path = overlay.kustomization
-    before, after = history.content(base, path), history.content(head, path)
-    if before is None or after is None:
-        return None
-    try:
-        pin = edit.read(before, path)
-        past = hold.former_images(hold.past_images(history, path, pin.entry))
-        former = [image for image in past if image.name == pin.image.name]
-        # What a stranger wrote is compared and never parsed.
-        fitting = [image for image in former if image != pin.image and edit.replace(before, path, image) == after]
-    except InputError:
-        return None
-    return fitting[0] if fitting else None
-
-
-def _holds(history: History, head: str, overlay: Overlay, image: Image) -> bool:
-    kept = hold.as_written(history.content(head, overlay.file(hold.FILE)) or b"")
-    return kept is not None and kept.tag == image.tag

@@ -74,7 +74,7 @@ def comment(sarif: Path | None) -> None:
     The event of GitHub Actions says which (workflow_run: GITHUB_EVENT_PATH); GITHUB_REPOSITORY, GITHUB_TOKEN and
     GITHUB_API_URL say where. number and sarif become outputs of the step.
     """
-    from gitops.clients.github import Hub, workflow_run
+    from gitops.clients.github import Hub, artifacts, workflow_run
     from gitops.ground import settings
     from gitops.preview import artifact
     from gitops.preview import comment as comments
@@ -82,7 +82,7 @@ def comment(sarif: Path | None) -> None:
     run = workflow_run.read_run(settings.read().event_file, _INSTEAD)
     hub = Hub.from_environment()
     pull = workflow_run.pull_request(hub, run)
-    kept = artifact.read(hub.artifact(run.id, artifact.NAME, limit=artifact.LIMIT))
+    kept = artifact.read(artifacts.artifact(hub, run.id, artifact.NAME, limit=artifact.LIMIT))
     comments.check_same_commit(kept.preview, run)
     action = comments.post(hub, pull, kept.preview)
     if sarif and kept.sarif:

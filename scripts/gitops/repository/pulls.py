@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -61,12 +61,16 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done about a branch, and its pull request where there is one. `why`: for a person."""
+    """What was done about a branch, and its pull request where there is one.
+
+    `why`: for a person. `made`: the commit that the branch was moved to, which nobody has judged yet.
+    """
 
     action: PullAction
     number: int | None = None
     url: str = ""
     why: str = ""
+    made: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
     if head and (people := _by_people(hub, history, head, proposal.branch)):
         return _stop(hub, pull, proposal.branch, people[0])
     fresh = head is not None and _carries(history, head, proposal)
+    made: str | None = None
     if fresh:
         _delete_work_branch(hub, history, proposal.branch)
     else:
@@ -114,14 +119,15 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
             # What a person armed it for is not what it will be.
             hub.disarm(pull)
         message = f"{title}\n\n{TRAILER}"
-        hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
+        made = hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
         pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
-        return Outcome(PullAction.OPENED, pull.number, pull.html_url)
+        return Outcome(PullAction.OPENED, pull.number, pull.html_url, made=made)
     edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
     if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
         return Outcome(PullAction.MERGED, pull.number, pull.html_url)
-    return Outcome(PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED, pull.number, pull.html_url)
+    action = PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED
+    return Outcome(action, pull.number, pull.html_url, made=made)
 
 
 def merge_proved(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
 import yaml
+from git import Repo
 
 from gitops.images import edit, hold
 from gitops.manifests.image import Image
 from gitops.repository.history import Version
+from tests.attacks.github_world import merge, protect
+from tests.fakes import act
+from tests.fakes.github import TOKEN
+from tests.fakes.github_rulesets import BOT_ACTOR, MEMBER
 from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
 
 pytestmark = pytest.mark.bots
@@ -152,6 +158,57 @@ def test_in_a_freeze_nothing_is_opened_and_every_open_pull_request_fails_its_sta
     assert images.run("images", "freeze").code == 0
     assert set(states().values()) == {"success"}
     assert images.bump()["staging"]["action"] == "updated"
+
+
+def test_a_rollback_in_a_freeze_may_be_merged_by_the_run_that_opens_it(images: ImageWorld) -> None:
+    protect(images.github, "main")
+    images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
+    images.write(".github/freezes.yaml", window(NOW - timedelta(hours=1), NOW + timedelta(hours=2)))
+    assert images.run("images", "rollback", "mogle", "--reason", "x").code == 0
+    pull = images.github.pulls[1]
+    [status] = images.github.statuses[pull.last_head]
+    assert (status["context"], status["state"]) == ("freeze", "success")
+    assert status["description"] == "a rollback may be merged in evaluation day"
+    images.github.rules.checked(pull.last_head)
+    images.github.rules.status(pull.last_head, "main-gate", "success", BOT_ACTOR)
+    assert merge(images.github, pull, TOKEN) == ""
+
+
+def test_what_a_person_opens_is_judged_as_the_app_by_the_event(images: ImageWorld, tmp_path: Path) -> None:
+    """Also where somebody has set the same words already: the ruleset takes the App's alone."""
+    github = images.github
+    protect(github, "main")
+    github.tokens["ghp-person"] = MEMBER
+    images.pin(PROD, "3.1.0", images.ecr.push("mogle", "3.1.0"), NOW - timedelta(hours=3))
+    images.write(".github/freezes.yaml", window(NOW - timedelta(hours=1), NOW + timedelta(hours=2)))
+    assert images.run("images", "rollback", "mogle", "--reason", "x", GITHUB_TOKEN="ghp-person").code == 0
+    pull = github.pulls[1]
+    assert pull.last_head not in github.statuses
+    said = "a rollback may be merged in evaluation day"
+    github.rules.status(pull.last_head, "freeze", "success", MEMBER, said)
+    github.rules.checked(pull.last_head)
+    github.rules.status(pull.last_head, "main-gate", "success", BOT_ACTOR)
+    assert "freeze" in merge(github, pull, "ghp-person")
+    Repo.clone_from(github.clone_url, tmp_path / "runner").close()
+    payload = {"pull_request": {"number": 1}}
+    done = act.run(
+        tmp_path / "runner", "freeze.yaml", "pull_request_target", job="freeze", github=github, payload=payload
+    )
+    assert done.code == 0, done.text
+    assert merge(github, pull, "ghp-person") == ""
+
+
+def test_what_the_bot_opens_before_a_window_may_not_be_merged_in_it(images: ImageWorld) -> None:
+    images.ecr.push("mogle", "3.1.0")
+    images.write(".github/freezes.yaml", window(NOW + timedelta(minutes=40), NOW + timedelta(hours=2)))
+    assert images.bump()["staging"]["action"] == "opened"
+    [status] = images.github.statuses[images.github.pulls[1].last_head]
+    assert (status["context"], status["state"]) == ("freeze", "failure")
+    images.ecr.push("mogle", "3.2.0")
+    images.write(".github/freezes.yaml", "freezes: []\n")
+    assert images.bump()["staging"]["action"] == "updated"
+    [status] = images.github.statuses[images.github.pulls[1].last_head]
+    assert (status["state"], status["description"]) == ("success", "no freeze")
 
 
 BAD_FREEZES = {

@@ -59,7 +59,7 @@ class Pulls(Repository):
             return f"state cannot be changed. The {pull.head} branch has been deleted."
         if head != pull.last_head:
             return f"state cannot be changed. The {pull.head} branch was force-pushed or recreated."
-        if any(other.state == "open" and other.head == pull.head for other in self.pulls.values()):
+        if any((rival.state, rival.head) == ("open", pull.head) for rival in self.pulls.values()):
             return f"state cannot be changed. There is already an open pull request from {pull.head}."
         return ""
 

@@ -21,7 +21,7 @@ from git import Repo
 from moto.ecr.models import Image as MotoImage
 from moto.ecr.models import ecr_backends
 
-from gitops.clients.ecr import Registry
+from gitops.clients.registries import Registries
 from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
 from gitops.images.target import ImagePlan, Sources
@@ -61,7 +61,7 @@ def measure(size: Size, report: Report) -> None:
             mine, bare, edits, builds, calls = [], [], [], [], 0
             for _ in range(size.rounds):
                 bare.append(_bare(newest))
-                registry, began = Registry(), time.monotonic()
+                registry, began = Registries(), time.monotonic()
                 history = History(checkout.root)
                 history.fetch(None)
                 with main_files(checkout, history) as base:

@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-from gitops.clients.ecr import Details, ListedImage, Registry, Repository
 from gitops.clients.github import Health, HealthChange
+from gitops.clients.registries import ListedImage, Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.images import edit, plan, policy
@@ -37,6 +37,10 @@ AMD64 = "linux/amd64"
 def digest(name: str) -> str:
     """The digest that a name stands for."""
     return f"sha256:{sha256(name.encode()).hexdigest()}"
+
+
+# Where an argument has that name.
+_digest = digest
 
 
 def ago(span: str) -> datetime:
@@ -145,23 +149,22 @@ class _Registry:
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
 
-    def listing(self, repository: Repository) -> list[ListedImage]:
-        del repository
+    def listing(self, name: str) -> list[ListedImage]:
+        del name
         if self.situation.fault:
             raise ExternalError(self.situation.fault)
         return [_listed(word, span) for word, span in _words(self.situation.registry)]
 
-    def details(self, repository: Repository, image: str, *, labels: bool = False) -> Details | None:
-        del repository, labels
-        if image in map(digest, self.situation.broken):
+    def manifest(self, name: str, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
+        """An index of its platforms; none of them is signed."""
+        del name
+        if tag or digest in map(_digest, self.situation.broken):
             return None
-        built = {digest(tag): platform for tag, platform in self.situation.platforms.items()}
-        return Details(frozenset(built.get(image, AMD64).split("+")), {})
-
-    def manifest(self, repository: Repository, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
-        """None of them is signed."""
-        del repository, digest, tag
-        return None
+        built = {_digest(own): platform for own, platform in self.situation.platforms.items()}
+        keys = ("os", "architecture", "variant")
+        platforms = built.get(digest, AMD64).split("+")
+        children = [dict(zip(keys, platform.split("/"), strict=False)) for platform in platforms]
+        return {"manifests": [{"digest": digest, "platform": child} for child in children]}
 
 
 def _listed(word: str, span: str) -> ListedImage:

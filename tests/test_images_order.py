@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops.clients import ecr
-from gitops.clients.ecr import ListedImage
+from gitops.clients import registries
+from gitops.clients.registries import ListedImage
 from gitops.images import hold, order, policy
 from gitops.images.hold import Declined
 from gitops.images.select import select
@@ -161,4 +161,4 @@ def test_another_tag_of_one_digest_is_the_same_image_since_it_first_ran() -> Non
     ],
 )
 def test_the_variant_that_goes_without_saying(platform: str, built: str, equal: bool) -> None:
-    assert (ecr.normal_platform(platform) == ecr.normal_platform(built)) == equal
+    assert (registries.normal_platform(platform) == registries.normal_platform(built)) == equal

@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 from github.PullRequest import PullRequest
 
-from gitops.clients.ecr import ListedImage
 from gitops.clients.github import Health
+from gitops.clients.registries import ListedImage
 from gitops.images import reasons, wording
 from gitops.images.hold import Declined, Hold
 from gitops.images.policy import Policy

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from gitops.clients import ecr
-from gitops.clients.ecr import ListedImage
+from gitops.clients.registries import ListedImage, ecr, oci
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
 from gitops.images import policy, wording
 from gitops.images.hold import Declined
 from gitops.images.reasons import EmptyListing, NoneNewer, RunningImageGone, TagMoved
 from gitops.images.select import Selection, select
-from tests.fakes.aws import ACCOUNT, CONFIG, HOST, MANIFEST, REGION, Fault, ecr_server
+from tests.fakes.aws import CONFIG, HOST, MANIFEST, Fault, ecr_server
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -207,25 +206,21 @@ def test_an_unparsable_policy_is_said_with_its_file_and_field(tmp_path: Path, fa
     assert message in str(raised.value)
 
 
-@pytest.fixture
-def shop() -> ecr.Repository:
-    return ecr.Repository(ACCOUNT, REGION, "shop")
+SHOP = f"{HOST}/shop"
 
 
-def test_a_listing_reads_every_page_once(monkeypatch: pytest.MonkeyPatch, shop: ecr.Repository) -> None:
+def test_a_listing_reads_every_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ecr, "_PAGE", 10)
     with ecr_server(monkeypatch) as fake:
         for number in range(12):
             fake.push("shop", f"1.0.{number}", attestation=False)
-        registry = ecr.Registry()
-        listing = registry.listing(shop)
+        registry = ecr.Ecr()
+        listing = registry.listing(SHOP)
         assert {image.tag for image in listing} == {"", *(f"1.0.{number}" for number in range(12))}
         assert registry.calls == fake.calls["DescribeImages"] == 3  # 12 indexes and their 12 children
 
 
-def test_platforms_and_labels_are_read_from_index_or_configuration(
-    monkeypatch: pytest.MonkeyPatch, shop: ecr.Repository
-) -> None:
+def test_platforms_and_labels_are_read_from_index_or_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = {
         "org.opencontainers.image.source": "https://github.com/42/shop.git",
         "org.opencontainers.image.revision": "abc",
@@ -233,44 +228,42 @@ def test_platforms_and_labels_are_read_from_index_or_configuration(
     with ecr_server(monkeypatch) as fake:
         both = fake.push("shop", "1.0.0", platforms=("linux/amd64", "linux/arm64"), labels=labels)
         bare = fake.push("shop", "1.0.1", platforms=("linux/arm64",), index=False, labels=labels)
-        registry = ecr.Registry()
-        details = registry.details(shop, both)
+        registry = ecr.Ecr()
+        details = oci.details(registry, SHOP, both)
         assert details
         assert details.platforms == {"linux/amd64", "linux/arm64"}, "the attestation is no platform"
         assert registry.calls == 1, "an index says it by itself"
-        details = registry.details(shop, both, labels=True)
+        details = oci.details(registry, SHOP, both, labels=True)
         assert details
         assert (details.source, details.revision) == ("https://github.com/42/shop", "abc")
-        details = registry.details(shop, bare)
+        details = oci.details(registry, SHOP, bare)
         assert details
         assert (set(details.platforms), details.revision) == ({"linux/arm64"}, "abc")
-        assert registry.details(shop, digest(1)) is None
+        assert oci.details(registry, SHOP, digest(1)) is None
 
 
-def test_faults_of_ecr_are_said_and_throttling_is_waited_out(
-    monkeypatch: pytest.MonkeyPatch, shop: ecr.Repository
-) -> None:
+def test_faults_of_ecr_are_said_and_throttling_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with ecr_server(monkeypatch) as fake:
         fake.push("shop", "1.0.0", index=False)
-        registry = ecr.Registry()
+        registry = ecr.Ecr()
         fake.faults = [Fault("DescribeImages", "ThrottlingException"), Fault("DescribeImages", "x", status=500)]
-        assert [image.tag for image in registry.listing(shop)] == ["1.0.0"]
+        assert [image.tag for image in registry.listing(SHOP)] == ["1.0.0"]
         with pytest.raises(InputError, match=f"no such repository in ECR; found {HOST}/nothing; create it"):
-            registry.listing(ecr.Repository(ACCOUNT, REGION, "nothing"))
+            registry.listing(f"{HOST}/nothing")
         fake.faults = [Fault("DescribeImages", "ExpiredTokenException", times=9)]
-        with pytest.raises(ecr.CredentialsError, match=r"AWS refuses these credentials \(ExpiredTokenException\)"):
-            registry.listing(shop)
+        with pytest.raises(oci.CredentialsError, match=r"AWS refuses these credentials \(ExpiredTokenException\)"):
+            registry.listing(SHOP)
         fake.faults = []
         fake.blobs.clear()
         with pytest.raises(ExternalError, match="LayersNotFoundException"):
-            registry.details(shop, registry.listing(shop)[0].digest)
+            oci.details(registry, SHOP, registry.listing(SHOP)[0].digest)
     with pytest.raises(InputError, match=r"not an ECR repository; expected .*, found ghcr\.io/a/b"):
         ecr.Repository.parse("ghcr.io/a/b")
 
 
-def test_no_credentials_and_no_way_to_aws_are_said(monkeypatch: pytest.MonkeyPatch, shop: ecr.Repository) -> None:
+def test_no_credentials_and_no_way_to_aws_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with pytest.raises(ecr.CredentialsError, match="AWS: no credentials"):
-        ecr.Registry().listing(shop)
+    with pytest.raises(oci.CredentialsError, match="AWS: no credentials"):
+        ecr.Ecr().listing(SHOP)

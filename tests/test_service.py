@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from gitops.clients.registry import resolve
+from gitops.clients.registries import Registries, resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.images import policy
@@ -36,6 +36,7 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
     ).splitlines()
     assert sorted(line[3:] for line in changed) == [
         ".github/CODEOWNERS",
+        "overlays/shop/images.yaml",
         "overlays/shop/owner.yaml",
         "overlays/shop/prod/ingress.yaml",
         "overlays/shop/prod/kustomization.yaml",
@@ -50,11 +51,12 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["shop.example.com"]
 
 
+@pytest.mark.parametrize("image", [IMAGE, f"{ECR}/shop:1.2.3@{DIGEST}"], ids=["ghcr", "ecr"])
 @pytest.mark.parametrize(("shape", "environments"), [("web", {"staging", "prod"}), ("bot", {"prod"})])
-def test_a_new_service_with_an_image_in_ecr_is_bumped_from_its_first_day(
-    scratch: Checkout, run: Run, shape: str, environments: set[str]
+def test_a_new_service_is_bumped_from_its_first_day_whatever_its_registry(
+    scratch: Checkout, run: Run, shape: str, environments: set[str], image: str
 ) -> None:
-    words = ["--image", f"{ECR}/shop:1.2.3@{DIGEST}", "--shape", shape, *(OK if shape == "web" else [])]
+    words = ["--image", image, "--shape", shape, *(OK if shape == "web" else [])]
     assert run("service", "new", "shop", *words).code == 0
     assert set(policy.read(scratch, scratch.overlays / "shop")) == environments
 
@@ -106,22 +108,22 @@ def test_a_draft_that_a_kill_left_behind_is_no_service_and_goes(scratch: Checkou
 def test_a_tag_is_resolved_to_its_digest_in_ecr(monkeypatch: pytest.MonkeyPatch) -> None:
     with ecr_server(monkeypatch) as ecr:
         digest, name = ecr.push("shop", "1.10"), f"{HOST}/shop"
-        assert str(resolve(f"{name}:1.10")) == f"{name}:1.10@{digest}"
+        assert str(resolve(f"{name}:1.10", Registries())) == f"{name}:1.10@{digest}"
         with pytest.raises(ExternalError, match="has no such tag"):
-            resolve(f"{name}:1.11")
+            resolve(f"{name}:1.11", Registries())
         with pytest.raises(ExternalError, match="has no such tag"):
-            resolve(f"{name}-none:1.11")
-    with pytest.raises(ExternalError, match=r"cannot be asked for the digest \(EndpointConnectionError\); give"):
-        resolve(f"{name}:1.10")
+            resolve(f"{name}-none:1.11", Registries())
+    with pytest.raises(ExternalError, match=r"ECR cannot be reached \(EndpointConnectionError\); give"):
+        resolve(f"{name}:1.10", Registries())
 
 
 def test_a_tag_is_resolved_to_its_digest_in_its_registry(scratch: Checkout, run: Run, registry: Registry) -> None:
     allow(scratch, registry)
-    registry.images["team/shop:1.10"] = DIGEST
+    digest = registry.push("team/shop", "1.10")
     done = run("service", "new", "shop", "--image", f"{registry.host}/team/shop:1.10", "--domain", "shop.example.com")
     assert done.code == 0, done.err
     text = (scratch.overlays / "shop/prod/kustomization.yaml").read_text()
-    assert f'newTag: "1.10"\n    digest: {DIGEST}\n' in text
+    assert f'newTag: "1.10"\n    digest: {digest}\n' in text
 
 
 def test_list_shows_environment_image_domains_and_owner(run: Run) -> None:
@@ -234,7 +236,7 @@ def test_a_name_that_a_folder_or_the_platform_has_already_is_refused(scratch: Ch
 
 def test_a_registry_out_of_reach_is_an_error_that_says_how_to_do_without() -> None:
     with pytest.raises(ExternalError, match=r"; give the digest: --image 127\.0\.0\.1:9/a/b:1\.0@sha256:"):
-        resolve("127.0.0.1:9/a/b:1.0")
+        resolve("127.0.0.1:9/a/b:1.0", Registries())
 
 
 def test_a_policy_without_a_plain_list_is_said_and_nothing_is_written(scratch: Checkout, run: Run) -> None:

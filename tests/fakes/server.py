@@ -41,7 +41,7 @@ class Server:
                 else:
                     handle(self)
 
-            do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
+            do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return format_datetime(date(), usegmt=True) if date else super().date_time_string(timestamp)
@@ -106,4 +106,5 @@ def answer(
         request.send_header(name, text)
     request.send_header("Content-Length", str(len(content)))
     request.end_headers()
-    request.wfile.write(content)
+    if request.command != "HEAD":
+        request.wfile.write(content)

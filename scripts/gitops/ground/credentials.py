@@ -46,6 +46,7 @@ CREDENTIALS = {
     "INTRA42_PASSWORD": "The password of that login.",
     "INTRA42_TOTP_SEED": "The base32 seed of its one-time codes, where it has them.",
     "SLACK_TOKEN": "The bot that tells who must act.",
+    "REGISTRY_CREDENTIALS": "A docker config on one line: who reads private registries of images beside ECR.",
 }
 # Their values go into a header as they are. A library tells the whole header where it cannot be sent.
 _TOKENS = ("SLACK_TOKEN", "GITHUB_TOKEN")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from gitops.clients.ecr import Details
+from gitops.clients.registries import Details
 from gitops.ground.printable import code, fence, table
 from gitops.images import hold
 from gitops.images.target import ImagePlan
@@ -47,6 +47,8 @@ def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details
         ("digest", old.digest, winner.digest),
         ("built from", _revision(was), _revision(now)),
         ("pushed", "", _when(plan.pushed) if plan.pushed else ""),
+        # What stands for it where a registry tells no time of push.
+        ("built", "", _when(now.created) if now and now.created and not plan.pushed else ""),
         ("in the other environment since", "", _when(plan.runs_since) if plan.runs_since else ""),
     ]
     lines = [code(winner.name), "", *table(("", "runs", "proposed"), [row for row in rows if row[1] or row[2]])]

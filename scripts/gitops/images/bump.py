@@ -10,8 +10,9 @@ from functools import cache, partial
 
 from pydantic import SecretStr
 
-from gitops.clients.ecr import Details, Registry, Repository
+from gitops.clients import registries
 from gitops.clients.github import HealthChange, Hub, health_changes
+from gitops.clients.registries import Details, Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
 from gitops.images import body, edit, freeze, hold, plan, wide, wording
@@ -197,6 +198,6 @@ def _proposal(
 def _details(registry: Registry, image: Image) -> Details | None:
     """For the compare link alone: an image that cannot be read has none."""
     try:
-        return registry.details(Repository.parse(image.name), image.digest, labels=True)
+        return registries.details(registry, image.name, image.digest, labels=True)
     except GitopsError:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from gitops.images.bump import BumpReport
     from gitops.images.select import Assessment
     from gitops.images.target import ImagePlan
@@ -38,8 +40,8 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; a dry run does without. SLACK_TOKEN says who tells a
     person once what one must see, such as a running image that is gone from the registry (exit code 1).
     """
-    from gitops.clients.ecr import Registry
     from gitops.clients.github import Hub
+    from gitops.clients.registries import Registries
     from gitops.ground import settings
     from gitops.images import alerts
     from gitops.images import bump as bumps
@@ -53,7 +55,7 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     listener = hub if not services and not dry_run else None
     with alerts.stopped(listener, context.obj):
         reports = bumps.run(
-            checkout, hub, Registry(), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run
+            checkout, hub, Registries(context.obj), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run
         )
     if dry_run and output == "text":
         for report in reports:
@@ -71,13 +73,16 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
 @click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
 @click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
-def rollback(service: str, environment: str, to: str | None, reason: str, span: str) -> None:
+@click.pass_obj
+def rollback(
+    taken: Mapping[str, SecretStr], service: str, environment: str, to: str | None, reason: str, span: str
+) -> None:
     """Open the pull request that goes back to an image that SERVICE ran, and hold it there.
 
     One that the registry has no more is left out; where it cannot be asked (no credentials of AWS) that is said.
     """
-    from gitops.clients.ecr import Registry
     from gitops.clients.github import Hub
+    from gitops.clients.registries import Registries
     from gitops.images import policy
     from gitops.images import rollback as rollbacks
     from gitops.tools.build import ensure
@@ -89,7 +94,7 @@ def rollback(service: str, environment: str, to: str | None, reason: str, span: 
     except ValueError as error:
         raise InputError(f"--for {span!r}: {error}") from None
     overlay = Overlay(service, environment)
-    hub, registry = Hub.from_environment(), Registry()
+    hub, registry = Hub.from_environment(), Registries(taken)
     outcome, image, asked = rollbacks.rollback(checkout, hub, registry, overlay, to=to, reason=reason, until=until)
     say(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
     if not asked:
@@ -201,7 +206,7 @@ def _assessment(assessment: Assessment) -> dict[str, Any]:
     return {
         "tag": image.tag,
         "digest": image.digest,
-        "pushed": image.pushed.isoformat(),
+        "pushed": image.pushed.isoformat() if image.pushed else None,
         "reason": rejection.reason if rejection else None,
         "why_not": wording.rejection(rejection),
     }

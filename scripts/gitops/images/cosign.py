@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from gitops.clients.ecr import CredentialsError, Registry, Repository
+from gitops.clients.registries import CredentialsError, Registry
 from gitops.ground import jsontext
 from gitops.ground.errors import ExternalError, GitopsError, InputError
 
@@ -49,33 +49,31 @@ class InvalidSignatureError(SignatureError):
     """It has signatures, and none is of this key for this digest."""
 
 
-def verify(registry: Registry, repository: Repository, digest: str, key: PublicKey) -> None:
+def verify(registry: Registry, name: str, digest: str, key: PublicKey) -> None:
     """Return where the digest is signed by this key, and only then.
 
     Raises SignatureError where it is not, CredentialsError, ExternalError.
     """
-    manifest = registry.manifest(repository, tag=f"{digest.replace(':', '-')}.sig")
+    manifest = registry.manifest(name, tag=f"{digest.replace(':', '-')}.sig")
     if manifest is None:
-        raise UnsignedError(f"{repository}@{digest}: not signed")
+        raise UnsignedError(f"{name}@{digest}: not signed")
     for layer in manifest.get("layers") or []:
         try:
-            _verify_layer(registry, repository, layer, digest, key)
+            _verify_layer(registry, name, layer, digest, key)
         except CredentialsError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, InvalidSignature, ExternalError):
             continue
         return
-    raise InvalidSignatureError(f"{repository}@{digest}: no signature of the named key is valid for this digest")
+    raise InvalidSignatureError(f"{name}@{digest}: no signature of the named key is valid for this digest")
 
 
-def _verify_layer(
-    registry: Registry, repository: Repository, layer: dict[str, Any], digest: str, key: PublicKey
-) -> None:
+def _verify_layer(registry: Registry, name: str, layer: dict[str, Any], digest: str, key: PublicKey) -> None:
     """Return where this layer is this key's signature of this digest; raise whatever is not as it must be."""
     if layer["mediaType"] != _PAYLOAD:
         raise ValueError("not a signed payload")
     signature = base64.b64decode(layer["annotations"][_ANNOTATION], validate=True)
-    payload = registry.blob(repository, layer["digest"])
+    payload = registry.blob(name, layer["digest"])
     if f"sha256:{hashlib.sha256(payload).hexdigest()}" != layer["digest"]:
         raise ValueError("not the payload that the manifest names")
     _verify_bytes(key, signature, payload)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from gitops.clients import ecr
-from gitops.clients.ecr import CredentialsError, ListedImage, Repository
+from gitops.clients import registries
+from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
-from gitops.images import cosign, edit, hold, policy, promotion
+from gitops.images import cosign, edit, hold, lookup, policy, promotion
 from gitops.images.policy import Policy, Promote
 from gitops.images.reasons import (
     HoldIgnored,
@@ -26,7 +26,7 @@ from gitops.images.reasons import (
     RunsUnfit,
     TooYoung,
 )
-from gitops.images.select import Assessment, Selection, select
+from gitops.images.select import Assessment, Selection, no_image, select
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -84,17 +84,15 @@ def _target(base: Checkout, overlay: Overlay, own: Policy) -> FollowedOverlay:
 def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan]:
     """The plan of every target. Raises CredentialsError."""
     selecting = [target for target in targets if not target.policy.promote]
-    repositories = {target.pin.image.name: _guarded(Repository.parse, target.pin.image.name) for target in selecting}
-    readable = [repository for repository in repositories.values() if isinstance(repository, Repository)]
-    listings = dict(zip(readable, _in_parallel(sources.registry.listing, readable), strict=True))
+    names = list(dict.fromkeys(target.pin.image.name for target in selecting))
+    listings = dict(zip(names, _in_parallel(sources.registry.listing, names), strict=True))
     by_overlay = {target.overlay: target for target in targets}
 
     def plan(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
             made = _promotion(sources, target, target.policy.promote, by_overlay)
-            return made if made.alert else replace(made, alert=_gone(target, repositories, listings))
-        repository = _or_raise(repositories[target.pin.image.name])
-        return _selection(sources, target, repository, _or_raise(listings[repository]))
+            return made if made.alert else replace(made, alert=_gone(sources, target, listings))
+        return _selection(sources, target, _or_raise(listings[target.pin.image.name]))
 
     plans = _in_parallel(plan, targets)
     return [
@@ -104,17 +102,18 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
 
 
 def _gone(
-    target: FollowedOverlay,
-    repositories: Mapping[str, Repository | GitopsError],
-    listings: Mapping[Repository, Sequence[ListedImage] | GitopsError],
+    sources: Sources, target: FollowedOverlay, listings: Mapping[str, Sequence[ListedImage] | GitopsError]
 ) -> RunningImageGone | None:
     """Whether the registry lost what a promotion's target runs, by the listing that was read for another overlay."""
     image = target.pin.image
-    repository = repositories.get(image.name)
-    listing = listings[repository] if isinstance(repository, Repository) else None
-    if not listing or isinstance(listing, GitopsError) or image.digest in {listed.digest for listed in listing}:
+    listing = listings.get(image.name)
+    if not listing or isinstance(listing, GitopsError):
         return None
-    return RunningImageGone(image.tag, image.digest)
+    if all(listed.digest for listed in listing):
+        has_it = image.digest in {listed.digest for listed in listing}
+    else:
+        has_it = sources.registry.look(image.name, digest=image.digest) is not None
+    return None if has_it else RunningImageGone(image.tag, image.digest)
 
 
 def _guarded(call: Callable[[T], R], argument: T) -> R | GitopsError:
@@ -147,20 +146,18 @@ def _held(plan: ImagePlan, now: datetime) -> ImagePlan:
     return replace(plan, winner=None, no_change=OnHold(target.hold), alert=alert)
 
 
-def _selection(
-    sources: Sources, target: FollowedOverlay, repository: Repository, listing: Sequence[ListedImage]
-) -> ImagePlan:
+def _selection(sources: Sources, target: FollowedOverlay, listing: Sequence[ListedImage]) -> ImagePlan:
     pin = target.pin
+    listing = lookup.with_facts(sources.registry, target.policy, pin.image, listing)
     ran = hold.past_images(sources.history, target.path, pin.entry)
-    pushed = {image.digest: image.pushed for image in listing}
+    pushed = {image.digest: image.pushed for image in listing if image.pushed}
     declined = hold.downgraded(target.policy, ran, pushed)
     brought = hold.by_digest(ran)[0].version.when if ran else None
 
     def choose() -> Selection:
         running = pin.image
-        return select(
-            target.policy, listing, tag=running.tag, digest=running.digest, declined=declined, brought=brought
-        )
+        known = lookup.with_times(sources.registry, target.policy, running, listing, declined)
+        return select(target.policy, known, tag=running.tag, digest=running.digest, declined=declined, brought=brought)
 
     selection = choose()
     if selection.ranked:
@@ -168,56 +165,73 @@ def _selection(
         declined += sources.closed(target.branch)
         selection = choose()
     plan = ImagePlan(target.overlay, target, alert=selection.alert)
-    rejected: dict[ListedImage, Rejection] = {}
+    checked: dict[ListedImage, Assessment] = {}
     young: TooYoung | None = None
-    for image in selection.ranked:
-        if waits := _too_young(target.policy, image, sources.now):
-            rejected[image] = Rejection(RejectionReason.TOO_YOUNG, waits.until.isoformat(timespec="minutes"))
-            young = young or waits
-            continue
-        try:
-            check_image(sources, target, repository, image.digest)
-        except RejectedError as error:
-            rejected[image] = error.rejection
-            continue
-        winner = Image(pin.image.name, image.tag, image.digest)
-        return replace(plan, assessments=_assessments(selection, rejected), winner=winner, pushed=image.pushed)
+    for listed in selection.ranked:
+        checked[listed] = _checked(sources, target, listed, declined)
+        image, rejection = checked[listed].image, checked[listed].rejection
+        if rejection is None:
+            winner = Image(pin.image.name, image.tag, image.digest)
+            return replace(plan, assessments=_assessments(selection, checked), winner=winner, pushed=image.pushed)
+        young = young or _too_young(target.policy, image, sources.now)
     no_change = selection.no_change or young or NonePasses()
-    return replace(plan, assessments=_assessments(selection, rejected), no_change=no_change)
+    return replace(plan, assessments=_assessments(selection, checked), no_change=no_change)
 
 
 def _too_young(policy: Policy, image: ListedImage, now: datetime) -> TooYoung | None:
-    if policy.minimum_release_age is None:
+    if policy.minimum_release_age is None or image.pushed is None:
         return None
     until = image.pushed + policy.minimum_release_age
     return TooYoung(image.tag, until) if until > now else None
 
 
-def _assessments(selection: Selection, rejected: Mapping[ListedImage, Rejection]) -> tuple[Assessment, ...]:
+def _assessments(selection: Selection, checked: Mapping[ListedImage, Assessment]) -> tuple[Assessment, ...]:
     """Those of the policy, with what the images themselves were rejected for."""
-    return tuple(
-        replace(assessment, rejection=assessment.rejection or rejected.get(assessment.image))
-        for assessment in selection.assessments
-    )
+    return tuple(checked.get(assessment.image, assessment) for assessment in selection.assessments)
 
 
-def check_image(sources: Sources, target: FollowedOverlay, repository: Repository, digest: str) -> None:
+def _checked(
+    sources: Sources, target: FollowedOverlay, listed: ListedImage, declined: Sequence[hold.Declined]
+) -> Assessment:
+    """What was chosen by the listing, held against what the registry says of the image itself."""
+    image: ListedImage | None = listed
+    aged = target.policy.minimum_release_age is not None
+    if not listed.digest:
+        image = sources.registry.look(target.pin.image.name, tag=listed.tag, dated=aged)
+    if image is None:
+        return Assessment(listed, Rejection(RejectionReason.NO_MANIFEST))
+    if refusal := next((refusal for refusal in declined if refusal.digest == image.digest), None):
+        return Assessment(image, Rejection(RejectionReason.DECLINED, refusal.tag))
+    if rejection := no_image(image):
+        return Assessment(image, rejection)
+    if aged and image.pushed is None:
+        return Assessment(image, Rejection(RejectionReason.NO_TIME))
+    if waits := _too_young(target.policy, image, sources.now):
+        return Assessment(image, Rejection(RejectionReason.TOO_YOUNG, waits.until.isoformat(timespec="minutes")))
+    try:
+        check_image(sources, target, target.pin.image.name, image.digest)
+    except RejectedError as error:
+        return Assessment(image, error.rejection)
+    return Assessment(image)
+
+
+def check_image(sources: Sources, target: FollowedOverlay, name: str, digest: str) -> None:
     """Return where an image may run, by its own manifest and signature.
 
     Raises RejectedError where it must not, InputError for a key that cannot be read, CredentialsError, ExternalError.
     """
-    details = sources.registry.details(repository, digest)
+    details = registries.details(sources.registry, name, digest)
     if details is None:
         raise RejectedError(Rejection(RejectionReason.NO_MANIFEST))
-    built = {ecr.normal_platform(platform) for platform in details.platforms}
-    if missing := [own for own in target.policy.platforms if ecr.normal_platform(own) not in built]:
+    built = {registries.normal_platform(platform) for platform in details.platforms}
+    if missing := [own for own in target.policy.platforms if registries.normal_platform(own) not in built]:
         raise RejectedError(Rejection(RejectionReason.PLATFORM, ", ".join(missing)))
     if target.policy.cosign_key is None:
         return
     file = sources.base.overlays / target.overlay.service / target.policy.cosign_key
     key = cosign.load_key(file, sources.base.relative(file))
     try:
-        cosign.verify(sources.registry, repository, digest, key)
+        cosign.verify(sources.registry, name, digest, key)
     except cosign.UnsignedError:
         raise RejectedError(Rejection(RejectionReason.UNSIGNED)) from None
     except cosign.SignatureError:
@@ -237,7 +251,7 @@ def _promotion(
             return replace(plan, no_change=reason)
     winner = soak.run.image
     try:
-        check_image(sources, target, Repository.parse(winner.name), winner.digest)
+        check_image(sources, target, winner.name, winner.digest)
     except RejectedError as error:
         reason = PromotionRejected(winner.tag, error.rejection)
         return replace(plan, no_change=reason, alert=RunsUnfit(way.from_, winner.tag, error.rejection))

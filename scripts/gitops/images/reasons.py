@@ -32,6 +32,7 @@ class RejectionReason(StrEnum):
     OUT_OF_RANGE = "out-of-range"  # the range
     NO_MATCH = "no-match"  # the pattern
     NO_ORDER = "no-order"  # group and order of the pattern
+    NO_TIME = "no-time"
     NOT_NEWER = "not-newer"  # the tag that runs
     RUNS_ALREADY = "runs-already"
     MAJOR = "major"  # the tag that runs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gitops.clients.ecr import Registry, Repository
 from gitops.clients.github import Hub
+from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
@@ -68,7 +68,7 @@ def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Ima
     """The first that the registry still has, and whether it could be asked: in an incident that must stop nobody."""
     for image in fitting:
         try:
-            if registry.manifest(Repository.parse(image.name), digest=image.digest) is not None:
+            if registry.look(image.name, digest=image.digest) is not None:
                 return image, True
         except GitopsError:
             return image, False

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
-from gitops.clients.ecr import ListedImage
+from gitops.clients.registries import MANIFESTS, ListedImage
 from gitops.images import order
 from gitops.images.hold import Declined
 from gitops.images.order import SortKey
@@ -27,13 +27,9 @@ from gitops.images.reasons import (
 # What cosign attaches, by the tags that it gives: sha256-<digest>.sig and its kin.
 _ATTACHED = re.compile(r".*\.(sig|att|sbom)")
 _CACHE = re.compile(r"((.+[-_.])?(build)?cache)([-_.].+)?")
-_IMAGES = {
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-}
 _CONFIGS = {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+# Where a registry tells no time, and none decides.
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def select(
         refusals = [_refusal(policy, listing, image) for image in declined]
         assessments = [_above(policy, assessment, keys, runs, refusals) for assessment in fitting]
     allowed = [assessment.image for assessment in assessments if assessment.rejection is None]
-    ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed, order.natural(c.tag)), reverse=True))
+    ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed or _UNKNOWN, order.natural(c.tag)), reverse=True))
     no_change: NoChange | None = None if ranked else NoneNewer() if keys else NoneFits()
     return Selection(tuple(assessments), ranked, no_change, _alert(policy, listing, tag, digest))
 
@@ -168,11 +164,11 @@ def _above(
 
 def _refused(image: ListedImage, key: SortKey, refusal: _Refusal) -> bool:
     """Whether it is what a person declined, or stands below it and was there to be taken instead."""
-    if refusal.image.tag == image.tag or refusal.image.digest == image.digest:
+    if refusal.image.tag == image.tag or (image.digest and refusal.image.digest == image.digest):
         return True
     # A version by mistake (30.1.0) must not hold back all that is pushed after it.
     below = refusal.key is not None and key <= refusal.key
-    return below and (refusal.pushed is None or image.pushed <= refusal.pushed)
+    return below and (refusal.pushed is None or image.pushed is None or image.pushed <= refusal.pushed)
 
 
 def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -> Assessment:
@@ -186,12 +182,18 @@ def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -
     return assessment
 
 
+def fits(policy: Policy, image: ListedImage) -> bool:
+    """Whether an image passes what needs no order: it is one, and the policy lists it."""
+    return not (no_image(image) or _not_listed(policy, image.tag))
+
+
 def _judge(policy: Policy, image: ListedImage) -> SortKey | Rejection:
     """An image's place among those that fit the policy, or why it does not."""
-    return _no_image(image) or _not_listed(policy, image.tag) or _place(policy, image)
+    return no_image(image) or _not_listed(policy, image.tag) or _place(policy, image)
 
 
-def _no_image(image: ListedImage) -> Rejection | None:
+def no_image(image: ListedImage) -> Rejection | None:
+    """Why what a tag names is no image that can run; None where it is one."""
     tag, artifact_type = image.tag, image.artifact_type
     if not tag:
         return Rejection(RejectionReason.UNTAGGED)
@@ -199,7 +201,7 @@ def _no_image(image: ListedImage) -> Rejection | None:
         return Rejection(RejectionReason.ATTACHMENT)
     if _CACHE.fullmatch(tag):
         return Rejection(RejectionReason.BUILD_CACHE)
-    if image.media_type not in _IMAGES or (artifact_type and artifact_type not in _CONFIGS):
+    if image.media_type not in MANIFESTS or (artifact_type and artifact_type not in _CONFIGS):
         return Rejection(RejectionReason.NO_IMAGE, artifact_type or image.media_type)
     return None
 
@@ -214,9 +216,9 @@ def _not_listed(policy: Policy, tag: str) -> Rejection | None:
 def _place(policy: Policy, image: ListedImage) -> SortKey | Rejection:
     way, tag = policy.select, image.tag
     if isinstance(way, Newest):
-        return _newest_key(image.pushed, tag)
+        return _newest_key(image.pushed, tag) if image.pushed else Rejection(RejectionReason.NO_TIME)
     if isinstance(way, Digest):
-        return (image.pushed,) if tag == way.tag else Rejection(RejectionReason.OTHER_TAG, way.tag)
+        return (way.tag,) if tag == way.tag else Rejection(RejectionReason.OTHER_TAG, way.tag)
     if isinstance(way, Semver):
         return _semver_place(way, tag)
     if isinstance(way, Pattern):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gitops.clients.ecr import Registry
 from gitops.clients.github import HealthChange
+from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.images import edit, hold, order

@@ -22,6 +22,7 @@ _REJECTIONS = {
     RejectionReason.OUT_OF_RANGE: "outside of {!r}",
     RejectionReason.NO_MATCH: "does not match {!r}",
     RejectionReason.NO_ORDER: "{}",
+    RejectionReason.NO_TIME: "nothing tells when it was pushed or built",
     RejectionReason.NOT_NEWER: "not newer than {}, which runs",
     RejectionReason.RUNS_ALREADY: "runs already",
     RejectionReason.MAJOR: "a new major version, and the policy has majors: never (runs {})",

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from string import Template
 
-from gitops.clients.registry import resolve
+from gitops.clients.registries import Registry, resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import certificates, kustomize, names, yamlfile
 from gitops.manifests.graph import Graph
-from gitops.manifests.image import Image, in_ecr
+from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.render import in_parallel
@@ -65,7 +65,7 @@ def _in_staging(host: str) -> str:
     return f"{first}.staging.{rest}" if "." in rest else f"staging.{host}"
 
 
-def new(checkout: Checkout, request: NewService) -> list[Path]:
+def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Path]:
     """Write overlays/<name> and CODEOWNERS; every overlay is rendered before anything is kept.
 
     Returns the files that changed. Raises InputError (all faults at once) or ExternalError (the registry), and then
@@ -74,7 +74,7 @@ def new(checkout: Checkout, request: NewService) -> list[Path]:
     teams = model.teams(checkout)
     _check_request(checkout, request, teams)
     check_clean(checkout)
-    image = resolve(request.image)
+    image = resolve(request.image, registry)
 
     folder = checkout.overlays / request.name
     for killed in checkout.overlays.glob(f".{request.name}.*"):
@@ -156,8 +156,7 @@ def _write(folder: Path, request: NewService, contact: str, image: Image) -> Non
     values = {"name": request.name, "shape": request.shape, "team": request.team, "contact": contact}
     values |= {"image": image.name, "tag": image.tag, "digest": image.digest}
     (folder / "owner.yaml").write_text(_fill("owner.yaml", values))
-    if in_ecr(image.name):  # the registry that the bot reads
-        (folder / "images.yaml").write_text(_fill(f"images-{request.shape}.yaml", {}))
+    (folder / "images.yaml").write_text(_fill(f"images-{request.shape}.yaml", {}))
     for overlay in request.overlays:
         (folder / overlay.environment).mkdir()
         _write_overlay(folder / overlay.environment, request, overlay, values)

@@ -12,6 +12,10 @@ from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
     from gitops.repository import services as model
 
 
@@ -28,15 +32,24 @@ def service() -> None:
 @click.option("--owner", default="platform", show_default=True, metavar="TEAM", help="A team of .github/teams.yaml.")
 @click.option("--port", type=int, metavar="PORT", help="Where the image listens, if not on $PORT (8080).")
 @click.option("--health", metavar="PATH", help="What it answers while it is well, if not /healthz and /readyz.")
+@click.pass_obj
 def new(
-    name: str, image: str, domains: tuple[str, ...], shape: str, owner: str, port: int | None, health: str | None
+    taken: Mapping[str, SecretStr],
+    name: str,
+    image: str,
+    domains: tuple[str, ...],
+    shape: str,
+    owner: str,
+    port: int | None,
+    health: str | None,
 ) -> None:
     """Write the files of a new service, ready to merge."""
+    from gitops.clients.registries import Registries
     from gitops.service import change
 
     checkout = Checkout.find()
     request = change.NewService(name, image, domains, shape, owner, port, health)
-    for path in change.new(checkout, request):
+    for path in change.new(checkout, request, Registries(taken)):
         say(f"wrote {checkout.relative(path)}")
     say(
         "",

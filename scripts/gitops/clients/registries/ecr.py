@@ -1,4 +1,4 @@
-"""Amazon ECR: one listing of a repository, and what one image says of itself."""
+"""Amazon ECR, which lists a repository with every digest and time of push."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from gitops.clients.registries.oci import MANIFESTS, CredentialsError, ListedImage
 from gitops.ground import jsontext
 from gitops.ground.errors import ExternalError, InputError
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr.type_defs import ImageDetailTypeDef
 
 _NAME = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/(.+)")
-_INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
-_MANIFESTS = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"]
 _PAGE = 1000
 _SECONDS = 30
 _CREDENTIALS = {
@@ -36,21 +34,6 @@ _CREDENTIALS = {
     "InvalidClientTokenId",
     "AccessDeniedException",
 }
-
-
-class CredentialsError(ExternalError):
-    """AWS does not take these credentials: no repository can be read, so the whole run ends."""
-
-
-@dataclass(frozen=True)
-class ListedImage:
-    """One tag of a repository as its listing shows it. `pushed` belongs to the digest and not to the tag."""
-
-    tag: str
-    digest: str
-    pushed: datetime
-    media_type: str = "application/vnd.oci.image.manifest.v1+json"
-    artifact_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,27 +57,8 @@ class Repository:
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.path}"
 
 
-@dataclass(frozen=True)
-class Details:
-    """What an image says of itself: its platforms and its OCI labels, annotations laid over them."""
-
-    platforms: frozenset[str]
-    labels: dict[str, str] = field(hash=False)
-
-    @property
-    def source(self) -> str:
-        """The repository that it was built from (https://...), or nothing."""
-        url = self.labels.get("org.opencontainers.image.source", "").removesuffix(".git").rstrip("/")
-        return url if url.startswith("https://") else ""
-
-    @property
-    def revision(self) -> str:
-        """The commit that it was built from, or nothing."""
-        return self.labels.get("org.opencontainers.image.revision", "")
-
-
-class Registry:
-    """All of ECR that one run reads. Safe for threads. `calls` counts requests to the registry."""
+class Ecr:
+    """All of ECR that one run reads: a `Registry`."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -113,40 +77,52 @@ class Registry:
         with self._lock:
             self.calls += 1
 
-    def listing(self, repository: Repository) -> list[ListedImage]:
-        """Every tag of a repository; an untagged image has the tag "". Raises InputError for an unknown repository,
-        CredentialsError, ExternalError.
-        """
+    def listing(self, name: str) -> list[ListedImage]:
+        """As `Registry` has it."""
+        return self._listing(Repository.parse(name))
+
+    def _listing(self, repository: Repository, tag: str = "", digest: str = "") -> list[ListedImage]:
+        """All of a repository, or one image of it."""
+        only: Any = {"imageIds": [{"imageTag": tag} if tag else {"imageDigest": digest}]} if tag or digest else {}
         listing: list[ListedImage] = []
         with _errors(repository):
             pages = self._client(repository.region).get_paginator("describe_images")
             for page in pages.paginate(
                 registryId=repository.account,
                 repositoryName=repository.path,
-                PaginationConfig={"PageSize": _PAGE},
+                PaginationConfig={} if only else {"PageSize": _PAGE},
+                **only,
             ):
                 self._count()
                 for image in page["imageDetails"]:
                     listing += _by_tag(image)
         return listing
 
-    def manifest(self, repository: Repository, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
-        """One manifest, or None where the registry has it not. Raises CredentialsError, ExternalError."""
+    def look(self, name: str, *, tag: str = "", digest: str = "", dated: bool = False) -> ListedImage | None:
+        """As `Registry` has it; the time of the push is always there."""
+        try:
+            images = self._listing(Repository.parse(name), tag, digest)
+        except InputError:
+            return None
+        return next((image for image in images if tag in ("", image.tag)), None)
+
+    def manifest(self, name: str, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
+        """As `Registry` has it."""
+        repository = Repository.parse(name)
         with _errors(repository):
             answer = self._client(repository.region).batch_get_image(
                 registryId=repository.account,
                 repositoryName=repository.path,
                 imageIds=[{"imageDigest": digest} if digest else {"imageTag": tag}],
-                acceptedMediaTypes=[*sorted(_INDEXES), *_MANIFESTS],
+                acceptedMediaTypes=list(MANIFESTS),
             )
-        self._count()
-        if not answer["images"]:
-            return None
-        manifest = jsontext.parse(answer["images"][0]["imageManifest"])
+            self._count()
+            manifest = jsontext.parse(answer["images"][0]["imageManifest"]) if answer["images"] else None
         return manifest if isinstance(manifest, dict) else None
 
-    def blob(self, repository: Repository, digest: str) -> bytes:
-        """One layer or configuration. Raises CredentialsError, ExternalError."""
+    def blob(self, name: str, digest: str) -> bytes:
+        """As `Registry` has it."""
+        repository = Repository.parse(name)
         with _errors(repository):
             answer = self._client(repository.region).get_download_url_for_layer(
                 registryId=repository.account, repositoryName=repository.path, layerDigest=digest
@@ -157,32 +133,6 @@ class Registry:
             if content.status_code != 200:
                 raise ExternalError(f"{repository}: blob {digest[:19]}: HTTP {content.status_code}")
         return content.content
-
-    def details(self, repository: Repository, digest: str, *, labels: bool = False) -> Details | None:
-        """The platforms of an image, read from its index alone where it has one; with `labels` from its configuration
-        too. None where the registry has it not.
-
-        Attestations hang in an index as platform unknown/unknown: they are no platform.
-        """
-        manifest = self.manifest(repository, digest=digest)
-        if manifest is None:
-            return None
-        annotations: dict[str, str] = manifest.get("annotations") or {}
-        children = [child for child in manifest.get("manifests") or [] if not _attestation(child)]
-        if not children and "config" not in manifest:
-            return Details(frozenset(), annotations)
-        platforms = frozenset(_platform(child["platform"]) for child in children if child.get("platform"))
-        if children and not labels:
-            return Details(platforms, annotations)
-        if children:
-            manifest = self.manifest(repository, digest=children[0]["digest"]) or {}
-        if "config" not in manifest:
-            return Details(platforms, annotations)
-        config = jsontext.parse(self.blob(repository, manifest["config"]["digest"]))
-        own: dict[str, str] = (config.get("config") or {}).get("Labels") or {}
-        if not children:
-            platforms = frozenset({_platform(config)})
-        return Details(platforms, {**own, **(manifest.get("annotations") or {}), **annotations})
 
 
 def _by_tag(image: ImageDetailTypeDef) -> list[ListedImage]:
@@ -199,23 +149,6 @@ def _by_tag(image: ImageDetailTypeDef) -> list[ListedImage]:
     ]
 
 
-def _attestation(child: dict[str, Any]) -> bool:
-    kind = (child.get("annotations") or {}).get("vnd.docker.reference.type")
-    return kind == "attestation-manifest" or (child.get("platform") or {}).get("os") == "unknown"
-
-
-def _platform(value: dict[str, Any]) -> str:
-    return "/".join(str(value[key]) for key in ("os", "architecture", "variant") if value.get(key))
-
-
-def normal_platform(platform: str) -> str:
-    """A platform without the variant that goes without saying, as containerd compares them: linux/arm64/v8 is arm64."""
-    for usual in ("/arm64/v8", "/amd64/v1", "/arm/v7"):
-        if platform.endswith(usual):
-            return platform.rpartition("/")[0]
-    return platform
-
-
 @contextmanager
 def _errors(repository: Repository) -> Iterator[None]:
     try:
@@ -228,6 +161,8 @@ def _errors(repository: Repository) -> Iterator[None]:
         if code == "RepositoryNotFoundException":
             fix = "create it, or correct newName"
             raise InputError("no such repository in ECR", found=str(repository), fix=fix) from None
+        if code == "ImageNotFoundException":
+            raise InputError("no such image in ECR", found=str(repository)) from None
         if code in _CREDENTIALS:
             raise CredentialsError(f"AWS refuses these credentials ({code})", fix="sign in again") from None
         raise ExternalError(f"{repository}: ECR answered {code}") from None

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
+from botocore.loaders import create_loader
 from git import Repo
 
 from gitops.cli import main
@@ -18,6 +20,8 @@ from gitops.ground.checkout import Checkout
 from tests.conftest import GITOPS, Ran
 from tests.fakes.github import GitHub
 from tests.frozen import ROOT
+
+_loader = cache(create_loader)
 
 
 class World:
@@ -69,6 +73,8 @@ def run_here(folder: Path, words: Sequence[str], stdin: str | None, environment:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["gitops", *words])
         patch.setattr("gitops.clients.intra42.PER_SECOND", 1000)
+        # botocore reads its descriptions of AWS's services for each session: a third of a second.
+        patch.setattr("botocore.session.create_loader", _loader)
         # What a process holds ends with it.
         patch.setattr("gitops.ground.hidden._kept", {})
         patch.setattr("gitops.ground.hidden._forms", set())

@@ -225,7 +225,7 @@ class GitHub(Pulls):
         status, value = self._rest(method, path.removeprefix(own), query, asked, actor)
         if isinstance(value, list) and method == "GET":
             value, headers = self._page(request, query, value)
-        elif method == "GET" and path.removeprefix(own) in LISTS:
+        elif method == "GET" and (path.removeprefix(own) in LISTS or isinstance(value.get("workflow_runs"), list)):
             [key] = value.keys() - {"total_count"}
             value[key], headers = self._page(request, query, value[key])
         return status, openapi.answer(method, path, status, value), headers

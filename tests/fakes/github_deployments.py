@@ -102,11 +102,13 @@ class Deployments:
         status = {"id": 1, "state": state, "description": description, "creator": _user(actor), "created_at": moment}
         self.statuses[deployment["id"]].append(status)
         if state == "success":
-            # As GitHub does by itself (auto_inactive): what another one replaced is over.
+            # As GitHub does by itself (auto_inactive): what another one replaced, and was a success, is over.
             over = {**status, "state": "inactive"}
             for item in self.kept:
-                if item["environment"] == deployment["environment"] and item["id"] < deployment["id"]:
-                    self.statuses[item["id"]].append(over)
+                said = self.statuses[item["id"]]
+                is_older = item["environment"] == deployment["environment"] and item["id"] < deployment["id"]
+                if is_older and said and said[-1]["state"] == "success":
+                    said.append(over)
         return status
 
 

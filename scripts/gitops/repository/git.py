@@ -67,6 +67,15 @@ class _Limited(git.cmd.Git):
         with self._answered_in_time(ref):
             return super().get_object_data(ref)
 
+    def blob(self, name: str) -> bytes | None:
+        """The content of what `COMMIT:PATH` names, or None where that is no file."""
+        try:
+            # GitPython says that the kind is text, and gives bytes.
+            _, kind, _, content = self.get_object_data(name)
+        except ValueError:
+            return None
+        return bytes(content) if kind in ("blob", b"blob") else None
+
     def stream_object_data(self, ref: str | bytes) -> tuple[str, str, int, git.cmd.Git.CatFileContentStream]:
         with self._answered_in_time(ref):
             return super().stream_object_data(ref)

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import gitops
-from tests.fakes import github, github_deployments, github_repository
 
 SEOUL = ZoneInfo("Asia/Seoul")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -56,8 +55,9 @@ class Clock:
             for name, loaded in list(sys.modules.items()):
                 if name.startswith("gitops.") and vars(loaded).get("datetime") is datetime:
                     patch.setattr(loaded, "datetime", own)
-            for fake in (github, github_deployments, github_repository):
-                patch.setattr(fake, "now", self.text)
+            for name, loaded in list(sys.modules.items()):
+                if name.startswith("tests.fakes.github") and "now" in vars(loaded):
+                    patch.setattr(loaded, "now", self.text)
             for name in _GIT:
                 patch.setenv(name, self._of_commit)
             yield

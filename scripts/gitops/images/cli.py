@@ -102,6 +102,29 @@ def rollback(
 
 
 @images.command()
+@click.argument("services", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Write nothing.")
+@click.pass_obj
+def adopt(taken: Mapping[str, SecretStr], services: tuple[str, ...], dry_run: bool) -> None:
+    """Give every entry of `images:` its newName, newTag and digest (SERVICES: only these).
+
+    For overlays that pin a tag alone or a digest alone. The registry is asked for the other half; comments and every
+    other byte stay. All files are written, or none.
+    """
+    from gitops.clients.registries import Registries
+    from gitops.images import adopt as adopting
+    from gitops.tools.build import ensure
+
+    checkout = Checkout.find()
+    ensure(checkout, Progress(), ["kustomize"])
+    adoptions = adopting.adopt(checkout, Registries(taken), services, dry_run=dry_run)
+    for adoption in adoptions:
+        say(f"{adoption.path}:{adoption.line}: {adoption.entry} is {adoption.image}")
+    files = len({adoption.path for adoption in adoptions})
+    say(f"{'would change' if dry_run else 'changed'} {files} files" if adoptions else "all entries are whole")
+
+
+@images.command()
 def freeze() -> None:
     """Set the commit status `freeze` on all that waits to be merged to what holds now.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,16 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     # From the end, so that the first edit does not move the second one's place.
     for scalar, value in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
         changed = _put(changed, source, scalar, value)
+    _check_rest(text, changed, source, pin.line, entry, {"newTag": image.tag, "digest": image.digest})
+    return changed.encode()
+
+
+def _check_rest(text: str, changed: str, source: str, line: int, entry: str, fields: dict[str, str]) -> None:
+    """Raise InputError where an edit changed the meaning of anything but these fields of an entry."""
     [expected] = yamlfile.parse_all(text, source)
     for item in expected["images"]:
         if item["name"] == entry:
-            item.update(newTag=image.tag, digest=image.digest)
+            item.update(fields)
     try:
         same = yamlfile.parse_all(changed, source) == [expected]
     except InputError:
@@ -85,10 +92,71 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
         raise InputError(
             f"image {entry!r} shares a value with another place (an anchor or an alias)",
             path=source,
-            line=pin.line,
-            fix="write newTag and digest of this entry in full",
+            line=line,
+            fix=f"write {', '.join(fields)} of this entry in full",
         )
+
+
+def entries(content: bytes, source: str) -> list[str]:
+    """The names of all entries of `images:`, in their order; none where there is no such list. Raises InputError."""
+    listed = yamltext.child(yamltext.compose(yamlfile.decode(content, source), source), "images")
+    nodes = listed.value if isinstance(listed, yaml.SequenceNode) else []
+    names = [yamltext.scalar(node, "name") for node in nodes]
+    for node, name in zip(nodes, names, strict=True):
+        if name is None:
+            raise InputError("an image without a name", path=source, line=node.start_mark.line + 1, fix="name it")
+    return [name for name in names if name]
+
+
+def fields(content: bytes, source: str, entry: str) -> tuple[dict[str, str], int]:
+    """What an entry says as it stands, whole or not, and the line where it begins. Raises InputError."""
+    node = _entry(yamlfile.decode(content, source), source, entry)
+    line = node.start_mark.line + 1
+    for key, value in node.value:
+        if not isinstance(value, yaml.ScalarNode) or key.value == "<<" or value.style in ("|", ">"):
+            what = f"image {entry!r}: {key.value}"
+            raise InputError(what, path=source, line=key.start_mark.line + 1, expected="text on its own line")
+    return {key.value: value.value for key, value in node.value}, line
+
+
+def complete(content: bytes, source: str, image: Image, entry: str) -> bytes:
+    """The file with newName, newTag and digest of `entry` in full: what is missing comes behind what is there.
+
+    Raises InputError where anything but these three would change.
+    """
+    text = changed = yamlfile.decode(content, source)
+    _, line = fields(content, source, entry)
+    whole = {"newName": image.name, "newTag": image.tag, "digest": image.digest}
+    last = "name"
+    for key, value in whole.items():
+        node = _entry(changed, source, entry)
+        keys = {name.value: (name, scalar) for name, scalar in node.value}
+        if key not in keys:
+            changed = _insert(changed, node, *keys[last], key, value)
+        elif keys[key][1].value != value or not (keys[key][1].style or _is_text(keys[key][1])):
+            changed = _put(changed, source, keys[key][1], value)
+        last = key
+    _check_rest(text, changed, source, line, entry, whole)
     return changed.encode()
+
+
+def _is_text(scalar: yaml.ScalarNode) -> bool:
+    """Whether every reader of YAML takes it for text as it stands, not for a number such as 1.10."""
+    return scalar.tag == "tag:yaml.org,2002:str"
+
+
+def _insert(text: str, node: yaml.MappingNode, key: yaml.Node, last: yaml.Node, name: str, value: str) -> str:
+    """Add a field behind that of `key` and `last`, in its own line and indentation or, in braces, behind a comma."""
+    written = value if name == "newName" or _PLAIN.fullmatch(value) else f'"{value}"'
+    end = last.end_mark.index
+    if node.flow_style:
+        return f"{text[:end]}, {name}: {written}{text[end:]}"
+    newline = text.find("\n", end)
+    end_of_line = "\r\n" if "\r\n" in text else "\n"
+    line = f"{' ' * key.start_mark.column}{name}: {written}"
+    if newline < 0:
+        return f"{text}{end_of_line}{line}"
+    return f"{text[: newline + 1]}{line}{end_of_line}{text[newline + 1 :]}"
 
 
 def _put(text: str, source: str, node: yaml.ScalarNode, value: str) -> str:
@@ -107,10 +175,10 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
     images = yamltext.child(root, "images")
     if not isinstance(images, yaml.SequenceNode):
         raise InputError("no `images:` list", path=source, expected=f"an entry with name: {entry}")
-    entries = [node for node in images.value if isinstance(node, yaml.MappingNode)]
-    named = [node for node in entries if yamltext.scalar(node, "name") == entry]
+    pins = [node for node in images.value if isinstance(node, yaml.MappingNode)]
+    named = [node for node in pins if yamltext.scalar(node, "name") == entry]
     if not named:
-        known = ", ".join(str(yamltext.scalar(node, "name")) for node in entries)
+        known = ", ".join(str(yamltext.scalar(node, "name")) for node in pins)
         raise InputError(
             f"image {entry!r} is not in `images:`",
             path=source,
@@ -130,7 +198,7 @@ def _entry(text: str, source: str, entry: str) -> yaml.MappingNode:
     [node] = named
     target = yamltext.scalar(node, "newName")
     chained = next(
-        (pin for pin in entries if pin is not node and yamltext.scalar(pin, "name") == target),
+        (pin for pin in pins if target and pin is not node and yamltext.scalar(pin, "name") == target),
         None,
     )
     if chained:
@@ -148,7 +216,9 @@ def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, expect
     rendered = kustomize.build(checkout, folder)
     prefixes = (f"{expected.name}:", f"{expected.name}@")
     running = {image for image in images(rendered) if image.startswith(prefixes)}
-    if running != {str(expected)}:
+    # Another entry may pin another version of the same repository.
+    beside = _pinned(folder / "kustomization.yaml", source) - {str(pin.image)} if running - {str(expected)} else set()
+    if str(expected) not in running or running - {str(expected)} - beside:
         raise InputError(
             f"image {pin.entry!r} is not what the render runs, so nothing was written",
             path=source,
@@ -157,6 +227,16 @@ def check_render(checkout: Checkout, folder: Path, source: str, pin: Pin, expect
             found=", ".join(sorted(running)) or "no such image",
         )
     return rendered
+
+
+def _pinned(file: Path, source: str) -> set[str]:
+    """Every whole pin of a file."""
+    content = file.read_bytes()
+    pins: set[str] = set()
+    for entry in entries(content, source):
+        with suppress(InputError):
+            pins.add(str(read(content, source, entry).image))
+    return pins
 
 
 def images(objects: Sequence[Object]) -> list[str]:

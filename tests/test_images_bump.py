@@ -148,7 +148,6 @@ def test_what_may_merge_by_itself_is_merged_by_the_run_that_finds_its_checks_gre
     passed: list[Callable[[], None]] = [
         lambda: images.github.rules.checked(head),
         lambda: images.github.rules.status(head, "main-gate", "success", BOT_ACTOR),
-        lambda: images.github.rules.status(head, "freeze", "success", BOT_ACTOR),
     ]
     for check in passed:
         assert images.bump()["staging"]["action"] == "unchanged"

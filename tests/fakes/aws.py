@@ -32,12 +32,19 @@ TARGET = "AmazonEC2ContainerRegistry_V20150921"
 
 @dataclass
 class Fault:
-    """One ECR call that fails: with an error of AWS's, or with an HTTP status. Used up after `times`."""
+    """One ECR call that fails: with an error of AWS's, or with an HTTP status. Used up after `times`.
+
+    `repository`: of this one alone.
+    """
 
     call: str
     code: str
     status: int = 400
     times: int = 1
+    repository: str = ""
+
+    def fits(self, call: str, repository: str) -> bool:
+        return bool(self.times) and self.call in ("", call) and self.repository in ("", repository)
 
 
 class Ecr:
@@ -111,13 +118,13 @@ class Ecr:
         self._moto.stop()
 
     def _answer(self, call: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        asked: dict[str, Any] = json.loads(body or b"{}")
         with self._lock:
             self.calls[call] = self.calls.get(call, 0) + 1
-            fault = next((fault for fault in self.faults if fault.call == call and fault.times), None)
+            fault = next((fault for fault in self.faults if fault.fits(call, asked.get("repositoryName", ""))), None)
             if fault:
                 fault.times -= 1
                 return fault.status, json.dumps({"__type": fault.code, "message": "injected"}).encode()
-        asked: dict[str, Any] = json.loads(body or b"{}")
         asked.pop("registryId", None)  # one account plays all of them
         if call == "GetDownloadUrlForLayer":
             digest = asked["layerDigest"]

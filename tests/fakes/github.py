@@ -42,6 +42,8 @@ LISTS = {f"/actions/{name}" for name in ("secrets", "organization-secrets", "var
 class Fault:
     """A request that goes wrong: `kind` is 401, 403 (secondary limit), 404, 409, 422, 500, slow, reset or a function.
 
+    Of limits also `quota` (the hour's, which comes back in 50 minutes) and `pause` (a secondary one of 50 minutes).
+
     `after`: GitHub has done it, and only its answer is lost.
     """
 
@@ -159,6 +161,13 @@ class GitHub(Pulls):
             422: "Validation Failed",
         }
         headers = {"Retry-After": "1"} if kind == 403 else {}
+        if kind == "quota":
+            headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{time.time() + 3000:.0f}"}
+            said = {"message": "API rate limit exceeded for installation ID 1.", "documentation_url": "x"}
+            self._send(request, 403, said, headers)
+            return True
+        if kind == "pause":
+            kind, headers = 403, {"Retry-After": "3000"}
         assert isinstance(kind, int)
         self._send(request, kind, {"message": messages.get(kind, "Server Error"), "documentation_url": "x"}, headers)
         return True
@@ -250,6 +259,9 @@ class GitHub(Pulls):
         if match := re.fullmatch(r"/git/refs?/heads/(.+)", path):
             sha = self.head(match[1])
             return (200, {"ref": f"refs/heads/{match[1]}", "object": {"sha": sha}}) if sha else NOT_FOUND
+        if match := re.fullmatch(r"/git/matching-refs/heads/(.+)", path):
+            branches = [branch for branch in self.branches() if branch.startswith(match[1])]
+            return 200, [{"ref": f"refs/heads/{name}", "object": {"sha": self.head(name)}} for name in branches]
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})", path):
             return 200, {"sha": match[1], "commit": {}, "parents": []}
         if match := re.fullmatch(r"/commits/([0-9a-f]{40})/status", path):

@@ -20,6 +20,7 @@ class Budget:
     seconds: float
     clock: Callable[[], float] = time.monotonic
     _began: float = field(init=False)
+    _ended: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -27,10 +28,16 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds that are left; 0 once it is over."""
-        return max(0.0, self._began + self.seconds - self.clock())
+        return 0.0 if self._ended else max(0.0, self._began + self.seconds - self.clock())
+
+    def end(self, why: str) -> None:
+        """It is over now, for the reason `why`: what comes yet would only fail likewise."""
+        self._ended = self._ended or why
 
     def check(self) -> None:
         """Raise NotReachedError where it is over."""
+        if self._ended:
+            raise NotReachedError(f"not reached: {self._ended}", fix="run it again later")
         if not self.left:
             minutes = f"{self.seconds / 60:.0f} minutes"
             fix = "run it again; the log says who answered late"

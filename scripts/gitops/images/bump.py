@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from gitops.clients import registries
 from gitops.clients.github import HealthChange, Hub, health_changes
 from gitops.clients.registries import Details, Registry
+from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
 from gitops.images import body, edit, freeze, hold, plan, wide, wording
@@ -24,6 +25,8 @@ from gitops.repository import contents, reconcile
 from gitops.repository.pulls import Outcome, Proposal, PullAction, leave, propose_or_retry, withdraw
 
 LABELS = ("images",)
+# What a run has, in a job of 30 minutes: one request may take GitHub's own pauses and some tries.
+SECONDS = 20 * 60.0
 # Renders at once: kustomize is a process that computes, so not more than a small machine has cores.
 _RENDERS = 2
 
@@ -60,14 +63,14 @@ def run(
     overlay is in its report and stops no other. Raises CredentialsError, InputError, ExternalError for what stops all.
     """
     windows: list[freeze.Freeze] = []
-    room = _Room()
+    room, budget = _Room(), Budget(SECONDS)
     places: dict[Overlay, int] = {}
 
     def look(main: reconcile.Main) -> list[BumpReport]:
         windows.extend(freeze.read(main.files))
         room.limit = wide.read(main.files).open_pull_requests_limit
         room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
-        reports = _look(main, registry, names, now)
+        reports = _look(main, registry, names, now, budget)
         places.update((report.overlay, place) for place, report in enumerate(reports))
         return sorted(reports, key=lambda report: _turn(report.plan, room.open, now))
 
@@ -76,11 +79,11 @@ def run(
             return report
         window = freeze.current(windows, now)
         outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window, room)
-        freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
         room.note(report.plan.target.branch, outcome.action)
+        freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
         return replace(report, outcome=outcome)
 
-    return sorted(reconcile.run(checkout, hub, token, look, act), key=lambda report: places[report.overlay])
+    return sorted(reconcile.run(checkout, hub, token, look, act, budget), key=lambda report: places[report.overlay])
 
 
 @dataclass
@@ -111,15 +114,23 @@ def _turn(own: ImagePlan, opened: Collection[str], now: datetime) -> tuple[bool,
     return not is_open, own.runs_since or own.pushed or now
 
 
-def _look(main: reconcile.Main, registry: Registry, names: Sequence[str], now: datetime) -> list[BumpReport]:
+def _look(
+    main: reconcile.Main, registry: Registry, names: Sequence[str], now: datetime, budget: Budget
+) -> list[BumpReport]:
     """A plan for each overlay, and its edit."""
 
     @cache
     def closed(branch: str) -> tuple[hold.Declined, ...]:
-        return tuple(hold.declined(main.hub.closed_pulls(branch))) if main.hub else ()
+        if main.hub is None:
+            return ()
+        with reconcile.within(budget):
+            return tuple(hold.declined(main.hub.closed_pulls(branch)))
 
     def health(application: str, since: datetime) -> list[HealthChange]:
-        return health_changes(main.hub, application, since) if main.hub else []
+        if main.hub is None:
+            return []
+        with reconcile.within(budget):
+            return health_changes(main.hub, application, since)
 
     targets, broken = plan.targets(main.files, names)
     sources = Sources(main.files, main.history, registry, now, closed, health)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -41,7 +42,7 @@ def read(content: bytes, source: str, entry: str = "app") -> Pin:
 
 def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
     line = node.start_mark.line + 1
-    fields = {key.value: value for key, value in node.value}
+    fields = _fields(node)
     missing = [name for name in ("newName", "newTag", "digest") if name not in fields]
     if missing:
         raise InputError(
@@ -51,9 +52,9 @@ def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
             fix="write name, newName, newTag and digest: tag and digest are always pinned together",
         )
     for name in ("newTag", "digest", "newName"):
-        node = fields[name]
-        if not isinstance(node, yaml.ScalarNode):
-            raise InputError(name, path=source, line=node.start_mark.line + 1, expected="text", found=f"a {node.id}")
+        value = fields[name]
+        if not isinstance(value, yaml.ScalarNode):
+            raise InputError(name, path=source, line=value.start_mark.line + 1, expected="text", found=f"a {value.id}")
     image = Image(*(fields[name].value for name in ("newName", "newTag", "digest")))
     return Pin(entry, image, line)
 
@@ -68,7 +69,7 @@ def replace(content: bytes, source: str, image: Image, entry: str = "app") -> by
     text = yamlfile.decode(content, source)
     node = _entry(text, source, entry)
     pin = _pin(node, source, entry)
-    fields = {key.value: value for key, value in node.value}
+    fields = _fields(node)
     edits = [(fields["newTag"], image.tag), (fields["digest"], image.digest)]
     changed = text
     # From the end, so that the first edit does not move the second one's place.
@@ -82,7 +83,7 @@ def _check_rest(text: str, changed: str, source: str, line: int, entry: str, fie
     """Raise InputError where an edit changed the meaning of anything but these fields of an entry."""
     [expected] = yamlfile.parse_all(text, source)
     for item in expected["images"]:
-        if item["name"] == entry:
+        if isinstance(item, dict) and item.get("name") == entry:
             item.update(fields)
     try:
         same = yamlfile.parse_all(changed, source) == [expected]
@@ -157,6 +158,10 @@ def _insert(text: str, node: yaml.MappingNode, key: yaml.Node, last: yaml.Node, 
     if newline < 0:
         return f"{text}{end_of_line}{line}"
     return f"{text[: newline + 1]}{line}{end_of_line}{text[newline + 1 :]}"
+
+
+def _fields(node: yaml.MappingNode) -> dict[str, Any]:
+    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
 
 
 def _put(text: str, source: str, node: yaml.ScalarNode, value: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from gitops.clients import registries
@@ -60,17 +61,17 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay]
         if name in unreadable:
             broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=unreadable[name]))
             continue
-        try:
-            policies = policy.read(base, services[name].folder)
-        except InputError as error:
-            broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=error))
+        policies = _guarded(partial(policy.read, base), services[name].folder)
+        if isinstance(policies, GitopsError):
+            broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=policies))
             continue
         for environment, own in policies.items():
             overlay = Overlay(name, environment)
-            try:
-                readable.append(_target(base, overlay, own))
-            except InputError as error:
-                broken.append(ImagePlan(overlay, error=error))
+            target = _guarded(partial(_target, base, overlay), own)
+            if isinstance(target, GitopsError):
+                broken.append(ImagePlan(overlay, error=target))
+            else:
+                readable.append(target)
     return readable, broken
 
 

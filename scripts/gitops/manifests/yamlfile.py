@@ -161,7 +161,8 @@ def parsing(source: str) -> Iterator[None]:
     """Within, what the parser says of `source` is an InputError."""
     try:
         yield
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a date or number that is none
+    # Beside the parser's own: what its constructors raise of a value that is none of its tag (`!!bool maybe`).
+    except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or f"a value that is none ({type(error).__name__})"
         raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else None) from None

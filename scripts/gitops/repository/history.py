@@ -67,8 +67,10 @@ class History:
 
     def branch(self, name: str) -> str | None:
         """The commit of origin's branch, as far as this clone knows."""
-        listed = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname)")
-        return str(listed).splitlines()[0] if listed else None
+        # Such a pattern names whole folders of branches, too.
+        listed = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname) %(refname:lstrip=3)")
+        known = dict(line.split(" ", 1)[::-1] for line in str(listed).splitlines())
+        return known.get(name)
 
     def branches(self, prefix: str) -> list[tuple[str, str]]:
         """Every branch of origin whose name begins so, with its commit."""

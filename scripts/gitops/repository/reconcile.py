@@ -14,7 +14,7 @@ from typing import TypeVar
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
-from gitops.clients.github import Hub
+from gitops.clients.github import Hub, QuotaError
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError, combined
@@ -68,20 +68,32 @@ def run(
 ) -> list[R]:
     """Look once, then act on each report that has no error yet, in the order of `look`, while the budget lasts.
 
-    Whatever goes wrong for one is its error and no end of the others. Raises InputError, ExternalError for what stops
-    all.
+    Whatever goes wrong for one is its error and no end of the others, but where GitHub takes no more requests of this
+    token for a while: that ends the budget. Raises InputError, ExternalError for what stops all.
     """
     with main_of(checkout, hub, token) as main:
         return [_guarded(main, act, report, budget) for report in look(main)]
+
+
+@contextmanager
+def within(budget: Budget | None) -> Iterator[None]:
+    """Do what the budget has time for. Raises NotReachedError without it, and ends the budget on a QuotaError."""
+    if budget:
+        budget.check()
+    try:
+        yield
+    except QuotaError:
+        if budget:
+            budget.end("GitHub takes no more requests of this token for now")
+        raise
 
 
 def _guarded(main: Main, act: Callable[[Main, R], R], report: R, budget: Budget | None) -> R:
     if report.error:
         return report
     try:
-        if budget:
-            budget.check()
-        return act(main, report)
+        with within(budget):
+            return act(main, report)
     except Exception as error:  # of whatever type: the others' secrets end too
         return replace(report, error=UnexpectedError.of(error))
 

@@ -116,14 +116,35 @@ def readable(checkout: Checkout) -> tuple[list[Service], dict[str, InputError]]:
 
 
 def _summary(checkout: Checkout, folder: Path) -> OverlaySummary:
-    kustomization = yamlfile.read(checkout, folder / "kustomization.yaml")
-    images = tuple(_image(entry) for entry in kustomization.get("images", []))
-    ingress = folder / "ingress.yaml"
-    spec = yamlfile.read(checkout, ingress).get("spec", {}) if ingress.exists() else {}
-    rules: list[dict[str, Any]] = spec.get("rules", [])
-    domains = tuple(rule["host"] for rule in rules if "host" in rule)
-    components = frozenset(filter(None, map(_component, kustomization.get("components", []))))
+    file, ingress = folder / "kustomization.yaml", folder / "ingress.yaml"
+    kustomization = yamlfile.read(checkout, file)
+    source = checkout.relative(file)
+    images = tuple(_image(entry) for entry in _mappings(kustomization, "images", source))
+    rules: list[dict[str, Any]] = []
+    if ingress.exists():
+        source = checkout.relative(ingress)
+        spec = yamlfile.read(checkout, ingress).get("spec") or {}
+        if not isinstance(spec, dict):
+            raise InputError("spec", path=source, expected="a mapping", found=type(spec).__name__)
+        rules = _mappings(spec, "rules", source)
+    domains = tuple(str(rule["host"]) for rule in rules if rule.get("host"))
+    components = frozenset(filter(None, map(_component, _list(kustomization, "components", source))))
     return OverlaySummary(Overlay(folder.parent.name, folder.name), images, domains, components)
+
+
+def _list(mapping: dict[str, Any], key: str, source: str) -> list[Any]:
+    """The list under a key, empty where there is none. Raises InputError with `source`."""
+    value = mapping.get(key)
+    if value is not None and not isinstance(value, list):
+        raise InputError(key, path=source, expected="a list", found=type(value).__name__)
+    return value or []
+
+
+def _mappings(mapping: dict[str, Any], key: str, source: str) -> list[dict[str, Any]]:
+    entries = _list(mapping, key, source)
+    if strange := [entry for entry in entries if not isinstance(entry, dict)]:
+        raise InputError(f"an entry of {key}", path=source, expected="a mapping", found=repr(strange[0])[:80])
+    return entries
 
 
 def _component(entry: object) -> str | None:

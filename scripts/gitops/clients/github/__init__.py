@@ -1,7 +1,7 @@
 """GitHub, as far as the platform needs it."""
 
 from gitops.clients.github.deployments import Health, HealthChange, health_changes, last_words
-from gitops.clients.github.errors import NoAccessError, RaceError, errors
+from gitops.clients.github.errors import NoAccessError, QuotaError, RaceError, errors
 from gitops.clients.github.hub import (
     ACTIONS_APP,
     CHECK,
@@ -28,6 +28,7 @@ __all__ = [
     "HealthChange",
     "Hub",
     "NoAccessError",
+    "QuotaError",
     "RaceError",
     "RepositorySettings",
     "errors",

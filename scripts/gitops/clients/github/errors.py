@@ -23,6 +23,10 @@ class RaceError(GitopsError):
     exit_code = 4
 
 
+class QuotaError(ExternalError):
+    """This token asked GitHub too often, and may ask again only after longer than a run waits (exit 4)."""
+
+
 class NoAccessError(ExternalError):
     """GitHub refuses by 403, or says by 404 that there is none: `status` (exit 4)."""
 
@@ -53,7 +57,7 @@ def errors(what: str) -> Iterator[None]:
             raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
         if isinstance(error, RateLimitExceededExceedsMaxWait):
             minutes = f"{(error.wait or 0) / 60:.0f} minutes"
-            raise ExternalError(
+            raise QuotaError(
                 f"GitHub: {what}: this token asked too often", fix=f"run it again in {minutes}, or with another token"
             ) from None
         if error.status == 401:

@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from github import Auth, Github, GithubException, GithubRetry, UnknownObjectException
+import requests
+from github import Auth, Github, GithubException, UnknownObjectException
 from github.PullRequest import PullRequest
 from pydantic import SecretStr
 
 from gitops.clients.github.errors import RaceError, errors
+from gitops.clients.github.retry import CarefulRetry
 from gitops.clients.github.settings import RepositorySettings
 from gitops.ground import settings as environment
 from gitops.ground.errors import ExternalError, GitopsError, InputError
@@ -74,7 +76,7 @@ class Hub:
         self.settings = settings
         self.writes = 0
         wait = environment.read().github_wait
-        retry = GithubRetry(total=5, secondary_rate_wait=wait, max_rate_limit_wait=max(wait, LONGEST_WAIT))
+        retry = CarefulRetry(total=5, secondary_rate_wait=wait, max_rate_limit_wait=max(wait, LONGEST_WAIT))
         self._github = Github(
             auth=Auth.Token(settings.token.get_secret_value()),
             base_url=settings.api_url,
@@ -187,8 +189,24 @@ class Hub:
                         f"GitHub: {name} is at {head or 'nothing'} and no longer at {before or 'nothing'}; "
                         "the next run looks again"
                     ) from None
-            if any(self.head(name) != after for name, (_, after) in moves.items()):
-                raise
+            if all(self.head(name) == after for name, (_, after) in moves.items()):
+                return
+            for name, (before, after) in moves.items():
+                if before is None and after and (obstacle := self._obstacle(name)):
+                    raise ExternalError(
+                        f"GitHub: the branch {obstacle} is in the way of {name}, as a file is of a folder",
+                        fix=f"rename it, or delete it: git push origin --delete {obstacle}",
+                    ) from None
+            raise
+
+    def _obstacle(self, branch: str) -> str | None:
+        """The branch because of which git cannot have another of this name: `work` beside `work/x`, or the reverse."""
+        parts = branch.split("/")
+        above = ["/".join(parts[:number]) for number in range(1, len(parts))]
+        below = self.call("GET", f"/git/matching-refs/heads/{branch}/")
+        names = [name for name in above if self.head(name)]
+        names += [str(ref["ref"]).removeprefix("refs/heads/") for ref in below]
+        return names[0] if names else None
 
     def last_success(self, workflow: str) -> datetime | None:
         """When the newest scheduled run of a workflow file that succeeded began, or None where none ever did.
@@ -280,10 +298,16 @@ class Hub:
     def comment_once(self, pull: PullRequest, marker: str, text: str) -> bool:
         """Comment unless a comment with this marker is there. Returns whether it was written."""
         with errors(f"comment on #{pull.number}"):
-            if any(marker in (comment.body or "") for comment in pull.get_issue_comments()):
-                return False
-            self.writes += 1
-            pull.create_issue_comment(f"{hide(text)}\n\n{marker}")
+            for is_last in (False, True):
+                if any(marker in (comment.body or "") for comment in pull.get_issue_comments()):
+                    return is_last  # the answer to the first was lost, and it is there
+                self.writes += 1
+                try:
+                    pull.create_issue_comment(f"{hide(text)}\n\n{marker}")
+                    break
+                except requests.RequestException:
+                    if is_last:
+                        raise
         return True
 
     def sticky_comment(

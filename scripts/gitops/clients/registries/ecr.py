@@ -32,7 +32,6 @@ _CREDENTIALS = {
     "InvalidSignatureException",
     "UnrecognizedClientException",
     "InvalidClientTokenId",
-    "AccessDeniedException",
 }
 
 
@@ -165,6 +164,9 @@ def _errors(repository: Repository) -> Iterator[None]:
             raise InputError("no such image in ECR", found=str(repository)) from None
         if code in _CREDENTIALS:
             raise CredentialsError(f"AWS refuses these credentials ({code})", fix="sign in again") from None
+        if code == "AccessDeniedException":
+            fix = "let the role that asks (AWS_IMAGES_ROLE) read it, in its own policy or in the repository's"
+            raise ExternalError(f"{repository}: AWS denies reading it ({code})", fix=fix) from None
         raise ExternalError(f"{repository}: ECR answered {code}") from None
     except (BotoCoreError, requests.RequestException) as error:
         raise ExternalError(f"{repository}: ECR cannot be reached ({type(error).__name__})") from None

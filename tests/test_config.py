@@ -23,7 +23,7 @@ from gitops.images import freeze, hold, policy, wide
 from gitops.lb import model as lb
 from gitops.manifests import installation, kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
-from gitops.manifests.overlay import ENVIRONMENTS
+from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.pods import Template
 from gitops.repository import services as model
 from gitops.tools import pins
@@ -295,7 +295,7 @@ def test_the_frozen_platform_has_every_shape_and_every_feature() -> None:
     assert {CHECKOUT.relative(file.parent) for file in bases if file.name == "kustomization.yaml"} <= used
     services = model.services(CHECKOUT)
     assert {overlay.name for overlay in OVERLAYS} == set(ENVIRONMENTS)
-    assert any(hold.read(CHECKOUT, overlay) for overlay in OVERLAYS)
+    assert any(hold.read(CHECKOUT, Overlay(overlay.parent.name, overlay.name)) for overlay in OVERLAYS)
     assert freeze.read(CHECKOUT)
     policies = [policy.read(CHECKOUT, service.folder) for service in services]
     entries = itertools.chain.from_iterable(map(dict.values, policies))

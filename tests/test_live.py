@@ -20,6 +20,7 @@ from gitops.cluster import definition, identity, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
 from gitops.images import freeze, hold, policy, wide
+from gitops.images.entry import MAIN
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.render import in_parallel
 from gitops.oauth import model as oauth
@@ -91,9 +92,10 @@ def test_all_that_decides_who_may_merge_and_what_runs_is_the_platforms() -> None
 
 def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
     for service in services.services(CHECKOUT):
-        policy.read(CHECKOUT, service.folder)
-    for overlay in overlays():
-        hold.read(CHECKOUT, overlay)
+        policies = policy.read(CHECKOUT, service.folder)
+        for summary in service.overlays:
+            own = policies.get(summary.overlay.environment)
+            hold.read_all(CHECKOUT, summary.overlay, own.entries if own else [MAIN])
     freeze.read(CHECKOUT)
     for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
         yamlfile.read_model(CHECKOUT, file, ExceptionFile)

@@ -57,7 +57,7 @@ def failure(report: BumpReport) -> GitopsError | None:
     """What a run fails for because of one overlay: an error, or what a person must hear."""
     if report.error or not report.plan.alert:
         return report.error
-    return NotHealthyError(f"{report.overlay}: {wording.alert(report.plan.alert)}")
+    return NotHealthyError(f"{report.plan.label}: {wording.alert(report.plan.alert)}")
 
 
 def causes(reports: Sequence[BumpReport]) -> list[Cause]:
@@ -65,7 +65,7 @@ def causes(reports: Sequence[BumpReport]) -> list[Cause]:
     listed: dict[str, Cause] = {}
     for report in reports:
         if report.error:
-            cause = Cause.of_error(report.error, str(report.overlay))
+            cause = Cause.of_error(report.error, report.plan.label)
         elif heard := failure(report):
             cause = Cause.of_alert(str(heard))
         else:

@@ -11,6 +11,7 @@ import yaml
 from gitops.clients.registries import Details
 from gitops.ground.printable import code, fence, table
 from gitops.images import hold
+from gitops.images.entry import MAIN
 from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
@@ -23,8 +24,8 @@ _COMPARISON = re.compile(r"https://github\.com/[\w-][\w.-]*/[\w-][\w.-]*/compare
 def title(plan: ImagePlan, image: Image, old: Image) -> str:
     """One line that also stands in main's history."""
     if image.tag == old.tag:
-        return f"{plan.overlay}: {image.tag} at {image.digest[7:19]}"
-    return f"{plan.overlay}: {image.tag}"
+        return f"{plan.label}: {image.tag} at {image.digest[7:19]}"
+    return f"{plan.label}: {image.tag}"
 
 
 def diff(before: list[Object], after: list[Object]) -> str:
@@ -71,11 +72,16 @@ def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details
     lines += [
         "",
         "Close this pull request to decline this version: a newer one will be proposed, this one not again. To keep "
-        f"what runs: `gitops images rollback {plan.overlay.service}`. A commit of yours on this branch stops the bot.",
+        f"what runs: `gitops images rollback {plan.overlay.service}{_option(plan)}`. A commit of yours on this branch "
+        "stops the bot.",
         "",
         hold.marker(winner),
     ]
     return "\n".join(lines)
+
+
+def _option(plan: ImagePlan) -> str:
+    return f" --image {plan.target.pin.entry}" if plan.target and plan.target.pin.entry != MAIN else ""
 
 
 def _comparison(was: Details | None, now: Details | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 
 from pydantic import SecretStr
 
@@ -64,14 +65,14 @@ def run(
     """
     windows: list[freeze.Freeze] = []
     room, budget = _Room(), Budget(SECONDS)
-    places: dict[Overlay, int] = {}
+    places: dict[tuple[Overlay, str], int] = {}
 
     def look(main: reconcile.Main) -> list[BumpReport]:
         windows.extend(freeze.read(main.files))
         room.limit = wide.read(main.files).open_pull_requests_limit
         room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
         reports = _look(main, registry, names, now, budget)
-        places.update((report.overlay, place) for place, report in enumerate(reports))
+        places.update((_key(report), place) for place, report in enumerate(reports))
         return sorted(reports, key=lambda report: _turn(report.plan, room.open, now))
 
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
@@ -83,7 +84,11 @@ def run(
         freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
         return replace(report, outcome=outcome)
 
-    return sorted(reconcile.run(checkout, hub, token, look, act, budget), key=lambda report: places[report.overlay])
+    return sorted(reconcile.run(checkout, hub, token, look, act, budget), key=lambda report: places[_key(report)])
+
+
+def _key(report: BumpReport) -> tuple[Overlay, str]:
+    return report.overlay, report.plan.label
 
 
 @dataclass
@@ -135,14 +140,19 @@ def _look(
     targets, broken = plan.targets(main.files, names)
     sources = Sources(main.files, main.history, registry, now, closed, health)
     plans = [*broken, *plan.make(sources, targets)]
+    # Images of one overlay stand in one file, which each edit writes for its render.
+    locks = {own.overlay: threading.Lock() for own in plans}
     with ThreadPoolExecutor(_RENDERS) as pool:
-        return list(pool.map(partial(_report, main.files), plans))
+        return list(pool.map(lambda own: _report(main.files, own, locks[own.overlay]), plans))
 
 
-def _report(base: Checkout, own: ImagePlan) -> BumpReport:
+def _report(base: Checkout, own: ImagePlan, lock: threading.Lock) -> BumpReport:
     report = BumpReport(overlay=own.overlay, plan=own, error=own.error)
     try:
-        return report if own.error else replace(report, edited=make_edit(base, own))
+        if own.error:
+            return report
+        with lock:
+            return replace(report, edited=make_edit(base, own))
     except Exception as error:  # of whatever type: it is this one's
         return replace(report, error=UnexpectedError.of(error))
 
@@ -193,7 +203,7 @@ def _proposal(
     running = target.pin.image
     files: dict[str, bytes | None] = {target.path: edited.content}
     if target.hold:
-        files[target.overlay.file(hold.FILE)] = None
+        files[target.hold_file] = None
     was, now = _details(registry, running), _details(registry, winner)
     return Proposal(
         branch=target.branch,

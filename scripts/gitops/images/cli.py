@@ -73,9 +73,10 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
 @click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
 @click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
+@click.option("--image", "entry", default="app", show_default=True, help="Which of its images, by its entry's name.")
 @click.pass_obj
 def rollback(
-    taken: Mapping[str, SecretStr], service: str, environment: str, to: str | None, reason: str, span: str
+    taken: Mapping[str, SecretStr], service: str, environment: str, to: str | None, reason: str, span: str, entry: str
 ) -> None:
     """Open the pull request that goes back to an image that SERVICE ran, and hold it there.
 
@@ -85,6 +86,7 @@ def rollback(
     from gitops.clients.registries import Registries
     from gitops.images import policy
     from gitops.images import rollback as rollbacks
+    from gitops.images.entry import label
     from gitops.tools.build import ensure
 
     checkout = Checkout.find()
@@ -95,8 +97,10 @@ def rollback(
         raise InputError(f"--for {span!r}: {error}") from None
     overlay = Overlay(service, environment)
     hub, registry = Hub.from_environment(), Registries(taken)
-    outcome, image, asked = rollbacks.rollback(checkout, hub, registry, overlay, to=to, reason=reason, until=until)
-    say(f"{outcome.action}: {overlay} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
+    outcome, image, asked = rollbacks.rollback(
+        checkout, hub, registry, overlay, name=entry, to=to, reason=reason, until=until
+    )
+    say(f"{outcome.action}: {label(overlay, entry)} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
     if not asked:
         say(f"the registry could not be asked whether it still has {image.tag}: look before you merge", err=True)
 
@@ -175,7 +179,7 @@ def _table(reports: Sequence[BumpReport]) -> Table:
         plan = report.plan
         runs = plan.target.pin.image.tag if plan.target else "?"
         winner = plan.winner.tag if plan.winner else "-"
-        rows.append([str(report.overlay), runs, winner, _action(report), _why(report)])
+        rows.append([plan.label, runs, winner, _action(report), _why(report)])
     return Table(["overlay", "runs", "proposed", "pull request", "why"], rows)
 
 
@@ -184,7 +188,7 @@ def _explain(report: BumpReport) -> None:
 
     plan = report.plan
     runs = f" runs {plan.target.pin.image.tag}" if plan.target else ""
-    say(f"{report.overlay}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
+    say(f"{plan.label}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
     texts = {"error": str(report.error or ""), "alert": wording.alert(plan.alert), "note": _note(plan)}
     for name, text in texts.items():
         if text:
@@ -208,6 +212,7 @@ def _as_dict(report: BumpReport) -> dict[str, Any]:
     return {
         "service": report.overlay.service,
         "environment": report.overlay.environment,
+        "image": plan.target.pin.entry if plan.target else None,
         "runs": str(plan.target.pin.image) if plan.target else None,
         "winner": str(plan.winner) if plan.winner else None,
         "note": _note(plan),

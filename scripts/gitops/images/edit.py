@@ -17,6 +17,7 @@ import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.images.entry import MAIN
 from gitops.manifests import kustomize, yamlfile, yamltext
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
@@ -35,7 +36,7 @@ class Pin:
     line: int
 
 
-def read(content: bytes, source: str, entry: str = "app") -> Pin:
+def read(content: bytes, source: str, entry: str = MAIN) -> Pin:
     """The pin of one entry. Raises InputError with `source` and line where it is missing, doubled or not whole."""
     return _pin(_entry(yamlfile.decode(content, source), source, entry), source, entry)
 
@@ -59,7 +60,7 @@ def _pin(node: yaml.MappingNode, source: str, entry: str) -> Pin:
     return Pin(entry, image, line)
 
 
-def replace(content: bytes, source: str, image: Image, entry: str = "app") -> bytes:
+def replace(content: bytes, source: str, image: Image, entry: str = MAIN) -> bytes:
     """The file with `entry` pinned to another tag and digest of the same repository.
 
     Raises InputError where anything but these two scalars would change.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated
@@ -15,7 +16,7 @@ from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError, combined
 from gitops.ground.printable import line
-from gitops.images import edit, hold
+from gitops.images import edit, entry, hold
 from gitops.manifests import yamlfile
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -185,32 +186,43 @@ def goes_back(history: History, head: str) -> bool:
         return False
     allowed = set()
     for overlay in {Overlay.of_path(path) for path in added}:
-        image = _image_taken_back(history, overlay, base, head) if overlay else None
-        if overlay is None or image is None:
+        back = _taken_back(history, overlay, base, head) if overlay else None
+        if overlay is None or back is None:
             return False
+        name, image = back
         allowed.add(overlay.kustomization)
-        if _holds(history, head, overlay, image):
-            allowed.add(overlay.file(hold.FILE))
+        file = entry.hold_file(overlay, name)
+        if _holds(history, head, file, image):
+            allowed.add(file)
     return set(added) <= allowed
 
 
-def _image_taken_back(history: History, overlay: Overlay, base: str, head: str) -> Image | None:
-    """The former image that `head` pins in an overlay, where its kustomization changes that image and no more."""
+def _taken_back(history: History, overlay: Overlay, base: str, head: str) -> tuple[str, Image] | None:
+    """The entry and its former image that `head` pins, where the kustomization changes that image and no more."""
     path = overlay.kustomization
     before, after = history.content(base, path), history.content(head, path)
     if before is None or after is None:
         return None
+    with suppress(InputError):
+        for name in edit.entries(before, path):
+            if image := _image_taken_back(history, path, before, after, name):
+                return name, image
+    return None
+
+
+def _image_taken_back(history: History, path: str, before: bytes, after: bytes, name: str) -> Image | None:
+    """The former image of one entry, where `after` is `before` with that image and no other change."""
     try:
-        pin = edit.read(before, path)
+        pin = edit.read(before, path, name)
         past = hold.former_images(hold.past_images(history, path, pin.entry))
         former = [image for image in past if image.name == pin.image.name]
         # What a stranger wrote is compared and never parsed.
-        fitting = [image for image in former if image != pin.image and edit.replace(before, path, image) == after]
+        fitting = [image for image in former if image != pin.image and edit.replace(before, path, image, name) == after]
     except InputError:
         return None
     return fitting[0] if fitting else None
 
 
-def _holds(history: History, head: str, overlay: Overlay, image: Image) -> bool:
-    kept = hold.as_written(history.content(head, overlay.file(hold.FILE)) or b"")
+def _holds(history: History, head: str, file: str, image: Image) -> bool:
+    kept = hold.as_written(history.content(head, file) or b"")
     return kept is not None and kept.tag == image.tag

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from github.PullRequest import PullRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,14 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.images import edit, order
+from gitops.images import edit, entry, order
+from gitops.images.entry import MAIN
 from gitops.images.policy import Policy
 from gitops.manifests import yamlfile
 from gitops.manifests.image import Image
+from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History, Version
 from gitops.repository.pulls import TRAILER, Marker
 
-FILE = "hold.yaml"
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 # How a pull request says which image it proposes.
 MARKER = Marker("gitops-image")
@@ -38,7 +38,10 @@ class Declined:
 
 
 class Hold(BaseModel):
-    """overlays/<service>/<environment>/hold.yaml: this environment stays on `tag` until then, and why."""
+    """overlays/<service>/<environment>/hold.yaml: this environment stays on `tag` until then, and why.
+
+    Of a further image it is hold_<entry>.yaml.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,10 +56,20 @@ class Hold(BaseModel):
         return self
 
 
-def read(checkout: Checkout, folder: Path) -> Hold | None:
-    """The hold of an overlay. Raises InputError."""
-    file = folder / FILE
+def read(checkout: Checkout, overlay: Overlay, name: str = MAIN) -> Hold | None:
+    """The hold of an overlay's image, by the name of its entry. Raises InputError."""
+    file = checkout.root / entry.hold_file(overlay, name)
     return yamlfile.read_model(checkout, file, Hold) if file.exists() else None
+
+
+def read_all(checkout: Checkout, overlay: Overlay, names: Collection[str]) -> dict[str, Hold]:
+    """The holds of an overlay by their entries. Raises InputError, also for a file that holds none of these."""
+    files = {entry.hold_file(overlay, name): name for name in names}
+    for file in sorted((checkout.root / overlay.path).glob("hold*.yaml")):
+        if (path := checkout.relative(file)) not in files:
+            raise InputError("holds no image", path=path, expected=f"one of {', '.join(files)}")
+    holds = {name: read(checkout, overlay, name) for name in names}
+    return {name: hold for name, hold in holds.items() if hold}
 
 
 def write(hold: Hold) -> bytes:
@@ -86,14 +99,14 @@ class PastImage:
     image: Image
 
 
-def past_images(history: History, path: str, entry: str) -> list[PastImage]:
-    """What an overlay ran on main, newest first; versions that changed another line are left out."""
+def past_images(history: History, path: str, name: str) -> list[PastImage]:
+    """What an entry of an overlay ran on main, newest first; versions that changed another line are left out."""
     ran: list[PastImage] = []
     with history.lock:  # one git process answers all threads
         versions = list(history.versions(path))
     for version in versions:
         try:
-            image = edit.read(version.content, path, entry).image
+            image = edit.read(version.content, path, name).image
         except InputError:  # an old version may have been broken
             continue
         if ran and ran[-1].image == image:

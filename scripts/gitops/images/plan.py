@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from gitops.clients import registries
@@ -14,7 +15,7 @@ from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
 from gitops.images import cosign, edit, hold, lookup, policy, promotion
-from gitops.images.policy import Policy, Promote
+from gitops.images.policy import EnvironmentPolicy, Policy, Promote
 from gitops.images.reasons import (
     HoldIgnored,
     NoChange,
@@ -67,19 +68,27 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay]
             continue
         for environment, own in policies.items():
             overlay = Overlay(name, environment)
-            target = _guarded(partial(_target, base, overlay), own)
-            if isinstance(target, GitopsError):
-                broken.append(ImagePlan(overlay, error=target))
-            else:
-                readable.append(target)
+            for made in _followed(base, overlay, own):
+                if isinstance(made, FollowedOverlay):
+                    readable.append(made)
+                else:
+                    broken.append(ImagePlan(overlay, error=made))
     return readable, broken
 
 
-def _target(base: Checkout, overlay: Overlay, own: Policy) -> FollowedOverlay:
-    content = (base.root / overlay.kustomization).read_bytes()
-    return FollowedOverlay(
-        overlay, own, edit.read(content, overlay.kustomization), hold.read(base, base.root / overlay.path)
-    )
+def _followed(base: Checkout, overlay: Overlay, own: EnvironmentPolicy) -> Iterator[FollowedOverlay | GitopsError]:
+    """Each image of an overlay that has a policy, or why it cannot be followed."""
+    path = overlay.kustomization
+    content = _guarded(Path.read_bytes, base.root / path)
+    holds = _guarded(partial(hold.read_all, base, overlay), own.entries)
+    for unreadable in (content, holds):
+        if isinstance(unreadable, GitopsError):
+            yield unreadable
+            return
+    content, holds = _or_raise(content), _or_raise(holds)
+    for entry, policy_of_one in own.entries.items():
+        pin = _guarded(partial(edit.read, content, path), entry)
+        yield pin if isinstance(pin, GitopsError) else FollowedOverlay(overlay, policy_of_one, pin, holds.get(entry))
 
 
 def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan]:
@@ -87,11 +96,11 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
     selecting = [target for target in targets if not target.policy.promote]
     names = list(dict.fromkeys(target.pin.image.name for target in selecting))
     listings = dict(zip(names, _in_parallel(sources.registry.listing, names), strict=True))
-    by_overlay = {target.overlay: target for target in targets}
+    by_entry = {(target.overlay, target.pin.entry): target for target in targets}
 
     def plan(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
-            made = _promotion(sources, target, target.policy.promote, by_overlay)
+            made = _promotion(sources, target, target.policy.promote, by_entry)
             return made if made.alert else replace(made, alert=_gone(sources, target, listings))
         return _selection(sources, target, _or_raise(listings[target.pin.image.name]))
 
@@ -240,7 +249,7 @@ def check_image(sources: Sources, target: FollowedOverlay, name: str, digest: st
 
 
 def _promotion(
-    sources: Sources, target: FollowedOverlay, way: Promote, targets: Mapping[Overlay, FollowedOverlay]
+    sources: Sources, target: FollowedOverlay, way: Promote, targets: Mapping[tuple[Overlay, str], FollowedOverlay]
 ) -> ImagePlan:
     """What another overlay has run for long enough. Raises InputError, CredentialsError, ExternalError."""
     plan = ImagePlan(target.overlay, target)
@@ -260,7 +269,7 @@ def _promotion(
 
 
 def _stages(
-    target: FollowedOverlay, way: Promote | None, targets: Mapping[Overlay, FollowedOverlay]
+    target: FollowedOverlay, way: Promote | None, targets: Mapping[tuple[Overlay, str], FollowedOverlay]
 ) -> list[FollowedOverlay]:
     """What a promotion's images come through, the last stage first. Raises InputError."""
     stages: list[FollowedOverlay] = []
@@ -271,10 +280,12 @@ def _stages(
     return stages
 
 
-def _source(target: FollowedOverlay, way: Promote, targets: Mapping[Overlay, FollowedOverlay]) -> FollowedOverlay:
-    source = targets.get(Overlay(target.overlay.service, way.from_))
+def _source(
+    target: FollowedOverlay, way: Promote, targets: Mapping[tuple[Overlay, str], FollowedOverlay]
+) -> FollowedOverlay:
+    source = targets.get((Overlay(target.overlay.service, way.from_), target.pin.entry))
     if source is None:
-        raise InputError(f"{target.overlay}: {way.from_}, which it promotes from, cannot be read")
+        raise InputError(f"{target.label}: {way.from_}, which it promotes from, cannot be read")
     if source.pin.image.name != target.pin.image.name:
         raise InputError(
             "runs another repository than what it promotes from",

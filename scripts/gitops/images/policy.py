@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -22,6 +23,7 @@ from semantic_version import NpmSpec
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.images.entry import MAIN
 from gitops.manifests import yamlfile
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -163,20 +165,56 @@ class Policy(_Strict):
         return next(way for way in (self.semver, self.pattern, self.newest, self.digest, self.promote) if way)
 
 
-class Policies(RootModel[dict[str, Policy]]):
+# The name of an entry of `images:`, which is in the names of branches and files.
+EntryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}$")]
+
+
+class EnvironmentPolicy(Policy):
+    """The policy of an environment's image, which is the entry `app` of its kustomization's `images:`.
+
+    `images`: those of further entries (sidecars, init containers) by the entry's name. Each is followed by itself, and
+    promotes the same entry of another environment.
+    """
+
+    images: dict[EntryName, Policy] = {}
+
+    @model_validator(mode="after")
+    def _further(self) -> EnvironmentPolicy:
+        if MAIN in self.images:
+            raise ValueError(f"images: {MAIN} is the environment's own image, whose policy stands outside of images")
+        return self
+
+    @property
+    def entries(self) -> dict[str, Policy]:
+        """Every policy by its entry's name, the environment's own first."""
+        return {MAIN: self, **self.images}
+
+
+class Policies(RootModel[dict[str, EnvironmentPolicy]]):
     """Every policy of a service by its environment."""
 
     @model_validator(mode="after")
     def _promotions(self) -> Policies:
-        for environment, policy in self.root.items():
-            stages = list(_stages(self.root, environment))
-            if stages[-1] not in self.root:
-                raise ValueError(f"{stages[-2]} promotes from {stages[-1]!r}, which has no policy here")
-            if stages[-1] in stages[:-1]:
-                raise ValueError(f"promotes in a circle: {' from '.join(stages)}; one of them has to take its own")
-            if policy.auto_merge and environment == "prod":
-                raise ValueError("prod: auto-merge is never allowed there; a person merges")
+        names = dict.fromkeys(itertools.chain.from_iterable(policy.entries for policy in self.root.values()))
+        for entry in names:
+            own = {name: policy.entries[entry] for name, policy in self.root.items() if entry in policy.entries}
+            try:
+                _check_promotions(own)
+            except ValueError as error:
+                raise error if entry == MAIN else ValueError(f"image {entry}: {error}") from None
         return self
+
+
+def _check_promotions(policies: Mapping[str, Policy]) -> None:
+    """Of one entry, by environment. Raises ValueError."""
+    for environment, policy in policies.items():
+        stages = list(_stages(policies, environment))
+        if stages[-1] not in policies:
+            raise ValueError(f"{stages[-2]} promotes from {stages[-1]!r}, which has no policy here")
+        if stages[-1] in stages[:-1]:
+            raise ValueError(f"promotes in a circle: {' from '.join(stages)}; one of them has to take its own")
+        if policy.auto_merge and environment == "prod":
+            raise ValueError("prod: auto-merge is never allowed there; a person merges")
 
 
 def _stages(policies: Mapping[str, Policy], environment: str) -> Iterator[str]:
@@ -194,7 +232,7 @@ def _stages(policies: Mapping[str, Policy], environment: str) -> Iterator[str]:
 FILE = "images.yaml"
 
 
-def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
+def read(checkout: Checkout, service: Path) -> dict[str, EnvironmentPolicy]:
     """The policies of one service (empty where it has none: then nobody bumps it). Raises InputError."""
     file = service / FILE
     if not file.exists():
@@ -203,8 +241,8 @@ def read(checkout: Checkout, service: Path) -> dict[str, Policy]:
     for environment, policy in policies.items():
         if not (service / environment / "kustomization.yaml").is_file():
             raise InputError(f"{environment}: no such overlay beside it", path=checkout.relative(file))
-        if policy.cosign_key and not (service / policy.cosign_key).is_file():
-            raise InputError(
-                f"{environment}: cosign-key {policy.cosign_key!r}: no such file beside it", path=checkout.relative(file)
-            )
+        for key in filter(None, (own.cosign_key for own in policy.entries.values())):
+            if not (service / key).is_file():
+                what = f"{environment}: cosign-key {key!r}: no such file beside it"
+                raise InputError(what, path=checkout.relative(file))
     return policies

@@ -10,7 +10,7 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
-from gitops.images import bump, edit, freeze, hold
+from gitops.images import bump, edit, entry, freeze, hold
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
@@ -25,37 +25,39 @@ def rollback(
     registry: Registry,
     overlay: Overlay,
     *,
+    name: str = entry.MAIN,
     to: str | None,
     reason: str,
     until: datetime,
 ) -> tuple[Outcome, Image, bool]:
     """Open the pull request that pins what an overlay ran before (or the tag `to`, which it must have run).
 
-    It records a hold too. Returns the image as well, and whether the registry said that it has it. Raises InputError,
-    RaceError, ExternalError.
+    `name`: which of its images, by its entry in `images:`. A hold comes too. Returns the image as well, and whether
+    the registry said that it has it. Raises InputError, RaceError, ExternalError.
     """
     path = overlay.kustomization
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
         file = main.files.root / path
         if not file.is_file():
             raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
-        pin = edit.read(file.read_bytes(), path)
+        pin = edit.read(file.read_bytes(), path, name)
         fitting = _fitting(path, hold.past_images(main.history, path, pin.entry), to, pin.image)
         image, asked = _there(path, registry, fitting)
-        content = edit.replace(file.read_bytes(), path, image)
+        content = edit.replace(file.read_bytes(), path, image, name)
         with contents.temporarily_written(main.files, {path: content}):
             edit.check_render(main.files, file.parent, path, pin, image)
+        held = entry.hold_file(overlay, name)
         kept = hold.Hold(tag=image.tag, reason=reason, until=until)
         proposal = Proposal(
-            branch=overlay.branch("rollback"),
+            branch=entry.branch("rollback", overlay, name),
             base=main.history.main(),
-            title=f"{overlay}: back to {image.tag}",
+            title=f"{entry.label(overlay, name)}: back to {image.tag}",
             body=(
                 f"{code(pin.image.tag)} -> {code(image.tag)} ({code(image.digest)})\n\n{code(reason)}\n\n"
-                f"{code(hold.FILE)} keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
+                f"{code(held)} keeps the bot on this version until {until.isoformat(timespec='minutes')}; "
                 "delete it to let the bot go on."
             ),
-            files={path: content, overlay.file(hold.FILE): hold.write(kept)},
+            files={path: content, held: hold.write(kept)},
             labels=(*bump.LABELS, LABEL),
         )
         outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)

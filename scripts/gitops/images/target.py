@@ -10,7 +10,7 @@ from gitops.clients.github import HealthChange
 from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
-from gitops.images import edit, hold, order
+from gitops.images import edit, entry, hold, order
 from gitops.images.hold import Declined
 from gitops.images.policy import Policy
 from gitops.images.reasons import Alert, NoChange
@@ -25,7 +25,7 @@ HealthOf = Callable[[str, datetime], Sequence[HealthChange]]
 
 @dataclass(frozen=True)
 class FollowedOverlay:
-    """One overlay with a policy, as main has it."""
+    """One image of an overlay with a policy, as main has it."""
 
     overlay: Overlay
     policy: Policy
@@ -35,7 +35,17 @@ class FollowedOverlay:
     @property
     def branch(self) -> str:
         """The one branch of its pull request."""
-        return self.overlay.branch("bump")
+        return entry.branch("bump", self.overlay, self.pin.entry)
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return entry.label(self.overlay, self.pin.entry)
+
+    @property
+    def hold_file(self) -> str:
+        """The path of the file that holds it."""
+        return entry.hold_file(self.overlay, self.pin.entry)
 
     def merges_itself(self, image: Image) -> bool:
         """Whether the policy lets the bot merge this image: with `majors: by-hand` no new major version."""
@@ -50,7 +60,7 @@ class FollowedOverlay:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """What was found for one overlay. `winner` is None where nothing is to change, for the reason `no_change`."""
+    """What was found for one image. `winner` is None where nothing is to change, for the reason `no_change`."""
 
     overlay: Overlay
     target: FollowedOverlay | None = None
@@ -61,6 +71,11 @@ class ImagePlan:
     no_change: NoChange | None = None
     alert: Alert | None = None
     error: GitopsError | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.target.label if self.target else str(self.overlay)
 
 
 @dataclass(frozen=True)

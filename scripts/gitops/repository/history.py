@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -17,6 +18,10 @@ from gitops.clients.github import GITHUB_COMMITTER
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.repository.git import Commit, GitError, Repo
+
+
+# What is asked of each commit: its name, its moment, who wrote it, its parents and its message.
+_FORM = "%H%x00%ct%x00%an%x00%P%x00%B%x00"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class History:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lock = threading.Lock()
+        self._versions = cache(self._read_versions)
         try:
             self._repo = Repo(root)
         except GitError:
@@ -92,8 +98,14 @@ class History:
 
     def content(self, sha: str, path: str) -> bytes | None:
         """A file at a commit, or None where it is not there."""
-        # One question, where a walk from the commit through its trees would be one for each folder. In lines.
-        return None if "\n" in path else self._repo.git.blob(f"{sha}:{path}")
+        return self._contents([sha], path)[0]
+
+    def _contents(self, commits: Sequence[str], path: str) -> list[bytes | None]:
+        """One question each, where a walk from the commit through its trees would be one for each folder."""
+        if "\n" in path:  # git is asked in lines
+            return [None for _ in commits]
+        contents: list[bytes | None] = self._repo.git.blobs([f"{sha}:{path}" for sha in commits])
+        return contents
 
     def ahead(self, branch: str) -> list[Commit]:
         """What a branch adds to main, oldest first."""
@@ -142,14 +154,26 @@ class History:
 
     def versions(self, path: str, *, limit: int = 100) -> Iterator[Version]:
         """What a file of main was, newest first, by main's own line of commits (a merge counts when it was merged)."""
-        commits = self._repo.iter_commits(self.main(), paths=path, first_parent=True, max_count=limit)
-        for commit in commits:
-            content = self.content(commit.hexsha, path)
-            if content is not None:
-                when = datetime.fromtimestamp(commit.committed_date, UTC)
-                said = "\n".join(str(made.message) for made in (commit, *commit.parents[1:]))
-                lines = frozenset(said.splitlines())
-                yield Version(commit.hexsha, when, str(commit.author.name), str(commit.summary), content, lines)
+        yield from self._versions(self.main(), path, limit)
+
+    def _read_versions(self, main: str, path: str, limit: int) -> list[Version]:
+        words = ["-z", "--first-parent", f"--max-count={limit}", f"--format={_FORM}", main, "--", path]
+        # Six fields each, whose last one ends as all do.
+        fields = str(self._repo.git.log(*words)).split("\0")
+        commits = [fields[place : place + 6] for place in range(0, len(fields) - 5, 6)]
+        contents = self._contents([commit[0] for commit in commits], path)
+        return [
+            self._version(commit, content)
+            for commit, content in zip(commits, contents, strict=True)
+            if content is not None
+        ]
+
+    def _version(self, fields: Sequence[str], content: bytes) -> Version:
+        sha, moment, author, parents, message, _ = fields
+        merged = [str(self._repo.commit(parent).message) for parent in parents.split()[1:]]
+        lines = frozenset("\n".join([message, *merged]).splitlines())
+        summary = message.partition("\n")[0]
+        return Version(sha, datetime.fromtimestamp(int(moment), UTC), author, summary, content, lines)
 
     def export(self, sha: str, target: Path) -> None:
         """Write the files of a commit, through an index of its own. Raises ExternalError."""

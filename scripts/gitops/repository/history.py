@@ -19,7 +19,6 @@ from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
 from gitops.repository.git import Commit, GitError, Repo
 
-
 # What is asked of each commit: its name, its moment, who wrote it, its parents and its message.
 _FORM = "%H%x00%ct%x00%an%x00%P%x00%B%x00"
 

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.check.architecture import _platforms
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.images import edit, entry, policy
@@ -203,3 +204,18 @@ def test_a_policy_of_further_images_that_cannot_hold_is_said(tmp_path: Path, fau
     with pytest.raises(InputError) as raised:
         policy.read(Checkout(tmp_path), tmp_path / "overlays/mogle")
     assert message in str(raised.value)
+
+
+def test_a_further_image_is_taken_for_the_platforms_of_its_environment() -> None:
+    text = {"platforms": ["linux/arm64"], "newest": {}, "images": {"a": {"newest": {}}, "b": {**AMD64, "newest": {}}}}
+    entries = policy.EnvironmentPolicy.model_validate(text).entries
+    assert {name: own.platforms for name, own in entries.items()} == {
+        "app": ("linux/arm64",),
+        "a": ("linux/arm64",),
+        "b": ("linux/amd64",),
+    }
+    assert not _platforms(text), "the gate finds no processor for such pods"
+    assert _platforms({**text, "images": {"a": {"newest": {}}}}) == ["linux/arm64"]
+
+
+AMD64 = {"platforms": ["linux/amd64"]}

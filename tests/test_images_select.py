@@ -66,7 +66,7 @@ CHOICES: dict[str, tuple[dict[str, Any], list[str], str | None]] = {
     "a range": ({"semver": {"range": "^1.2.0"}}, ["1.2.0", "1.9.9", "2.0.0"], "1.9.9"),
     "signatures, attestations and SBOMs are no images": (
         {"newest": {}},
-        ["1.0.0", f"sha256-{1:064x}.sig", "x.att", "x.sbom"],
+        ["1.0.0", f"sha256-{1:064x}", f"sha256-{1:064x}.sig", "x.att", "x.sbom"],
         "1.0.0",
     ),
     "cache tags are no images": (

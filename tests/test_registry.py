@@ -188,7 +188,8 @@ LIES: dict[str, tuple[Fault, str]] = {
     "no JSON": (Fault("/tags/", 200, content=b"<html>"), "cannot be read"),
     "no list": (Fault("/tags/", 200, content=b'["tags"]'), "cannot be read"),
     "too much": (Fault("/tags/", 200, content=b" " * (4 * distribution._MOST + 1)), "answered with more than"),
-    "elsewhere": (Fault("/tags/", 404 + 14), "answered HTTP 418"),
+    "a teapot": (Fault("/tags/", 418), "answered HTTP 418"),
+    "a listing elsewhere": (Fault("/tags/", 307, headers={"Location": "https://evil.example/"}), "answered HTTP 307"),
 }
 
 

@@ -36,6 +36,16 @@ def test_every_tool_has_a_pinned_version_and_a_key(checkout: Checkout) -> None:
     assert len({tool.key for tool in tools.values()}) == len(tools)
 
 
+def test_a_tool_with_a_main_of_ours_has_the_version_of_what_it_is_made_of(scratch: Checkout) -> None:
+    [before] = [tool for tool in pins.load(scratch) if tool.name == "registry"]
+    assert before.module == "github.com/distribution/distribution/v3"
+    assert f"{before.module} v{before.version}\n" in (before.folder / "go.mod").read_text()
+    with (before.folder / "main.go").open("a") as file:
+        file.write("// another\n")
+    [after] = [tool for tool in pins.load(scratch) if tool.name == "registry"]
+    assert after.key != before.key, "or the cache would keep what was built of the old one"
+
+
 def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path: Path) -> None:
     source = (checkout.tools / "bin/kustomize").resolve().parent.parent
     cached = tmp_path / source.name

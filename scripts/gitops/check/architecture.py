@@ -5,7 +5,7 @@ The bot takes an image only where it is built for the `platforms` of images.yaml
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
@@ -23,8 +23,7 @@ def check(unit: Unit, checkout: Checkout) -> Iterator[Finding]:
         return
     file = checkout.overlays / unit.overlay.service / "images.yaml"
     policies = yamlfile.read(checkout, file) if file.exists() else {}
-    policy = policies.get(unit.overlay.environment)
-    platforms = (policy.get("platforms") if isinstance(policy, dict) else None) or _DEFAULT
+    platforms = _platforms(policies.get(unit.overlay.environment))
     for item in unit.objects:
         pods = template(item)
         if pods is None:
@@ -38,3 +37,15 @@ def check(unit: Unit, checkout: Checkout) -> Iterator[Finding]:
             what = f"its pods run on {asked}; its images are taken for {', '.join(platforms)}"
             fix = f"build them for linux/{asked} and write it into platforms of {checkout.relative(file)}"
             yield unit.finding("architecture", item, path, what, fix)
+
+
+def _platforms(policy: object) -> Sequence[str]:
+    """What every image of an environment is taken for; a further one that says nothing for what the main one is."""
+    if not isinstance(policy, dict):
+        return _DEFAULT
+    platforms: Sequence[str] = policy.get("platforms") or _DEFAULT
+    further = policy.get("images")
+    for own in further.values() if isinstance(further, dict) else ():
+        named = own.get("platforms") if isinstance(own, dict) else None
+        platforms = [platform for platform in platforms if not named or platform in named]
+    return platforms

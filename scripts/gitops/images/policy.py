@@ -173,7 +173,7 @@ class EnvironmentPolicy(Policy):
     """The policy of an environment's image, which is the entry `app` of its kustomization's `images:`.
 
     `images`: those of further entries (sidecars, init containers) by the entry's name. Each is followed by itself, and
-    promotes the same entry of another environment.
+    promotes the same entry of another environment. Without `platforms` of its own it is taken for the environment's.
     """
 
     images: dict[EntryName, Policy] = {}
@@ -186,8 +186,13 @@ class EnvironmentPolicy(Policy):
 
     @property
     def entries(self) -> dict[str, Policy]:
-        """Every policy by its entry's name, the environment's own first."""
-        return {MAIN: self, **self.images}
+        """Every policy by its entry's name, the environment's own first. A pod's images run on one node."""
+        same = {"platforms": self.platforms}
+        further = {
+            name: own if "platforms" in own.model_fields_set else own.model_copy(update=same)
+            for name, own in self.images.items()
+        }
+        return {MAIN: self, **further}
 
 
 class Policies(RootModel[dict[str, EnvironmentPolicy]]):

@@ -24,8 +24,8 @@ from gitops.images.reasons import (
     TagMoved,
 )
 
-# What cosign attaches, by the tags that it gives: sha256-<digest>.sig and its kin.
-_ATTACHED = re.compile(r".*\.(sig|att|sbom)")
+# What is attached to an image, by the tags of cosign (sha256-<digest>.sig and its kin) and the OCI (sha256-<digest>).
+_ATTACHED = re.compile(r".*\.(sig|att|sbom)|sha256-[0-9a-f]{64}")
 _CACHE = re.compile(r"((.+[-_.])?(build)?cache)([-_.].+)?")
 _CONFIGS = {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 # Where a registry tells no time, and none decides.

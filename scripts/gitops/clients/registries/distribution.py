@@ -33,6 +33,7 @@ _LONGEST_WAIT = 20.0
 _PAGE = 1000
 # A listing of 500,000 tags; bytes of a manifest or a configuration, of which registries take no larger ones.
 _MOST_PAGES, _MOST = 500, 4 * 2**20
+_MOVED = (301, 302, 303, 307, 308)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HOST = re.compile(r"localhost|.*[.:].*")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
@@ -145,8 +146,8 @@ class Distribution:
 
     def blob(self, name: str, digest: str) -> bytes:
         """As `Registry` has it."""
-        answer = self._ask(name, "GET", f"{self.url}/v2/{place(name)[1]}/blobs/{digest}")
-        if answer.status in (301, 302, 303, 307, 308):
+        answer = self._ask(name, "GET", f"{self.url}/v2/{place(name)[1]}/blobs/{digest}", stored=True)
+        if answer.status in _MOVED:
             # The registry's storage: its address is signed, opens by itself and must not appear in an error.
             target = urljoin(self.url, answer.headers.get("Location", ""))
             self._check_address(target, name)
@@ -157,8 +158,13 @@ class Distribution:
             raise ExternalError(f"{name}: blob {digest[:19]}: the registry gave another one")
         return answer.content
 
-    def _ask(self, name: str, method: str, url: str, *, accept: str = "*/*", most: int = _MOST) -> _Answer:
-        """An answer of this registry that is none of its refusals. Raises ExternalError."""
+    def _ask(
+        self, name: str, method: str, url: str, *, accept: str = "*/*", most: int = _MOST, stored: bool = False
+    ) -> _Answer:
+        """An answer of this registry that is none of its refusals; what is `stored` may lie elsewhere.
+
+        Raises ExternalError.
+        """
         scope = f"repository:{place(name)[1]}:pull"
         answer = self._again(name, method, url, self._headers(scope, accept), most)
         if answer.status == 401:
@@ -166,7 +172,7 @@ class Distribution:
             answer = self._again(name, method, url, self._headers(scope, accept), most)
         if answer.status in (401, 403):
             raise _refused(name, self.host, self._basic is not None)
-        if answer.status not in (200, 404, 301, 302, 303, 307, 308):
+        if answer.status not in (200, 404, *(_MOVED if stored else ())):
             raise ExternalError(f"{name}: {self.host} answered HTTP {answer.status}")
         return answer
 

@@ -1,16 +1,20 @@
-"""100 services with 1,000 tags each: what the bump takes beyond the calls and renders that nothing can avoid."""
+"""100 services with 1,000 tags each: what the bump takes beyond the calls and renders that nothing can avoid. And the
+choice among 50,000 tags of one repository.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import random
 import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,9 +25,11 @@ from git import Repo
 from moto.ecr.models import Image as MotoImage
 from moto.ecr.models import ecr_backends
 
-from gitops.clients.registries import Registries
+from gitops.clients.registries import ListedImage, Registries
 from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
+from gitops.images.policy import Policy
+from gitops.images.select import select
 from gitops.images.target import ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.overlay import Overlay
@@ -35,20 +41,23 @@ from tests.fakes.aws import ACCOUNT, INDEX, REGION, Ecr
 from tests.frozen import TEST, clone
 
 API_BOUND, EDIT_BOUND = 1.5, 1.3
+SELECT_LIMIT = 0.3  # seconds
+MINUTE = timedelta(minutes=1)
 # What Argo CD Image Updater was reported to ask for one repository of 700 tags (its issue 313).
 UPDATER_CALLS = 5000
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many services, tags of each, and rounds."""
+    """How many services, tags of each, and rounds; and how many tags of one large repository."""
 
     services: int
     tags: int
     rounds: int
+    large: int
 
 
-FULL, SMALLEST = Size(100, 1000, 3), Size(2, 3, 1)
+FULL, SMALLEST = Size(100, 1000, 3, 50_000), Size(2, 3, 1, 200)
 
 
 def measure(size: Size, report: Report) -> None:
@@ -94,9 +103,37 @@ def measure(size: Size, report: Report) -> None:
             )
             what = "s to edit every overlay, check the renders and be ready to commit / bare kustomize builds"
             report.ratio("images-edit", statistics.median(edits), statistics.median(builds), EDIT_BOUND, what)
-            report.keep(services=size.services, tags=size.tags)
+            report.keep(services=size.services, tags=size.tags, large=size.large)
     finally:
         ecr.close()
+    what = f"s to choose among {size.large} tags of one repository, all newer / the limit"
+    report.ratio(
+        "images-select",
+        statistics.median(map(_selects, range(size.rounds), repeat(size.large))),
+        SELECT_LIMIT,
+        1.0,
+        what,
+    )
+
+
+def _selects(seed: int, tags: int) -> float:
+    """The seconds of one choice, from a listing in no order."""
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    listing = [
+        ListedImage(
+            f"{number // 2500}.{number // 50 % 50}.{number % 50}", _sha256(str(number)), began + number * MINUTE
+        )
+        for number in range(1, tags)
+    ]
+    random.Random(seed).shuffle(listing)
+    runs = ListedImage("0.0.0", _sha256("0"), began)
+    policy = Policy.model_validate({"semver": {"range": ">=0.0.1"}})
+    start = time.monotonic()
+    chosen = select(policy, [runs, *listing], tag=runs.tag, digest=runs.digest)
+    took = time.monotonic() - start
+    assert len(chosen.ranked) == tags - 1
+    assert chosen.ranked[0].pushed == began + (tags - 1) * MINUTE
+    return took
 
 
 def _fill(ecr: Ecr, size: Size) -> dict[str, str]:

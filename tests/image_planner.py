@@ -10,7 +10,7 @@ A digest goes by a name of its own (`stable=3.1.0`), which is the tag's where no
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -25,8 +25,9 @@ from gitops.images import edit, plan, policy
 from gitops.images.hold import Declined, Hold
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.overlay import Overlay
-from gitops.repository.history import History, Version
+from gitops.repository.history import History
 from gitops.repository.pulls import TRAILER
+from gitops.repository.versions import Version
 
 SERVICE = "mogle"
 NAME = f"111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/{SERVICE}"
@@ -117,6 +118,9 @@ class _History:
     def __init__(self, ran: Mapping[str, str]) -> None:
         self.lock = threading.Lock()
         self.runs = {Overlay(SERVICE, name).kustomization: _versions(name, text) for name, text in ran.items()}
+
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """They are at hand."""
 
     def versions(self, path: str) -> Iterator[Version]:
         return iter(self.runs[path])

@@ -12,7 +12,7 @@ from git import Repo
 
 from gitops.images import edit, hold
 from gitops.manifests.image import Image
-from gitops.repository.history import Version
+from gitops.repository.versions import Version
 from tests.attacks.github_world import merge, protect
 from tests.fakes import act
 from tests.fakes.github import TOKEN

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import semantic_version
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gitops.clients import registries
@@ -16,8 +18,8 @@ from gitops.images import hold, order, policy
 from gitops.images.hold import Declined
 from gitops.images.select import select
 from gitops.manifests.image import Image
-from gitops.repository.history import Version
 from gitops.repository.pulls import TRAILER
+from gitops.repository.versions import Version
 from tests.test_images_select import SEMVER, START, digest, winner
 
 
@@ -162,3 +164,38 @@ def test_another_tag_of_one_digest_is_the_same_image_since_it_first_ran() -> Non
 )
 def test_the_variant_that_goes_without_saying(platform: str, built: str, equal: bool) -> None:
     assert (registries.normal_platform(platform) == registries.normal_platform(built)) == equal
+
+
+PRERELEASES = st.lists(st.sampled_from(["rc", "0", "1", "10", "01", "rc-1", "-", "", "a1", "1a"]), max_size=3)
+NUMBERS = st.integers(0, 3)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, PRERELEASES), min_size=2, max_size=2))
+def test_versions_stand_as_semver_says(drawn: list[tuple[int, int, int, list[str]]]) -> None:
+    tags = [f"{major}.{minor}.{patch}{'-' * bool(parts)}{'.'.join(parts)}" for major, minor, patch, parts in drawn]
+    first, second = (order.version(tag) for tag in tags)
+    keys = [order.precedence(tag) for tag in tags]
+    assert [key is None for key in keys] == [first is None, second is None]
+    if first and second:
+        assert keys[0] is not None
+        assert keys[1] is not None
+        assert (keys[0] < keys[1], keys[0] == keys[1]) == (first < second, first == second)
+
+
+PARTIAL = st.builds(
+    lambda *numbers: ".".join(map(str, numbers)), NUMBERS, NUMBERS, st.sampled_from([0, 2, "x", "2-rc.1"])
+)
+COMPARISON = st.builds("{}{}".format, st.sampled_from(["", ">=", "<", ">", "<=", "^", "~", "="]), PARTIAL)
+RANGES = st.lists(st.lists(COMPARISON, min_size=1, max_size=2).map(" ".join), min_size=1, max_size=3).map(" || ".join)
+
+
+@given(RANGES)
+def test_a_range_has_what_the_library_says_that_it_has(text: str) -> None:
+    try:
+        spec = semantic_version.NpmSpec(text)
+    except ValueError:
+        assume(False)
+    asked = order.VersionRange(text)
+    for triple in itertools.product(range(4), repeat=3):
+        named = semantic_version.Version("{}.{}.{}".format(*triple))
+        assert asked.has((named.major, named.minor, named.patch)) == spec.match(named), triple

@@ -21,8 +21,9 @@ from gitops.images.policy import Policy
 from gitops.manifests import yamlfile
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
-from gitops.repository.history import History, Version
+from gitops.repository.history import History
 from gitops.repository.pulls import TRAILER, Marker
+from gitops.repository.versions import Version
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 # How a pull request says which image it proposes.

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import cache, total_ordering
 from typing import Any
 
 from semantic_version import NpmSpec, Version
 
 from gitops.images.policy import Pattern, Policy, Semver
 
-_SEMVER = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
+_NUMBER = "(0|[1-9][0-9]*)"
+_SEMVER = re.compile(rf"v?({_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?)")
+_IDENTIFIER = re.compile(rf"{_NUMBER}|[0-9-]*[A-Za-z-][0-9A-Za-z-]*")
 _PARTS = re.compile(r"[0-9]+|[^0-9]+")
 _DIGIT = re.compile(r"[0-9]")
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -18,16 +22,41 @@ _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 # Keys of one policy compare with each other.
 SortKey = tuple[Any, ...]
 
-_spec = cache(NpmSpec)
+# MAJOR, MINOR and PATCH.
+Triple = tuple[int, int, int]
 
 
-def natural(tag: str) -> SortKey:
+@total_ordering
+class Natural:
     """Where a tag stands whatever the policy: numbers by their size, 0.0.9 before 0.0.10.
 
-    A tag without a number, such as `latest`, is one that CI moves: it stands before all others.
+    A tag without a number, such as `latest`, is one that CI moves: it stands before all others. The tag is taken apart
+    when it is compared with another one, which few of a large repository are.
     """
-    parts = tuple((1, int(part), "") if _DIGIT.match(part) else (0, 0, part) for part in _PARTS.findall(tag))
-    return (bool(_DIGIT.search(tag)), parts, tag)
+
+    __slots__ = ("tag",)
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def __eq__(self, right: object) -> bool:
+        return isinstance(right, Natural) and self.tag == right.tag
+
+    def __lt__(self, right: Natural) -> bool:
+        return self._parts() < right._parts()
+
+    def __hash__(self) -> int:
+        return hash(self.tag)
+
+    def _parts(self) -> SortKey:
+        tag = self.tag
+        parts = tuple((1, int(part), "") if _DIGIT.match(part) else (0, 0, part) for part in _PARTS.findall(tag))
+        return (bool(_DIGIT.search(tag)), parts, tag)
+
+
+def natural(tag: str) -> Natural:
+    """Where a tag stands whatever the policy."""
+    return Natural(tag)
 
 
 def version(tag: str) -> Version | None:
@@ -39,9 +68,65 @@ def version(tag: str) -> Version | None:
         return None
 
 
-def in_range(way: Semver, number: Version) -> bool:
-    """Whether a version is in the range. A pre-release counts as its release: 2.0.0-rc.1 is not in <2.0.0."""
-    return bool(_spec(way.range).match(number.truncate()))
+class VersionRange:
+    """A semver range, asked about many versions. A pre-release counts as its release: 2.0.0-rc.1 is not in <2.0.0.
+
+    Between two versions that the range names its answer is the same for all: the library is asked once for each.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._spec = NpmSpec(text)
+        self._named = sorted(set(_named(self._spec.clause)))
+        self._answers: dict[tuple[int, bool], bool] = {}
+
+    def has(self, triple: Triple) -> bool:
+        """Whether the version MAJOR.MINOR.PATCH is in it."""
+        place = bisect_left(self._named, triple)
+        zone = place, place < len(self._named) and self._named[place] == triple
+        answer = self._answers.get(zone)
+        if answer is None:
+            answer = self._answers[zone] = bool(self._spec.match(Version("{}.{}.{}".format(*triple))))
+        return answer
+
+
+def _named(clause: object) -> Iterator[Triple]:
+    """The versions that a range names, of semantic_version's own tree of clauses."""
+    if target := getattr(clause, "target", None):
+        yield target.major, target.minor, target.patch
+    for inner in getattr(clause, "clauses", ()):
+        yield from _named(inner)
+
+
+_range = cache(VersionRange)
+_pattern = cache(re.compile)
+
+
+def precedence(tag: str) -> SortKey | None:
+    """Where the whole semantic version that a tag is stands among others (semver.org, 11); None where it is none.
+
+    MAJOR, MINOR, PATCH, whether it is a release, and of a pre-release the identifiers.
+    """
+    match = _SEMVER.fullmatch(tag)
+    if match is None:
+        return None
+    _, major, minor, patch, prerelease = match.groups()
+    if prerelease is None:
+        return (int(major), int(minor), int(patch), True)
+    parts = prerelease.split(".")
+    if not all(map(_IDENTIFIER.fullmatch, parts)):
+        return None
+    identifiers = tuple((False, int(part), "") if part.isdigit() else (True, 0, part) for part in parts)
+    return (int(major), int(minor), int(patch), False, identifiers)
+
+
+def is_prerelease(key: SortKey) -> bool:
+    """Of what `precedence` gave."""
+    return not key[3]
+
+
+def in_range(way: Semver, key: SortKey) -> bool:
+    """Whether what `precedence` gave is in the range."""
+    return _range(way.range).has(key[:3])
 
 
 def is_major(policy: Policy, runs: str, tag: str) -> bool:
@@ -65,14 +150,14 @@ def key(policy: Policy, tag: str) -> SortKey | None:
 
 
 def _semver_key(way: Semver, tag: str) -> SortKey | None:
-    number = version(tag)
-    if number is None or (number.prerelease and not way.prereleases):
+    key = precedence(tag)
+    if key is None or (is_prerelease(key) and not way.prereleases):
         return None
-    return (number,) if in_range(way, number) else None
+    return key if in_range(way, key) else None
 
 
 def _pattern_key(way: Pattern, tag: str) -> SortKey | None:
-    match = re.fullmatch(way.match, tag)
+    match = _pattern(way.match).fullmatch(tag)
     text = match[way.group] if match else None
     if text is None:
         return None
@@ -80,5 +165,4 @@ def _pattern_key(way: Pattern, tag: str) -> SortKey | None:
         return (text,)
     if way.order == "numerical":
         return (tuple(int(part) for part in text.split(".")),) if _NUMBERS.fullmatch(text) else None
-    number = version(text)
-    return None if number is None else (number,)
+    return precedence(text)

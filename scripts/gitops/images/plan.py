@@ -97,6 +97,7 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
     names = list(dict.fromkeys(target.pin.image.name for target in selecting))
     listings = dict(zip(names, _in_parallel(sources.registry.listing, names), strict=True))
     by_entry = {(target.overlay, target.pin.entry): target for target in targets}
+    sources.history.read_ahead(target.path for target in targets)
 
     def plan(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
@@ -197,6 +198,8 @@ def _too_young(policy: Policy, image: ListedImage, now: datetime) -> TooYoung | 
 
 def _assessments(selection: Selection, checked: Mapping[ListedImage, Assessment]) -> tuple[Assessment, ...]:
     """Those of the policy, with what the images themselves were rejected for."""
+    if not checked:
+        return selection.assessments
     return tuple(checked.get(assessment.image, assessment) for assessment in selection.assessments)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 
 from gitops.clients.registries import MANIFESTS, ListedImage
 from gitops.images import order
 from gitops.images.hold import Declined
 from gitops.images.order import SortKey
-from gitops.images.policy import Digest, Newest, Pattern, Policy, Semver
+from gitops.images.policy import Digest, Newest, Pattern, Policy, Select, Semver
 from gitops.images.reasons import (
     Alert,
     EmptyListing,
@@ -25,14 +27,18 @@ from gitops.images.reasons import (
 )
 
 # What is attached to an image, by the tags of cosign (sha256-<digest>.sig and its kin) and the OCI (sha256-<digest>).
-_ATTACHED = re.compile(r".*\.(sig|att|sbom)|sha256-[0-9a-f]{64}")
+_ATTACHED = (".sig", ".att", ".sbom")
+_REFERRERS = re.compile("sha256-[0-9a-f]{64}")
 _CACHE = re.compile(r"((.+[-_.])?(build)?cache)([-_.].+)?")
 _CONFIGS = {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 # Where a registry tells no time, and none decides.
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
+_pattern = cache(re.compile)
+_FIRST = order.natural("")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """An image of the registry's listing, and why it is not taken (None for those that may be)."""
 
@@ -67,23 +73,40 @@ def select(
     """
     if not listing:
         return Selection((), (), EmptyListing())
-    keys: dict[ListedImage, SortKey] = {}
-    fitting: list[Assessment] = []
-    for image in listing:
-        judged = _judge(policy, image)
-        if not isinstance(judged, Rejection):
-            keys[image] = judged
-        fitting.append(Assessment(image, judged if isinstance(judged, Rejection) else None))
-    if isinstance(policy.select, Digest):
-        assessments = [_follow(assessment, digest, declined) for assessment in fitting]
+    way = policy.select
+    judged = [_judge(policy, way, image) for image in listing]
+    refuse: Callable[[ListedImage, SortKey], Rejection | None]
+    if isinstance(way, Digest):
+        refuse = partial(_follow, digest, declined)
     else:
-        runs = _Running(tag, digest, _running_key(policy, listing, tag, digest, brought))
+        own = _running_key(policy, listing, tag, digest, brought)
+        runs = _Running(tag, digest, own, Rejection(RejectionReason.NOT_NEWER, tag))
         refusals = [_refusal(policy, listing, image) for image in declined]
-        assessments = [_above(policy, assessment, keys, runs, refusals) for assessment in fitting]
-    allowed = [assessment.image for assessment in assessments if assessment.rejection is None]
-    ranked = tuple(sorted(allowed, key=lambda c: (keys[c], c.pushed or _UNKNOWN, order.natural(c.tag)), reverse=True))
-    no_change: NoChange | None = None if ranked else NoneNewer() if keys else NoneFits()
+        refuse = partial(_above, policy, isinstance(way, Newest), runs, refusals)
+    assessments = [
+        Assessment(image, place if isinstance(place, Rejection) else refuse(image, place))
+        for image, place in zip(listing, judged, strict=True)
+    ]
+    ranked = _ranked(assessments, judged)
+    one_fits = any(not isinstance(place, Rejection) for place in judged)
+    no_change: NoChange | None = None if ranked else NoneNewer() if one_fits else NoneFits()
     return Selection(tuple(assessments), ranked, no_change, _alert(policy, listing, tag, digest))
+
+
+def _ranked(assessments: Sequence[Assessment], places: Sequence[SortKey | Rejection]) -> tuple[ListedImage, ...]:
+    """The allowed ones, best first: by their places, of equal ones the last push, of equal ones their tags."""
+    allowed = [index for index, assessment in enumerate(assessments) if assessment.rejection is None]
+    times = Counter(places[index] for index in allowed)
+
+    def tag(index: int) -> order.Natural:
+        return order.natural(assessments[index].image.tag) if times[places[index]] > 1 else _FIRST
+
+    # From the last criterion on, as a sort keeps what is equal. Only the tags of equal places are taken apart.
+    if len(times) < len(allowed):
+        allowed.sort(key=tag, reverse=True)
+        allowed.sort(key=lambda index: assessments[index].image.pushed or _UNKNOWN, reverse=True)
+    allowed.sort(key=lambda index: places[index], reverse=True)  # type: ignore[arg-type,return-value] # no rejection
+    return tuple(assessments[index].image for index in allowed)
 
 
 def _alert(policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str) -> Alert | None:
@@ -100,6 +123,7 @@ class _Running:
     tag: str
     digest: str
     key: SortKey | None
+    not_newer: Rejection
 
 
 @dataclass(frozen=True)
@@ -138,28 +162,22 @@ def _newest_key(pushed: datetime, tag: str) -> SortKey:
 
 
 def _above(
-    policy: Policy,
-    assessment: Assessment,
-    keys: Mapping[ListedImage, SortKey],
-    runs: _Running,
-    refusals: Sequence[_Refusal],
-) -> Assessment:
-    if assessment.rejection:
-        return assessment
-    image, key = assessment.image, keys[assessment.image]
-    if isinstance(policy.select, Newest):
+    policy: Policy, by_push: bool, runs: _Running, refusals: Sequence[_Refusal], image: ListedImage, key: SortKey
+) -> Rejection | None:
+    """Why an image that fits is not above what runs. `by_push`: whether the push alone gives the places."""
+    if by_push:
         # Another tag of the same digest is nothing new, and without a place nothing is known to be.
         newer = image.digest != runs.digest and runs.key is not None and key > runs.key
     else:
         newer = runs.key is None or key > runs.key
-    if not newer or (image.tag, image.digest) == (runs.tag, runs.digest):
-        return replace(assessment, rejection=Rejection(RejectionReason.NOT_NEWER, runs.tag))
+    if not newer or (image.digest == runs.digest and image.tag == runs.tag):
+        return runs.not_newer
     if policy.majors == "never" and order.is_major(policy, runs.tag, image.tag):
-        return replace(assessment, rejection=Rejection(RejectionReason.MAJOR, runs.tag))
+        return Rejection(RejectionReason.MAJOR, runs.tag)
     for refusal in refusals:
         if _refused(image, key, refusal):
-            return replace(assessment, rejection=Rejection(RejectionReason.DECLINED, refusal.image.tag))
-    return assessment
+            return Rejection(RejectionReason.DECLINED, refusal.image.tag)
+    return None
 
 
 def _refused(image: ListedImage, key: SortKey, refusal: _Refusal) -> bool:
@@ -171,15 +189,13 @@ def _refused(image: ListedImage, key: SortKey, refusal: _Refusal) -> bool:
     return below and (refusal.pushed is None or image.pushed is None or image.pushed <= refusal.pushed)
 
 
-def _follow(assessment: Assessment, digest: str, declined: Sequence[Declined]) -> Assessment:
+def _follow(digest: str, declined: Sequence[Declined], image: ListedImage, key: SortKey) -> Rejection | None:
     """For a mutable tag that is followed by its digest."""
-    if assessment.rejection:
-        return assessment
-    if assessment.image.digest == digest:
-        return replace(assessment, rejection=Rejection(RejectionReason.RUNS_ALREADY))
-    if any(assessment.image.digest == image.digest for image in declined):
-        return replace(assessment, rejection=Rejection(RejectionReason.DECLINED_DIGEST))
-    return assessment
+    if image.digest == digest:
+        return Rejection(RejectionReason.RUNS_ALREADY)
+    if any(image.digest == refused.digest for refused in declined):
+        return Rejection(RejectionReason.DECLINED_DIGEST)
+    return None
 
 
 def fits(policy: Policy, image: ListedImage) -> bool:
@@ -187,9 +203,9 @@ def fits(policy: Policy, image: ListedImage) -> bool:
     return not (no_image(image) or _not_listed(policy, image.tag))
 
 
-def _judge(policy: Policy, image: ListedImage) -> SortKey | Rejection:
+def _judge(policy: Policy, way: Select, image: ListedImage) -> SortKey | Rejection:
     """An image's place among those that fit the policy, or why it does not."""
-    return no_image(image) or _not_listed(policy, image.tag) or _place(policy, image)
+    return no_image(image) or _not_listed(policy, image.tag) or _place(policy, way, image)
 
 
 def no_image(image: ListedImage) -> Rejection | None:
@@ -197,9 +213,9 @@ def no_image(image: ListedImage) -> Rejection | None:
     tag, artifact_type = image.tag, image.artifact_type
     if not tag:
         return Rejection(RejectionReason.UNTAGGED)
-    if _ATTACHED.fullmatch(tag):
+    if tag.endswith(_ATTACHED) or (tag.startswith("sha256-") and _REFERRERS.fullmatch(tag)):
         return Rejection(RejectionReason.ATTACHMENT)
-    if _CACHE.fullmatch(tag):
+    if "cache" in tag and _CACHE.fullmatch(tag):
         return Rejection(RejectionReason.BUILD_CACHE)
     if image.media_type not in MANIFESTS or (artifact_type and artifact_type not in _CONFIGS):
         return Rejection(RejectionReason.NO_IMAGE, artifact_type or image.media_type)
@@ -207,14 +223,16 @@ def no_image(image: ListedImage) -> Rejection | None:
 
 
 def _not_listed(policy: Policy, tag: str) -> Rejection | None:
-    if policy.allow and not any(re.fullmatch(pattern, tag) for pattern in policy.allow):
+    if policy.allow and not any(_pattern(pattern).fullmatch(tag) for pattern in policy.allow):
         return Rejection(RejectionReason.NOT_ALLOWED)
-    ignored = next((pattern for pattern in policy.ignore if re.fullmatch(pattern, tag)), None)
+    if not policy.ignore:
+        return None
+    ignored = next((pattern for pattern in policy.ignore if _pattern(pattern).fullmatch(tag)), None)
     return Rejection(RejectionReason.IGNORED, ignored) if ignored is not None else None
 
 
-def _place(policy: Policy, image: ListedImage) -> SortKey | Rejection:
-    way, tag = policy.select, image.tag
+def _place(policy: Policy, way: Select, image: ListedImage) -> SortKey | Rejection:
+    tag = image.tag
     if isinstance(way, Newest):
         return _newest_key(image.pushed, tag) if image.pushed else Rejection(RejectionReason.NO_TIME)
     if isinstance(way, Digest):
@@ -232,9 +250,9 @@ def _place(policy: Policy, image: ListedImage) -> SortKey | Rejection:
 
 
 def _semver_place(way: Semver, tag: str) -> SortKey | Rejection:
-    version = order.version(tag)
-    if version is None:
+    key = order.precedence(tag)
+    if key is None:
         return Rejection(RejectionReason.NO_VERSION)
-    if version.prerelease and not way.prereleases:
+    if order.is_prerelease(key) and not way.prereleases:
         return Rejection(RejectionReason.PRERELEASE)
-    return (version,) if order.in_range(way, version) else Rejection(RejectionReason.OUT_OF_RANGE, way.range)
+    return key if order.in_range(way, key) else Rejection(RejectionReason.OUT_OF_RANGE, way.range)

@@ -7,9 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -17,22 +15,9 @@ from pydantic import SecretStr
 from gitops.clients.github import GITHUB_COMMITTER
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
+from gitops.repository import versions
 from gitops.repository.git import Commit, GitError, Repo
-
-# What is asked of each commit: its name, its moment, who wrote it, its parents and its message.
-_FORM = "%H%x00%ct%x00%an%x00%P%x00%B%x00"
-
-
-@dataclass(frozen=True)
-class Version:
-    """A file's content as one commit of main made it. `lines`: of the commit's message, and of what it merged."""
-
-    sha: str
-    when: datetime
-    author: str
-    message: str
-    content: bytes
-    lines: frozenset[str] = frozenset()
+from gitops.repository.versions import Version
 
 
 class History:
@@ -41,7 +26,7 @@ class History:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lock = threading.Lock()
-        self._versions = cache(self._read_versions)
+        self._ahead: dict[tuple[str, int], list[Version]] = {}
         try:
             self._repo = Repo(root)
         except GitError:
@@ -59,6 +44,7 @@ class History:
             env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader"}
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"
+        self._ahead = {}
         try:
             run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
         except CommandError as error:
@@ -151,28 +137,22 @@ class History:
         ours = self.changes(second, commit.hexsha)
         return _within(folder, ours) and not set(ours) & set(self.changes(first, commit.hexsha))
 
+    def read_ahead(self, paths: Iterable[str], *, limit: int = 100) -> None:
+        """Have the versions of many files at hand until the next fetch: git goes through the commits once for all.
+
+        Raises CommandError.
+        """
+        read = versions.of_files(self.root, self.main(), paths, limit=limit)
+        self._ahead |= {(path, limit): past for path, past in read.items()}
+
     def versions(self, path: str, *, limit: int = 100) -> Iterator[Version]:
-        """What a file of main was, newest first, by main's own line of commits (a merge counts when it was merged)."""
-        yield from self._versions(self.main(), path, limit)
+        """What a file of main was, newest first, by main's own line of commits (a merge counts when it was merged).
 
-    def _read_versions(self, main: str, path: str, limit: int) -> list[Version]:
-        words = ["-z", "--first-parent", f"--max-count={limit}", f"--format={_FORM}", main, "--", path]
-        # Six fields each, whose last one ends as all do.
-        fields = str(self._repo.git.log(*words)).split("\0")
-        commits = [fields[place : place + 6] for place in range(0, len(fields) - 5, 6)]
-        contents = self._contents([commit[0] for commit in commits], path)
-        return [
-            self._version(commit, content)
-            for commit, content in zip(commits, contents, strict=True)
-            if content is not None
-        ]
-
-    def _version(self, fields: Sequence[str], content: bytes) -> Version:
-        sha, moment, author, parents, message, _ = fields
-        merged = [str(self._repo.commit(parent).message) for parent in parents.split()[1:]]
-        lines = frozenset("\n".join([message, *merged]).splitlines())
-        summary = message.partition("\n")[0]
-        return Version(sha, datetime.fromtimestamp(int(moment), UTC), author, summary, content, lines)
+        Raises CommandError.
+        """
+        if (path, limit) not in self._ahead:
+            self.read_ahead([path], limit=limit)
+        return iter(self._ahead[path, limit])
 
     def export(self, sha: str, target: Path) -> None:
         """Write the files of a commit, through an index of its own. Raises ExternalError."""

@@ -1,9 +1,13 @@
-"""Every version of a file that a range of commits brought: also what a later commit took out, and what merges made."""
+"""Versions of files. All that a range of commits brought, also what a later commit took out and what merges made; and
+what files of main were, by main's own line of commits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, starmap
 from pathlib import Path
 
 from gitops.ground.command import run
@@ -59,6 +63,74 @@ def _entries(fields: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             oid = "0" if words[parents] == SUBMODULE_MODE else words[2 * parents + 1]
         elif text:
             commit = text
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file's content as one commit of main made it. `lines`: of the commit's message, and of what it merged."""
+
+    sha: str
+    when: datetime
+    author: str
+    message: str
+    content: bytes
+    lines: frozenset[str] = frozenset()
+
+
+def of_files(root: Path, main: str, paths: Iterable[str], *, limit: int) -> dict[str, list[Version]]:
+    """The last versions of files, newest first and `limit` at most, by main's own line of commits.
+
+    A merge counts when it was merged. Many files are read at once, as git goes through the commits once for all. Raises
+    CommandError.
+    """
+    changes = _changes(root, main, sorted(set(paths)), limit)
+    pairs = list(chain.from_iterable(changes.values()))
+    objects = contents(root, set(chain.from_iterable(pairs)))
+    commits = {sha: _Commit.parse(objects[sha]) for sha, _ in pairs}
+    merged = set(chain.from_iterable(commit.merged for commit in commits.values()))
+    others = {sha: _Commit.parse(raw) for sha, raw in contents(root, merged).items()}
+
+    def version(sha: str, blob: str) -> Version:
+        own = commits[sha]
+        said = [own.message, *(others[parent].message for parent in own.merged)]
+        lines = frozenset("\n".join(said).splitlines())
+        return Version(sha, own.when, own.author, own.message.split("\n", 1)[0], objects[blob], lines)
+
+    return {path: list(starmap(version, changed)) for path, changed in changes.items()}
+
+
+@dataclass(frozen=True)
+class _Commit:
+    """A commit as git keeps it. `when`: by its committer. `merged`: its parents but the first."""
+
+    when: datetime
+    author: str
+    message: str
+    merged: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, raw: bytes) -> _Commit:
+        head, _, message = raw.decode(errors="replace").partition("\n\n")
+        # A signature goes on in lines that begin with a space.
+        fields = [tuple(line.split(" ", 1)) for line in head.split("\n") if not line.startswith(" ")]
+        parents = [value for name, value in fields if name == "parent"]
+        named = {name: value for name, value in fields if name in ("author", "committer")}
+        seconds = int(named["committer"].rsplit(" ", 2)[1])
+        return cls(
+            datetime.fromtimestamp(seconds, UTC), named["author"].rpartition(" <")[0], message, tuple(parents[1:])
+        )
+
+
+def _changes(root: Path, main: str, paths: Sequence[str], limit: int) -> dict[str, list[tuple[str, str]]]:
+    """By path the commits of main that left another content, newest first, each with that content's object."""
+    changes: dict[str, list[tuple[str, str]]] = {path: [] for path in paths}
+    words = ("--first-parent", "--diff-merges=first-parent", "--raw", "--no-renames", "--no-abbrev", "--root", "-z")
+    most = (f"--max-count={limit}",) if len(paths) == 1 else ()
+    listed = _git(root, "--literal-pathspecs", "log", *words, *most, "--format=%x00%H", main, "--", *paths).split(b"\0")
+    for commit, path, oid in _entries([field.decode(errors="surrogateescape") for field in listed]):
+        if path in changes and len(changes[path]) < limit:
+            changes[path].append((commit, oid))
+    return changes
 
 
 def messages(root: Path, commits: str) -> list[Message]:

@@ -15,7 +15,8 @@ from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret, secret
 from gitops.manifests.sealedsecret import CERTIFICATE, ENDS, VALID_UNTIL, Sealed
 from gitops.repository import services
-from gitops.repository.history import History, Version
+from gitops.repository.history import History
+from gitops.repository.versions import Version
 from gitops.secrets import certificate
 
 # Days before a declared end in which a person hears of it.

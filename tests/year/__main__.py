@@ -44,7 +44,8 @@ def _show_weeks(year: Simulation, began: float) -> None:
 
     def show(week: int) -> None:
         minutes = (time.monotonic() - began) / 60
-        print(f"week {week}: {minutes:.1f} minutes, {len(year.actions.opened)} pull requests", flush=True)
+        runs = ", ".join(f"{name} {count}" for name, count in year.actions.runs.most_common(4))
+        print(f"week {week}: {minutes:.1f} minutes, {len(year.actions.opened)} pull requests; {runs}", flush=True)
 
     for week in range(1, (year.plan.end - year.plan.begin) // WEEK + 1):
         year.events.when(year.plan.begin + week * WEEK, lambda week=week: show(week))  # type: ignore[misc]

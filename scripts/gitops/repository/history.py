@@ -71,11 +71,11 @@ class History:
         return [(name, sha) for name, sha in branches if name.startswith(prefix)]
 
     def main(self) -> str:
-        """The commit of origin's main. Raises InputError where there is none."""
-        sha = self.branch("main")
-        if not sha:
+        """The commit of origin's main, the same from one fetch to the next. Raises InputError where there is none."""
+        self._main = self._main or self.branch("main")
+        if not self._main:
             raise InputError("origin has no branch main", path=str(self.root))
-        return sha
+        return self._main
 
     def when(self, sha: str) -> datetime:
         """When a commit was made, by its committer."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -67,7 +67,8 @@ class Situation:
     """What is so before a run. By environment: `policies`, `ran`, `health` (else: Healthy at once), `declined`, `held`.
 
     `held`: the tag, and when the hold ends from now (negative: it is over). `platforms`, `broken`: by tag, what it is
-    built for, and which manifest is gone. `fault`: what the registry answers instead of its listing.
+    built for, and which manifest is gone. `fault`: what the registry answers instead of its listing. `names_alone`: it lists
+    names and tells no times, whatever it is asked.
     """
 
     policies: Mapping[str, Mapping[str, Any]]
@@ -79,6 +80,7 @@ class Situation:
     platforms: Mapping[str, str] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
     fault: str = ""
+    names_alone: bool = False
 
 
 def plans(situation: Situation, folder: Path) -> dict[str, ImagePlan]:
@@ -89,7 +91,7 @@ def plans(situation: Situation, folder: Path) -> dict[str, ImagePlan]:
 
     def closed(branch: str) -> list[Declined]:
         words = _words(situation.declined.get(branch.rpartition("/")[2], ""))
-        return [Declined(*_parted(word)) for [word] in words]
+        return [Declined(*_parted(word), "#7") for [word] in words]
 
     def health(application: str, since: datetime) -> list[HealthChange]:
         told = history.health(application.rpartition("-")[2], situation.health)
@@ -157,7 +159,16 @@ class _Registry:
         del name
         if self.situation.fault:
             raise ExternalError(self.situation.fault)
-        return [_listed(word, span) for word, span in _words(self.situation.registry)]
+        images = self._images()
+        return [ListedImage(image.tag, "", None) for image in images] if self.situation.names_alone else images
+
+    def _images(self) -> list[ListedImage]:
+        images = [_listed(word, span) for word, span in _words(self.situation.registry)]
+        return [replace(image, pushed=None) for image in images] if self.situation.names_alone else images
+
+    def look(self, name: str, *, tag: str = "", digest: str = "", dated: bool = False) -> ListedImage | None:
+        del name, dated
+        return next((image for image in self._images() if tag == image.tag or digest == image.digest), None)
 
     def manifest(self, name: str, *, digest: str = "", tag: str = "") -> dict[str, Any] | None:
         """An index of its platforms; none of them is signed."""

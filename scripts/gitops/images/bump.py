@@ -42,10 +42,15 @@ class Edited:
 
 @dataclass(frozen=True, kw_only=True)
 class BumpReport(reconcile.Report):
-    """What was found for one overlay and what was done about it."""
+    """What was found for one overlay and what was done about it.
+
+    `pull`: its open pull request. `frozen`: why nothing is proposed now, where a freeze is on.
+    """
 
     plan: ImagePlan
     edited: Edited | None = None
+    pull: int | None = None
+    frozen: str = ""
 
 
 def run(
@@ -69,26 +74,37 @@ def run(
 
     def look(main: reconcile.Main) -> list[BumpReport]:
         windows.extend(freeze.read(main.files))
+        frozen = _frozen(freeze.current(windows, now))
         room.limit = wide.read(main.files).open_pull_requests_limit
         room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
         reports = _look(main, registry, names, now, budget)
         places.update((_key(report), place) for place, report in enumerate(reports))
+        reports = [replace(report, pull=_pull(main, report.plan), frozen=frozen) for report in reports]
         return sorted(reports, key=lambda report: _turn(report.plan, room.open, now))
 
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
         if main.hub is None or dry_run or report.plan.target is None:
             return report
-        window = freeze.current(windows, now)
-        outcome = _act(main, main.hub, registry, report.plan, report.plan.target, report.edited, window, room)
+        outcome = _act(main, main.hub, registry, report.plan.target, report, room)
         room.note(report.plan.target.branch, outcome.action)
         freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
-        return replace(report, outcome=outcome)
+        is_open = outcome.action not in (PullAction.MERGED, PullAction.WITHDRAWN)
+        return replace(report, outcome=outcome, pull=outcome.number if is_open else None)
 
     return sorted(reconcile.run(checkout, hub, token, look, act, budget), key=lambda report: places[_key(report)])
 
 
 def _key(report: BumpReport) -> tuple[Overlay, str]:
     return report.overlay, report.plan.label
+
+
+def _frozen(window: freeze.Freeze | None) -> str:
+    return f"frozen: {window.name} until {window.end} {window.zone}" if window else ""
+
+
+def _pull(main: reconcile.Main, own: ImagePlan) -> int | None:
+    pull = main.pulls.get(own.target.branch) if own.target else None
+    return pull.number if pull else None
 
 
 @dataclass
@@ -177,20 +193,18 @@ def _act(
     main: reconcile.Main,
     hub: Hub,
     registry: Registry,
-    own: ImagePlan,
     target: FollowedOverlay,
-    edited: Edited | None,
-    window: freeze.Freeze | None,
+    report: BumpReport,
     room: _Room,
 ) -> Outcome:
-    pull = main.pulls.get(target.branch)
+    own, edited, pull = report.plan, report.edited, main.pulls.get(target.branch)
     if edited is None or own.winner is None:
         why = wording.no_change(own.no_change)
         if own.no_change is None or not own.no_change.certain:
             return leave(pull, why)
         return withdraw(hub, main.history, pull, target.branch, why)
-    if window:
-        return leave(pull, f"frozen: {window.name} until {window.end} {window.zone}")
+    if report.frozen:
+        return leave(pull, report.frozen)
     if pull is None and room.why_not:
         return leave(pull, room.why_not)
     proposal = _proposal(main, registry, own, target, own.winner, edited)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gitops.images.bump import BumpReport
     from gitops.images.select import Assessment
+    from gitops.images.status import OverlayStatus
     from gitops.images.target import ImagePlan
 
 
@@ -43,7 +44,7 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     from gitops.clients.github import Hub
     from gitops.clients.registries import Registries
     from gitops.ground import settings
-    from gitops.images import alerts
+    from gitops.images import alerts, dashboard, status
     from gitops.images import bump as bumps
     from gitops.repository import reconcile
     from gitops.tools.build import ensure
@@ -63,7 +64,37 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     else:
         present(output, _table(reports), [_as_dict(report) for report in reports])
     summarise(*_table(reports))
+    unwritten = dashboard.keep(listener, [status.of(report) for report in reports])
     alerts.tell(listener, context.obj, alerts.causes(reports))
+    reconcile.check(reports, alerts.failure, *unwritten)
+
+
+@images.command("status")
+@click.argument("services", nargs=-1)
+@output_option
+@click.pass_obj
+def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], output: str) -> None:
+    """What each overlay runs, since when, what is newer, and what that waits for (SERVICES: only these).
+
+    GITHUB_REPOSITORY and GITHUB_TOKEN say where pull requests and Argo CD's word are; without them that is left out.
+    Writes nothing. Exit code 1: something that a person must see.
+    """
+    from gitops.clients.github import Hub
+    from gitops.clients.registries import Registries
+    from gitops.ground import settings
+    from gitops.images import alerts, status
+    from gitops.images import bump as bumps
+    from gitops.repository import reconcile
+    from gitops.tools.build import ensure
+
+    checkout = Checkout.find()
+    ensure(checkout, Progress(), ["kustomize"])
+    token = settings.read().github_token
+    hub = Hub.from_environment() if token else None
+    now = datetime.now(UTC)
+    reports = bumps.run(checkout, hub, Registries(taken), names=services, now=now, token=token, dry_run=True)
+    statuses = [status.of(report) for report in reports]
+    present(output, _status_table(statuses), [own.as_dict() for own in statuses])
     reconcile.check(reports, alerts.failure)
 
 
@@ -181,6 +212,19 @@ def _table(reports: Sequence[BumpReport]) -> Table:
         winner = plan.winner.tag if plan.winner else "-"
         rows.append([plan.label, runs, winner, _action(report), _why(report)])
     return Table(["overlay", "runs", "proposed", "pull request", "why"], rows)
+
+
+def _status_table(statuses: Sequence[OverlayStatus]) -> Table:
+    from gitops.images import status
+
+    rows = []
+    for own in statuses:
+        texts = [own.trouble, *(f"{waiting.tag} {waiting.why}".strip() for waiting in own.waiting)]
+        runs = own.runs.tag if own.runs else "?"
+        since = status.when(own.since) if own.since else "-"
+        pull = f"#{own.pull}" if own.pull else "-"
+        rows.append([str(own.overlay), runs, since, pull, "; ".join(filter(None, texts)) or "-"])
+    return Table(["overlay", "runs", "since", "pull request", "what is newer, and what it waits for"], rows)
 
 
 def _explain(report: BumpReport) -> None:

@@ -32,10 +32,11 @@ MARKER = Marker("gitops-image")
 
 @dataclass(frozen=True)
 class Declined:
-    """An image that a person took back on main, or whose pull request a person closed."""
+    """An image that a person took back on main, or whose pull request a person closed. `by`: that commit or that."""
 
     tag: str
     digest: str
+    by: str = ""
 
 
 class Hold(BaseModel):
@@ -153,7 +154,8 @@ def downgraded(
     for index, older in enumerate(ran[1:]):
         again = any(run.image.digest == older.image.digest for run in ran[:index])
         if not again and _is_back(policy, ran, index, pushed or {}):
-            declined.append(Declined(older.image.tag, older.image.digest))
+            newer = ran[index].version
+            declined.append(Declined(older.image.tag, older.image.digest, f"{newer.sha[:12]} by {newer.author}"))
     return declined
 
 
@@ -174,7 +176,12 @@ def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Mappi
 
 def declined(closed: Sequence[PullRequest]) -> list[Declined]:
     """The images of pull requests that a person closed without a merge."""
-    return [Declined(proposal.get("tag", ""), proposal.get("digest", "")) for proposal in MARKER.declined(closed)]
+    images: list[Declined] = []
+    for pull in closed:
+        proposals = MARKER.declined([pull])
+        by = f"#{pull.number}"
+        images += [Declined(proposal.get("tag", ""), proposal.get("digest", ""), by) for proposal in proposals]
+    return images
 
 
 def marker(image: Image) -> str:

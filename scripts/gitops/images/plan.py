@@ -100,6 +100,9 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
     sources.history.read_ahead(target.path for target in targets)
 
     def plan(target: FollowedOverlay) -> ImagePlan:
+        return replace(decided(target), since=_since(sources, target))
+
+    def decided(target: FollowedOverlay) -> ImagePlan:
         if target.policy.promote:
             made = _promotion(sources, target, target.policy.promote, by_entry)
             return made if made.alert else replace(made, alert=_gone(sources, target, listings))
@@ -110,6 +113,12 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
         _held(ImagePlan(target.overlay, target, error=made) if isinstance(made, GitopsError) else made, sources.now)
         for target, made in zip(targets, plans, strict=True)
     ]
+
+
+def _since(sources: Sources, target: FollowedOverlay) -> datetime | None:
+    """When main got what runs; None where its history does not say."""
+    ran = hold.by_digest(sources.past_images(target))
+    return ran[0].version.when if ran else None
 
 
 def _gone(
@@ -154,13 +163,13 @@ def _held(plan: ImagePlan, now: datetime) -> ImagePlan:
         return plan
     running = target.pin.image.tag
     alert = plan.alert if target.hold.tag == running else HoldIgnored(target.hold.tag, running)
-    return replace(plan, winner=None, no_change=OnHold(target.hold), alert=alert)
+    return replace(plan, winner=None, held=plan.winner, no_change=OnHold(target.hold), alert=alert)
 
 
 def _selection(sources: Sources, target: FollowedOverlay, listing: Sequence[ListedImage]) -> ImagePlan:
     pin = target.pin
     listing = lookup.with_facts(sources.registry, target.policy, pin.image, listing)
-    ran = hold.past_images(sources.history, target.path, pin.entry)
+    ran = sources.past_images(target)
     pushed = {image.digest: image.pushed for image in listing if image.pushed}
     declined = hold.downgraded(target.policy, ran, pushed)
     brought = hold.by_digest(ran)[0].version.when if ran else None
@@ -268,7 +277,7 @@ def _promotion(
     except RejectedError as error:
         reason = PromotionRejected(winner.tag, error.rejection)
         return replace(plan, no_change=reason, alert=RunsUnfit(way.from_, winner.tag, error.rejection))
-    return replace(plan, winner=winner, runs_since=soak.run.version.when)
+    return replace(plan, winner=winner, runs_since=soak.run.version.when, waits=soak.waits)
 
 
 def _stages(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -63,24 +63,20 @@ def soaked(
     """
     source, first = stages[0], stages[-1].policy
     taken = {
-        stage.overlay.environment: hold.downgraded(
-            first, hold.past_images(sources.history, stage.path, stage.pin.entry)
-        )
-        for stage in (*stages, target)
+        stage.overlay.environment: hold.downgraded(first, sources.past_images(stage)) for stage in (*stages, target)
     }
-    past = hold.past_images(sources.history, source.path, source.pin.entry)
-    ran = hold.by_digest(past)
+    ran = hold.by_digest(sources.past_images(source))
     waits: NoChange | None = None  # why not the newest
     until = sources.now
     for index, run in enumerate(ran):
         when, image = run.version.when, run.image
         doubt: NoChange | None = None
-        if place := next((place for place, declined in taken.items() if _is_declined(image, declined)), None):
-            doubt = TakenBack(place, image.tag)
+        if back := _taken_back(image, taken):
+            doubt = back
         elif image.digest != target.pin.image.digest and (stays := _stays(target, image, way)):
             doubt = stays
         elif until - when < way.soak:
-            doubt = NotSoaked(way.from_, way.soak, image.tag)
+            doubt = NotSoaked(way.from_, way.soak, image.tag, when + way.soak if index == 0 else None)
         elif image.digest != target.pin.image.digest:
             doubt = _doubt(sources, source, run, way, index == 0)
         if doubt is None:
@@ -122,7 +118,10 @@ def _doubt(
         return NotHealthyYet(overlay, image.tag)
     if last.health in (Health.DEGRADED, Health.FAILED):
         return NotHealthy(overlay, image.tag, last.health, last.when)
-    return NotHealthyLong(overlay, image.tag, way.soak, healthy) if healthy < way.soak else None
+    if healthy >= way.soak:
+        return None
+    grows = is_current and last.health is Health.HEALTHY
+    return NotHealthyLong(overlay, image.tag, way.soak, healthy, sources.now + way.soak - healthy if grows else None)
 
 
 def _image_of(history: History, source: FollowedOverlay, commit: str) -> Image | None:
@@ -135,8 +134,16 @@ def _image_of(history: History, source: FollowedOverlay, commit: str) -> Image |
         return None
 
 
-def _is_declined(image: Image, declined: Collection[Declined]) -> bool:
-    return any(image.tag == pull.tag or image.digest == pull.digest for pull in declined)
+def _declined(image: Image, declined: Iterable[Declined]) -> Declined | None:
+    return next((pull for pull in declined if pull.tag == image.tag or pull.digest == image.digest), None)
+
+
+def _taken_back(image: Image, taken: Mapping[str, Sequence[Declined]]) -> TakenBack | None:
+    """In which stage a person took it back, of those in each."""
+    for environment, declined in taken.items():
+        if pull := _declined(image, declined):
+            return TakenBack(environment, image.tag, pull.by)
+    return None
 
 
 def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:
@@ -153,4 +160,5 @@ def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:
 def declined(sources: Sources, soak: Soak) -> NoChange | None:
     """Whether a person closed the pull request with it."""
     image = soak.run.image
-    return DeclinedPromotion(image.tag) if _is_declined(image, sources.closed(soak.target.branch)) else None
+    pull = _declined(image, sources.closed(soak.target.branch))
+    return DeclinedPromotion(image.tag, pull.by) if pull else None

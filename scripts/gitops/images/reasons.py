@@ -45,12 +45,34 @@ class RejectionReason(StrEnum):
     BAD_SIGNATURE = "bad-signature"
 
 
+# What has a place in the policy's order, above what runs, is not rejected for one of these.
+UNFIT = frozenset(
+    {
+        RejectionReason.UNTAGGED,
+        RejectionReason.ATTACHMENT,
+        RejectionReason.BUILD_CACHE,
+        RejectionReason.NO_IMAGE,
+        RejectionReason.NOT_ALLOWED,
+        RejectionReason.IGNORED,
+        RejectionReason.OTHER_TAG,
+        RejectionReason.NO_VERSION,
+        RejectionReason.PRERELEASE,
+        RejectionReason.OUT_OF_RANGE,
+        RejectionReason.NO_MATCH,
+        RejectionReason.NO_ORDER,
+        RejectionReason.NOT_NEWER,
+        RejectionReason.RUNS_ALREADY,
+    }
+)
+
+
 @dataclass(frozen=True)
 class Rejection:
-    """Why an image is not taken."""
+    """Why an image is not taken. `by`: the commit or pull request in which a person did so."""
 
     reason: RejectionReason
     value: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,19 +123,24 @@ class OnHold(NoChange):
 
 @dataclass(frozen=True)
 class NotSoaked(NoChange):
-    """What the other environment runs has not run there for long enough. `tag`: None where nothing ever has."""
+    """What the other environment runs has not run there for long enough. `tag`: None where nothing ever has.
+
+    `until`: when it will have; None where it runs there no more.
+    """
 
     environment: str
     soak: timedelta
     tag: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class TakenBack(NoChange):
-    """A person took back what the other environment ran."""
+    """A person took back what the other environment ran. `by`: the commit."""
 
     environment: str
     tag: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,9 +177,10 @@ class MajorStays(NoChange):
 
 @dataclass(frozen=True)
 class DeclinedPromotion(NoChange):
-    """A person declined the pull request with this tag."""
+    """A person declined the pull request with this tag. `by`: which one."""
 
     tag: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,12 +204,16 @@ class NotHealthyYet(NoChange):
 
 @dataclass(frozen=True)
 class NotHealthyLong(NoChange):
-    """The other environment ran it for the soak time, but was not Healthy for so long."""
+    """The other environment ran it for the soak time, but was not Healthy for so long.
+
+    `until`: when it will have been, if it stays Healthy; None where it is not Healthy now, or runs there no more.
+    """
 
     overlay: Overlay
     tag: str
     soak: timedelta
     healthy: timedelta
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)

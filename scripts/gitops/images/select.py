@@ -176,7 +176,7 @@ def _above(
         return Rejection(RejectionReason.MAJOR, runs.tag)
     for refusal in refusals:
         if _refused(image, key, refusal):
-            return Rejection(RejectionReason.DECLINED, refusal.image.tag)
+            return Rejection(RejectionReason.DECLINED, refusal.image.tag, refusal.image.by)
     return None
 
 
@@ -193,8 +193,9 @@ def _follow(digest: str, declined: Sequence[Declined], image: ListedImage, key: 
     """For a mutable tag that is followed by its digest."""
     if image.digest == digest:
         return Rejection(RejectionReason.RUNS_ALREADY)
-    if any(image.digest == refused.digest for refused in declined):
-        return Rejection(RejectionReason.DECLINED_DIGEST)
+    for refused in declined:
+        if image.digest == refused.digest:
+            return Rejection(RejectionReason.DECLINED_DIGEST, by=refused.by)
     return None
 
 

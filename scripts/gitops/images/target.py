@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitops.clients.github import HealthChange
@@ -60,7 +60,11 @@ class FollowedOverlay:
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """What was found for one image. `winner` is None where nothing is to change, for the reason `no_change`."""
+    """What was found for one image. `winner` is None where nothing is to change, for the reason `no_change`.
+
+    `pushed`: when the winner was; `runs_since`: since when the other environment runs it; `since`: since when main has
+    what runs. `waits`: why a promotion takes no newer one; `held`: what would be the winner without the hold.
+    """
 
     overlay: Overlay
     target: FollowedOverlay | None = None
@@ -68,7 +72,10 @@ class ImagePlan:
     winner: Image | None = None
     pushed: datetime | None = None
     runs_since: datetime | None = None
+    since: datetime | None = None
     no_change: NoChange | None = None
+    waits: NoChange | None = None
+    held: Image | None = None
     alert: Alert | None = None
     error: GitopsError | None = None
 
@@ -91,3 +98,11 @@ class Sources:
     now: datetime
     closed: ClosedPulls
     health: HealthOf
+    _past: dict[tuple[str, str], list[hold.PastImage]] = field(default_factory=dict, repr=False)
+
+    def past_images(self, target: FollowedOverlay) -> list[hold.PastImage]:
+        """What an overlay ran on main, newest first; its history is read once."""
+        key = (target.path, target.pin.entry)
+        if key not in self._past:
+            self._past[key] = hold.past_images(self.history, *key)
+        return self._past[key]

@@ -38,7 +38,13 @@ _REJECTIONS = {
 
 def rejection(rejected: Rejection | None) -> str:
     """Why an image is not taken; nothing where it may be."""
-    return _REJECTIONS[rejected.reason].format(rejected.value) if rejected else ""
+    if rejected is None:
+        return ""
+    return _REJECTIONS[rejected.reason].format(rejected.value) + _by(rejected.by)
+
+
+def _by(where: str) -> str:
+    return f" ({where})" if where else ""
 
 
 def no_change(reason: NoChange | None) -> str:
@@ -64,12 +70,12 @@ def no_change(reason: NoChange | None) -> str:
 
 def _no_promotion(reason: NoChange) -> str:
     match reason:
-        case reasons.NotSoaked(environment, soak, None):
+        case reasons.NotSoaked(environment, soak, None, _):
             return f"{environment} has not run any for {spell(soak)}"
-        case reasons.NotSoaked(environment, soak, tag):
+        case reasons.NotSoaked(environment, soak, tag, _):
             return f"{tag} has not run in {environment} for {spell(soak)}"
-        case reasons.TakenBack(environment, tag):
-            return f"{tag} was taken back in {environment}"
+        case reasons.TakenBack(environment, tag, by):
+            return f"{tag} was taken back in {environment}{_by(by)}"
         case reasons.PromotedAlready(newer, waits):
             runs = "runs a newer one than has soaked" if newer else "runs what was promoted last"
             return f"{runs}; {no_change(waits)}" if waits else runs
@@ -79,14 +85,14 @@ def _no_promotion(reason: NoChange) -> str:
             return f"{tag} is a new major version: it stays in {environment}, as the policy has majors: never"
         case reasons.RunsNewer(runs, tag):
             return f"runs {runs}, which is newer than {tag}"
-        case reasons.DeclinedPromotion(tag):
-            return f"held: a person declined {tag}"
+        case reasons.DeclinedPromotion(tag, by):
+            return f"held: a person declined {tag}{_by(by)}"
         case reasons.NotHealthy(overlay, tag, health, since):
             what = "cannot be synced" if health is Health.FAILED else "is Degraded"
             return f"{overlay.application} {what} with {tag} since {since.isoformat(timespec='minutes')}"
         case reasons.NotHealthyYet(overlay, tag):
             return f"{overlay.application} is starting pods, with {tag}"
-        case reasons.NotHealthyLong(overlay, tag, soak, healthy):
+        case reasons.NotHealthyLong(overlay, tag, soak, healthy, _):
             hour = timedelta(hours=1)
             whole = healthy // hour * hour if healthy > hour else healthy
             return f"{overlay.application} was Healthy with {tag} for {spell(whole)} of {spell(soak)}"

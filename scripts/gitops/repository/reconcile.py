@@ -98,8 +98,8 @@ def _guarded(main: Main, act: Callable[[Main, R], R], report: R, budget: Budget 
         return replace(report, error=UnexpectedError.of(error))
 
 
-def check(reports: Sequence[R], failure: Callable[[R], GitopsError | None]) -> None:
-    """Raise what a person must see, one line each, with the exit code of the worst."""
-    failures = [error for error in map(failure, reports) if error]
+def check(reports: Sequence[R], failure: Callable[[R], GitopsError | None], *others: GitopsError) -> None:
+    """Raise what a person must see, one line each, with the exit code of the worst. `others`: of no report."""
+    failures = [*(error for error in map(failure, reports) if error), *others]
     if failures:
         raise combined(failures)

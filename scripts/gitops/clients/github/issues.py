@@ -14,10 +14,14 @@ from gitops.clients.github.hub import Hub
 RIGHT = "Issues: write"
 
 
-def keep(hub: Hub, label: str, title: str, body: str) -> Literal["opened", "updated", "unchanged"]:
-    """Have one open issue with `label` that says this. Raises ExternalError, NoAccessError that names the right."""
+def keep(
+    hub: Hub, label: str, title: str, body: str, *, closed_too: bool = False
+) -> Literal["opened", "updated", "unchanged"]:
+    """Have one open issue with `label` that says this; with `closed_too` one that a person closed stays closed, and is
+    brought up to date as it is. Raises ExternalError, NoAccessError that names the right.
+    """
     with _right():
-        issue = _open_one(hub, label)
+        issue = _one(hub, label, "all" if closed_too else "open")
         if issue is None:
             hub.call("POST", "/issues", {"title": title, "body": body, "labels": [label]})
             return "opened"
@@ -30,22 +34,22 @@ def keep(hub: Hub, label: str, title: str, body: str) -> Literal["opened", "upda
 def body(hub: Hub, label: str) -> str:
     """What the open issue with `label` says; nothing where there is none. Raises ExternalError, NoAccessError."""
     with _right():
-        issue = _open_one(hub, label)
+        issue = _one(hub, label, "open")
     return (issue["body"] or "") if issue else ""
 
 
 def close(hub: Hub, label: str) -> bool:
     """Close the open issue with `label`; whether there was one. Raises ExternalError, NoAccessError."""
     with _right():
-        issue = _open_one(hub, label)
+        issue = _one(hub, label, "open")
         if issue:
             hub.call("PATCH", f"/issues/{issue['number']}", {"state": "closed", "state_reason": "completed"})
         return issue is not None
 
 
-def _open_one(hub: Hub, label: str) -> dict[str, Any] | None:
+def _one(hub: Hub, label: str, state: Literal["open", "all"]) -> dict[str, Any] | None:
     """The oldest that a bot made: a person can give the label to any issue."""
-    listed = lists.entries(hub, f"/issues?state=open&labels={label}&direction=asc")
+    listed = lists.entries(hub, f"/issues?state={state}&labels={label}&direction=asc")
     return next((entry for entry in listed if "pull_request" not in entry and entry["user"]["type"] == "Bot"), None)
 
 

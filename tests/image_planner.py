@@ -67,8 +67,8 @@ class Situation:
     """What is so before a run. By environment: `policies`, `ran`, `health` (else: Healthy at once), `declined`, `held`.
 
     `held`: the tag, and when the hold ends from now (negative: it is over). `platforms`, `broken`: by tag, what it is
-    built for, and which manifest is gone. `fault`: what the registry answers instead of its listing. `names_alone`: it lists
-    names and tells no times, whatever it is asked.
+    built for, and which manifest is gone. `fault`: what the registry answers instead of its listing. `names_alone`:
+    it lists names, and tells no times whatever it is asked.
     """
 
     policies: Mapping[str, Mapping[str, Any]]

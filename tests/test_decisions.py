@@ -1,0 +1,45 @@
+"""The table of decisions is what the planner answers, and leaves out no reason that it knows."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+
+import pytest
+
+from gitops.images import reasons
+from gitops.images.reasons import Alert, NoChange, RejectionReason
+from tests import decisions
+
+# They need a media type or a real signature: tests/test_images_select.py, tests/test_images_bump.py.
+NOT_IN_WORDS = {RejectionReason.NO_IMAGE, RejectionReason.BAD_SIGNATURE}
+
+
+def test_the_table_is_what_the_planner_answers(request: pytest.FixtureRequest) -> None:
+    written = decisions.text()
+    if request.config.getoption("--update-golden"):
+        decisions.DOCUMENT.write_text(written)
+    assert decisions.DOCUMENT.read_text() == written, "run: .venv/bin/python -m tests.decisions"
+
+
+def test_every_reason_that_there_is_has_a_row() -> None:
+    plans = [plan for _, _, plan in decisions.rows()]
+    assert len(plans) >= 60
+    assessments = itertools.chain.from_iterable(plan.assessments for plan in plans)
+    rejected = {own.rejection.reason for own in assessments if own.rejection}
+    assert set(RejectionReason) - rejected == NOT_IN_WORDS
+    told = {type(plan.no_change) for plan in plans} | {type(plan.waits) for plan in plans}
+    told |= {type(getattr(plan.no_change, "waits", None)) for plan in plans}
+    assert kinds(NoChange) - told == set()
+    assert kinds(Alert) - {type(plan.alert) for plan in plans} == set()
+
+
+def kinds(base: type) -> set[type]:
+    """Every kind of a reason."""
+    classes = inspect.getmembers(reasons, inspect.isclass)
+    return {kind for _, kind in classes if issubclass(kind, base) and kind is not base}
+
+
+def test_no_situation_stands_there_twice() -> None:
+    said = [(section, case.says) for section, case, _ in decisions.rows()]
+    assert len(said) == len(set(said))

@@ -78,6 +78,9 @@ class GitHub(Pulls):
         self.finished: dict[int, tuple[str, str, str, str]] = {}
         # Zip archives by run and name, as upload-artifact leaves them.
         self.artifacts: dict[tuple[int, str], bytes] = {}
+        # What other repositories, which everybody may read, have published and tagged, the newest first.
+        self.releases: dict[str, list[dict[str, Any]]] = {}
+        self.tags: dict[str, list[str]] = {}
         self.server = Server(self._serve)
         self.url = self.server.url
 
@@ -220,8 +223,8 @@ class GitHub(Pulls):
             return 200, github_graphql.execute(self, self.rules, actor, asked), {}
         path, method = path.removeprefix("/api/v3"), request.command
         own = f"/repos/{self.name}"
-        if not path.startswith(own):
-            return *NOT_FOUND, {}
+        if not path.startswith(f"{own}/") and path != own:
+            return *self._of_others(method, path), {}
         if method in ("POST", "PATCH", "PUT"):
             openapi.check_request(method, path, asked)
         headers: dict[str, str] = {}
@@ -238,6 +241,15 @@ class GitHub(Pulls):
             [key] = value.keys() - {"total_count"}
             value[key], headers = self._page(request, query, value[key])
         return status, openapi.answer(method, path, status, value), headers
+
+    def _of_others(self, method: str, path: str) -> tuple[int, Any]:
+        match = re.fullmatch(r"/repos/([^/]+/[^/]+)/(releases|tags)", path)
+        if match is None or match[1] not in self.releases.keys() | self.tags.keys():
+            return NOT_FOUND
+        listed: list[dict[str, Any]] = [{"name": tag} for tag in self.tags.get(match[1], [])]
+        if match[2] == "releases":
+            listed = [{"draft": False, **release} for release in self.releases.get(match[1], [])]
+        return 200, openapi.answer(method, path, 200, listed[:100])
 
     def _page(
         self, request: BaseHTTPRequestHandler, query: dict[str, list[str]], value: list[Any]

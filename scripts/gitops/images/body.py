@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import yaml
@@ -41,8 +42,18 @@ def _lines(objects: list[Object]) -> list[str]:
     return lines
 
 
-def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details | None, now: Details | None) -> str:
-    """The body: both versions, where to compare them, what changes in the cluster. The same for the same facts."""
+def text(
+    plan: ImagePlan,
+    winner: Image,
+    old: Image,
+    rendered: str,
+    was: Details | None,
+    now: Details | None,
+    notes: Sequence[str],
+) -> str:
+    """The body: both versions, where to compare them, what their makers say (`notes`, lines of Markdown), and what
+    changes in the cluster. The same for the same facts.
+    """
     rows = [
         ("tag", old.tag, winner.tag),
         ("digest", old.digest, winner.digest),
@@ -60,6 +71,8 @@ def text(plan: ImagePlan, winner: Image, old: Image, rendered: str, was: Details
         lines += ["", f"The hold on {code(hold_on.tag)} ({code(hold_on.reason)}) is over: its file goes."]
     if plan.target and plan.target.policy.auto_merge and not plan.target.merges_itself(winner):
         lines += ["", "A new major version: a person merges it, as the policy has `majors: by-hand`."]
+    if notes:
+        lines += ["", *notes]
     shown = rendered if len(rendered) <= _MOST else rendered[:_MOST] + "\n... (cut)"
     lines += [
         "",

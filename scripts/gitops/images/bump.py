@@ -18,6 +18,7 @@ from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
 from gitops.images import body, edit, freeze, hold, plan, wide, wording
+from gitops.images.notes import ReleaseNotes
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
@@ -70,6 +71,7 @@ def run(
     """
     windows: list[freeze.Freeze] = []
     room, budget = _Room(), Budget(SECONDS)
+    notes = ReleaseNotes(hub) if hub else None
     places: dict[tuple[Overlay, str], int] = {}
 
     def look(main: reconcile.Main) -> list[BumpReport]:
@@ -85,7 +87,7 @@ def run(
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
         if main.hub is None or dry_run or report.plan.target is None:
             return report
-        outcome = _act(main, main.hub, registry, report.plan.target, report, room)
+        outcome = _act(main, main.hub, registry, report.plan.target, report, room, notes)
         room.note(report.plan.target.branch, outcome.action)
         freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
         is_open = outcome.action not in (PullAction.MERGED, PullAction.WITHDRAWN)
@@ -196,6 +198,7 @@ def _act(
     target: FollowedOverlay,
     report: BumpReport,
     room: _Room,
+    notes: ReleaseNotes | None,
 ) -> Outcome:
     own, edited, pull = report.plan, report.edited, main.pulls.get(target.branch)
     if edited is None or own.winner is None:
@@ -207,23 +210,30 @@ def _act(
         return leave(pull, report.frozen)
     if pull is None and room.why_not:
         return leave(pull, room.why_not)
-    proposal = _proposal(main, registry, own, target, own.winner, edited)
+    proposal = _proposal(main, registry, own, target, own.winner, edited, notes)
     return propose_or_retry(hub, main.history, pull, lambda: proposal)
 
 
 def _proposal(
-    main: reconcile.Main, registry: Registry, own: ImagePlan, target: FollowedOverlay, winner: Image, edited: Edited
+    main: reconcile.Main,
+    registry: Registry,
+    own: ImagePlan,
+    target: FollowedOverlay,
+    winner: Image,
+    edited: Edited,
+    notes: ReleaseNotes | None,
 ) -> Proposal:
     running = target.pin.image
     files: dict[str, bytes | None] = {target.path: edited.content}
     if target.hold:
         files[target.hold_file] = None
     was, now = _details(registry, running), _details(registry, winner)
+    said = notes.lines(target.policy, now.source if now else "", running, winner) if notes else []
     return Proposal(
         branch=target.branch,
         base=main.history.main(),
         title=body.title(own, winner, running),
-        body=body.text(own, winner, running, edited.diff, was, now),
+        body=body.text(own, winner, running, edited.diff, was, now, said),
         files=files,
         labels=(*LABELS, target.overlay.environment),
         auto_merge=target.merges_itself(winner),

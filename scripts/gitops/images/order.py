@@ -131,11 +131,12 @@ def in_range(way: Semver, key: SortKey) -> bool:
 
 def is_major(policy: Policy, runs: str, tag: str) -> bool:
     """Whether `tag` is of a higher major version than `runs`. False where one of both names no version."""
-    before, after = _named_version(policy, runs), _named_version(policy, tag)
+    before, after = named_version(policy, runs), named_version(policy, tag)
     return before is not None and after is not None and after.major > before.major
 
 
-def _named_version(policy: Policy, tag: str) -> Version | None:
+def named_version(policy: Policy, tag: str) -> Version | None:
+    """The version that a tag is, or that the policy's pattern finds in it, or None."""
     way = policy.select
     match = re.fullmatch(way.match, tag) if isinstance(way, Pattern) and way.order == "semver" else None
     return version((match[way.group] or "") if match and isinstance(way, Pattern) else tag)

@@ -71,6 +71,10 @@ Duration = Annotated[
 ]
 
 
+# A repository on GitHub: where release notes are read.
+SOURCE = r"https://github\.com/([A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]*[A-Za-z0-9_-])"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -130,6 +134,7 @@ class Policy(_Strict):
     """How one environment's image is chosen. Exactly one of semver, pattern, newest, digest and promote.
 
     `minimum-release-age`: how long ago an image was pushed before it is taken (Renovate's minimumReleaseAge).
+    `source`: the repository on GitHub whose release notes a pull request quotes, where the image's label does not say.
     `majors`: `by-hand` proposes a new major version and leaves its merge to a person, `never` proposes none.
     """
 
@@ -142,6 +147,7 @@ class Policy(_Strict):
     ignore: tuple[Regex, ...] = ()
     platforms: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$")], ...] = ("linux/amd64",)
     cosign_key: str | None = Field(default=None, alias="cosign-key")
+    source: str | None = Field(default=None, pattern=f"^{SOURCE}$")
     minimum_release_age: Duration | None = Field(default=None, alias="minimum-release-age")
     majors: Literal["allow", "by-hand", "never"] = "allow"
     auto_merge: bool = Field(default=False, alias="auto-merge")

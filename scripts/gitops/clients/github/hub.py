@@ -229,15 +229,15 @@ class Hub:
                 raise ValueError("no run")
             return FinishedRun(run.path, run.event, run.head_branch, run.head_sha, run.conclusion, run.html_url)
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - what GitHub answers
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, repository: str | None = None) -> Any:  # noqa: ANN401 - what GitHub answers
         """One call of the REST API below this repository's address, for what PyGithub has no class for.
 
-        Raises ExternalError.
+        `repository`: another one. Raises ExternalError.
         """
-        with errors(f"{method} {path.partition('?')[0] or 'the repository'}"):
+        with errors(f"{method} {repository or ''}{path.partition('?')[0] or 'the repository'}"):
             if method != "GET":
                 self.writes += 1
-            url = f"/repos/{self.settings.repository}{path}"
+            url = f"/repos/{repository or self.settings.repository}{path}"
             answer = self._github.requester.requestJsonAndCheck(method, url, input=body)[1]
             # What is no JSON PyGithub gives so.
             if isinstance(answer, dict) and isinstance(answer.get("data"), str):

@@ -18,7 +18,7 @@ from gitops.ground.printable import code
 from gitops.images import hold, policy, wording
 from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
-from gitops.repository.history import Version
+from gitops.repository.versions import Version
 from tests import decision_cases as direct
 from tests import decision_stages as stages
 from tests.decision_cases import Case

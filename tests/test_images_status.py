@@ -113,7 +113,7 @@ def test_the_dashboard_names_everything_and_does_nothing(tmp_path: Path) -> None
     """What others wrote (tags, reasons, names) mentions nobody and closes nothing there."""
     busy = told(tmp_path, "staging", registry=NEW, declined={"staging": "3.1.0"})
     quiet = told(tmp_path, "prod")
-    evil = OverlayStatus(Overlay("x", "prod"), None, None, (), 4, "@everyone closes #1 <script> `x`")
+    evil = OverlayStatus(Overlay("x", "prod"), "x/prod", None, None, (), 4, "@everyone closes #1 <script> `x`")
     text = dashboard.body([quiet, busy, evil])
     assert text.index("To be seen to") < text.index("Waiting") < text.index("Up to date")
     for line in (

@@ -223,7 +223,7 @@ def _status_table(statuses: Sequence[OverlayStatus]) -> Table:
         runs = own.runs.tag if own.runs else "?"
         since = status.when(own.since) if own.since else "-"
         pull = f"#{own.pull}" if own.pull else "-"
-        rows.append([str(own.overlay), runs, since, pull, "; ".join(filter(None, texts)) or "-"])
+        rows.append([own.label, runs, since, pull, "; ".join(filter(None, texts)) or "-"])
     return Table(["overlay", "runs", "since", "pull request", "what is newer, and what it waits for"], rows)
 
 

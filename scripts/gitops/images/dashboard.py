@@ -52,7 +52,7 @@ def _entry(own: OverlayStatus) -> list[str]:
     runs = code(own.runs.tag) if own.runs else "what cannot be read"
     since = f" since {status.when(own.since)}" if own.since else ""
     pull = f" (#{own.pull})" if own.pull else ""
-    lines = [f"- {code(str(own.overlay))} runs {runs}{since}{pull}"]
+    lines = [f"- {code(own.label)} runs {runs}{since}{pull}"]
     if own.trouble:
         lines.append(f"  - {code(own.trouble)}")
     for waiting in own.waiting:

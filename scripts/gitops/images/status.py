@@ -28,12 +28,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class OverlayStatus:
-    """What one overlay is at. `since`: when main got what runs. `pull`: the open pull request.
+    """What one image of an overlay is at. `label`: what a person calls it. `since`: when main got what runs.
 
-    `trouble`: what a person must see to.
+    `pull`: the open pull request. `trouble`: what a person must see to.
     """
 
     overlay: Overlay
+    label: str
     runs: Image | None
     since: datetime | None
     waiting: tuple[Waiting, ...]
@@ -45,6 +46,7 @@ class OverlayStatus:
         return {
             "service": self.overlay.service,
             "environment": self.overlay.environment,
+            "label": self.label,
             "runs": str(self.runs) if self.runs else None,
             "since": self.since.isoformat() if self.since else None,
             "waiting": [{"tag": waiting.tag, "why": waiting.why} for waiting in self.waiting],
@@ -59,6 +61,7 @@ def of(report: BumpReport) -> OverlayStatus:
     failed = str(report.error).splitlines()[0] if report.error else ""
     return OverlayStatus(
         report.overlay,
+        plan.label,
         target.pin.image if target else None,
         plan.since,
         () if report.error else tuple(_waiting(report)),

@@ -26,6 +26,7 @@ class History:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lock = threading.Lock()
+        self._main: str | None = None
         self._ahead: dict[tuple[str, int], list[Version]] = {}
         try:
             self._repo = Repo(root)
@@ -45,6 +46,7 @@ class History:
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"
         self._ahead = {}
+        self._main = None
         try:
             run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
         except CommandError as error:

@@ -124,6 +124,17 @@ def test_an_image_that_says_no_time_is_none_of_the_newest(world: RegistryWorld) 
     )
 
 
+def test_what_runs_and_says_no_time_is_as_old_as_on_main(world: RegistryWorld) -> None:
+    world.policy(staging={"newest": {}})
+    silent = world.registry.push("team/mogle", "silent")
+    content = edit.replace(world.file(STAGING), STAGING, Image(world.name, "silent", silent))
+    world.github.commit("main", {STAGING: content}, "Pin", when=(NOW - timedelta(days=9)).isoformat())
+    world.push("older", 12)
+    assert world.bump()["staging"]["winner"] is None
+    new = world.push("newer", 1)
+    assert world.bump()["staging"]["winner"] == world.winner("newer", new)
+
+
 def test_a_mutable_tag_is_followed_by_one_question(world: RegistryWorld) -> None:
     world.policy(prod={"digest": {"tag": "edge"}})
     new = world.push("edge")

@@ -139,12 +139,12 @@ def _running_key(
     policy: Policy, listing: Sequence[ListedImage], tag: str, digest: str, brought: datetime | None
 ) -> SortKey | None:
     # By its digest: its tag may name another one now, or be outside of what the policy allows.
-    pushed = next((image.pushed for image in listing if image.digest == digest), brought)
+    pushed = next((image.pushed for image in listing if image.digest == digest and image.pushed), brought)
     return _key(policy, tag, pushed)
 
 
 def _refusal(policy: Policy, listing: Sequence[ListedImage], declined: Declined) -> _Refusal:
-    listed = next((image for image in listing if image.digest == declined.digest), None)
+    listed = next((image for image in listing if image.digest and image.digest == declined.digest), None)
     listed = listed or next((image for image in listing if image.tag == declined.tag), None)
     pushed = listed.pushed if listed else None
     return _Refusal(declined, _key(policy, declined.tag, pushed), pushed)

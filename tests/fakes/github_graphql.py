@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLError, graphql_sync
 
 from tests.fakes import openapi
-from tests.fakes.github_repository import BOT, GITHUB, Repository
+from tests.fakes.github_repository import BOT, GITHUB, Pull, Repository
 from tests.fakes.github_rulesets import Actor, Rules
 
 
@@ -16,10 +16,13 @@ def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str,
     """What GitHub answers to a query of an actor, which has to be one of its schema."""
     root = {
         "viewer": lambda info: {"login": actor.login},
-        "repository": lambda info, owner, name, **_: {"id": "R_1"} if f"{owner}/{name}" == repository.name else None,
+        "repository": lambda info, owner, name, **_: (
+            _described(repository) if f"{owner}/{name}" == repository.name else None
+        ),
         "createCommitOnBranch": lambda info, input: _create_commit(repository, rules, actor, input),
         "updateRefs": lambda info, input: _update_refs(repository, rules, actor, input),
-        "disablePullRequestAutoMerge": lambda info, input: _disarm(repository, input),
+        "disablePullRequestAutoMerge": lambda info, input: _disarm(repository, actor, input),
+        "enablePullRequestAutoMerge": lambda info, input: _arm(repository, rules, actor, input),
     }
     done = graphql_sync(openapi.graphql_schema(), asked["query"], root, variable_values=asked.get("variables"))
     told: dict[str, Any] = {"data": done.data}
@@ -33,6 +36,36 @@ def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str,
             for error in done.errors
         ]
     return told
+
+
+def _described(repository: Repository) -> dict[str, Any]:
+    return {
+        "id": "R_1",
+        "pullRequest": lambda info, number: _pull(repository.pulls[number]),
+        "pullRequests": lambda info, headRefName, states, last: {
+            "nodes": [
+                _pull(pull)
+                for pull in repository.pulls.values()
+                if pull.head == headRefName and ("MERGED" if pull.merged_at else pull.state.upper()) in states
+            ][-last:]
+        },
+    }
+
+
+def _pull(pull: Pull) -> dict[str, Any]:
+    def timeline(info: Any, itemTypes: list[str], last: int) -> dict[str, Any]:
+        asked = {name.title().replace("_", "") for name in itemTypes}
+        return {"nodes": [event for event in pull.timeline if event["__typename"] in asked][-last:]}
+
+    reviews = [
+        {"state": "CHANGES_REQUESTED", "author": {"__typename": "User", "login": name}} for name in sorted(pull.opposed)
+    ]
+    return {
+        "number": pull.number,
+        "isDraft": pull.draft,
+        "latestOpinionatedReviews": lambda info, last, writersOnly: {"nodes": reviews[-last:]},
+        "timelineItems": timeline,
+    }
 
 
 def _create_commit(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +111,22 @@ def _update_refs(repository: Repository, rules: Rules, actor: Actor, asked: dict
     return {"clientMutationId": None}
 
 
-def _disarm(repository: Repository, asked: dict[str, Any]) -> dict[str, Any]:
+def _disarm(repository: Repository, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
     pull = repository.pulls[int(asked["pullRequestId"].removeprefix("PR_"))]
     if not pull.auto_merge:
         raise GraphQLError("Can't disable auto-merge for this pull request")
     pull.auto_merge = False
+    pull.happens("AutoMergeDisabledEvent", actor.login)
+    return {"clientMutationId": None}
+
+
+def _arm(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
+    """GitHub arms only what waits for something: what could be merged at once, or never, it refuses."""
+    pull = repository.pulls[int(asked["pullRequestId"].removeprefix("PR_"))]
+    if pull.draft:
+        raise GraphQLError("Pull request Pull request is in draft status")
+    if not rules.refuses_merge(pull, actor):
+        raise GraphQLError("Pull request Pull request is in clean status")
+    pull.auto_merge = True
+    pull.happens("AutoSquashEnabledEvent", actor.login)
     return {"clientMutationId": None}

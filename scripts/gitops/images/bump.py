@@ -12,13 +12,14 @@ from functools import cache
 from pydantic import SecretStr
 
 from gitops.clients import registries
-from gitops.clients.github import HealthChange, Hub, health_changes
+from gitops.clients.github import HealthChange, Hub, decisions, health_changes
 from gitops.clients.registries import Details, Registry
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, UnexpectedError
-from gitops.images import body, edit, freeze, hold, plan, wide, wording
+from gitops.images import beside, body, edit, freeze, hold, plan, wide, wording
 from gitops.images.notes import ReleaseNotes
+from gitops.images.reasons import NoChange
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.image import Image
@@ -73,10 +74,12 @@ def run(
     room, budget = _Room(), Budget(SECONDS)
     notes = ReleaseNotes(hub) if hub else None
     places: dict[tuple[Overlay, str], int] = {}
+    by_hand: list[beside.OpenByHand] = []
 
     def look(main: reconcile.Main) -> list[BumpReport]:
         windows.extend(freeze.read(main.files))
         frozen = _frozen(freeze.current(windows, now))
+        by_hand.append(beside.OpenByHand(main))
         room.limit = wide.read(main.files).open_pull_requests_limit
         room.open = {branch for branch in main.pulls if branch.startswith("bump/")}
         reports = _look(main, registry, names, now, budget)
@@ -85,8 +88,16 @@ def run(
         return sorted(reports, key=lambda report: _turn(report.plan, room.open, now))
 
     def act(main: reconcile.Main, report: BumpReport) -> BumpReport:
-        if main.hub is None or dry_run or report.plan.target is None:
+        if main.hub is None or dry_run:
             return report
+        if report.plan.target is None:
+            branch = report.overlay.branch("bump")
+            return replace(report, outcome=_withdraw(main, main.hub, branch, report.plan.no_change))
+        if report.plan.winner and (why := by_hand[0].why_wait(report.plan.target)):
+            pull = main.pulls.get(report.plan.target.branch)
+            if pull:
+                main.hub.disarm(pull)
+            return replace(report, outcome=leave(pull, why))
         outcome = _act(main, main.hub, registry, report.plan.target, report, room, notes)
         room.note(report.plan.target.branch, outcome.action)
         freeze.judge_made(main.hub, main.history, freeze.current(windows, now, freeze.AHEAD), outcome)
@@ -147,7 +158,9 @@ def _look(
         if main.hub is None:
             return ()
         with reconcile.within(budget):
-            return tuple(hold.declined(main.hub.closed_pulls(branch)))
+            pulls = [pull for pull in main.hub.closed_pulls(branch) if hold.MARKER.declined([pull])]
+            by_the_way = decisions.closed_by_the_way(main.hub, branch) if pulls else set()
+            return tuple(hold.declined([pull for pull in pulls if pull.number not in by_the_way]))
 
     def health(application: str, since: datetime) -> list[HealthChange]:
         if main.hub is None:
@@ -157,7 +170,7 @@ def _look(
 
     targets, broken = plan.targets(main.files, names)
     sources = Sources(main.files, main.history, registry, now, closed, health)
-    plans = [*broken, *plan.make(sources, targets)]
+    plans = [*broken, *plan.make(sources, targets), *beside.without_policy(main, names, targets, broken)]
     # Images of one overlay stand in one file, which each edit writes for its render.
     locks = {own.overlay: threading.Lock() for own in plans}
     with ThreadPoolExecutor(_RENDERS) as pool:
@@ -202,16 +215,21 @@ def _act(
 ) -> Outcome:
     own, edited, pull = report.plan, report.edited, main.pulls.get(target.branch)
     if edited is None or own.winner is None:
-        why = wording.no_change(own.no_change)
-        if own.no_change is None or not own.no_change.certain:
-            return leave(pull, why)
-        return withdraw(hub, main.history, pull, target.branch, why)
+        return _withdraw(main, hub, target.branch, own.no_change)
     if report.frozen:
         return leave(pull, report.frozen)
     if pull is None and room.why_not:
         return leave(pull, room.why_not)
     proposal = _proposal(main, registry, own, target, own.winner, edited, notes)
     return propose_or_retry(hub, main.history, pull, lambda: proposal)
+
+
+def _withdraw(main: reconcile.Main, hub: Hub, branch: str, reason: NoChange | None) -> Outcome:
+    """Withdraw the pull request of a branch where it is certain that its reason is gone."""
+    pull, why = main.pulls.get(branch), wording.no_change(reason)
+    if reason is None or not reason.certain:
+        return leave(pull, why)
+    return withdraw(hub, main.history, pull, branch, why)
 
 
 def _proposal(

@@ -174,27 +174,33 @@ def judge_made(hub: Hub, history: History, window: Freeze | None, outcome: Outco
 
 
 def goes_back(history: History, head: str) -> bool:
-    """Whether a commit does nothing but bring overlays back to images that main ran in them, and hold them there.
+    """Whether a commit does nothing but bring overlays back to images that main ran in them, and hold them there."""
+    return bool(taken_back(history, head))
+
+
+def taken_back(history: History, head: str) -> set[Overlay]:
+    """The overlays that a commit brings back to images that main ran in them; none where it does anything else.
 
     Read from its files and main's history: a label, a title or a branch's name can be given by anyone.
     """
     base = history.fork_point(head)
     if base is None:
-        return False
+        return set()
     added = history.changes(base, head)
     if set(added.values()) != {FILE_MODE}:
-        return False
+        return set()
     allowed = set()
-    for overlay in {Overlay.of_path(path) for path in added}:
+    overlays = {Overlay.of_path(path) for path in added}
+    for overlay in overlays:
         back = _taken_back(history, overlay, base, head) if overlay else None
         if overlay is None or back is None:
-            return False
+            return set()
         name, image = back
         allowed.add(overlay.kustomization)
         file = entry.hold_file(overlay, name)
         if _holds(history, head, file, image):
             allowed.add(file)
-    return set(added) <= allowed
+    return set(filter(None, overlays)) if set(added) <= allowed else set()
 
 
 def _taken_back(history: History, overlay: Overlay, base: str, head: str) -> tuple[str, Image] | None:

@@ -91,9 +91,12 @@ class EmptyListing(NoChange):
 
 @dataclass(frozen=True)
 class NoneFits(NoChange):
-    """No image fits the policy, not even what runs."""
+    """No image fits the policy, not even what runs: nor does what an older policy had proposed."""
 
-    certain: ClassVar[bool] = False
+
+@dataclass(frozen=True)
+class NoPolicy(NoChange):
+    """Main has no policy any more by which this was proposed."""
 
 
 @dataclass(frozen=True)

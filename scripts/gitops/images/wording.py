@@ -54,6 +54,8 @@ def no_change(reason: NoChange | None) -> str:
             return ""
         case reasons.EmptyListing():
             return "the listing is empty: no change"
+        case reasons.NoPolicy():
+            return "main has no policy any more that asks for it"
         case reasons.NoneFits():
             return "no image fits the policy: no change"
         case reasons.NoneNewer():

@@ -122,7 +122,7 @@ class History:
         return [
             commit
             for commit in self.ahead(branch)
-            if not self._by_bot(commit, trailer, folder, signed) and not self._brings_main(commit, folder)
+            if not self._by_bot(commit, trailer, folder, signed) and not self._brings_main(commit)
         ]
 
     def _by_bot(self, commit: Commit, trailer: str, folder: str, signed: Callable[[str], bool]) -> bool:
@@ -132,12 +132,15 @@ class History:
             return False
         return signed(commit.hexsha)
 
-    def _brings_main(self, commit: Commit, folder: str) -> bool:
+    def _brings_main(self, commit: Commit) -> bool:
+        """Whether a commit is exactly what git makes of its two parents by itself; what they are is asked of each."""
         if len(commit.parents) != 2:
             return False
-        first, second = (parent.hexsha for parent in commit.parents)
-        ours = self.changes(second, commit.hexsha)
-        return _within(folder, ours) and not set(ours) & set(self.changes(first, commit.hexsha))
+        try:
+            merged = str(self._repo.git.merge_tree("--write-tree", *(parent.hexsha for parent in commit.parents)))
+        except GitError:  # they conflict, so a person decided
+            return False
+        return merged.split("\n", 1)[0] == commit.tree.hexsha
 
     def read_ahead(self, paths: Iterable[str], *, limit: int = 100) -> None:
         """Have the versions of many files at hand until the next fetch: git goes through the commits once for all.

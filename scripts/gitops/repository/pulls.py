@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from github.PullRequest import PullRequest
 
-from gitops.clients.github import WORK, Hub, RaceError
+from gitops.clients.github import WORK, Hub, RaceError, decisions
 from gitops.ground import jsontext, printable
 from gitops.ground.printable import code
 from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
@@ -96,7 +96,7 @@ class Marker:
         """What the pull requests proposed that a person closed without a merge."""
         proposals = []
         for pull in closed:
-            if all(label.name != WITHDRAWN for label in pull.labels):
+            if not _is_withdrawn(pull):
                 proposals.append(self.read(pull))
         return [proposal for proposal in proposals if proposal]
 
@@ -124,8 +124,8 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
         pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
         return Outcome(PullAction.OPENED, pull.number, pull.html_url, made=made)
     edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
-    if fresh and head and proposal.auto_merge and hub.passed(head) and hub.merge(pull, head):
-        return Outcome(PullAction.MERGED, pull.number, pull.html_url)
+    if fresh and head and proposal.auto_merge and (outcome := _merge_passed(hub, pull, head)):
+        return outcome
     action = PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED
     return Outcome(action, pull.number, pull.html_url, made=made)
 
@@ -146,9 +146,21 @@ def merge_proved(
         return leave(pull, "left to the next run that makes it anew")
     main, paths = history.main(), history.changes(base, head)
     untouched = all(history.content(base, path) == history.content(main, path) for path in paths)
-    if untouched and is_proposal(history, head) and hub.passed(head) and hub.merge(pull, head):
-        return Outcome(PullAction.MERGED, pull.number, pull.html_url)
+    if untouched and is_proposal(history, head) and (outcome := _merge_passed(hub, pull, head)):
+        return outcome
     return leave(pull, "its checks have not passed, or main has changed")
+
+
+def _merge_passed(hub: Hub, pull: PullRequest, head: str) -> Outcome | None:
+    """Merge what passed all its checks, or say who does not want that. None where it has not passed.
+
+    A review is not asked for, but one that asks for changes is heard.
+    """
+    if not hub.passed(head):
+        return None
+    if why := decisions.objection(hub, pull.number):
+        return leave(pull, f"left to people: {why}")
+    return Outcome(PullAction.MERGED, pull.number, pull.html_url) if hub.merge(pull, head) else None
 
 
 def propose_or_retry(hub: Hub, history: History, pull: PullRequest | None, make: Callable[[], Proposal]) -> Outcome:
@@ -207,6 +219,15 @@ def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Ou
     return Outcome(PullAction.STOPPED, pull.number, pull.html_url, f"a person's commit: {who}")
 
 
+def _is_closed_at(hub: Hub, branch: str, head: str) -> bool:
+    """Whether a person closed the pull request of a branch that stands where it stood then."""
+    return any(pull.head.sha == head and not _is_withdrawn(pull) for pull in hub.closed_pulls(branch))
+
+
+def _is_withdrawn(pull: PullRequest) -> bool:
+    return any(label.name == WITHDRAWN for label in pull.labels)
+
+
 def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, why: str) -> Outcome:
     """Close the pull request of a branch and delete it, as its reason is gone. A person's commits keep it open."""
     head = history.branch(branch)
@@ -216,6 +237,8 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
     if pull:
         hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {code(why)}.")
         hub.close_pull(pull, WITHDRAWN)
+    if head and not pull and _is_closed_at(hub, branch, head):
+        return Outcome(PullAction.NOTHING, why=why)  # who declined it can reopen it as long as its branch is there
     if head:
         # Also what a run that was killed between commit and pull request left behind, and merged branches.
         hub.delete_branch(branch, head)

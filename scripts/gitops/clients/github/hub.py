@@ -97,7 +97,7 @@ class Hub:
     @cached_property
     def login(self) -> str:
         """Who asks: of an App's token `<its name>[bot]`. Raises ExternalError."""
-        return str(self._graphql(_VIEWER, {}, "read who asks")["viewer"]["login"])
+        return str(self.graphql(_VIEWER, {}, "read who asks")["viewer"]["login"])
 
     @property
     def is_app(self) -> bool:
@@ -107,7 +107,7 @@ class Hub:
     @cached_property
     def _id(self) -> str:
         owner, _, name = self.settings.repository.partition("/")
-        repository = self._graphql(_REPOSITORY, {"owner": owner, "name": name})["repository"]
+        repository = self.graphql(_REPOSITORY, {"owner": owner, "name": name})["repository"]
         if not repository:
             raise InputError(f"{self.settings.repository}: no such repository, or this token may not see it")
         return str(repository["id"])
@@ -254,9 +254,10 @@ class Hub:
 
     def _write(self, query: str, content: dict[str, Any], what: str) -> dict[str, Any]:
         self.writes += 1
-        return self._graphql(query, {"input": content}, what)
+        return self.graphql(query, {"input": content}, what)
 
-    def _graphql(self, query: str, variables: dict[str, Any], what: str = "read the repository") -> dict[str, Any]:
+    def graphql(self, query: str, variables: dict[str, Any], what: str = "read the repository") -> dict[str, Any]:
+        """The data of a query's answer. Raises ExternalError."""
         with errors(what):
             _, answer = self._github.requester.graphql_query(query, variables)
         data: dict[str, Any] = answer["data"]

@@ -24,12 +24,14 @@ help:
 	@echo 'make lock       renew requirements.lock from pyproject.toml'
 	@echo 'make clean      stop every lab of this checkout and remove what was built'
 
-# Named for its content and without prerequisites: a clone's or a cache's file times say nothing.
+# Named for its content and without prerequisites: a clone's or a cache's file times say nothing. The lock is complete, and pip does
+# not know its `pydantic` for another package's `pydantic[email]`: so without dependencies.
 $(STAMP):
 	@PYTHON=$(PYTHON) scripts/preflight
 	@echo 'python: installing the locked packages into $(VENV)'
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.lock
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 

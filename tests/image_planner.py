@@ -181,6 +181,11 @@ class _Registry:
         children = [dict(zip(keys, platform.split("/"), strict=False)) for platform in platforms]
         return {"manifests": [{"digest": digest, "platform": child} for child in children]}
 
+    def referrers(self, name: str, digest: str, kind: str) -> list[str]:
+        """Nothing is attached to any."""
+        del name, digest, kind
+        return []
+
 
 def _listed(word: str, span: str) -> ListedImage:
     tag, pushed = _parted(word)

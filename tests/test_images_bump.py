@@ -23,6 +23,7 @@ from tests.fakes.github import Fault as GitHubFault
 from tests.fakes.github_rulesets import BOT_ACTOR
 from tests.frozen import ROOT
 from tests.image_world import NOW, REPOSITORY, STAGING, ImageWorld
+from tests.sigstore_world import IDENTITY, ISSUER, MEDIA_TYPE, Sigstore
 
 pytestmark = pytest.mark.bots
 
@@ -227,10 +228,27 @@ def test_an_image_without_a_valid_signature_is_never_proposed(images: ImageWorld
     assert row["winner"] == f"{REPOSITORY}:3.1.0@{good}"
     why = {image["tag"]: image["why_not"] for image in row["candidates"]}
     assert why["3.2.0"] == "not signed"
-    assert {why[tag] for tag in ("3.3.0", "3.4.0", "3.5.0")} == {
-        "no signature of the named key is valid for this digest"
-    }
+    assert why["3.3.0"] == "no signature is valid: it is of another key or of other bytes"
+    assert why["3.4.0"] == "no signature is valid: a signature of another image"
+    assert why["3.5.0"] == "no signature is valid: not the payload that the manifest names"
     assert unsigned not in images.github.pulls[1].body
+
+
+def test_who_signed_without_a_key_must_be_who_the_policy_names(images: ImageWorld) -> None:
+    sigstore = Sigstore()
+    images.write("overlays/mogle/trusted_root.json", json.dumps(sigstore.trust_root()))
+    signer = {"identity": IDENTITY, "issuer": ISSUER, "trust-root": "trusted_root.json"}
+    images.policy(staging={"semver": {"range": "*"}, "cosign-keyless": signer})
+    good, _, foreign = (images.ecr.push("mogle", f"3.{n}.0") for n in (1, 2, 3))
+    # Beside a provenance, as it may be, and behind what others attached.
+    for attached in (b"[]", sigstore.bundle(good, predicate="https://slsa.dev/provenance/v1"), sigstore.bundle(good)):
+        images.ecr.attach("mogle", good, attached, MEDIA_TYPE)
+    images.ecr.attach("mogle", foreign, sigstore.bundle(foreign, identity="https://evil.example.com"), MEDIA_TYPE)
+    row = images.bump()["staging"]
+    assert row["winner"] == f"{REPOSITORY}:3.1.0@{good}"
+    why = {image["tag"]: image["why_not"] for image in row["candidates"]}
+    assert why["3.2.0"] == "not signed"
+    assert why["3.3.0"].startswith("no signature is valid: Certificate's SANs do not match")
 
 
 def test_a_dry_run_explains_and_writes_nothing_and_needs_no_github(images: ImageWorld) -> None:

@@ -1,5 +1,5 @@
-"""moto's AWS on loopback, behind a thin proxy that adds what moto's ECR lacks: paging, layers to download, push times
-of choice, faults on demand. boto3 finds it by its environment alone.
+"""moto's AWS on loopback, behind a thin proxy that adds what moto's ECR lacks: paging, layers to download, referrers,
+push times of choice, faults on demand. boto3 finds it by its environment alone.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Ecr:
         requests.post(f"{self._target}/moto-api/reset", timeout=10)  # moto's state is one for the whole process
         self.blobs: dict[str, bytes] = {}
         self.pushed: dict[str, float] = {}
+        self.referrers: dict[str, list[dict[str, Any]]] = {}
         self.faults: list[Fault] = []
         self.calls: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -132,6 +133,8 @@ class Ecr:
                 return 400, json.dumps({"__type": "LayersNotFoundException", "message": digest}).encode()
             answer = {"downloadUrl": f"{self.url}/blob/{digest}", "layerDigest": digest}
             return 200, json.dumps(answer).encode()
+        if call == "ListImageReferrers":
+            return 200, json.dumps(self._referrers(asked)).encode()
         size, start = int(asked.pop("maxResults", 100)), int(asked.pop("nextToken", 0))
         kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
         done = requests.post(self._target, data=json.dumps(asked), headers=kept, timeout=60)
@@ -145,6 +148,26 @@ class Ecr:
         if start + size < len(details):
             page["nextToken"] = str(start + size)
         return 200, json.dumps(page).encode()
+
+    def _referrers(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Two a page, of the kinds that are asked for."""
+        kinds, start = asked["filter"]["artifactTypes"], int(asked.get("nextToken", 0))
+        listed = self.referrers.get(asked["subjectId"]["imageDigest"], [])
+        fitting = [entry for entry in listed if entry["artifactType"] in kinds]
+        page: dict[str, Any] = {"referrers": fitting[start : start + 2]}
+        return page | ({"nextToken": str(start + 2)} if fitting[start + 2 :] else {})
+
+    def attach(self, repository: str, digest: str, content: bytes, kind: str) -> str:
+        """What names an image as its subject, such as a signature, without a tag."""
+        empty = {"mediaType": "application/vnd.oci.empty.v1+json", **self.blob(b"{}")}
+        layer = {"mediaType": kind, **self.blob(content)}
+        subject = {"mediaType": INDEX, "digest": digest, "size": 1}
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": kind, "config": empty, "layers": [layer]}
+        text = json.dumps({**manifest, "subject": subject})
+        attached = self.put(repository, text)
+        entry = {"digest": attached, "mediaType": MANIFEST, "artifactType": kind, "size": len(text)}
+        self.referrers.setdefault(digest, []).append(entry)
+        return attached
 
     def blob(self, content: bytes) -> dict[str, Any]:
         """Keep a blob; returns its descriptor without a media type."""

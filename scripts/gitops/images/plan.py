@@ -14,7 +14,7 @@ from gitops.clients import registries
 from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
-from gitops.images import cosign, edit, hold, lookup, policy, promotion
+from gitops.images import cosign, edit, hold, keyless, lookup, policy, promotion
 from gitops.images.policy import EnvironmentPolicy, Policy, Promote
 from gitops.images.reasons import (
     HoldIgnored,
@@ -248,16 +248,26 @@ def check_image(sources: Sources, target: FollowedOverlay, name: str, digest: st
     built = {registries.normal_platform(platform) for platform in details.platforms}
     if missing := [own for own in target.policy.platforms if registries.normal_platform(own) not in built]:
         raise RejectedError(Rejection(RejectionReason.PLATFORM, ", ".join(missing)))
-    if target.policy.cosign_key is None:
-        return
-    file = sources.base.overlays / target.overlay.service / target.policy.cosign_key
-    key = cosign.load_key(file, sources.base.relative(file))
     try:
-        cosign.verify(sources.registry, name, digest, key)
+        _check_signature(sources, target, name, digest)
     except cosign.UnsignedError:
         raise RejectedError(Rejection(RejectionReason.UNSIGNED)) from None
-    except cosign.SignatureError:
-        raise RejectedError(Rejection(RejectionReason.BAD_SIGNATURE)) from None
+    except cosign.InvalidSignatureError as error:
+        raise RejectedError(Rejection(RejectionReason.BAD_SIGNATURE, "; ".join(error.reasons))) from None
+
+
+def _check_signature(sources: Sources, target: FollowedOverlay, name: str, digest: str) -> None:
+    """Return where an image is signed as its policy asks. Raises what `check_image` does, and SignatureError."""
+    folder, policy = sources.base.overlays / target.overlay.service, target.policy
+    if policy.cosign_key:
+        file = folder / policy.cosign_key
+        cosign.verify(sources.registry, name, digest, cosign.load_key(file, sources.base.relative(file)))
+    elif way := policy.cosign_keyless:
+        file = folder / way.trust_root
+        root = keyless.TrustRoot.load(file, sources.base.relative(file))
+        signer = keyless.Signer(way.identity, way.issuer)
+        check = partial(keyless.verify, digest=digest, signer=signer, root=root)
+        cosign.verify_bundles(sources.registry, name, digest, check)
 
 
 def _promotion(

@@ -127,6 +127,17 @@ class Promote(_Strict):
     prereleases: bool = False
 
 
+class Keyless(_Strict):
+    """Signed without a key: by the certificate of exactly this identity, as exactly this issuer says.
+
+    `trust-root`: Sigstore's trusted_root.json, a file beside this one; nothing is asked of Sigstore.
+    """
+
+    identity: str = Field(min_length=1)
+    issuer: str = Field(pattern=r"^https://\S+$")
+    trust_root: str = Field(alias="trust-root", min_length=1)
+
+
 Select = Semver | Pattern | Newest | Digest | Promote
 
 
@@ -147,6 +158,7 @@ class Policy(_Strict):
     ignore: tuple[Regex, ...] = ()
     platforms: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$")], ...] = ("linux/amd64",)
     cosign_key: str | None = Field(default=None, alias="cosign-key")
+    cosign_keyless: Keyless | None = Field(default=None, alias="cosign-keyless")
     source: str | None = Field(default=None, pattern=f"^{SOURCE}$")
     minimum_release_age: Duration | None = Field(default=None, alias="minimum-release-age")
     majors: Literal["allow", "by-hand", "never"] = "allow"
@@ -159,6 +171,8 @@ class Policy(_Strict):
             raise ValueError(
                 f"expected exactly one of semver, pattern, newest, digest, promote; found {ways or 'none'}"
             )
+        if self.cosign_key and self.cosign_keyless:
+            raise ValueError("an image is signed by a key or without one: cosign-key or cosign-keyless, not both")
         if self.promote and (self.allow or self.ignore):
             raise ValueError("promote takes what the other environment runs: allow and ignore belong there")
         if self.promote and self.minimum_release_age is not None:
@@ -252,8 +266,10 @@ def read(checkout: Checkout, service: Path) -> dict[str, EnvironmentPolicy]:
     for environment, policy in policies.items():
         if not (service / environment / "kustomization.yaml").is_file():
             raise InputError(f"{environment}: no such overlay beside it", path=checkout.relative(file))
-        for key in filter(None, (own.cosign_key for own in policy.entries.values())):
-            if not (service / key).is_file():
-                what = f"{environment}: cosign-key {key!r}: no such file beside it"
-                raise InputError(what, path=checkout.relative(file))
+        for own in policy.entries.values():
+            roots = own.cosign_keyless.trust_root if own.cosign_keyless else None
+            for field, name in (("cosign-key", own.cosign_key), ("trust-root", roots)):
+                if name and not (service / name).is_file():
+                    what = f"{environment}: {field} {name!r}: no such file beside it"
+                    raise InputError(what, path=checkout.relative(file))
     return policies

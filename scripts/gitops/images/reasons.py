@@ -42,7 +42,7 @@ class RejectionReason(StrEnum):
     NO_MANIFEST = "no-manifest"
     PLATFORM = "platform"  # the platforms that it lacks
     UNSIGNED = "unsigned"
-    BAD_SIGNATURE = "bad-signature"
+    BAD_SIGNATURE = "bad-signature"  # why each signature is none
 
 
 # What has a place in the policy's order, above what runs, is not rejected for one of these.

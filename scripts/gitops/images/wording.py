@@ -32,7 +32,7 @@ _REJECTIONS = {
     RejectionReason.NO_MANIFEST: "the registry has no manifest for it",
     RejectionReason.PLATFORM: "not built for {}",
     RejectionReason.UNSIGNED: "not signed",
-    RejectionReason.BAD_SIGNATURE: "no signature of the named key is valid for this digest",
+    RejectionReason.BAD_SIGNATURE: "no signature is valid: {}",
 }
 
 

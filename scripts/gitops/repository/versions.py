@@ -4,6 +4,7 @@ what files of main were, by main's own line of commits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,9 +125,13 @@ class _Commit:
 def _changes(root: Path, main: str, paths: Sequence[str], limit: int) -> dict[str, list[tuple[str, str]]]:
     """By path the commits of main that left another content, newest first, each with that content's object."""
     changes: dict[str, list[tuple[str, str]]] = {path: [] for path in paths}
+    if not paths:
+        return changes
     words = ("--first-parent", "--diff-merges=first-parent", "--raw", "--no-renames", "--no-abbrev", "--root", "-z")
     most = (f"--max-count={limit}",) if len(paths) == 1 else ()
-    listed = _git(root, "--literal-pathspecs", "log", *words, *most, "--format=%x00%H", main, "--", *paths).split(b"\0")
+    # One folder: git holds each path of each commit against each that it is given.
+    place = os.path.commonpath(paths) or "."
+    listed = _git(root, "--literal-pathspecs", "log", *words, *most, "--format=%x00%H", main, "--", place).split(b"\0")
     for commit, path, oid in _entries([field.decode(errors="surrogateescape") for field in listed]):
         if path in changes and len(changes[path]) < limit:
             changes[path].append((commit, oid))

@@ -97,6 +97,10 @@ class Registries:
         """As `Registry` has it."""
         return self._of(name).blob(name, digest)
 
+    def referrers(self, name: str, digest: str, kind: str) -> list[str]:
+        """As `Registry` has it."""
+        return self._of(name).referrers(name, digest, kind)
+
 
 def resolve(reference: str, registry: Registry) -> Image:
     """Parse REGISTRY/NAME:TAG[@DIGEST] and ask the registry for the digest where none is given.

@@ -158,6 +158,18 @@ class Distribution:
             raise ExternalError(f"{name}: blob {digest[:19]}: the registry gave another one")
         return answer.content
 
+    def referrers(self, name: str, digest: str, kind: str) -> list[str]:
+        """As `Registry` has it; where it cannot be asked, by the tag at which clients keep the list instead."""
+        url = f"{self.url}/v2/{place(name)[1]}/referrers/{digest}"
+        answer = self._ask(name, "GET", url, accept=oci.INDEX)
+        with _readable(name):
+            if answer.status == 404:
+                index = self.manifest(name, tag=digest.replace(":", "-")) or {}
+            else:
+                index = jsontext.parse(answer.content)
+            listed = [entry for entry in index.get("manifests") or [] if entry.get("artifactType") == kind]
+            return [entry["digest"] for entry in listed]
+
     def _ask(
         self, name: str, method: str, url: str, *, accept: str = "*/*", most: int = _MOST, stored: bool = False
     ) -> _Answer:

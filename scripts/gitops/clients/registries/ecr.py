@@ -133,6 +133,25 @@ class Ecr:
                 raise ExternalError(f"{repository}: blob {digest[:19]}: HTTP {content.status_code}")
         return content.content
 
+    def referrers(self, name: str, digest: str, kind: str) -> list[str]:
+        """As `Registry` has it."""
+        repository, referrers, token = Repository.parse(name), list[str](), ""
+        with _errors(repository):
+            while True:
+                more: Any = {"nextToken": token} if token else {}
+                answer = self._client(repository.region).list_image_referrers(
+                    registryId=repository.account,
+                    repositoryName=repository.path,
+                    subjectId={"imageDigest": digest},
+                    filter={"artifactTypes": [kind]},
+                    **more,
+                )
+                self._count()
+                referrers += [entry["digest"] for entry in answer["referrers"]]
+                token = answer.get("nextToken", "")
+                if not token:
+                    return referrers
+
 
 def _by_tag(image: ImageDetailTypeDef) -> list[ListedImage]:
     """One for each tag of an image of the listing."""

@@ -61,6 +61,9 @@ class Registry(Protocol):
     def blob(self, name: str, digest: str) -> bytes:
         """One layer or configuration."""
 
+    def referrers(self, name: str, digest: str, kind: str) -> list[str]:
+        """The digests of the manifests of an artifact type that name this image as their subject."""
+
 
 @dataclass(frozen=True)
 class Details:

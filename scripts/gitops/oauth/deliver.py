@@ -51,6 +51,7 @@ def run(
 
     def look(main: reconcile.Main) -> list[DeliveryReport]:
         listed = targets(main.files, names)
+        main.history.read_ahead(own.application.reference for own in listed if own.application)
         return [DeliveryReport(overlay=own.overlay, application=own.application, error=own.error) for own in listed]
 
     def act(main: reconcile.Main, report: DeliveryReport) -> DeliveryReport:

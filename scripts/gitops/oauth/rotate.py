@@ -261,7 +261,9 @@ def run(
     def look(main: reconcile.Main) -> list[RotationReport]:
         if cluster is not None:
             sealing.append(_pinned(main.files, cluster, now))
-        return sorted(targets(main.files, names), key=_urgency)
+        listed = targets(main.files, names)
+        main.history.read_ahead(own.application.reference for own in listed if own.application)
+        return sorted(listed, key=_urgency)
 
     def act(main: reconcile.Main, report: RotationReport) -> RotationReport:
         assert report.application is not None  # noqa: S101 - those without have an error

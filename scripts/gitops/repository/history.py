@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -26,7 +27,6 @@ class History:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.lock = threading.Lock()
-        self._main: str | None = None
         self._ahead: dict[tuple[str, int], list[Version]] = {}
         try:
             self._repo = Repo(root)
@@ -46,7 +46,7 @@ class History:
             env["GIT_CONFIG_VALUE_0"] = f"Authorization: Basic {basic}"
         spec = "+refs/heads/*:refs/remotes/origin/*"
         self._ahead = {}
-        self._main = None
+        vars(self).pop("_branches", None)
         try:
             run(["git", "-C", self.root, "fetch", "--quiet", "--prune", "origin", spec], timeout=120, env=env)
         except CommandError as error:
@@ -59,25 +59,25 @@ class History:
             run(["git", "-C", self.root, *words], timeout=60)
 
     def branch(self, name: str) -> str | None:
-        """The commit of origin's branch, as far as this clone knows."""
-        # Such a pattern names whole folders of branches, too.
-        listed = self._repo.git.for_each_ref(f"refs/remotes/origin/{name}", format="%(objectname) %(refname:lstrip=3)")
-        known = dict(line.split(" ", 1)[::-1] for line in str(listed).splitlines())
-        return known.get(name)
+        """The commit of origin's branch, as the last fetch left it."""
+        return self._branches.get(name)
 
     def branches(self, prefix: str) -> list[tuple[str, str]]:
         """Every branch of origin whose name begins so, with its commit."""
-        form = "%(refname:lstrip=3) %(objectname)"
+        return [(name, sha) for name, sha in self._branches.items() if name.startswith(prefix)]
+
+    @cached_property
+    def _branches(self) -> dict[str, str]:
+        form = "%(objectname) %(refname:lstrip=3)"
         listed = str(self._repo.git.for_each_ref("refs/remotes/origin/", format=form)).splitlines()
-        branches = [tuple(line.rsplit(" ", 1)) for line in listed]
-        return [(name, sha) for name, sha in branches if name.startswith(prefix)]
+        return dict(line.split(" ", 1)[::-1] for line in listed)
 
     def main(self) -> str:
-        """The commit of origin's main, the same from one fetch to the next. Raises InputError where there is none."""
-        self._main = self._main or self.branch("main")
-        if not self._main:
+        """The commit of origin's main. Raises InputError where there is none."""
+        sha = self.branch("main")
+        if not sha:
             raise InputError("origin has no branch main", path=str(self.root))
-        return self._main
+        return sha
 
     def when(self, sha: str) -> datetime:
         """When a commit was made, by its committer."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 from gitops.ground.groups import Group
 from gitops.ground.options import environment_option, output_option
 from gitops.ground.output import Table, present, say, summarise
 from gitops.ground.progress import Progress
+from gitops.images import cli_by_hand
 from gitops.manifests.overlay import Overlay
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], outpu
 @click.argument("service")
 @environment_option
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
-@click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
-@click.option("--for", "span", default="7d", show_default=True, help="How long the bot keeps its hands off.")
+@cli_by_hand.reason_option
+@cli_by_hand.span_option
 @click.option("--image", "entry", default="app", show_default=True, help="Which of its images, by its entry's name.")
 @click.pass_obj
 def rollback(
@@ -113,21 +113,17 @@ def rollback(
 
     One that the registry has no more is left out; where it cannot be asked (no credentials of AWS) that is said.
     """
-    from gitops.clients.github import Hub
+    from gitops.clients.github import person
     from gitops.clients.registries import Registries
-    from gitops.images import policy
     from gitops.images import rollback as rollbacks
     from gitops.images.entry import label
     from gitops.tools.build import ensure
 
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    try:
-        until = datetime.now(UTC).replace(microsecond=0) + policy.duration(span)
-    except ValueError as error:
-        raise InputError(f"--for {span!r}: {error}") from None
+    until = cli_by_hand.end_of(span)
     overlay = Overlay(service, environment)
-    hub, registry = Hub.from_environment(), Registries(taken)
+    hub, registry = person.hub_of(checkout.root), Registries(taken)
     outcome, image, asked = rollbacks.rollback(
         checkout, hub, registry, overlay, name=entry, to=to, reason=reason, until=until
     )
@@ -282,3 +278,7 @@ def _assessment(assessment: Assessment) -> dict[str, Any]:
         "reason": rejection.reason if rejection else None,
         "why_not": wording.rejection(rejection),
     }
+
+
+for command in (cli_by_hand.hold, cli_by_hand.unhold, cli_by_hand.undecline, cli_by_hand.promote):
+    images.add_command(command)

@@ -275,7 +275,7 @@ def _promotion(
 ) -> ImagePlan:
     """What another overlay has run for long enough. Raises InputError, CredentialsError, ExternalError."""
     plan = ImagePlan(target.overlay, target)
-    soak = promotion.soaked(sources, target, _stages(target, way, targets), way)
+    soak = promotion.soaked(sources, target, stages(target, way, targets), way)
     if isinstance(soak, NoChange):
         return replace(plan, no_change=soak)
     for gate in (promotion.already_promoted, promotion.declined):
@@ -290,16 +290,16 @@ def _promotion(
     return replace(plan, winner=winner, runs_since=soak.run.version.when, waits=soak.waits)
 
 
-def _stages(
+def stages(
     target: FollowedOverlay, way: Promote | None, targets: Mapping[tuple[Overlay, str], FollowedOverlay]
 ) -> list[FollowedOverlay]:
     """What a promotion's images come through, the last stage first. Raises InputError."""
-    stages: list[FollowedOverlay] = []
+    passed: list[FollowedOverlay] = []
     while way:
         target = _source(target, way, targets)
-        stages.append(target)
+        passed.append(target)
         way = target.policy.promote
-    return stages
+    return passed
 
 
 def _source(

@@ -18,9 +18,10 @@ from gitops.images import edit
 from gitops.manifests.image import Image
 from tests.conftest import commit_all
 from tests.fakes.github import GitHub
-from tests.fakes.registry import Fault, Registry
+from tests.fakes.registry import INDEX, MANIFEST, Fault, Registry
 from tests.frozen import ROOT
 from tests.image_world import NOW, OTHERS, PROD, STAGING
+from tests.sigstore_world import IDENTITY, ISSUER, MEDIA_TYPE, Sigstore
 from tests.world import World
 
 pytestmark = pytest.mark.bots
@@ -266,3 +267,30 @@ def test_a_minimum_age_goes_by_the_time_of_the_build(world: RegistryWorld) -> No
     assert row["winner"] == world.winner("3.1.0", old)
     why = {image["tag"]: image["reason"] for image in row["candidates"]}
     assert (why["3.2.0"], why["3.3.0"]) == ("too-young", "no-time")
+
+
+def test_a_signature_is_found_where_the_client_left_it(world: RegistryWorld) -> None:
+    """This registry cannot be asked for referrers: cosign keeps their list at a tag (OCI distribution, 1.1)."""
+    registry, sigstore, name = world.registry, Sigstore(), "team/mogle"
+    good = world.push("3.1.0", 2)
+    world.push("3.2.0", 1)
+    layer = {"mediaType": MEDIA_TYPE, **registry.blob(name, sigstore.bundle(good))}
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", **registry.blob(name, b"{}")}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": MEDIA_TYPE,
+        "config": empty,
+        "layers": [layer],
+    }
+    content = json.dumps({**manifest, "subject": {"mediaType": INDEX, "digest": good, "size": 1}}).encode()
+    entry = {"mediaType": MANIFEST, "digest": registry.put(name, content), "size": len(content)}
+    listed = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**entry, "artifactType": MEDIA_TYPE}]}
+    registry.put(name, json.dumps(listed).encode(), good.replace(":", "-"), kind=INDEX)
+    root = json.dumps(sigstore.trust_root()).encode()
+    world.github.commit("main", {"overlays/mogle/trusted_root.json": root}, "Trust root")
+    signer = {"identity": IDENTITY, "issuer": ISSUER, "trust-root": "trusted_root.json"}
+    world.policy(staging={"semver": {"range": "*"}, "cosign-keyless": signer})
+    row = world.bump()["staging"]
+    assert row["winner"] == world.winner("3.1.0", good)
+    assert {image["tag"]: image["why_not"] for image in row["candidates"]}["3.2.0"] == "not signed"

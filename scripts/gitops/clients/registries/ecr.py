@@ -134,7 +134,7 @@ class Ecr:
         return content.content
 
     def referrers(self, name: str, digest: str, kind: str) -> list[str]:
-        """As `Registry` has it."""
+        """As `Registry` has it. AWS asks for the right ecr:BatchGetImage."""
         repository, referrers, token = Repository.parse(name), list[str](), ""
         with _errors(repository):
             while True:

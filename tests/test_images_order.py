@@ -140,7 +140,7 @@ TAKEN_BACK: dict[str, tuple[dict[str, Any], list[str], bool, dict[str, int], lis
 def test_what_a_person_took_back(case: str) -> None:
     raw, ran, by_bot, hours, expected = TAKEN_BACK[case]
     pushed = {name: START + timedelta(hours=hour) for name, hour in hours.items()}
-    taken = hold.downgraded(policy.Policy.model_validate(raw), past(*ran, by_bot=by_bot), pushed)
+    taken = hold.downgraded(policy.Policy.model_validate(raw), past(*ran, by_bot=by_bot), pushed.get)
     assert [image.tag for image in taken] == expected
 
 

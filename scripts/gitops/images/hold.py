@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -144,22 +144,22 @@ def former_images(ran: Sequence[PastImage]) -> list[Image]:
 
 
 def downgraded(
-    policy: Policy, ran: Sequence[PastImage], pushed: Mapping[str, datetime] | None = None
+    policy: Policy, ran: Sequence[PastImage], pushed: Callable[[str], datetime | None] = lambda _: None
 ) -> list[Declined]:
     """What a person replaced on main by an older one, and nobody brought again since: a downgrade is a hold.
 
-    `pushed`: when the digests of the registry were pushed, which decides where the policy has no order by name.
+    `pushed`: when the registry got a digest, which is asked and decides where the policy has no order by name.
     """
     declined: list[Declined] = []
     for index, older in enumerate(ran[1:]):
         again = any(run.image.digest == older.image.digest for run in ran[:index])
-        if not again and _is_back(policy, ran, index, pushed or {}):
+        if not again and _is_back(policy, ran, index, pushed):
             newer = ran[index].version
             declined.append(Declined(older.image.tag, older.image.digest, f"{newer.sha[:12]} by {newer.author}"))
     return declined
 
 
-def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Mapping[str, datetime]) -> bool:
+def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Callable[[str], datetime | None]) -> bool:
     """Whether a person went back from `ran[index + 1]` to `ran[index]`."""
     newer, older = ran[index], ran[index + 1]
     now, then = order.key(policy, newer.image.tag), order.key(policy, older.image.tag)
@@ -167,7 +167,7 @@ def _is_back(policy: Policy, ran: Sequence[PastImage], index: int, pushed: Mappi
         return bool(now < then)
     if TRAILER in newer.version.lines:
         return False  # the bot follows a tag, wherever that goes
-    came, went = pushed.get(newer.image.digest), pushed.get(older.image.digest)
+    came, went = pushed(newer.image.digest), pushed(older.image.digest)
     if came and went and came != went:
         return came < went
     # What ran before the other one already runs again.

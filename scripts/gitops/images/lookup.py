@@ -6,8 +6,9 @@ that fits, which is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from gitops.clients.registries import ListedImage, Registry
 from gitops.ground.errors import InputError
@@ -49,6 +50,20 @@ def _needs_facts(policy: Policy, image: ListedImage) -> bool:
     if isinstance(policy.select, Digest):
         return image.tag == policy.select.tag
     return isinstance(policy.select, Newest) and fits(policy, image)
+
+
+def times(registry: Registry, name: str, listing: Sequence[ListedImage]) -> Callable[[str], datetime | None]:
+    """When the registry got a digest, by the listing or, where that lists names alone, by asking for it."""
+    known = {image.digest: image.pushed for image in listing if image.pushed}
+    whole = all(image.pushed for image in listing)
+
+    def when(digest: str) -> datetime | None:
+        if digest in known or whole:
+            return known.get(digest)
+        image = registry.look(name, digest=digest, dated=True)
+        return image.pushed if image else None
+
+    return when
 
 
 def with_times(

@@ -170,8 +170,7 @@ def _selection(sources: Sources, target: FollowedOverlay, listing: Sequence[List
     pin = target.pin
     listing = lookup.with_facts(sources.registry, target.policy, pin.image, listing)
     ran = sources.past_images(target)
-    pushed = {image.digest: image.pushed for image in listing if image.pushed}
-    declined = hold.downgraded(target.policy, ran, pushed)
+    declined = hold.downgraded(target.policy, ran, lookup.times(sources.registry, pin.image.name, listing))
     brought = hold.by_digest(ran)[0].version.when if ran else None
 
     def choose() -> Selection:

@@ -157,14 +157,18 @@ def _tokens(unit: Unit) -> Iterator[Finding]:
 
 
 def _environments(unit: Unit) -> Iterator[Finding]:
-    """Network policies that are open to another environment, as base/components/staging makes them for its own."""
+    """Network policies that are open to another environment; base/components/staging and canary close them."""
     for item, path, peer in _peers(unit):
         selected = value_at(peer, ("namespaceSelector", "matchLabels", "environment"))
         if unit.overlay and selected not in (None, unit.overlay.environment):
             where = (*path, "namespaceSelector", "matchLabels", "environment")
             what = f"is open to {selected}, and this is {unit.overlay.environment}"
             yield unit.finding(
-                "guard-rails", item, where, what, "name base/components/staging in staging, and only there"
+                "guard-rails",
+                item,
+                where,
+                what,
+                "name base/components/staging or canary in that environment, and only there",
             )
 
 

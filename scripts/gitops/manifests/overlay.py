@@ -9,7 +9,7 @@ from gitops.ground.errors import InputError
 
 # Every environment that there is, in the order of promotion: their one home. What has to name them as well (the
 # ApplicationSet, its AppProject, the policy on namespaces) is held to this by the gate's rule `environments`.
-ENVIRONMENTS = ("staging", "prod")
+ENVIRONMENTS = ("staging", "canary", "prod")
 # Kubernetes keeps names with this prefix for itself.
 RESERVED_PREFIX = "kube-"
 # Services of these names would pass for a part of the cluster.

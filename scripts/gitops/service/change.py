@@ -19,7 +19,7 @@ from gitops.manifests import certificates, kustomize, names, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
-from gitops.manifests.overlay import ENVIRONMENTS, Overlay
+from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import in_parallel
 from gitops.repository import contents
 from gitops.repository import services as model
@@ -28,7 +28,7 @@ from gitops.service.registries import check_registry
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The environments that a new service of each shape begins with.
-FIRST_ENVIRONMENTS = {"web": ENVIRONMENTS, "bot": ("prod",)}
+FIRST_ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
 HEALTH_ANNOTATION = "alb.ingress.kubernetes.io/healthcheck-path"
 
 

@@ -189,6 +189,22 @@ BAD: dict[str, tuple[str, str]] = {
     "auto-merge in prod": ("prod: {newest: {}, auto-merge: true}", "prod: auto-merge is never allowed there"),
     "an unknown field": ("staging: {newest: {}, tags: x}", "staging.tags: Extra inputs are not permitted"),
     "no such overlay": ("qa: {newest: {}}", "overlays/mogle/images.yaml: qa: no such overlay beside it"),
+    "half a signer": (
+        "prod: {newest: {}, cosign-keyless: {identity: x, trust-root: root.json}}",
+        "prod.cosign-keyless.issuer: Field required",
+    ),
+    "an issuer that is no address": (
+        "prod: {newest: {}, cosign-keyless: {identity: x, issuer: github, trust-root: root.json}}",
+        "prod.cosign-keyless.issuer: String should match pattern",
+    ),
+    "a signer without a trust root": (
+        "prod: {newest: {}, cosign-keyless: {identity: x, issuer: 'https://x', trust-root: root.json}}",
+        "prod: trust-root 'root.json': no such file beside it",
+    ),
+    "a key and a signer": (
+        "prod: {newest: {}, cosign-key: k.pub, cosign-keyless: {identity: x, issuer: 'https://x', trust-root: r}}",
+        "cosign-key or cosign-keyless, not both",
+    ),
     "no such key": ("prod: {newest: {}, cosign-key: k.pub}", "cosign-key 'k.pub': no such file beside it"),
     "no YAML": ("staging: [", "not valid YAML"),
 }

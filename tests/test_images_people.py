@@ -16,6 +16,7 @@ from tests.fakes.github_rulesets import BOT_ACTOR, MEMBER
 from tests.image_world import NOW, STAGING, ImageWorld
 
 pytestmark = pytest.mark.bots
+FULL = pytest.mark.matrix
 
 BRANCH = "bump/mogle/staging"
 STUDENT = ("student", "student@example.com")
@@ -70,7 +71,9 @@ OBJECTIONS: dict[str, tuple[Callable[[GitHub, Pull], None], Callable[[GitHub, Pu
 }
 
 
-@pytest.mark.parametrize("what", OBJECTIONS)
+@pytest.mark.parametrize(
+    "what", ["a review", *(pytest.param(name, marks=FULL) for name in OBJECTIONS if name != "a review")]
+)
 def test_what_a_person_does_not_want_merged_stays_until_that_is_taken_back(images: ImageWorld, what: str) -> None:
     object_to, take_back, told = OBJECTIONS[what]
     protect(images.github, "main")
@@ -108,7 +111,7 @@ def test_what_is_green_already_is_merged_where_github_would_not_arm_it(images: I
     assert images.bump()["staging"]["action"] == "merged"
 
 
-@pytest.mark.parametrize("how", ["gitops images rollback", "the button Revert"])
+@pytest.mark.parametrize("how", [pytest.param("gitops images rollback", marks=FULL), "the button Revert"])
 def test_an_open_rollback_stops_what_goes_forward(images: ImageWorld, how: str) -> None:
     github = images.github
     before = images.file(STAGING)
@@ -132,7 +135,9 @@ def test_an_open_rollback_stops_what_goes_forward(images: ImageWorld, how: str) 
     assert images.bump()["staging"]["action"] == "updated"
 
 
-@pytest.mark.parametrize("gone", ["the policy", "the file", "the service"])
+@pytest.mark.parametrize(
+    "gone", ["the policy", pytest.param("the file", marks=FULL), pytest.param("the service", marks=FULL)]
+)
 def test_a_policy_that_is_taken_away_takes_its_pull_request_along(images: ImageWorld, gone: str) -> None:
     pull = proposed(images)
     pull.auto_merge = True
@@ -195,7 +200,12 @@ def test_a_branch_that_is_deleted_in_a_clean_up_declines_nothing(images: ImageWo
 
 @pytest.mark.parametrize(
     ("login", "seconds", "declined"),
-    [("student", None, True), ("student", 40, True), ("student", 1, False), ("stale[bot]", None, False)],
+    [
+        pytest.param("student", None, True, marks=FULL),
+        ("student", 40, True),
+        pytest.param("student", 1, False, marks=FULL),
+        ("stale[bot]", None, False),
+    ],
 )
 def test_who_closed_it_and_when_its_branch_went_says_whether_it_is_declined(
     images: ImageWorld, login: str, seconds: int | None, declined: bool

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gitops.clients.registries import ListedImage
+from gitops.clients.registries import ListedImage, Registry
+from gitops.images import lookup
 from tests import image_planner
 from tests.image_planner import Situation, plans, winners
 
@@ -78,6 +79,14 @@ def test_the_choice_is_the_same_as_with_all_facts(
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     assert choice(situation, NamesAlone, folder) == choice(situation, image_planner._Registry, folder)
+
+
+def test_a_long_history_asks_for_no_more_times_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "MOST", 3)
+    registry = NamesAlone(Situation(policies={}, registry=", ".join(f"{n} {n}d" for n in range(1, 9)), ran={}))
+    when = lookup.times(cast(Registry, registry), "mogle", registry.listing("mogle"))
+    known = [when(image_planner.digest(str(number))) for number in (1, 2, 3, 4, 1)]
+    assert [moment is not None for moment in known] == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -136,13 +136,14 @@ def test_what_runs_and_says_no_time_is_as_old_as_on_main(world: RegistryWorld) -
     assert world.bump()["staging"]["winner"] == world.winner("newer", new)
 
 
-def test_a_mutable_tag_is_followed_by_one_question(world: RegistryWorld) -> None:
+def test_a_mutable_tag_is_followed_by_few_questions(world: RegistryWorld) -> None:
     world.policy(prod={"digest": {"tag": "edge"}})
     new = world.push("edge")
     for number in range(9):
         world.push(f"3.0.{number + 1}")
     assert world.bump()["prod"]["winner"] == world.winner("edge", new)
-    assert world.registry.calls["HEAD manifests"] == 2
+    # What runs and what is followed; and the two that people pinned on main, as one may have gone back.
+    assert world.registry.calls["HEAD manifests"] == 4
 
 
 def test_a_version_by_mistake_that_was_declined_holds_back_nothing_built_later(world: RegistryWorld) -> None:

@@ -53,13 +53,15 @@ def _needs_facts(policy: Policy, image: ListedImage) -> bool:
 
 
 def times(registry: Registry, name: str, listing: Sequence[ListedImage]) -> Callable[[str], datetime | None]:
-    """When the registry got a digest, by the listing or, where that lists names alone, by asking for it."""
+    """When the registry got a digest, by the listing or, where that lists names alone, by asking for the first MOST."""
+    asked: set[str] = set()
     known = {image.digest: image.pushed for image in listing if image.pushed}
     whole = all(image.pushed for image in listing)
 
     def when(digest: str) -> datetime | None:
-        if digest in known or whole:
+        if digest in known or whole or (digest not in asked and len(asked) >= MOST):
             return known.get(digest)
+        asked.add(digest)
         image = registry.look(name, digest=digest, dated=True)
         return image.pushed if image else None
 

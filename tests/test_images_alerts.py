@@ -32,8 +32,9 @@ def bump(images: ImageWorld, slack: Slack, *words: str) -> Ran:
 
 
 def kept(images: ImageWorld) -> list[tuple[str, str]]:
-    """The bot's issues: their state and their text."""
-    return [(issue.state, issue.body) for issue in images.github.issues.issues.values()]
+    """The bot's issues of what is red: their state and their text."""
+    listed = images.github.issues.issues.values()
+    return [(issue.state, issue.body) for issue in listed if alerts.LABEL in issue.labels]
 
 
 POLICY, OTHER = "overlays/mogle/images.yaml", "overlays/benefit/images.yaml"

@@ -112,9 +112,13 @@ def test_more_pull_requests_than_may_be_open_wait_and_are_told(images: ImageWorl
     assert {name: row["action"] for name, row in rows.items()} == {"prod": "opened", "staging": "nothing"}
     told = "waits for its turn: 1 pull requests are open, 1 may be (.github/images.yaml)"
     assert rows["staging"]["why"] == told
-    # A rollback takes nobody's place, and what is open already is kept up to date.
+    # A rollback takes nobody's place, though nothing goes forward beside it.
     assert images.run("images", "rollback", "mogle", "--reason", "x").code == 0
     images.ecr.push("mogle", "3.2.0")
+    rows = images.bump()
+    assert (rows["prod"]["action"], rows["staging"]["why"]) == ("unchanged", told)
+    # What is open already is kept up to date.
+    images.github.pulls[2].state = "closed"
     rows = images.bump()
     assert {name: row["action"] for name, row in rows.items()} == {"prod": "updated", "staging": "nothing"}
     # What ends in a run makes room in that very run.

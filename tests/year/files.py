@@ -19,6 +19,7 @@ class Files:
         self._heads = git_dir / "refs/heads"
         self._read = cache(self._content)
         self._tree = cache(self._id)
+        self._listed = cache(self._names)
 
     def close(self) -> None:
         self._repo.close()
@@ -42,10 +43,11 @@ class Files:
 
     def names(self, commit: str, folder: str) -> list[str]:
         """The files of a folder."""
-        try:
-            return [str(blob.name) for blob in (self._repo.commit(commit).tree / folder).blobs]
-        except KeyError:
-            return []
+        return self._listed(self.id(commit, folder))
+
+    def _names(self, tree: str) -> list[str]:
+        """Of a folder by what it is known by: that stays where another folder changed."""
+        return [str(entry.name) for entry in self._repo.tree(tree).blobs] if tree else []
 
     def secret(self, commit: str, overlay: Overlay) -> str:
         """The Secret of 42 that an overlay names."""

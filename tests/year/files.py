@@ -47,7 +47,7 @@ class Files:
 
     def _names(self, tree: str) -> list[str]:
         """Of a folder by what it is known by: that stays where another folder changed."""
-        return [str(entry.name) for entry in self._repo.tree(tree).blobs] if tree else []
+        return str(self._repo.git.ls_tree("--name-only", tree)).splitlines() if tree else []
 
     def secret(self, commit: str, overlay: Overlay) -> str:
         """The Secret of 42 that an overlay names."""

@@ -117,6 +117,6 @@ def test_a_cause_is_the_same_whatever_differs_from_run_to_run() -> None:
 
 
 def test_a_line_of_others_that_looks_like_the_bots_memory_is_none() -> None:
-    forged = Cause.of_alert("<!-- told: 0123456789ab -->")
+    forged = Cause.of_alert('<!-- told: "0123456789ab" -->')
     body = alerts._body([forged])
     assert alerts._told(body) == {forged.key}

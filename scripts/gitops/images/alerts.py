@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from gitops.clients.github import Hub, issues
 from gitops.clients.slack import Slack
 from gitops.ground.errors import GitopsError, NotHealthyError, UnexpectedError, combined
-from gitops.ground.printable import code
+from gitops.ground.printable import code, marker
 from gitops.images import wording
 from gitops.images.bump import BumpReport
 
 RUNBOOK = "docs/runbooks/images.md"
 LABEL = "images-red"
 TITLE = "Image updates need a person"
-_TOLD = re.compile(r"<!-- told: ([0-9a-f ]*) -->")
+_TOLD = re.compile(r'<!-- told: "([0-9a-f ]*)" -->')
 # What of an error may be another with each run, though its cause is the same: times, counts, identifiers.
 _VARYING = re.compile(r"[0-9a-f]{7,}|[0-9]+")
 
@@ -115,4 +115,4 @@ def _body(reasons: Sequence[Cause]) -> str:
     keys = " ".join(sorted(cause.key for cause in reasons))
     lines = [f"- {code(cause.text)}" for cause in reasons]
     after = f"What to do: {RUNBOOK}. The bot keeps this up to date, and closes it once a run is green."
-    return "\n".join([*lines, "", after, f"<!-- told: {keys} -->"])
+    return "\n".join([*lines, "", after, marker("told", keys)])

@@ -220,7 +220,10 @@ def test_what_runs_a_forks_code_has_no_secret_and_no_right_to_write() -> None:
     for file in (ROOT / ".github/workflows").glob("*.yaml"):
         workflow: dict[str, Any] = yaml.safe_load(file.read_text())
         events = {str(key): value for key, value in workflow.items()}["True"]
-        assert "pull_request_target" not in events
+        if "pull_request_target" in events:  # of this event a checkout that names nothing is main's
+            assert file.name == "freeze.yaml"
+            assert "ref:" not in file.read_text()
+            continue
         if "pull_request" in events:
             assert "secrets." not in file.read_text()
             assert "github.token" not in file.read_text()

@@ -31,7 +31,7 @@ def test_every_reason_that_there_is_has_a_row() -> None:
     told = {type(plan.no_change) for plan in plans} | {type(plan.waits) for plan in plans}
     told |= {type(getattr(plan.no_change, "waits", None)) for plan in plans}
     # Of a pull request whose policy is gone nothing is planned: tests/test_images_people.py.
-    assert kinds(NoChange) - told == {reasons.NoPolicy}
+    assert kinds(NoChange) - told == {reasons.NoPolicy, reasons.NotGrouped}
     assert kinds(Alert) - {type(plan.alert) for plan in plans} == set()
 
 

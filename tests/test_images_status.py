@@ -12,7 +12,7 @@ import pytest
 
 from gitops.ground.errors import ExternalError
 from gitops.images import dashboard, status
-from gitops.images.bump import BumpReport
+from gitops.images.report import BumpReport
 from gitops.images.status import OverlayStatus
 from gitops.manifests.overlay import Overlay
 from gitops.repository.pulls import Outcome, PullAction

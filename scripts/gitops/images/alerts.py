@@ -15,7 +15,7 @@ from gitops.clients.slack import Slack
 from gitops.ground.errors import GitopsError, NotHealthyError, UnexpectedError, combined
 from gitops.ground.printable import code, marker
 from gitops.images import wording
-from gitops.images.bump import BumpReport
+from gitops.images.report import BumpReport
 
 RUNBOOK = "docs/runbooks/images.md"
 LABEL = "images-red"

@@ -54,6 +54,8 @@ def without_policy(
     plans: list[ImagePlan] = []
     for branch in sorted(branch for branch in main.pulls if branch.startswith(BUMP) and branch.count("/") == 2):
         _, service, environment = branch.split("/")
+        if environment.startswith("_"):
+            continue  # a group's
         overlay = Overlay(service, environment)
         # Behind an underscore stands one of its further images.
         own = Overlay(service, environment.partition("_")[0])

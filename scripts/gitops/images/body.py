@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import yaml
@@ -42,7 +42,7 @@ def _lines(objects: list[Object]) -> list[str]:
     return lines
 
 
-def text(
+def section(
     plan: ImagePlan,
     winner: Image,
     old: Image,
@@ -50,9 +50,10 @@ def text(
     was: Details | None,
     now: Details | None,
     notes: Sequence[str],
-) -> str:
-    """The body: both versions, where to compare them, what their makers say (`notes`, lines of Markdown), and what
-    changes in the cluster. The same for the same facts.
+    most: int = _MOST,
+) -> list[str]:
+    """Of one image: both versions, where to compare them, what their makers say (`notes`, lines of Markdown), and what
+    changes in the cluster (at most `most` characters of it). The same for the same facts.
     """
     rows = [
         ("tag", old.tag, winner.tag),
@@ -73,8 +74,9 @@ def text(
         lines += ["", "A new major version: a person merges it, as the policy has `majors: by-hand`."]
     if notes:
         lines += ["", *notes]
-    shown = rendered if len(rendered) <= _MOST else rendered[:_MOST] + "\n... (cut)"
-    lines += [
+    shown = rendered if len(rendered) <= most else rendered[:most] + "\n... (cut)"
+    return [
+        *lines,
         "",
         "<details><summary>What changes in the cluster</summary>",
         "",
@@ -82,13 +84,47 @@ def text(
         "",
         "</details>",
     ]
-    lines += [
+
+
+def text(plan: ImagePlan, winner: Image, about: Sequence[str]) -> str:
+    """The body for one image. `about`: its section."""
+    lines = [
+        *about,
         "",
         "Close this pull request to decline this version: a newer one will be proposed, this one not again. To keep "
         f"what runs: `gitops images rollback {plan.overlay.service}{_option(plan)}`. A commit of yours on this branch "
         "stops the bot.",
         "",
         hold.marker(winner),
+    ]
+    return "\n".join(lines)
+
+
+def share(images: int) -> int:
+    """How many characters of a diff one of so many images may show."""
+    return _MOST if images == 1 else _MOST // (2 * images)
+
+
+def together(sections: Mapping[str, Sequence[str]], marker: str) -> str:
+    """The body for several images. `sections`: of each by its label; what does not fit is named alone."""
+    lines: list[str] = []
+    left = _MOST - len(marker)
+    rest: list[str] = []
+    for label, about in sections.items():
+        shown = [f"## {code(label)}", "", *about, ""]
+        size = sum(len(line) + 1 for line in shown)
+        if size > left:
+            rest.append(f"- {code(label)}")
+            continue
+        left -= size
+        lines += shown
+    if rest:
+        lines += ["Not shown here, as there is no more room:", "", *rest, ""]
+    lines += [
+        "Close this pull request to decline all these versions: newer ones will be proposed, these not again. A commit "
+        "of yours on this branch stops the bot. What is held, declined or waits is left out.",
+        "",
+        marker,
     ]
     return "\n".join(lines)
 

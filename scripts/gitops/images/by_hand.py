@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from github.PullRequest import PullRequest
+
 from gitops.clients.github import Hub, health_changes
-from gitops.clients.github import decisions as github_decisions
 from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code, fence
-from gitops.images import body, bump, entry, freeze, plan, promotion, wording
+from gitops.images import body, bump, entry, freeze, group, plan, promotion, wide, wording
 from gitops.images import hold as holds
+from gitops.images.proposal import LABELS
 from gitops.images.reasons import NoChange
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.image import Image
@@ -71,17 +74,26 @@ def undecline(checkout: Checkout, hub: Hub, service: str, environment: str | Non
         chosen = [target for target in targets if environment in (None, target.overlay.environment)]
         if not chosen:
             raise next((own.error for own in broken if own.error), _no_policy(service, environment))
-        return [_undecline(main, hub, target) for target in chosen]
+        grouping = group.Grouping(main, wide.read(main.files).group)
+        # A group's pull request declines all of it, so it is read for each before it is marked for all.
+        closed = {target.branch: _declined_pulls(hub, grouping.asked(target.branch), target) for target in chosen}
+        together = itertools.chain.from_iterable(closed.values())
+        for number in sorted({pull.number for pull in together}):
+            hub.call("POST", f"/issues/{number}/labels", {"labels": [WITHDRAWN]})
+        return [_undeclined(main, target, closed[target.branch]) for target in chosen]
 
 
-def _undecline(main: reconcile.Main, hub: Hub, target: FollowedOverlay) -> Undeclined:
-    closed = [pull for pull in hub.closed_pulls(target.branch) if holds.declined([pull])]
-    by_the_way = github_decisions.closed_by_the_way(hub, target.branch) if closed else set()
+def _declined_pulls(hub: Hub, branches: Sequence[str], target: FollowedOverlay) -> list[PullRequest]:
+    pulls: list[PullRequest] = []
+    for branch in branches:
+        pulls += [pull for pull in group.declined_pulls(hub, branch) if group.declined(pull, target.branch)]
+    return pulls
+
+
+def _undeclined(main: reconcile.Main, target: FollowedOverlay, closed: Sequence[PullRequest]) -> Undeclined:
     tags: list[str] = []
     for pull in closed:
-        if pull.number not in by_the_way:
-            hub.call("POST", f"/issues/{pull.number}/labels", {"labels": [WITHDRAWN]})
-            tags += [declined.tag for declined in holds.declined([pull])]
+        tags += [declined.tag for declined in group.declined(pull, target.branch)]
     ran = holds.past_images(main.history, target.path, target.pin.entry)
     taken_back = tuple(declined.tag for declined in holds.downgraded(target.policy, ran))
     return Undeclined(target.overlay, tuple(tags), taken_back)
@@ -189,7 +201,7 @@ def _propose(
     files: dict[str, bytes | None],
 ) -> Outcome:
     branch = entry.branch(kind, target.overlay, target.pin.entry)
-    labels = (*bump.LABELS, target.overlay.environment)
+    labels = (*LABELS, target.overlay.environment)
     proposal = Proposal(branch, main.history.main(), title, text, files, labels)
     outcome = propose(hub, main.history, main.pulls.get(branch), proposal)
     window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)

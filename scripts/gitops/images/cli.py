@@ -19,7 +19,7 @@ from gitops.manifests.overlay import Overlay
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from gitops.images.bump import BumpReport
+    from gitops.images.report import BumpReport
     from gitops.images.select import Assessment
     from gitops.images.status import OverlayStatus
     from gitops.images.target import ImagePlan

@@ -15,11 +15,17 @@ MAIN = "app"
 _OTHER_LETTERS = re.compile(r"[^a-z0-9-]")
 
 
-def _suffix(entry: str) -> str:
+def safe(name: str) -> str:
+    """A name as a part of a branch's or a file's; no two names are one."""
+
     def written(match: re.Match[str]) -> str:
         return "".join(f"_{byte:02x}" for byte in match[0].encode())
 
-    return "" if entry == MAIN else f"_{_OTHER_LETTERS.sub(written, entry)}"
+    return _OTHER_LETTERS.sub(written, name)
+
+
+def _suffix(entry: str) -> str:
+    return "" if entry == MAIN else f"_{safe(entry)}"
 
 
 def branch(kind: str, overlay: Overlay, entry: str) -> str:

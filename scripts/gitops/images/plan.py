@@ -14,7 +14,7 @@ from gitops.clients import registries
 from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
-from gitops.images import cosign, edit, hold, keyless, lookup, policy, promotion
+from gitops.images import cosign, edit, hold, keyless, lookup, policy, promotion, wide
 from gitops.images.policy import EnvironmentPolicy, Policy, Promote
 from gitops.images.reasons import (
     HoldIgnored,
@@ -97,7 +97,7 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
     names = list(dict.fromkeys(target.pin.image.name for target in selecting))
     listings = dict(zip(names, _in_parallel(sources.registry.listing, names), strict=True))
     by_entry = {(target.overlay, target.pin.entry): target for target in targets}
-    sources.history.read_ahead(target.path for target in targets)
+    sources.history.read_ahead([wide.FILE, *(target.path for target in targets)])
 
     def plan(target: FollowedOverlay) -> ImagePlan:
         return replace(decided(target), since=_since(sources, target))

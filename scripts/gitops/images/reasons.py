@@ -100,6 +100,11 @@ class NoPolicy(NoChange):
 
 
 @dataclass(frozen=True)
+class NotGrouped(NoChange):
+    """No image is proposed in this group any more: by itself, in another group or not at all."""
+
+
+@dataclass(frozen=True)
 class NoneNewer(NoChange):
     """What fits is not newer than what runs, or was declined."""
 

@@ -10,7 +10,8 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
-from gitops.images import bump, edit, entry, freeze, hold
+from gitops.images import edit, entry, freeze, hold
+from gitops.images.proposal import LABELS
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
@@ -58,7 +59,7 @@ def rollback(
                 "delete it to let the bot go on."
             ),
             files={path: content, held: hold.write(kept)},
-            labels=(*bump.LABELS, LABEL),
+            labels=(*LABELS, LABEL),
         )
         outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)
         window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)

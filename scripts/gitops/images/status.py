@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitops.images import wording
-from gitops.images.bump import BumpReport
 from gitops.images.reasons import UNFIT, NoChange, NoneFits, NoneNewer, NotHealthyLong, NotSoaked, OnHold
+from gitops.images.report import BumpReport
 from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay

@@ -56,6 +56,8 @@ def no_change(reason: NoChange | None) -> str:
             return "the listing is empty: no change"
         case reasons.NoPolicy():
             return "main has no policy any more that asks for it"
+        case reasons.NotGrouped():
+            return "no image is proposed in this group any more"
         case reasons.NoneFits():
             return "no image fits the policy: no change"
         case reasons.NoneNewer():

@@ -181,8 +181,9 @@ def _delete_work_branch(hub: Hub, history: History, branch: str) -> None:
 
 def _by_people(hub: Hub, history: History, head: str, branch: str) -> list[Commit]:
     # bump/mogle/prod may change overlays/mogle/prod, and so may bump/mogle/prod_migrate, its image `migrate`.
-    overlay = branch.partition("/")[2].partition("_")[0]
-    return history.by_people(head, TRAILER, f"overlays/{overlay}", hub.signed_by_github)
+    # bump/mogle/_auto may change overlays/mogle, and bump/_community/_auto, a team's, all overlays.
+    folder = f"overlays/{branch.partition('/')[2].partition('_')[0]}".rstrip("/")
+    return history.by_people(head, TRAILER, folder, hub.signed_by_github)
 
 
 def _carries(history: History, head: str, proposal: Proposal) -> bool:

@@ -24,16 +24,24 @@ from tests.fakes.github_deployments import ARGOCD_NAME
 from tests.fakes.github_repository import Pull
 from tests.fakes.github_rulesets import BOT_ACTOR, MEMBER
 from tests.lab.running import Running
-from tests.lab.test_health import PATIENCE, Told
+from tests.lab.test_health import Told
 from tests.lab.test_lab import until
 from tests.loops import PROD, STAGING, running_images
 from tests.world import World
+from tests.zones import is_ready, living_pods
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix]
 
 SOAK = timedelta(minutes=1)
 MINUTE = 60.0
-KEYS = "overlays/mogle/staging/oauth-42.yaml"
+# As soon as a pod crashes before it was ready for so long, its Deployment is late.
+PATIENCE = """\
+patches:
+  - target: {kind: Deployment}
+    patch: |
+      - {op: add, path: /spec/minReadySeconds, value: 14}
+      - {op: add, path: /spec/progressDeadlineSeconds, value: 15}
+"""
 
 
 class Delivery:
@@ -74,14 +82,44 @@ class Delivery:
         send_webhooks(self.running.lab, "refs/heads/main", before, after)
         return after
 
-    def becomes(self, health: Health, commit: str) -> None:
-        until(f"GitHub hears that staging is {health}", lambda: self.told.says(health, commit), seconds=120)
+    def crashes(self, image: Image) -> None:
+        """What a kubelet says of staging's containers of an image that end soon after they were ready, each time."""
+        cluster = self.running.cluster
+        for pod in living_pods(cluster, STAGING.namespace):
+            [container] = pod["spec"]["containers"]
+            if container["image"] == str(image) and is_ready(pod):
+                state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}}
+                status = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 9}
+                status |= {"ready": False, "started": False, "state": state}
+                conditions = [{"type": name, "status": "False"} for name in ("Ready", "ContainersReady")]
+                path = f"/api/v1/namespaces/{STAGING.namespace}/pods/{pod['metadata']['name']}/status"
+                body = {"status": {"conditions": conditions, "containerStatuses": [status]}}
+                cluster.patch(path, body, kind="strategic")
 
-    def soaks(self) -> None:
+    def becomes(self, health: Health, commit: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self._wait(f"GitHub hears that staging is {health}", lambda: self.told.says(health, commit), meanwhile)
+
+    def soaks(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait for a whole soak time from now on."""
-        began = time.monotonic()
-        until("the soak time is over", lambda: time.monotonic() - began > SOAK.total_seconds() + 2, seconds=90)
+        began = datetime.now(UTC)
+        self._wait("the soak time is over", lambda: datetime.now(UTC) - began > SOAK, meanwhile)
         self.told.changes()
+
+    def soaks_healthy(self) -> None:
+        """Wait until the last word was Healthy for a whole soak time: new pods without metrics are Degraded between."""
+
+        def is_over() -> bool:
+            last = self.told.changes()[-1]
+            return last.health is Health.HEALTHY and datetime.now(UTC) - last.when > SOAK
+
+        until("it was Healthy for the soak time", is_over, seconds=180)
+
+    def _wait(self, what: str, check: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+        def looks() -> bool:
+            meanwhile()
+            return check()
+
+        until(what, looks, seconds=120)
 
     def others(self) -> dict[str, bytes | None]:
         """The policies of all services, taken away."""
@@ -149,31 +187,30 @@ def delivery(running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_crash_loops_in_staging_stays_there_until_it_was_healthy_for_the_soak(delivery: Delivery) -> None:
     first, second = delivery.image(0), delivery.image(1)
-    policy = f"staging: {{semver: {{range: '<={second.tag}'}}}}\nprod: {{promote: {{from: staging, soak: 1m}}}}\n"
+    policy = "staging: {semver: {range: '*'}}\nprod: {promote: {from: staging, soak: 1m}}\n"
     pins = {**delivery.pinned(STAGING.kustomization, first), **delivery.pinned(PROD.kustomization, first)}
     good = delivery.change({**delivery.others(), **pins, "overlays/mogle/images.yaml": policy.encode()}, "Begin")
     delivery.becomes(Health.HEALTHY, good)
 
-    # Its pods never start.
-    keys, pin = delivery.file(KEYS), delivery.pinned(STAGING.kustomization, second)
-    content = pin[STAGING.kustomization] or b""
-    broken: dict[str, bytes | None] = {
-        STAGING.kustomization: content.replace(b"patches:\n", PATIENCE.encode()),
-        KEYS: keys.replace(b"mogle-oauth-42-g1", b"mogle-oauth-42-g9"),
-    }
-    delivery.becomes(Health.DEGRADED, delivery.change(broken, "Staging takes the second"))
-    delivery.soaks()
+    content = delivery.pinned(STAGING.kustomization, second)[STAGING.kustomization] or b""
+    hasty = content.replace(b"patches:\n", PATIENCE.encode())
+    change = delivery.change({STAGING.kustomization: hasty}, "Staging takes the second")
+    delivery.becomes(Health.DEGRADED, change, lambda: delivery.crashes(second))
+    delivery.soaks(lambda: delivery.crashes(second))
     # For its first ten minutes that could be a rollout, which has no metrics yet; it is not promoted then either.
     assert f"mogle-staging is starting pods, with {second.tag}" in delivery.runs_images()
     assert delivery.github.pulls == {}
 
-    delivery.becomes(Health.HEALTHY, delivery.change({**pin, KEYS: keys}, "Staging is mended"))
-    delivery.soaks()
+    mended = delivery.image(2)
+    content = edit.replace(content, STAGING.kustomization, mended)
+    change = delivery.change({STAGING.kustomization: content}, "Staging takes what is mended")
+    delivery.becomes(Health.HEALTHY, change)
+    delivery.soaks_healthy()
     delivery.runs_images()
     [pull] = delivery.github.pulls.values()
-    assert (pull.head, pull.title) == (PROD.branch("bump"), f"{PROD}: {second.tag}")
+    assert (pull.head, pull.title) == (PROD.branch("bump"), f"{PROD}: {mended.tag}")
     delivery.merges(lambda: delivery.github.merge(pull.number))
-    delivery.serves(second)
+    delivery.serves(mended)
 
 
 def test_a_rollback_in_a_freeze_is_merged_within_a_minute_and_the_next_goes_further_back(delivery: Delivery) -> None:

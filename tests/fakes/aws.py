@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+
+from tests.fakes.server import Server, answer, body_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -27,7 +29,6 @@ REGION, ACCOUNT = "ap-northeast-2", "123456789012"
 HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 MANIFEST, INDEX = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-TARGET = "AmazonEC2ContainerRegistry_V20150921"
 
 
 @dataclass
@@ -62,36 +63,8 @@ class Ecr:
         self.faults: list[Fault] = []
         self.calls: dict[str, int] = {}
         self._lock = threading.Lock()
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # the head and the body of an answer are two writes
-
-            def do_GET(self) -> None:
-                blob = fake.blobs.get(self.path.removeprefix("/blob/"))
-                self._send(200 if blob is not None else 404, blob or b"", "application/octet-stream")
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                call = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-                status, content = fake._answer(call, body, dict(self.headers))
-                self._send(status, content, "application/x-amz-json-1.1")
-
-            def _send(self, status: int, content: bytes, kind: str) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = Server(self._serve)
+        self.url = self._server.url
 
     @property
     def environment(self) -> dict[str, str]:
@@ -114,9 +87,17 @@ class Ecr:
         )
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
         self._moto.stop()
+
+    def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        if request.command == "GET":
+            blob = self.blobs.get(request.path.removeprefix("/blob/"))
+            answer(request, 200 if blob is not None else 404, blob or b"", "application/octet-stream")
+            return
+        call = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        status, content = self._answer(call, body_of(request), dict(request.headers))
+        answer(request, status, content, "application/x-amz-json-1.1")
 
     def _answer(self, call: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         asked: dict[str, Any] = json.loads(body or b"{}")

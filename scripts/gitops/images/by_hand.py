@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 from github.PullRequest import PullRequest
@@ -15,15 +15,15 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code, fence
-from gitops.images import body, bump, entry, freeze, group, plan, promotion, wide, wording
+from gitops.images import body, bump, entry, group, plan, promotion, wide, wording
 from gitops.images import hold as holds
-from gitops.images.proposal import LABELS
+from gitops.images.proposal import LABELS, ProposedImage, files_of, propose_at_once
 from gitops.images.reasons import NoChange
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import reconcile
-from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal, propose
+from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal
 
 
 def hold(
@@ -131,9 +131,7 @@ def promote(
         lines = [f"{code(running.tag)} -> {code(image.tag)} ({code(image.digest)}), as {giving.overlay} runs it."]
         lines += ["", f"Asked for by hand; without that it would wait: {code(skipped)}"] if skipped else []
         lines += ["", *fence(edited.diff.split("\n"), "diff")]
-        files: dict[str, bytes | None] = {taking.path: edited.content}
-        if taking.hold:
-            files[taking.hold_file] = None
+        files = files_of([ProposedImage(own, taking, image, edited)])
         outcome = _propose(main, hub, taking, "promote", body.title(own, image, running), "\n".join(lines), files)
         return Promotion(outcome, image, skipped, asked)
 
@@ -203,7 +201,4 @@ def _propose(
     branch = entry.branch(kind, target.overlay, target.pin.entry)
     labels = (*LABELS, target.overlay.environment)
     proposal = Proposal(branch, main.history.main(), title, text, files, labels)
-    outcome = propose(hub, main.history, main.pulls.get(branch), proposal)
-    window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)
-    freeze.judge_made(hub, main.history, window, outcome)
-    return outcome
+    return propose_at_once(main, hub, proposal)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from gitops.clients import registries
+from gitops.clients.github import Hub
 from gitops.clients.registries import Details, Registry
 from gitops.ground.errors import GitopsError
-from gitops.images import body, edit, group
+from gitops.images import body, edit, freeze, group
 from gitops.images.notes import ReleaseNotes
 from gitops.images.report import Edited
 from gitops.images.target import FollowedOverlay, ImagePlan
 from gitops.manifests.image import Image
-from gitops.repository.pulls import Proposal
+from gitops.repository.pulls import Outcome, Proposal, propose
 from gitops.repository.reconcile import Main
 
 LABELS = ("images",)
@@ -47,7 +49,7 @@ class Proposals:
             base=self._main.history.main(),
             title=change.title,
             body=body.text(change.plan, change.winner, self._section(change, 1)),
-            files=_files([change]),
+            files=files_of([change]),
             labels=(*LABELS, target.overlay.environment),
             auto_merge=target.merges_itself(change.winner),
         )
@@ -63,7 +65,7 @@ class Proposals:
             base=self._main.history.main(),
             title=titles if few else f"{group.name(branch)}: {len(changes)} images",
             body=body.together(sections, marker),
-            files=_files(changes),
+            files=files_of(changes),
             labels=(*LABELS, *sorted({change.target.overlay.environment for change in changes})),
             auto_merge=all(change.target.merges_itself(change.winner) for change in changes),
         )
@@ -83,7 +85,16 @@ class Proposals:
             return None
 
 
-def _files(changes: Sequence[ProposedImage]) -> dict[str, bytes | None]:
+def propose_at_once(main: Main, hub: Hub, proposal: Proposal) -> Outcome:
+    """What a person asks for by hand, with the status `freeze` that it has now. Raises RaceError, ExternalError."""
+    outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)
+    window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)
+    freeze.judge_made(hub, main.history, window, outcome)
+    return outcome
+
+
+def files_of(changes: Sequence[ProposedImage]) -> dict[str, bytes | None]:
+    """The changed overlays of a pull request by their paths, and None for each hold that is over."""
     files: dict[str, bytes | None] = {}
     for change in changes:
         target = change.target

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from gitops.clients.github import Hub
 from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
-from gitops.images import edit, entry, freeze, hold
-from gitops.images.proposal import LABELS
+from gitops.images import edit, entry, hold
+from gitops.images.proposal import LABELS, propose_at_once
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, reconcile
-from gitops.repository.pulls import Outcome, Proposal, propose
+from gitops.repository.pulls import Outcome, Proposal
 
 LABEL = "rollback"
 
@@ -61,10 +61,7 @@ def rollback(
             files={path: content, held: hold.write(kept)},
             labels=(*LABELS, LABEL),
         )
-        outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)
-        window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)
-        freeze.judge_made(hub, main.history, window, outcome)
-        return outcome, image, asked
+        return propose_at_once(main, hub, proposal), image, asked
 
 
 def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Image, bool]:

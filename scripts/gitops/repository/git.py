@@ -67,19 +67,16 @@ class _Limited(git.cmd.Git):
         with self._answered_in_time(ref):
             return super().get_object_data(ref)
 
-    def blobs(self, names: Sequence[str]) -> list[bytes | None]:
-        """The content of what each `COMMIT:PATH` names, or None where that is no file. All within one limit."""
-        with self._answered_in_time(names[0] if names else ""):
-            return [self._blob(name) for name in names]
-
-    def _blob(self, name: str) -> bytes | None:
-        try:
-            _, kind, size, stream = super().stream_object_data(name)
-        except ValueError as error:
-            if "git returned" in str(error):  # that there is none
-                return None
-            raise
-        content = bytes(stream.read(size))
+    def blob(self, name: str) -> bytes | None:
+        """The content of what `COMMIT:PATH` names, or None where that is no file."""
+        with self._answered_in_time(name):
+            try:
+                _, kind, size, stream = super().stream_object_data(name)
+            except ValueError as error:
+                if "git returned" in str(error):  # that there is none
+                    return None
+                raise
+            content = bytes(stream.read(size))
         # GitPython says that the kind is text, and gives bytes.
         return content if kind in ("blob", b"blob") else None
 

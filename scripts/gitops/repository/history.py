@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -85,14 +85,11 @@ class History:
 
     def content(self, sha: str, path: str) -> bytes | None:
         """A file at a commit, or None where it is not there."""
-        return self._contents([sha], path)[0]
-
-    def _contents(self, commits: Sequence[str], path: str) -> list[bytes | None]:
-        """One question each, where a walk from the commit through its trees would be one for each folder."""
         if "\n" in path:  # git is asked in lines
-            return [None for _ in commits]
-        contents: list[bytes | None] = self._repo.git.blobs([f"{sha}:{path}" for sha in commits])
-        return contents
+            return None
+        # One question, where a walk from the commit through its trees would be one for each folder.
+        content: bytes | None = self._repo.git.blob(f"{sha}:{path}")
+        return content
 
     def ahead(self, branch: str) -> list[Commit]:
         """What a branch adds to main, oldest first."""

@@ -180,7 +180,8 @@ def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalance
     ingresses: list[tuple[Unit, Object]] = []
     for unit in units:
         ingresses += ((unit, item) for item in unit.kind("Ingress") if in_group(item))
-    ingresses.sort(key=lambda ingress: (group_order(ingress[1]), ingress[0].namespace, name(ingress[1])))
+    # By the text, as the controller does: a-b/web is before a/web.
+    ingresses.sort(key=lambda ingress: (group_order(ingress[1]), full_name(*ingress)))
     balancer.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
     for unit, item in ingresses:
         for location, rule in ingress_rules(item):
@@ -219,6 +220,11 @@ def group_order(item: Object) -> int:
     return int(text) if text.lstrip("-").isdigit() else 0
 
 
+def full_name(unit: Unit, item: Object) -> str:
+    """An Ingress as namespace/name."""
+    return f"{item['metadata'].get('namespace') or unit.namespace}/{name(item)}"
+
+
 def _rank(path: Object) -> tuple[int, int]:
     kind = path.get("pathType")
     return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
@@ -232,10 +238,10 @@ def _rule(unit: Unit, item: Object, host: str, path: Object, location: FieldPath
         path=str(path.get("path") or "/"),
         path_type=str(path.get("pathType")),
         conditions=_conditions(item, str(service.get("name"))),
-        namespace=unit.namespace,
+        namespace=full_name(unit, item).partition("/")[0],
         service=str(service.get("name")),
         port=str(port.get("name") or port.get("number")),
-        ingress=f"{unit.namespace}/{name(item)}",
+        ingress=full_name(unit, item),
         unit=unit,
         item=item,
         location=location,

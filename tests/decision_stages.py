@@ -40,6 +40,8 @@ PROMOTIONS = [
     prod("it was Healthy in parts, not for long enough", SOAKED, **health("success 48h", "failure 36h", "success 6h")),
     prod("it was Healthy in parts, for long enough", SOAKED, **health("success 48h", "failure 20h", "success 2h")),
     prod("its pods are starting", SOAKED, **health("success 48h", "in_progress 5m")),
+    prod("its pods are starting for a day", SOAKED, **health("success 48h", "in_progress 1d")),
+    prod("it crashes again and again", SOAKED, **health("success 48h", "failure 9h", "in_progress 8m", "failure 5m")),
     prod("the newest soaks, the one before it did", f"{FIRST}, 3.1.0 9d, 3.2.0 6h"),
     prod(
         "the newest is Degraded, the one before it soaked",

@@ -21,8 +21,17 @@ HEALTH: dict[str, tuple[Told, str]] = {
     "crash-loops": (((48, "in_progress"), (47, "failure")), "mogle-staging is Degraded with 3.1.0 since"),
     "soaked, and Degraded now": (((48, "success"), (1, "failure")), "mogle-staging is Degraded with 3.1.0 since"),
     "cannot be synced": (((48, "success"), (1, "error")), "mogle-staging cannot be synced with 3.1.0 since"),
-    "Degraded for a moment": (((48, "success"), (0.1, "failure")), "mogle-staging is starting pods, with 3.1.0"),
-    "starts pods": (((48, "success"), (1, "in_progress")), "mogle-staging is starting pods, with 3.1.0"),
+    "Degraded for a moment": (((48, "success"), (0.1, "failure")), "mogle-staging is starting pods, with 3.1.0 since"),
+    "starts pods": (((48, "success"), (0.1, "in_progress")), "mogle-staging is starting pods, with 3.1.0 since"),
+    "starts pods for ever": (((48, "in_progress"),), "and comes to no end: it is stuck"),
+    "starts pods again and again": (
+        ((48, "in_progress"), (40, "failure"), (1, "in_progress"), (0.2, "failure"), (0.1, "in_progress")),
+        "and comes to no end: it is stuck",
+    ),
+    "crashes again and again": (
+        ((48, "success"), (9, "failure"), (0.2, "in_progress"), (0.1, "failure")),
+        "mogle-staging is Degraded with 3.1.0 since",
+    ),
     "Healthy in parts": (
         ((48, "success"), (36, "failure"), (12, "success"), (8, "failure"), (7, "success")),
         "was Healthy with 3.1.0 for 23h of 1d",

@@ -227,6 +227,36 @@ def test_what_is_one_registrys(realm: str, registry: str, expected: bool) -> Non
     assert distribution._akin(realm, registry) == expected
 
 
+@pytest.mark.parametrize(
+    ("host", "address", "expected"),
+    [
+        ("ghcr.io", "https://ghcr.io:443/v2/a", True),
+        ("ghcr.io:443", "https://GHCR.io/v2/a", True),
+        ("ghcr.io:443", "https://ghcr.io:443/v2/a", True),
+        ("localhost", "http://localhost:80/v2/a", True),
+        ("ghcr.io", "https://ghcr.io:80/v2/a", False),
+        ("ghcr.io", "http://ghcr.io/v2/a", False),
+        ("ghcr.io:444", "https://ghcr.io:443/v2/a", False),
+        ("ghcr.io", "https://ghcr.io:443@evil.example/v2/a", False),
+    ],
+)
+def test_a_port_that_is_the_schemes_own_is_no_other_host(host: str, address: str, expected: bool) -> None:
+    own = Distribution(host)
+    if expected:
+        assert own._own(address, f"{host}/a") == address
+    else:
+        with pytest.raises(ExternalError, match="sends its listing's reader to another host"):
+            own._own(address, f"{host}/a")
+
+
+def test_credentials_go_to_a_realm_that_names_the_schemes_own_port(registry: Registry) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="https://registry.example.com:443/token",service="fake"'}
+    assert distribution._akin(*(distribution._origin(f"https://{host}")[1] for host in ("a.example:443", "a.example")))
+    registry.faults = [Fault("/tags/", 401, headers=challenge)]
+    with pytest.raises(ExternalError, match="would send its credentials to another host"):
+        known_to(registry).listing(f"{registry.host}/shop")
+
+
 def other_manifest(registry: Registry, digest: str) -> Callable[[Distribution], Any]:
     registry.faults = [Fault("/manifests/", 200, content=b'{"schemaVersion": 2}', method="GET")]
     return lambda own: own.manifest(f"{registry.host}/shop", digest=digest)

@@ -73,6 +73,21 @@ def test_age_is_of_the_values_and_the_key_is_the_files(pinned: Checkout, inside:
     assert {entry.sealed.overlay.service for entry in strangers} == {"mogle"}
 
 
+def test_age_is_of_the_values_however_often_they_were_sealed_anew(
+    pinned: Checkout, inside: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_VERSIONS", 2)
+    inside("seal", "notice-bot", "kakao", "--key", "token")
+    on_main(pinned, 40, "Seal")
+    file = pinned.root / FILE
+    for number in range(5):
+        again = sealedsecret.read(file.read_bytes(), FILE).encrypted["token"][::-1]
+        file.write_bytes(sealedsecret.reseal(file.read_bytes(), FILE, {"token": again}, f"{number:064x}"))
+        on_main(pinned, 30 - number, "Seal anew")
+        [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+        assert known.days(NOW) == 40
+
+
 def test_an_end_that_was_declared_is_told_in_time(pinned: Checkout, inside: Seal) -> None:
     soon = datetime.now(UTC).date() + timedelta(days=9)
     words = ["seal", "notice-bot", "kakao", "--key", "token"]

@@ -15,6 +15,7 @@ from gitops.images.reasons import (
     DeclinedPromotion,
     HealthUnknown,
     MajorStays,
+    NeverHealthy,
     NoChange,
     NotHealthy,
     NotHealthyLong,
@@ -29,8 +30,9 @@ from gitops.images.target import FollowedOverlay, Sources
 from gitops.manifests.image import Image
 from gitops.repository.history import History
 
-# New pods have no metrics at first, which Argo CD calls Degraded: an open pull request is not withdrawn for that.
-_ROLLOUT = timedelta(minutes=10)
+# What a Deployment has for new pods where it says nothing (progressDeadlineSeconds; base/workload has half of it): what
+# starts for longer is stuck. New pods have no metrics at first, which Argo CD calls Degraded: so long that is none.
+ROLLOUT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,22 @@ def _doubt(
     overlay, image = source.overlay, run.image
     changes = sources.health(overlay.application, run.version.when)
     ends = [*(change.when for change in changes[1:]), sources.now]
-    healthy, last = timedelta(), None
+    healthy, last, ill = timedelta(), None, None
     for change, end in zip(changes, ends, strict=False):
         synced = _image_of(sources.history, source, change.commit)
         if synced and (synced.name, synced.digest) == (image.name, image.digest):
             last = change
-            healthy += end - change.when if change.health is Health.HEALTHY else timedelta()
+            is_well = change.health is Health.HEALTHY
+            healthy += end - change.when if is_well else timedelta()
+            # What crashes again and again goes to and fro between Degraded and starting: it is one illness.
+            ill = None if is_well else ill or change.when
     if last is None:
         return HealthUnknown(overlay, image.tag) if way.health == "required" else None
-    is_new = sources.now - last.when < _ROLLOUT
-    if is_current and (last.health is Health.PROGRESSING or (last.health is Health.DEGRADED and is_new)):
-        return NotHealthyYet(overlay, image.tag)
+    if is_current and ill and last.health is not Health.FAILED:
+        if sources.now - ill < ROLLOUT:
+            return NotHealthyYet(overlay, image.tag, ill)
+        if last.health is Health.PROGRESSING:
+            return NeverHealthy(overlay, image.tag, ill)
     if last.health in (Health.DEGRADED, Health.FAILED):
         return NotHealthy(overlay, image.tag, last.health, last.when)
     if healthy >= way.soak:

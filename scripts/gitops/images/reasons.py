@@ -203,11 +203,24 @@ class NotHealthy(NoChange):
 
 @dataclass(frozen=True)
 class NotHealthyYet(NoChange):
-    """The other environment is starting its pods, for it or for another change. Not certain: that passes."""
+    """The other environment is starting its pods, for it or for another change. Not certain: that passes.
+
+    `since`: from when on it is not Healthy.
+    """
 
     overlay: Overlay
     tag: str
+    since: datetime
     certain: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class NeverHealthy(NoChange):
+    """The other environment is starting its pods for longer than that takes. `since`: from when on."""
+
+    overlay: Overlay
+    tag: str
+    since: datetime
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,11 @@ def _no_promotion(reason: NoChange) -> str:
         case reasons.NotHealthy(overlay, tag, health, since):
             what = "cannot be synced" if health is Health.FAILED else "is Degraded"
             return f"{overlay.application} {what} with {tag} since {since.isoformat(timespec='minutes')}"
-        case reasons.NotHealthyYet(overlay, tag):
-            return f"{overlay.application} is starting pods, with {tag}"
+        case reasons.NotHealthyYet(overlay, tag, since):
+            return f"{overlay.application} is starting pods, with {tag} since {since.isoformat(timespec='minutes')}"
+        case reasons.NeverHealthy(overlay, tag, since):
+            starts = f"is starting pods with {tag} since {since.isoformat(timespec='minutes')}"
+            return f"{overlay.application} {starts} and comes to no end: it is stuck"
         case reasons.NotHealthyLong(overlay, tag, soak, healthy, _):
             hour = timedelta(hours=1)
             whole = healthy // hour * hour if healthy > hour else healthy

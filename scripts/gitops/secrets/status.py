@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -21,6 +22,8 @@ from gitops.secrets import certificate
 
 # Days before a declared end in which a person hears of it.
 SOON = 14
+# Versions of a file that are read at first: where all of them are the same values, as many times more.
+_VERSIONS = 100
 
 
 class Against(StrEnum):
@@ -127,14 +130,17 @@ def _until(sealed: Sealed) -> date | None:
 
 def _given(history: History, sealed: Sealed) -> datetime | None:
     """When the values came: a version that names another certificate than the one before it has the same ones."""
-    try:
-        versions = list(history.versions(sealed.path))
-    except GitopsError:  # no origin, or nothing of it yet
-        return None
-    read = [(version, _sealed(version, sealed.path)) for version in versions]
-    for (version, new), (_, old) in itertools.pairwise(read):
-        if old is None or new is None or _values_differ(new, old):
-            return version.when
+    for limit in itertools.accumulate(itertools.repeat(_VERSIONS), operator.mul):
+        try:
+            versions = list(history.versions(sealed.path, limit=limit))
+        except GitopsError:  # no origin, or nothing of it yet
+            return None
+        read = [(version, _sealed(version, sealed.path)) for version in versions]
+        for (version, new), (_, old) in itertools.pairwise(read):
+            if old is None or new is None or _values_differ(new, old):
+                return version.when
+        if len(versions) < limit:
+            break
     return versions[-1].when if versions else None
 
 

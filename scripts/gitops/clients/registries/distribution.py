@@ -206,7 +206,7 @@ class Distribution:
         if kind.lower() != "bearer" or not realm:
             raise ExternalError(f"{name}: {self.host} asks for a login of a kind that is not known")
         self._check_address(realm, name)
-        if basic and not _akin(urlsplit(realm).netloc, self.host):
+        if basic and not _akin(_origin(realm)[1], _origin(self.url)[1]):
             raise ExternalError(
                 f"{name}: {self.host} would send its credentials to another host, so they were not sent"
             )
@@ -258,7 +258,7 @@ class Distribution:
 
     def _own(self, url: str, name: str) -> str:
         """An address of this registry. Raises ExternalError for another one's, which would get the token."""
-        if urlsplit(url)[:2] != urlsplit(self.url)[:2]:
+        if _origin(url) != _origin(self.url):
             raise ExternalError(f"{name}: {self.host} sends its listing's reader to another host")
         return url
 
@@ -272,6 +272,13 @@ class Distribution:
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _origin(url: str) -> tuple[str, str]:
+    """The scheme of an address and its host, which has a port where that is not the scheme's own."""
+    parts = urlsplit(url)
+    usual = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    return parts.scheme, parts.netloc.lower().removesuffix(usual)
 
 
 def _akin(host: str, registry: str) -> bool:

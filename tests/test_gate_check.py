@@ -100,7 +100,7 @@ def test_a_check_says_where_why_and_how_to_fix_it_and_leaves_nothing(scratch: Ch
     )
     assert done.code == 1, done.err
     assert done.err.startswith("gitops check: the working copy against HEAD\n")
-    assert "1 folders checked: 2 errors, 0 warnings" in done.err
+    assert "1 folder checked: 2 errors, 0 warnings" in done.err
     assert re.search(
         r"^overlays/mogle/prod/kustomization.yaml:20: error: policy: Deployment web: image-digest: "
         r"at containers\[app\]\.image.* is not pinned; .*\n    why: The cluster refuses it.*\n    fix: ",
@@ -140,7 +140,7 @@ def test_known_findings_are_told_and_do_not_fail(scratch: Checkout) -> None:
     catalogue.make(scratch.root, catalogue.read("host-of-another-service"))
     first = gitops(scratch, "check", "--base", "HEAD", "--offline", "--write-baseline")
     assert first.code == 0, first.err
-    assert "baseline.yaml: 1 findings are known from now on" in first.err
+    assert "baseline.yaml: 1 finding is known from now on" in first.err
     second = gitops(scratch, "check", "--base", "HEAD", "--offline")
     assert (second.code, second.out) == (0, "")
     assert "0 errors, 0 warnings, 1 known (baseline)" in second.err

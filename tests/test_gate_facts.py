@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from gitops.check import report
 from gitops.check.render_faults import Complaint
+from gitops.check.report import Baseline, Known
 from gitops.exceptions.files import PolicyException
+from gitops.ground.checkout import Checkout
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
 
@@ -42,3 +47,46 @@ def test_kustomizes_english_is_understood_in_one_place() -> None:
     assert complaint.objects == (("Deployment", "web"),)
     assert "patch.yaml" in complaint.words
     assert Complaint.of("json: ... Go struct field Kustomization.images.newTag of type").field == ("images", "newTag")
+
+
+def test_what_a_base_says_wrong_is_one_fault_whichever_overlay_meets_it_first() -> None:
+    place = Place("base/web/deployment.yaml", 9)
+    first, second = (Finding("schema", place, "x", "", unit) for unit in ("overlays/a/prod", "overlays/b/prod"))
+    assert first.fingerprint == second.fingerprint
+    elsewhere = Finding("schema", Place("overlays/a/prod/deployment.yaml", 9), "x", "", "overlays/a/prod")
+    assert elsewhere.fingerprint != first.fingerprint
+
+
+OVERLAY, BASE, OTHER = "overlays/a/prod/deployment.yaml", "base/web/deployment.yaml", "overlays/b/prod/deployment.yaml"
+KNOWN = Baseline(
+    findings=[
+        Known(rule=rule, file=file, what="x", fingerprint=f"{rule} {file}")
+        for rule, file in itertools.product(("schema", "policy"), (OVERLAY, BASE, OTHER))
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("units", "offline", "kept"),
+    [
+        (None, False, []),
+        (None, True, ["policy base/web", "policy overlays/a", "policy overlays/b"]),
+        (["overlays/a/prod"], False, ["policy base/web", "policy overlays/b", "schema base/web", "schema overlays/b"]),
+        (
+            ["overlays/a/prod"],
+            True,
+            ["policy base/web", "policy overlays/a", "policy overlays/b", "schema base/web", "schema overlays/b"],
+        ),
+        ([], False, sorted(f"{entry.rule} {'/'.join(entry.file.split('/')[:2])}" for entry in KNOWN.findings)),
+    ],
+)
+def test_a_baseline_keeps_what_the_check_did_not_look_at(
+    tmp_path: Path, units: list[str] | None, offline: bool, kept: list[str]
+) -> None:
+    others = report.not_looked_at(KNOWN, units, offline=offline)
+    assert sorted(f"{entry.rule} {'/'.join(entry.file.split('/')[:2])}" for entry in others) == kept
+    new = Finding("schema", Place(OVERLAY, 3), "y", "", "overlays/a/prod")
+    file = tmp_path / report.BASELINE
+    assert report.write_baseline(file, [new, new], others) == len(others) + 1
+    written = report.read_baseline(Checkout(tmp_path), file).findings
+    assert {entry.fingerprint for entry in written} == {new.fingerprint, *(entry.fingerprint for entry in others)}

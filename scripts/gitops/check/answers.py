@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gitops.clients.kubernetes import ClusterError
+from gitops.ground import printable
 from gitops.ground.errors import ExternalError
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import MERGE_KEYS, Object, value_at
@@ -73,7 +74,7 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
             rule,
             item,
             path,
-            f"{word}{field + ': ' if field else ''}{shorten(message)}",
+            f"{word}{field + ': ' if field else ''}{printable.elided(message)}",
             "write what the API server asks for",
         )
 
@@ -107,12 +108,6 @@ def _no_quantities(item: Object) -> list[tuple[str | int, ...]]:
         values = _values(item, (*container_path, "resources"))
         paths += (path for path, value in values if not is_quantity(value))
     return paths or [()]
-
-
-def shorten(text: str) -> str:
-    """On one line, and not longer than one reads."""
-    text = " ".join(text.split())
-    return text if len(text) <= 300 else f"{text[:300]} ..."
 
 
 def field_path(item: Object, field: str) -> tuple[str | int, ...]:

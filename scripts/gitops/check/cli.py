@@ -50,6 +50,7 @@ def check(
     )
     # After the first line: these take a moment to load.
     from gitops.check import outcome, report
+    from gitops.ground.printable import counted
     from gitops.tools.build import ensure
 
     ensure(checkout, progress, TOOLS)
@@ -57,8 +58,10 @@ def check(
         checkout, progress, base=base, head=head, everything=everything, offline=offline, lab=lab
     )
     if write_baseline:
-        report.write_baseline(checkout.root / report.BASELINE, result.findings)
-        say(f"{report.BASELINE}: {len(result.findings)} findings are known from now on", err=True)
+        others = report.not_looked_at(baseline, None if everything else result.units, offline=offline)
+        number = report.write_baseline(checkout.root / report.BASELINE, result.findings, others)
+        known = counted(number, "finding is", "findings are")
+        say(f"{report.BASELINE}: {known} known from now on", err=True)
         return
     verdict = outcome.CheckOutcome.of(result, baseline)
     if sarif:

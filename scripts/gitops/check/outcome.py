@@ -9,6 +9,7 @@ from gitops.check import report, run
 from gitops.check.report import Baseline
 from gitops.check.run import CheckResult
 from gitops.ground.checkout import Checkout
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests.findings import Finding
 from gitops.repository import revision
@@ -38,7 +39,8 @@ class CheckOutcome:
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        parts = [f"{self.units} folders checked: {self.errors} errors", f"{len(self.new) - self.errors} warnings"]
+        errors, warnings = counted(self.errors, "error"), counted(len(self.new) - self.errors, "warning")
+        parts = [f"{counted(self.units, 'folder')} checked: {errors}", warnings]
         parts += [f"{self.known} known (baseline)"] if self.known else []
         parts += [f"{self.excepted} excepted"] if self.excepted else []
         return ", ".join(parts)

@@ -6,6 +6,7 @@ kustomize says both in English alone, and most often without a line. What is und
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 import yaml
 
 from gitops.ground.errors import InputError
-from gitops.manifests import yamlfile
+from gitops.ground.printable import elided
+from gitops.manifests import yamlfile, yamltext
 from gitops.manifests.findings import Finding
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import RenderError
@@ -23,10 +25,45 @@ from gitops.manifests.render import complaint
 
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs], or as a merge prints it.
-_IDS = re.compile(r"""Id (\w+)\.[\w.-]*/([\w-]+)\.\[|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)""")
+_IDS = re.compile(r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w.-]+?)\.\[|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)""")
 # Go's name for a field of a kustomization that has another type.
 _FIELD = re.compile(r"struct field Kustomization\.([\w.]+)")
 _LONGEST = 400
+# kustomize tries each entry as a file, then as a folder, and says both of each level.
+_WRAPPING, _WRAPPED = "accumulation err='", "': must build at directory"
+# Of a resource that lacks something: its file.
+_LACKING = re.compile(r"resources from '([^']+)': missing (metadata\.name|kind)")
+_FIX = "write what kustomize asks for on this line, or take out what the change put there"
+# What to write, by what kustomize says: the first that fits.
+_FIXES = (
+    (r"gave no result within", "take out what it waits for: nothing that is rendered may ask a network, or itself"),
+    (r"more memory than it is given", "render less in this folder: split it, or take out what multiplies"),
+    (r"already registered id|may not add resource", "give one of the two another name, or take it out"),
+    (r"already defined at line|key .* already set", "keep one of the two keys"),
+    (r"found character that cannot start any token|a tab", "indent with blanks, not with tabs"),
+    (
+        r"yaml: (line|unmarshal)|not valid YAML|MalformedYAML|did not find expected|error converting YAML",
+        "write YAML: see the indent here",
+    ),
+    (r"unknown field", "spell the field as kustomize's reference does"),
+    (r"cannot unmarshal|of type ", "write the field as kustomize's reference has it: a list, a mapping or a text"),
+    (
+        r"no matches for Id|unable to find patch target|no resource matches",
+        "patch an object that is there by its kind and name",
+    ),
+    (
+        r"nothing selected by|unable to find field|multiple matches for",
+        "name one object that is there, and a field of it",
+    ),
+    (r"doc is missing (path|key)|does not apply|Unable to access invalid index", "name a path that the object has"),
+    (r"missing metadata\.name|missing Resource metadata", "give the object a metadata.name"),
+    (r"missing kind|Object 'Kind' is missing", "give the object an apiVersion and a kind"),
+    (r"cycle", "take out the entry that leads back here"),
+    (
+        r"no such file|must resolve to a file|not a valid directory|not directory|unable to find one of",
+        "name what is there",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +71,14 @@ class Complaint:
     """What is understood of kustomize's words.
 
     `objects`: the (kind, name) of what it names; `field`: the path of a field of the kustomization that has a wrong
-    type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part.
+    type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part, and the
+    objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it.
     """
 
     objects: tuple[tuple[str, str], ...] = ()
     field: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    lacking: str = ""
 
     @classmethod
     def of(cls, text: str) -> Complaint:
@@ -48,24 +87,27 @@ class Complaint:
         field = _FIELD.search(text)
         quoted = [next(filter(None, groups)) for groups in _WORDS.findall(text)]
         words = itertools.chain.from_iterable((word, word.rpartition("/")[2]) for word in quoted)
+        lacking = _LACKING.search(text)
         return cls(
             tuple((kind, name) for kind, name in ids),
             tuple(field[1].split(".")) if field else (),
-            tuple(word for word in words if len(word) > 3),
+            (*(word for word in words if len(word) > 3), *(name for _, name in ids)),
+            lacking[1] if lacking else "",
         )
 
 
 def finding(graph: Graph, unit: str, error: InputError) -> Finding:
     """A folder that does not render, as a finding."""
     hangs = isinstance(error, RenderError) and error.timed_out
-    place, fix = locate(graph, unit, complaint(error)), f"try it: .tools/bin/kustomize build {unit}"
-    return Finding("render-hangs" if hangs else "render", place, text(error), fix, unit)
+    words = complaint(error)
+    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, words)), _FIX)
+    return Finding("render-hangs" if hangs else "render", locate(graph, unit, words), text(error), fix, unit)
 
 
 def text(error: InputError) -> str:
-    """Why a folder does not render, on one line and not longer than one reads."""
-    line = " ".join(complaint(error).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    """Why a folder does not render, on one line and not longer than one reads: the innermost of kustomize's reasons."""
+    words = " ".join(complaint(error).split())
+    return elided(words.rpartition(_WRAPPING)[2].partition(_WRAPPED)[0] if _WRAPPING in words else words, _LONGEST)
 
 
 def locate(graph: Graph, unit: str, words: str) -> Place:
@@ -93,11 +135,39 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
             yield Place(file, line)
     if understood.field:
         yield Place(top, _field_line(texts.get(top, ""), understood.field))
+    for file, content in texts.items():
+        if understood.lacking and file.endswith(f"/{posixpath.basename(understood.lacking)}"):
+            yield Place(file, _unnamed(content))
+        if line := _entry_line(content, file, understood.words):
+            yield Place(file, line)
+    # The file that it names, before others with the same object.
+    by_name = sorted(ordered, key=lambda file: posixpath.basename(file) not in understood.words)
     for kind, name in understood.objects:
-        for file, content in ordered.items():
+        for file in by_name:
+            content = ordered[file]
             of_kind = re.search(rf"^kind: {kind}$", content, re.MULTILINE)
             if of_kind and (line := line_of(content, f"name: {name}")):
                 yield Place(file, line)
+
+
+def _unnamed(content: str) -> int:
+    """The line of the first object without a kind or a name."""
+    for node in yamlfile.compose_all(content, ""):
+        metadata = yamltext.child(node, "metadata")
+        if yamltext.child(node, "kind") is None or yamltext.child(metadata, "name") is None:
+            return int(node.start_mark.line) + 1
+    return 1
+
+
+def _entry_line(content: str, file: str, words: tuple[str, ...]) -> int | None:
+    """The line of a kustomization's entry that leads to a path of the repository which the words have."""
+    if posixpath.basename(file) not in NAMES:
+        return None
+    for number, line in enumerate(content.splitlines(), 1):
+        entry = line.strip().removeprefix("- ")
+        if entry.startswith(".") and posixpath.normpath(posixpath.join(posixpath.dirname(file), entry)) in words:
+            return number
+    return None
 
 
 def _first_word(texts: dict[str, str], files: list[str], words: tuple[str, ...]) -> Place | None:

@@ -15,12 +15,16 @@ from gitops.manifests import yamlfile
 from gitops.manifests.findings import RULES, Finding
 
 BASELINE = "baseline.yaml"
+# What the API server alone says: a check without it has not looked for these.
+_OF_SERVER = {"api-server", "api-warning", "immutable", "pod", "policy"}
 # Of a part of a message: comment.yaml reads no message of more than 10,000 characters.
 _LONGEST = 3_000
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-class _Known(BaseModel):
+class Known(BaseModel):
+    """One of the baseline's findings."""
+
     model_config = ConfigDict(extra="forbid")
 
     rule: str
@@ -34,7 +38,7 @@ class Baseline(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    findings: list[_Known]
+    findings: list[Known]
 
 
 def read_baseline(checkout: Checkout, file: Path) -> Baseline:
@@ -42,12 +46,26 @@ def read_baseline(checkout: Checkout, file: Path) -> Baseline:
     return yamlfile.read_model(checkout, file, Baseline) if file.exists() else Baseline(findings=[])
 
 
-def write_baseline(file: Path, findings: Iterable[Finding]) -> None:
-    """Make these the known ones."""
-    entries = [
-        {"rule": finding.rule, "file": finding.place.file, "what": finding.what, "fingerprint": finding.fingerprint}
-        for finding in findings
-    ]
+def not_looked_at(baseline: Baseline, units: Sequence[str] | None, *, offline: bool) -> list[Known]:
+    """The known findings that a check could not have found again. `units`: what was checked; None: all there is.
+
+    What a base says wrong is of all its overlays: only a check of all of them can say that it is over.
+    """
+    entries = baseline.findings
+    if units is None:
+        return [entry for entry in entries if offline and entry.rule in _OF_SERVER]
+    folders = tuple(f"{unit}/" for unit in units)
+    return [entry for entry in entries if not entry.file.startswith(folders) or (offline and entry.rule in _OF_SERVER)]
+
+
+def write_baseline(file: Path, findings: Iterable[Finding], others: Iterable[Known]) -> int:
+    """Make these the known ones, with `others` that were known already. Returns how many these are."""
+    known = {entry.fingerprint: entry for entry in others}
+    for finding in findings:
+        known[finding.fingerprint] = Known(
+            rule=finding.rule, file=finding.place.file, what=finding.what, fingerprint=finding.fingerprint
+        )
+    entries = [entry.model_dump() for entry in sorted(known.values(), key=lambda entry: (entry.file, entry.rule))]
     head = (
         "# yaml-language-server: $schema=docs/schemas/baseline.json\n"
         "# What gitops check found when it was taken up here, and does not fail for. Take out what you put right;\n"
@@ -56,6 +74,7 @@ def write_baseline(file: Path, findings: Iterable[Finding]) -> None:
     partial = file.with_suffix(".partial")
     partial.write_text(head + yaml.safe_dump({"findings": entries}, sort_keys=False, width=120, allow_unicode=True))
     partial.rename(file)
+    return len(entries)
 
 
 def as_lines(finding: Finding) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from gitops.ground import jsontext
+from gitops.ground import jsontext, printable
 from gitops.ground.checkout import Checkout
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
@@ -148,5 +148,5 @@ def _findings(unit: Unit, item: Object, error: Any) -> Iterator[Finding]:  # noq
     if error.kind.name == "required" and missing:
         yield unit.finding("schema", item, path, f"{where}: {missing!r} is missing", f"add {missing}")
         return
-    message = error.message if len(error.message) < 200 else f"{error.message[:200]} ..."
+    message = printable.elided(error.message)
     yield unit.finding("schema", item, path, f"{where}: {message}", "write what the field's type asks for")

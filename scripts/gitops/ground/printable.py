@@ -4,6 +4,8 @@ Whoever writes a file of a pull request, an image's label or a commit chooses na
 shows what no eye would see, and hides what this process must not tell (`hidden`); the others build on it. `output`
 prints by them, and nothing else prints.
 
+counted   a number of things: 1 error, 2 errors
+elided    one line that is not longer than one reads
 line      one line, without a character that acts or hides
 log       the same for a terminal and a workflow's log, whose runner takes commands from what is printed
 command   a command to that runner, with what it is told
@@ -44,6 +46,18 @@ _ACTS = re.compile(r"\[|@(?=\w)|#(?=\d)|(?<=\bGH)-(?=\d)|(?<=:)/(?=/)", re.IGNOR
 # GitHub takes 256 characters for a title; a longer first line of a commit it cuts itself.
 _LONGEST_SUBJECT = 200
 _FOREIGN = re.compile(r"[^\x20-\x7e\n]+")
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun. `many`: where it is not the noun with an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def elided(text: str, longest: int = 300) -> str:
+    """On one line of about `longest` characters: what is left out is the middle, as programs say last what is wrong."""
+    text = " ".join(text.split())
+    head = longest // 3
+    return text if len(text) <= longest else f"{text[:head]} ... {text[head - longest :]}"
 
 
 def line(text: str) -> str:

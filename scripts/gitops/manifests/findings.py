@@ -90,8 +90,8 @@ RULES = _rules(
     # What is kept.
     ("state-pending", "The pods would look for it where nothing is, and never be ready."),
     ("volume", "A disk is in one zone and on one node: a second pod waits for it for ever, and the rollout with it."),
-    # Policies: the very same in the cluster (apps/policies).
-    ("policy", "The cluster refuses it (apps/policies)."),
+    # Policies: the very same in the cluster.
+    ("policy", "The cluster refuses it (policies/)."),
     ("exception", "An exception holds for what it names, for a reason, with an owner, until a day."),
     ("exception-ends", "On that day the gate closes for this object.", "warning"),
     # The repository alone.
@@ -162,9 +162,10 @@ class Finding:
     def fingerprint(self) -> str:
         """The same for the same fault on another line.
 
-        The text is part of it: the same field with another value is another fault, that nobody has taken yet.
+        The text is part of it: the same field with another value is another fault, that nobody has taken yet. The unit
+        is none: what a base says wrong is one fault, whichever overlay meets it first.
         """
-        parts = (self.rule, self.place.file, self.unit, self.what)
+        parts = (self.rule, self.place.file, self.what)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 

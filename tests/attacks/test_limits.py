@@ -46,7 +46,8 @@ def _render(root: Path, files: dict[str, str]) -> str | None:
     folder.mkdir(parents=True)
     for file, text in files.items():
         (folder / file).write_text(text)
-    rendered = build(platform(), Checkout(root).root, UNIT)
+    with kustomize.renderer(platform()) as renders:
+        rendered = build(renders, Checkout(root).root, UNIT)
     return None if rendered.error is None else str(rendered.error)
 
 

@@ -16,6 +16,7 @@ from git import Repo
 from gitops.clients.kubernetes import ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.manifests.graph import Graph
+from gitops.manifests.kustomize import renderer
 from gitops.manifests.render import build
 from tests import generated
 from tests.frozen import TEST
@@ -53,7 +54,8 @@ PLATFORM = {
 
 
 def ours(checkout: Checkout, root: Path, unit: str) -> list[dict[str, Any]]:
-    rendered = build(checkout, root, unit)
+    with renderer(checkout) as renders:
+        rendered = build(renders, root, unit)
     assert rendered.error is None, rendered.error
     objects = rendered.objects()
     for item in objects:

@@ -17,6 +17,7 @@ from gitops.manifests import yamlfile
 from gitops.manifests.differences import ABSENT, differences
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
+from gitops.manifests.kustomize import Renderer
 from gitops.manifests.lines import read_text
 from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
@@ -40,8 +41,8 @@ _Key = tuple[str, str]
 class Bases:
     """What an overlay must have, as base/ alone gives it: the floor, its bases, components that touch such kinds."""
 
-    def __init__(self, checkout: Checkout, graph: Graph) -> None:
-        self._checkout, self._graph = checkout, graph
+    def __init__(self, tools: Checkout | Renderer, graph: Graph) -> None:
+        self._tools, self._graph = tools, graph
         # What several overlays have is rendered and read once.
         self._rendered, self._touches = cache(self._render), cache(self._touches_guarded)
 
@@ -81,7 +82,7 @@ class Bases:
             (target / "kustomization.yaml").write_text(yaml.safe_dump(content))
             refusals = [self._graph.reach(path).refusals for path in (*resources, *components)]
             reach = Reach(refusals=list(itertools.chain.from_iterable(refusals)))
-            rendered = build(self._checkout, target, ".", reach)
+            rendered = build(self._tools, target, ".", reach)
         if rendered.error:
             if components == (FLOOR,):
                 raise InputError(f"does not render: {complaint(rendered.error)}", path=FLOOR)

@@ -40,6 +40,7 @@ from gitops.lb import model as lb
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit, in_order
 from gitops.manifests.graph import Graph
+from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, differing, in_parallel
@@ -77,6 +78,12 @@ class _Scope:
     units: dict[str, Unit]
     before: dict[str, Rendered]
     after: dict[str, Rendered]
+    renders: Renderer | None = None
+
+    @property
+    def tools(self) -> Checkout | Renderer:
+        """What renders one more folder."""
+        return self.renders or self.checkout
 
     @property
     def overlays(self) -> Iterator[tuple[Overlay, Unit]]:
@@ -132,13 +139,14 @@ def run(
     """
     graph, base, checked = affected(change, everything=everything)
     with ExitStack() as stack:
+        renders = stack.enter_context(renderer(checkout))
         boot: Future[Server] | None = None
         if not offline and checked:
             # Its start takes about as long as the rendering.
             pool = stack.enter_context(ThreadPoolExecutor(1))
             boot = pool.submit(stack.enter_context, control_plane.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
-            scope, findings = _render(checkout, graph, base, checked, change.files)
+            scope, findings = _render(checkout, renders, graph, base, checked, change.files)
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             platforms = _platforms(scope)
             findings += [*tree.check(change), *_offline(scope, platforms)]
@@ -178,7 +186,12 @@ def _exceptions(change: Change, graph: Graph, policies: set[str], today: date, *
 
 
 def _render(
-    checkout: Checkout, graph: Graph, base: Graph | None, checked: list[str], files: frozenset[str]
+    checkout: Checkout,
+    renders: Renderer,
+    graph: Graph,
+    base: Graph | None,
+    checked: list[str],
+    files: frozenset[str],
 ) -> tuple[_Scope, list[Finding]]:
     findings: list[Finding] = []
     sound = []
@@ -187,25 +200,25 @@ def _render(
         findings += problems
         if not problems:
             sound.append(unit)
-    after = _rendered(checkout, graph, sound)
+    after = _rendered(renders, graph, sound)
     before: dict[str, Rendered] = {}
     if base:
         there = set(base.units).intersection(sound)
         # What is checked for another reason than its own files renders as it did.
         touched = {*graph.affected(files), *base.affected(files)}
         before = {unit: after[unit] for unit in there - touched}
-        before |= _rendered(checkout, base, sorted(there & touched))
+        before |= _rendered(renders, base, sorted(there & touched))
     units: dict[str, Unit] = {}
     for unit, rendered in after.items():
         try:
             units[unit] = Unit.of(graph, rendered)
         except InputError as error:
             findings.append(render_faults.finding(graph, unit, error))
-    return _Scope(checkout, graph, base, units, before, after), findings
+    return _Scope(checkout, graph, base, units, before, after, renders), findings
 
 
-def _rendered(checkout: Checkout, graph: Graph, units: Sequence[str]) -> dict[str, Rendered]:
-    results = in_parallel(lambda unit: build(checkout, graph.checkout.root, unit, graph.reach(unit)), units)
+def _rendered(tools: Checkout | Renderer, graph: Graph, units: Sequence[str]) -> dict[str, Rendered]:
+    results = in_parallel(lambda unit: build(tools, graph.checkout.root, unit, graph.reach(unit)), units)
     return dict(zip(units, results, strict=True))
 
 
@@ -221,7 +234,7 @@ def _platforms(scope: _Scope) -> list[Platform]:
     parts = {cluster: [cluster, *scope.graph.brought_by(cluster)] for cluster in clusters}
     missing = set[str]().union(*parts.values()) - scope.units.keys()
     units = dict(scope.units)
-    for unit, rendered in _rendered(scope.checkout, scope.graph, sorted(missing)).items():
+    for unit, rendered in _rendered(scope.tools, scope.graph, sorted(missing)).items():
         if rendered.error:
             raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=unit)
         units[unit] = Unit.of(scope.graph, rendered)
@@ -239,9 +252,9 @@ def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
 
 
 def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
-    checkout, graph = scope.checkout, scope.graph
+    graph = scope.graph
     findings = [*argo.check_folders(graph, scope.base), *_by_schema(scope)]
-    bases, networks = guards.Bases(checkout, graph), network.read(graph)
+    bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
         for platform in platforms:
@@ -309,7 +322,7 @@ def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding
     if not any(_touches_ingress(scope, unit) or not unit.overlay for unit in scope.units.values()):
         return []
     missing = [unit for unit in scope.graph.units if Overlay.of_path(unit) and unit not in scope.after]
-    others = _rendered(scope.checkout, scope.graph, missing).values()
+    others = _rendered(scope.tools, scope.graph, missing).values()
     units = [unit for _, unit in scope.overlays]
     units += [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
     units.sort(key=lambda unit: unit.name)

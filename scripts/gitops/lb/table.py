@@ -10,6 +10,7 @@ from gitops.ground.errors import combined
 from gitops.lb import model
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
+from gitops.manifests.kustomize import renderer
 from gitops.manifests.render import build, in_parallel
 
 HEAD = ["rule", "host", "path", "type", "service", "certificate"]
@@ -24,7 +25,8 @@ def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Uni
     graph, folder = Graph(checkout), checkout.relative(checkout.cluster(cluster))
     own = [folder, *graph.brought_by(folder)]
     names = [unit for unit in graph.units if unit.startswith("overlays/") or unit in own]
-    rendered = in_parallel(lambda unit: build(checkout, checkout.root, unit, graph.reach(unit)), names)
+    with renderer(checkout) as renders:
+        rendered = in_parallel(lambda unit: build(renders, checkout.root, unit, graph.reach(unit)), names)
     if broken := [rendering.error for rendering in rendered if rendering.error]:
         raise combined(broken)
     units = [Unit.of(graph, rendering) for rendering in rendered]

@@ -15,6 +15,7 @@ from typing import TypeVar
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import kustomize, yamlfile
+from gitops.manifests.kustomize import Renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.reach import Reach, RefusedError
 
@@ -48,13 +49,17 @@ class Rendered:
         return _read(self.documents, self.unit)
 
 
-def build(checkout: Checkout, tree: Path, unit: str, reach: Reach | None = None) -> Rendered:
-    """Render one folder of a revision's files with this checkout's kustomize. Its own faults are no exception.
+def build(tools: Checkout | Renderer, tree: Path, unit: str, reach: Reach | None = None) -> Rendered:
+    """Render one folder of a revision's files. kustomize's own faults are no exception.
 
-    `reach`: what the folder is made of, where that is known already.
+    `tools`: whose kustomize renders, or what renders many folders. `reach`: what the folder is made of, where that is
+    known already.
     """
+    checkout, folder = Checkout(tree), tree / unit
     try:
-        return Rendered(unit, kustomize.text(Checkout(tree), tree / unit, tools=checkout, reach=reach))
+        if isinstance(tools, Renderer):
+            return Rendered(unit, tools.text(checkout, folder, reach=reach))
+        return Rendered(unit, kustomize.text(checkout, folder, tools=tools, reach=reach))
     except (kustomize.RenderError, RefusedError) as error:
         return Rendered(unit, error=error)
 

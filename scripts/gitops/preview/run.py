@@ -9,6 +9,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
 from gitops.manifests.graph import Graph
+from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, complaint, differing, in_parallel
@@ -34,8 +35,9 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
     units = sorted(left | right | (set(before.units) ^ set(after.units)))
     # An overlay costs the same in each cluster of a kind: the first that has a price is shown.
     node = next(filter(None, (cost.read_node(change.head, cluster) for cluster in after.clusters)), None)
-    with progress.step(f"rendering {len(units)} of {len(after.units)} Applications on both sides"):
-        apps = in_parallel(lambda unit: _application(checkout, before, after, unit, node), units)
+    what = f"rendering {len(units)} of {len(after.units)} Applications on both sides"
+    with renderer(checkout) as renders, progress.step(what):
+        apps = in_parallel(lambda unit: _application(renders, before, after, unit, node), units)
     with Repo(checkout.root) as repo:
         sha = repo.commit("HEAD" if change.head_name == WORKING_COPY else change.head_name).hexsha
     return Preview(
@@ -61,9 +63,9 @@ def _of_platform(unit: str) -> str:
 
 
 def _application(
-    checkout: Checkout, before: Graph, after: Graph, unit: str, node: cost.Node | None
+    renders: Renderer, before: Graph, after: Graph, unit: str, node: cost.Node | None
 ) -> ApplicationChange | None:
-    old, new = _side(checkout, before, unit), _side(checkout, after, unit)
+    old, new = _side(renders, before, unit), _side(renders, after, unit)
     overlay = Overlay.of_path(unit)
     application = overlay.application if overlay else _of_platform(unit)
     if new is not None and new.error:
@@ -92,10 +94,10 @@ def _application(
     )
 
 
-def _side(checkout: Checkout, graph: Graph, unit: str) -> Rendered | None:
+def _side(renders: Renderer, graph: Graph, unit: str) -> Rendered | None:
     if unit not in graph.units:
         return None
-    return build(checkout, graph.checkout.root, unit, graph.reach(unit))
+    return build(renders, graph.checkout.root, unit, graph.reach(unit))
 
 
 def _resources(

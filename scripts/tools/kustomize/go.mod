@@ -2,7 +2,15 @@ module gitops.tools/kustomize
 
 go 1.27.0
 
-tool sigs.k8s.io/kustomize/kustomize/v5
+tool (
+	gitops.tools/kustomize/render
+	sigs.k8s.io/kustomize/kustomize/v5
+)
+
+require (
+	sigs.k8s.io/kustomize/api v0.21.0
+	sigs.k8s.io/kustomize/kyaml v0.21.0
+)
 
 require (
 	github.com/blang/semver/v4 v4.0.0 // indirect
@@ -30,9 +38,7 @@ require (
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	k8s.io/kube-openapi v0.0.0-20241212222426-2c72e554b1e7 // indirect
-	sigs.k8s.io/kustomize/api v0.21.0 // indirect
 	sigs.k8s.io/kustomize/cmd/config v0.21.0 // indirect
 	sigs.k8s.io/kustomize/kustomize/v5 v5.8.0 // indirect
-	sigs.k8s.io/kustomize/kyaml v0.21.0 // indirect
 	sigs.k8s.io/yaml v1.5.0 // indirect
 )

@@ -1,6 +1,7 @@
 """Take up a new version of Kubernetes: python -m tests.lifecycle
 
-Renews scripts/gitops/check/apis.yaml, and the version in every schema line of a YAML file.
+Renews scripts/gitops/check/apis.yaml, scripts/gitops/manifests/lists.yaml (tests/list_types.py), and the version in
+every schema line of a YAML file.
 
 Reads when each API ends from the k8s.io/api module that belongs to the pinned Kubernetes: there it stands beside each
 type (zz_generated.prerelease-lifecycle.go), and kube-apiserver takes its own warnings from it.
@@ -18,6 +19,7 @@ from git import Repo
 
 from gitops.ground.command import run
 from gitops.tools.pins import go_binary
+from tests import list_types
 from tests.frozen import ROOT
 
 TABLE = ROOT / "scripts/gitops/check/apis.yaml"
@@ -89,6 +91,7 @@ def main() -> None:
     head = "# When each API of Kubernetes ends, as its own k8s.io/api says. Written by python -m tests.lifecycle.\n"
     document = {"version": version, "apis": table(Path(json.loads(out)["Dir"]))}
     TABLE.write_text(head + yaml.safe_dump(document, width=120))
+    list_types.renew()
     renew_schema_lines()
 
 

@@ -22,10 +22,11 @@ from gitops.ground.checkout import Checkout
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab, find_labs
 from gitops.manifests.findings import RULES, Finding, Unit, in_order
+from gitops.manifests.forms import LISTS
 from gitops.manifests.lines import Place
 from gitops.manifests.places import Places
 from gitops.manifests.reach import Reach
-from tests import catalogue, lifecycle
+from tests import catalogue, lifecycle, list_types
 from tests.conftest import commit_all, gitops
 from tests.frozen import platform
 
@@ -257,6 +258,10 @@ def served_apis(cluster: Cluster) -> Iterator[str]:
         for version in group["versions"]:
             for resource in cluster.get(f"/apis/{version['groupVersion']}")["resources"]:
                 yield f"{version['groupVersion']} {resource['kind']}"
+
+
+def test_the_lists_without_an_order_are_those_of_the_published_schema() -> None:
+    assert LISTS.read_text() == list_types.text(), "run: .venv/bin/python -m tests.lifecycle"
 
 
 def test_the_table_of_apis_is_that_of_the_pinned_kubernetes(gate: catalogue.Gate) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.ground.checkout import Checkout
-from gitops.manifests.differences import ABSENT, differences
+from gitops.manifests.differences import differences
+from gitops.manifests.forms import ABSENT
 from gitops.preview import diff, text
 from gitops.preview.model import ApplicationChange, Preview
 from gitops.preview.notable import notable
@@ -75,14 +76,19 @@ def test_a_spec_that_is_no_mapping_costs_nothing(scratch: Checkout, spec: str) -
 
 
 @pytest.mark.bots
-def test_order_and_notation_are_no_difference(scratch: Checkout) -> None:
+def test_notation_is_no_difference_and_order_is_one(scratch: Checkout) -> None:
     file = scratch.root / "overlays/mogle/prod/ingress.yaml"
     document = yaml.safe_load(file.read_text())
-    document["spec"]["rules"].reverse()
     file.write_text("# another notation\n" + json.dumps(document))
     shown = preview(scratch)
     assert shown.applications == ()
     assert shown.looked == 1
+    document["spec"]["rules"].reverse()
+    file.write_text(json.dumps(document))
+    [app] = preview(scratch).applications
+    [(path, (old, new))] = fields(app).items()
+    assert path == "Ingress/web spec.rules[order]"
+    assert json.loads(str(old)) == list(reversed(json.loads(str(new))))
 
 
 @pytest.mark.bots
@@ -186,7 +192,13 @@ def test_items_of_lists_are_matched_by_their_merge_keys() -> None:
         ([{"x": True}, {}], [{"x": 1}, {}], [("[0].x", "true", "1")]),
         (["a" * 3000 + "x"], ["a" * 3000 + "y"], [("[]", "a" * 2000, None), ("[]", None, "a" * 2000)]),
         ({"args": ["-v", "1"]}, {"args": ["1", "-v"]}, [("args", '["-v", "1"]', '["1", "-v"]')]),
-        ({"rules": [{"a": 1}, {"a": 2}]}, {"rules": [{"a": 2}, {"a": 1}]}, []),
+        (["a", "b", "c"], ["c", "b", "d"], [("", '["a", "b", "c"]', '["c", "b", "d"]')]),
+        ({"rules": [{"a": 1}, {"a": 2}]}, {"rules": [{"a": 2}, {"a": 1}]}, [("rules[order]", "[0, 1]", "[1, 0]")]),
+        (
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]},
+            {"env": [{"name": "B", "value": "1"}, {"name": "A", "value": "2"}]},
+            [("env[name=A].value", "1", "2"), ("env[order]", '["A", "B"]', '["B", "A"]')],
+        ),
         ({"a": None}, {}, []),
     ],
 )
@@ -207,6 +219,66 @@ def test_a_hidden_value_stays_hidden_where_all_around_it_goes() -> None:
     assert [(f.path, f.old, f.new) for f in change.fields] == [("spec", diff.HIDDEN, None)]
 
 
+CONTAINER: dict[str, Any] = {
+    "name": "app",
+    "image": "app:1",
+    "args": ["-v", "1"],
+    "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}],
+    "volumeMounts": [{"name": "b", "mountPath": "/b"}, {"name": "a", "mountPath": "/b/a"}],
+    "readinessProbe": {"httpGet": {"port": 80}},
+    "resources": {"requests": {"cpu": "1000m", "memory": "1Gi"}},
+}
+POD: dict[str, Any] = {
+    "containers": [CONTAINER, {"name": "log"}],
+    "volumes": [{"name": "a"}, {"name": "b", "emptyDir": {}}],
+}
+PORTS = [{"port": 80}, {"port": 443, "protocol": "TCP"}]
+
+
+def _kubernetes(kind: str, **spec: Any) -> dict[str, Any]:
+    versions = {"Deployment": "apps/v1", "CronJob": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
+    return {"apiVersion": versions.get(kind, "v1"), "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Rollout"])
+@pytest.mark.parametrize("swapped", ["args", "env", "volumeMounts", "containers", "volumes"])
+def test_the_order_of_whatever_a_pod_has_is_read(kind: str, swapped: str) -> None:
+    pod = copy.deepcopy(POD)
+    items: Any = pod[swapped] if swapped in pod else pod["containers"][0][swapped]
+    items.reverse()
+    old, new = (_kubernetes(kind, template={"spec": spec}) for spec in (POD, pod))
+    change = diff.compare(old, new)
+    assert change
+    assert len(change.fields) == 1
+    assert swapped in change.fields[0].path
+    assert notable([(old, new)]) == (f"restarts the pods of {kind} x",)
+
+
+def test_kubernetes_own_sets_and_maps_have_no_order() -> None:
+    assert diff.compare(_kubernetes("Service", ports=PORTS), _kubernetes("Service", ports=PORTS[::-1])) is None
+    custom = {**_kubernetes("Service", ports=PORTS), "apiVersion": "example.com/v1"}
+    swapped = {**custom, "spec": {"ports": PORTS[::-1]}}
+    assert diff.compare(custom, swapped) is not None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"image": "app:1", "imagePullPolicy": "IfNotPresent", "env": [*CONTAINER["env"]], "tty": False, "command": []},
+        {"resources": {"requests": {"cpu": 1, "memory": "1024Mi"}, "limits": {}}},
+        {"readinessProbe": {"httpGet": {"port": 80, "scheme": "HTTP", "path": "/"}, "timeoutSeconds": 1}},
+        {"workingDir": None, "terminationMessagePath": "/dev/termination-log"},
+    ],
+)
+def test_what_kubernetes_fills_in_is_no_difference(written: dict[str, Any]) -> None:
+    sides = [
+        _kubernetes("Deployment", template={"spec": {**POD, "containers": [container]}})
+        for container in (CONTAINER, {**CONTAINER, **written})
+    ]
+    assert diff.compare(*sides) is None
+    assert diff.compare(*sides[::-1]) is None
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab\n", max_size=3),
     lambda inner: (
@@ -219,7 +291,7 @@ json_values = st.recursive(
 @given(json_values, json_values)
 def test_equal_is_no_difference_and_unequal_is_one(old: Any, new: Any) -> None:
     assert list(differences(old, copy.deepcopy(old))) == []
-    # Only the order of a list's items, or a field that is null, is no difference.
+    # Only a field that is null is no difference.
     assert bool(list(differences(old, new))) == (_canonical(old) != _canonical(new))
 
 
@@ -238,7 +310,7 @@ def _canonical(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(sorted((key, _canonical(field)) for key, field in value.items() if field is not None))
     if isinstance(value, list):
-        return json.dumps([_LIST, *sorted(_canonical(item) for item in value)])
+        return json.dumps([_LIST, *(_canonical(item) for item in value)])
     return json.dumps(value)
 
 

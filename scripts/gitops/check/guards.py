@@ -14,8 +14,9 @@ from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
-from gitops.manifests.differences import ABSENT, differences
+from gitops.manifests.differences import differences
 from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.forms import ABSENT, UNORDERED
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer
 from gitops.manifests.lines import read_text
@@ -123,7 +124,9 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
 
 def _weakened(unit: Unit, item: Object, original: Object) -> Iterator[Finding]:
     """What of a guard is not the base's. What stands there explains more than what is missing."""
-    changes = sorted(differences(_guarding(original), _guarding(item)), key=lambda change: change.new is ABSENT)
+    changes = sorted(
+        differences(_guarding(original), _guarding(item), UNORDERED), key=lambda change: change.new is ABSENT
+    )
     if changes:
         what = f"{changes[0].path} is not what the base has"
         yield unit.finding("guard-rails", item, changes[0].new_path, what, "leave it as the base has it")

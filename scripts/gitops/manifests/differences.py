@@ -1,31 +1,18 @@
-"""What differs between two values of YAML, field by field. The order of a list's items and a null field are nothing.
-
-Where the order is the meaning (ORDERED), another order is a difference.
-"""
+"""What differs between two values of YAML, field by field. A null field is nothing; what else is, says the form."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from gitops.manifests.forms import ABSENT, PLAIN, Form
 from gitops.manifests.objects import MERGE_KEYS, FieldPath
-
-# Lists that a program gets, or that run, one after the other.
-ORDERED = {"command", "args", "initContainers"}
-
-
-class Absent:
-    """What stands where one side has nothing; a null in a list is something."""
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT: Final = Absent()
+from gitops.manifests.quantity import is_quantity, number
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,11 @@ class Item:
         return f"[{self.key or (self.after if self.before is None else self.before)}]"
 
 
+# The last step to the order of a list's items.
+ORDER = Item(None, None, "order")
 PathStep = str | Item
+# Of two lists' items, compared for the longest row that both have; of longer lists those at the same places.
+_MOST_PAIRS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -84,17 +75,27 @@ class Difference:
         return self.steps[: len(fields)] == fields
 
 
-def differences(old: Any, new: Any, steps: tuple[PathStep, ...] = ()) -> Iterator[Difference]:  # noqa: ANN401
-    """Every field that differs. Items of a list are matched by what tells them apart, or by their whole value."""
+def differences(
+    old: Any,  # noqa: ANN401
+    new: Any,  # noqa: ANN401
+    form: Form = PLAIN,
+    steps: tuple[PathStep, ...] = (),
+) -> Iterator[Difference]:
+    """Every field that differs. Items of a list are matched by what tells them apart, or by their whole value.
+
+    Items that stand in another order are one difference more, at the path's end `[order]`, unless the form says that
+    it is none; of scalars alone both lists are shown whole instead.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}, key=str):
-            yield from differences(_field(old, key), _field(new, key), (*steps, str(key)))
+            left, right, below = _field(old, key), _field(new, key), form.child(key)
+            if left is not ABSENT and right is not ABSENT:
+                yield from differences(left, right, below, (*steps, str(key)))
+            elif _meant(left, old, below) != _meant(right, new, below):
+                yield Difference((*steps, str(key)), left, right)
     elif isinstance(old, list) and isinstance(new, list):
-        items = list(_items(old, new, steps))
-        if not items and steps and steps[-1] in ORDERED and not _in_same_order(old, new):
-            items = [Difference(steps, old, new)]
-        yield from items
-    elif _identity(old) != _identity(new):
+        yield from _items(old, new, form, steps)
+    elif _identity(old, form) != _identity(new, form):
         yield Difference(steps, old, new)
 
 
@@ -103,64 +104,125 @@ def _field(mapping: dict[Any, Any], key: object) -> Any:  # noqa: ANN401
     return ABSENT if value is None else value
 
 
-def _items(old: list[Any], new: list[Any], steps: tuple[PathStep, ...]) -> Iterator[Difference]:
-    if by := _merge_key(old, new):
-        left, right = _numbers(old, by), _numbers(new, by)
-        for value in dict.fromkeys([*left, *right]):
-            before, after = left.get(value), right.get(value)
-            yield from _pair(old, new, Item(before, after, f"{by}={value}"), steps)
-        return
-    fewer, more = _surplus(old, new), _surplus(new, old)
-    if not any(isinstance(item, dict | list) for item in [*old, *new]):
-        for before in fewer:
-            yield from _pair(old, new, Item(before, None, plain=True), steps)
-        for after in more:
-            yield from _pair(old, new, Item(None, after, plain=True), steps)
-        return
-    for n in range(max(len(fewer), len(more))):
-        item = Item(fewer[n] if n < len(fewer) else None, more[n] if n < len(more) else None)
-        yield from _pair(old, new, item, steps)
+def _meant(value: Any, mapping: dict[Any, Any], form: Form) -> str:  # noqa: ANN401
+    return _identity(form.default_in(mapping) if value is ABSENT else value, form)
 
 
-def _pair(old: list[Any], new: list[Any], item: Item, steps: tuple[PathStep, ...]) -> Iterator[Difference]:
-    left = ABSENT if item.before is None else old[item.before]
-    right = ABSENT if item.after is None else new[item.after]
-    yield from differences(left, right, (*steps, item))
+def _items(old: list[Any], new: list[Any], form: Form, steps: tuple[PathStep, ...]) -> Iterator[Difference]:
+    below, by = form.child(), _merge_key(old, new)
+    items, order = _keyed(old, new, by) if by else _alike(old, new, below)
+    if form.unordered:
+        order = []
+    if order and all(item.plain for item in items):
+        yield Difference(steps, old, new)
+        return
+    for item in items:
+        left = ABSENT if item.before is None else old[item.before]
+        right = ABSENT if item.after is None else new[item.after]
+        yield from differences(left, right, below, (*steps, item))
+    if order:
+        before = sorted(order, key=lambda item: item.before or 0)
+        yield Difference((*steps, ORDER), _words(before, by), _words(order, by))
+
+
+def _words(items: list[Item], by: str | None) -> list[str | int]:
+    return [item.key.removeprefix(f"{by}=") if by else item.before or 0 for item in items]
+
+
+def _keyed(old: list[Any], new: list[Any], by: str) -> tuple[list[Item], list[Item]]:
+    """Items matched by a key; and those of both sides in their new order, none where that is their old one."""
+    left, right = _numbers(old, by), _numbers(new, by)
+    items = [Item(left.get(value), right.get(value), f"{by}={value}") for value in dict.fromkeys([*left, *right])]
+    both = [item for item in items if item.before is not None and item.after is not None]
+    return items, _moved(both)
 
 
 def _numbers(items: list[Any], by: str) -> dict[str | int, int]:
     return {item[by]: number for number, item in enumerate(items)}
 
 
-def _surplus(items: list[Any], others: list[Any]) -> list[int]:
-    """The numbers of the items that the other side has not, or not as often."""
-    left = Counter(_identity(item) for item in others)
-    numbers = []
-    for number, item in enumerate(items):
-        identity = _identity(item)
-        if left[identity]:
-            left[identity] -= 1
+def _alike(old: list[Any], new: list[Any], form: Form) -> tuple[list[Item], list[Item]]:
+    """Equal items belong together, as often as both sides have them; of the others the first with the first ...
+
+    And the equal ones in their new order, none where that is their old one.
+    """
+    plain = not any(isinstance(item, dict | list) for item in [*old, *new])
+    left, right = _identities(old, form), _identities(new, form)
+    matched = _in_order(left, right)
+    places: dict[str, list[int]] = defaultdict(list)
+    for n, text in enumerate(left):
+        if n not in matched:
+            places[text].append(n)
+    partners = {after: before for before, after in matched.items()}
+    for n, text in enumerate(right):
+        if n not in partners and places[text]:
+            partners[n] = places[text].pop(0)
+    equal = [Item(partners[n], n, plain=plain) for n in sorted(partners)]
+    fewer, more = sorted({*range(len(old))} - {*partners.values()}), sorted({*range(len(new))} - {*partners})
+    if plain:
+        others = [*(Item(n, None, plain=True) for n in fewer), *(Item(None, n, plain=True) for n in more)]
+    else:
+        others = list(itertools.starmap(Item, itertools.zip_longest(fewer, more)))
+    return [*equal, *others], _moved(equal)
+
+
+def _identities(items: list[Any], form: Form) -> list[str]:
+    return [_identity(item, form) for item in items]
+
+
+def _in_order(old: list[str], new: list[str]) -> dict[int, int]:
+    """As many equal items as stand in the same order on both sides: their numbers, old to new."""
+    if len(old) * len(new) > _MOST_PAIRS:
+        return {n: n for n, (left, right) in enumerate(zip(old, new, strict=False)) if left == right}
+    lengths = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    for n, m in itertools.product(reversed(range(len(old))), reversed(range(len(new)))):
+        same = old[n] == new[m]
+        lengths[n][m] = lengths[n + 1][m + 1] + 1 if same else max(lengths[n + 1][m], lengths[n][m + 1])
+    matched, n, m = dict[int, int](), 0, 0
+    while n < len(old) and m < len(new):
+        if old[n] == new[m]:
+            matched[n] = m
+            n, m = n + 1, m + 1
+        elif lengths[n + 1][m] >= lengths[n][m + 1]:
+            n += 1
         else:
-            numbers.append(number)
-    return numbers
+            m += 1
+    return matched
 
 
-def _in_same_order(old: Sequence[Any], new: Sequence[Any]) -> bool:
-    return [_identity(item) for item in old] == [_identity(item) for item in new]
+def _moved(items: list[Item]) -> list[Item]:
+    """Items of both sides in their new order; none where that is their old one."""
+    after = sorted(items, key=lambda item: item.after or 0)
+    return after if after != sorted(items, key=lambda item: item.before or 0) else []
 
 
-def _identity(value: Any) -> str:  # noqa: ANN401
+def _identity(value: Any, form: Form) -> str:  # noqa: ANN401
     """The same text for what is no difference, and for nothing else."""
-    return "" if value is ABSENT else json.dumps(_normal(value), sort_keys=True, default=repr)
+    return "" if value is ABSENT else json.dumps(_normal(value, form), sort_keys=True, default=repr)
 
 
-def _normal(value: Any, *, ordered: bool = False) -> Any:  # noqa: ANN401
+def _normal(value: Any, form: Form) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
-        return {str(key): _normal(field, ordered=key in ORDERED) for key, field in value.items() if field is not None}
+        fields: dict[str, Any] = {}
+        for key, field in value.items():
+            if field is None:
+                continue
+            below = form.child(key)
+            normal, default = _normal(field, below), below.default_in(value)
+            if default is ABSENT or not _is_same(normal, _normal(default, below)):
+                fields[str(key)] = normal
+        return fields
     if isinstance(value, list):
-        items = [_identity(item) for item in value]
-        return items if ordered else sorted(items)
+        items = _identities(value, form.child())
+        return sorted(items) if form.unordered else items
+    if form.quantity and not isinstance(value, bool) and is_quantity(value):
+        return f"{number(value).normalize():f}"
     return value
+
+
+def _is_same(left: Any, right: Any) -> bool:  # noqa: ANN401
+    """For Python True is 1."""
+    return bool(left == right) and json.dumps(left, default=repr) == json.dumps(right, default=repr)
 
 
 def _merge_key(old: list[Any], new: list[Any]) -> str | None:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gitops.manifests.differences import ABSENT, differences
+from gitops.manifests.differences import differences
+from gitops.manifests.forms import ABSENT, of
 from gitops.manifests.objects import Object, name
 from gitops.preview.model import FieldChange, ObjectChange
 
@@ -66,7 +67,7 @@ def compare(old: Object | None, new: Object | None) -> ObjectChange | None:
 
 
 def _fields(kind: str, old: Object, new: Object) -> Iterator[FieldChange]:
-    for change in differences(old, new):
+    for change in differences(old, new, of(new)):
         if change.steps == ("metadata", "name"):
             continue
         left, right = _text(change.old), _text(change.new)

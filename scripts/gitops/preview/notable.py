@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gitops.manifests.differences import differences
+from gitops.manifests.forms import of
 from gitops.manifests.objects import Object, label
 from gitops.manifests.pods import template
 
@@ -62,7 +63,7 @@ def _removed(item: Object) -> Iterator[str]:
 
 
 def _changed(old: Object, new: Object) -> Iterator[str]:
-    kind, changes = str(new["kind"]), list(differences(old, new))
+    kind, changes = str(new["kind"]), list(differences(old, new, of(new)))
     for field in sorted(_IMMUTABLE.get(kind, ())):
         if any(change.within("spec", field) for change in changes):
             word = "selector" if field == "selector" else "immutable field"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gitops.check import report
+from gitops.check import report, schema
 from gitops.check.render_faults import Complaint
 from gitops.check.report import Baseline, Known
 from gitops.exceptions.files import PolicyException
 from gitops.ground.checkout import Checkout
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
+from tests.frozen import platform
 
 ALLOWED = PolicyException(
     Place("x", 1), "image-digest", "mogle-prod", "Deployment", "web", "community", date(2999, 1, 1)
@@ -90,3 +91,18 @@ def test_a_baseline_keeps_what_the_check_did_not_look_at(
     assert report.write_baseline(file, [new, new], others) == len(others) + 1
     written = report.read_baseline(Checkout(tmp_path), file).findings
     assert {entry.fingerprint for entry in written} == {new.fingerprint, *(entry.fingerprint for entry in others)}
+
+
+def test_definitions_that_were_read_once_are_the_same_and_known_by_their_bytes(tmp_path: Path) -> None:
+    share, kept = platform().tools / "share", tmp_path / "definitions.json"
+    files = tuple(sorted(share.glob("argocd/manifests/crds/*-crd.yaml")))
+    prepared = schema._prepared.__wrapped__
+    read = prepared(kept, files)
+    assert len(read) == len(files) > 2
+    assert kept.exists()
+    assert prepared(kept, files) == read
+    another = tmp_path / "other.yaml"
+    another.write_text("kind: Other\n")
+    assert prepared(kept, (another,)) == [{"kind": "Other"}], "what is kept is of another files"
+    kept.write_text("[1")
+    assert prepared(kept, files) == read

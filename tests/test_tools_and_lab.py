@@ -64,6 +64,38 @@ def test_a_corrupt_tool_cache_is_named_with_its_fix(checkout: Checkout, tmp_path
         build.verify(cached)
 
 
+def test_a_tool_is_read_once_and_again_as_soon_as_it_is_another(
+    scratch: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [tool] = [tool for tool in pins.load(scratch) if tool.name == "kustomize"]
+    source = (ROOT / ".tools/bin/kustomize").resolve().parent.parent
+    cached = tmp_path / "cache" / f"{tool.name}-{tool.key}"
+    shutil.copytree(source, cached)
+    monkeypatch.setenv("GITOPS_TOOL_CACHE", str(cached.parent))
+    read: list[str] = []
+    sha256 = build._sha256
+
+    def watched(file: Path) -> str:
+        read.append(file.name)
+        return sha256(file)
+
+    monkeypatch.setattr(build, "_sha256", watched)
+    for _ in range(2):
+        build.ensure(scratch, Progress(quiet=True), ["kustomize"])
+        assert sorted(read) == ["kustomize", "kustomize-render"], "once"
+    binary = cached / "bin/kustomize"
+    about = binary.stat()
+    with binary.open("r+b") as stream:
+        stream.seek(1000)
+        stream.write(b"corrupt")
+    os.utime(binary, ns=(about.st_atime_ns, about.st_mtime_ns))
+    with pytest.raises(MachineError, match="the tool cache is corrupt"):
+        build.ensure(scratch, Progress(quiet=True), ["kustomize"])
+    (cached.parent / "known.json").write_text("[")
+    with pytest.raises(MachineError, match="the tool cache is corrupt"):
+        build.ensure(scratch, Progress(quiet=True), ["kustomize"])
+
+
 def test_a_cache_is_cleared_of_what_no_pin_names(
     scratch: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

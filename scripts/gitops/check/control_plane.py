@@ -15,8 +15,6 @@ from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.schema import definitions
 from gitops.clients.kubernetes import Cluster, ClusterError, wait_established
 from gitops.ground.checkout import Checkout
-from gitops.lab import keeper
-from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from gitops.lab.process import wait_until
 from gitops.manifests.objects import Object, name
@@ -29,6 +27,10 @@ _READY = "gitops-check-ready"
 @contextmanager
 def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
     """A control plane for one check, gone afterwards; or that of a lab, started where it is not and left running."""
+    # What only a check that asks needs to load.
+    from gitops.lab import keeper
+    from gitops.lab import lab as labs
+
     lab = Lab(checkout, lab_name or f"check-{secrets.token_hex(4)}")
     with nullcontext() if lab_name else keeper.kept(lab):
         labs.control_plane(lab)

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import urllib3
 import yaml
-from kubernetes import client, config
 
 from gitops.ground import jsontext
 from gitops.ground.command import run
@@ -20,13 +18,19 @@ from gitops.ground.errors import ExternalError, NotHealthyError, told
 from gitops.manifests.objects import Object, name
 
 REQUEST_SECONDS = 30.0
-_LOST = (urllib3.exceptions.HTTPError, OSError, ValueError)
 _CONTENT = {
     "json": "application/json",
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
+
+
+def _lost(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What a request raises that gets no whole answer, and `more`."""
+    from urllib3.exceptions import HTTPError
+
+    return *more, HTTPError, OSError, ValueError
 
 
 class ClusterError(ExternalError):
@@ -45,6 +49,10 @@ class Cluster:
     /api/v1/namespaces/x/pods; keyword arguments are its query (labelSelector, dryRun ...)."""
 
     def __init__(self, kubeconfig: Path) -> None:
+        # A tenth of a second, that who asks no cluster does not spend.
+        import urllib3
+        from kubernetes import client, config
+
         settings = client.Configuration()
         config.load_kube_config(  # type: ignore[no-untyped-call]
             str(kubeconfig), client_configuration=settings
@@ -61,7 +69,7 @@ class Cluster:
         try:
             answer = self._request("GET", path, {}, accept="*/*")
             content: str = answer.read().decode(errors="replace")
-        except _LOST as error:
+        except _lost() as error:
             raise ClusterError(f"GET {path}: {told(error)}") from None
         if answer.status >= 400:
             raise ClusterError(f"GET {path}: {answer.status} {_message(content.encode())}", answer.status)
@@ -123,7 +131,7 @@ class Cluster:
                     if event["type"] == "ERROR":
                         break
                     yield event["type"], event["object"]
-            except (ClusterError, *_LOST):
+            except _lost(ClusterError):
                 time.sleep(0.5)
 
     def _call(
@@ -144,7 +152,7 @@ class Cluster:
             if warnings is not None:
                 warnings += _warnings(answer.response.headers.getlist("Warning"))
             result: Object = jsontext.parse(content)
-        except _LOST as error:
+        except _lost() as error:
             raise ClusterError(f"{method} {path}: {told(error)}") from None
         return result
 

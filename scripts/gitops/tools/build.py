@@ -7,10 +7,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gitops.ground import jsontext, settings
 from gitops.ground.checkout import Checkout
@@ -34,9 +34,9 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
     """
     own = settings.read()
     pinned = load(checkout)
-    known = [tool.name for tool in pinned]
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"tool {unknown[0]!r}: does not exist", expected=f"one of {', '.join(known)}")
+    there = [tool.name for tool in pinned]
+    if unknown := [name for name in names if name not in there]:
+        raise InputError(f"tool {unknown[0]!r}: does not exist", expected=f"one of {', '.join(there)}")
     tools = [tool for tool in pinned if not names or tool.name in names]
     with _only_one(checkout.tool_cache):
         missing = [tool for tool in tools if not _folder(checkout, tool).exists()]
@@ -51,8 +51,10 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
         if missing and not own.go_cache:
             # Several GiB that only a change of pins would use again.
             shutil.rmtree(checkout.tool_cache / "go", ignore_errors=True)
+        known = _Known(checkout.tool_cache)
         for tool in tools:
-            verify(_folder(checkout, tool))
+            verify(_folder(checkout, tool), known.sha256)
+        known.keep()
         _link(checkout, tools, sweep=not names)
     return tools
 
@@ -74,15 +76,15 @@ def prune(checkout: Checkout) -> list[str]:
     return sorted(folder.name for folder in old)
 
 
-def verify(folder: Path) -> None:
-    """Raise MachineError unless every file of a cached build has the bytes that were built."""
+def verify(folder: Path, sha256: Callable[[Path], str] | None = None) -> None:
+    """Raise MachineError unless every file of a cached build has the bytes that were built. `sha256`: of a file."""
     try:
         manifest: dict[str, str] = jsontext.parse((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         raise _corrupt(folder, folder / MANIFEST, "a manifest of the build", "none that can be read") from None
     for name, expected in manifest.items():
         try:
-            actual = _sha256(folder / name)
+            actual = (sha256 or _sha256)(folder / name)
         except OSError:
             actual = "no file"
         if actual != expected:
@@ -164,16 +166,44 @@ def _link(checkout: Checkout, tools: list[Tool], *, sweep: bool) -> None:
 
 
 def _sha256(file: Path) -> str:
-    about = file.stat()
-    # Nobody can write to a file and leave its ctime as it was.
-    return _sha256_of(file, (about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns))
-
-
-@cache
-def _sha256_of(file: Path, identity: tuple[int, ...]) -> str:
-    """Hundreds of MiB are read once a process. `identity`: what is another where the file is."""
     with file.open("rb") as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class _Known:
+    """What files of the cache had when they were last read whole: hundreds of MiB are not read by every command.
+
+    Nobody can write to a file, or put another in its place, and leave its number, size and ctime as they were. Kept in
+    the cache, which is its owner's like the tools themselves.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._file = cache / "known.json"
+        try:
+            content = jsontext.parse(self._file.read_text())
+        except (OSError, ValueError):
+            content = {}
+        self._had: dict[str, list[Any]] = content if isinstance(content, dict) else {}
+        self._has: dict[str, list[Any]] = {}
+
+    def sha256(self, file: Path) -> str:
+        """Of a file, read where it is not known as it is. Raises OSError."""
+        about = file.stat()
+        identity = [about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns]
+        entry = self._has.get(str(file)) or self._had.get(str(file))
+        if not (isinstance(entry, list) and entry[:-1] == identity):
+            entry = [*identity, _sha256(file)]
+        self._has[str(file)] = entry
+        return str(entry[-1])
+
+    def keep(self) -> None:
+        """For the next command; one that is asked for a few tools forgets nothing of the others."""
+        merged = {**self._had, **self._has}
+        if merged == self._had:
+            return
+        partial = self._file.with_suffix(".partial")
+        partial.write_text(json.dumps({file: entry for file, entry in merged.items() if Path(file).exists()}))
+        partial.rename(self._file)
 
 
 @contextmanager

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import sys
 from importlib import import_module
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import GitopsError, InputError
+from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.ground.groups import Group
+from gitops.ground.options import GATE
 from gitops.ground.output import prepare, say, say_bug, say_error
 from gitops.ground.progress import Progress
+
+if TYPE_CHECKING:
+    from gitops.repository.revision import Change
 
 
 class _Verbs(Group):
@@ -50,13 +54,22 @@ class _Verbs(Group):
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """The platform's one command.
 
     Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
     3 this machine lacks something; 4 a program or service that was called failed; 70 a fault of gitops itself;
     130 interrupted.
     """
+    context.meta[GATE] = _gate
+
+
+def _gate(checkout: Checkout, change: Change) -> list[Fault]:
+    """What the check has against a draft: for the verbs that write one, which stand below it."""
+    from gitops.check import draft
+
+    return draft.errors(checkout, change)
 
 
 @cli.command()

@@ -14,6 +14,11 @@ def _check_revision(_: click.Context, option: click.Parameter, value: str | None
     return value
 
 
+# What holds a draft against every rule: the door puts it there, as those who write drafts stand below the check.
+GATE = "gitops.gate"
+pass_gate = click.decorators.pass_meta_key(GATE, doc_description="the check of a draft")
+everywhere_option = click.option("--environment", metavar="NAME", help="Only there (default: everywhere).")
+
 output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 environment_option = click.option("--environment", default="prod", show_default=True)
 head_option = click.option(

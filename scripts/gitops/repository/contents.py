@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 
 # Files by their paths in the repository; None for one that goes.
 Contents = dict[str, bytes | None]
@@ -24,6 +30,62 @@ def read(checkout: Checkout, paths: Iterable[str]) -> Contents:
     """What stands at these paths now; None where there is no file."""
     files = {path: checkout.root / path for path in paths}
     return {path: file.read_bytes() if file.exists() else None for path, file in files.items()}
+
+
+def write_all(checkout: Checkout, contents: Contents) -> None:
+    """Write files, and remove those that go, with the folders that this leaves empty: all of it or nothing.
+
+    Each file is complete at any moment. Ctrl-C waits for the end. Raises InputError where one cannot be written.
+    """
+    before = read(checkout, contents)
+    with _undisturbed():
+        try:
+            for path, content in contents.items():
+                _replace(checkout.root / path, content)
+        except OSError as error:
+            for path, content in before.items():
+                with suppress(OSError):
+                    _replace(checkout.root / path, content)
+            where = checkout.relative(Path(error.filename)) if error.filename else None
+            raise InputError(f"cannot be written: {error.strerror}; nothing was", path=where) from None
+        for path, content in contents.items():
+            if content is None:
+                _remove_empty(checkout, (checkout.root / path).parent)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What would interrupt is told once the block is over."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _replace(file: Path, content: bytes | None) -> None:
+    if content is None:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        if file.exists():
+            shutil.copymode(file, new)
+        else:
+            new.chmod(0o644)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _remove_empty(checkout: Checkout, folder: Path) -> None:
+    while folder != checkout.root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
 from gitops.manifests.yamlfile import MOST_BYTES
 from gitops.repository import versions
+from gitops.repository.contents import Contents, write_all
 from gitops.repository.git import LINK_MODE, BadName, GitError, Repo
 
 WORKING_COPY = "the working copy"
@@ -140,6 +141,22 @@ def whole(checkout: Checkout, head: str | None) -> Iterator[Change]:
         sha = resolve(repo, head)
         with temporary.folder() as folder, _worktree(repo, sha, folder / "head", checkout, None) as tree:
             yield Change(None, tree.checkout, "nothing", head, frozenset(), None)
+
+
+@contextmanager
+def draft(checkout: Checkout, files: Contents, commit: str = "") -> Iterator[Change]:
+    """A change that nobody has made yet: files laid over a commit (default: HEAD, as which the working copy stands).
+
+    Raises as `compare` does.
+    """
+    with open_repository(checkout) as repo, temporary.folder() as folder, ExitStack() as stack:
+        sha = resolve(repo, commit or "HEAD")
+        head = stack.enter_context(_worktree(repo, sha, folder / "head", checkout, None)).checkout
+        base = checkout
+        if commit:
+            base = stack.enter_context(_worktree(repo, sha, folder / "base", checkout, None)).checkout
+        write_all(head, files)
+        yield Change(base, head, sha, WORKING_COPY, frozenset(files), None)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
+from gitops.ground.suggest import did_you_mean
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, Overlay, check_service
 
@@ -97,6 +98,28 @@ def services(checkout: Checkout) -> list[Service]:
             faults += error.faults
         raise InputError.several(faults)
     return known
+
+
+def one(checkout: Checkout, name: str) -> Service:
+    """The service of a name, whatever is wrong with others. Raises InputError: none, or one that cannot be read."""
+    known, broken = readable(checkout)
+    if name in broken:
+        raise broken[name]
+    names = {service.name: service for service in known}
+    if name not in names:
+        raise InputError(f"service {name!r}: does not exist", fix=did_you_mean(name, names))
+    return names[name]
+
+
+def chosen(checkout: Checkout, name: str, environment: str | None) -> list[Overlay]:
+    """The overlays of a service: all, or that of one environment. Raises InputError where there is none."""
+    overlays = [summary.overlay for summary in one(checkout, name).overlays]
+    fitting = [overlay for overlay in overlays if environment in (None, overlay.environment)]
+    if not fitting:
+        known = [overlay.environment for overlay in overlays]
+        what = f"environment {environment!r}: {name} has none of this name"
+        raise InputError(what, fix=did_you_mean(environment or "", known))
+    return fitting
 
 
 def readable(checkout: Checkout) -> tuple[list[Service], dict[str, InputError]]:

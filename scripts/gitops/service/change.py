@@ -212,9 +212,7 @@ def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
     written.
     """
     teams = model.teams(checkout)
-    service = next((service for service in model.services(checkout) if service.name == name), None)
-    if service is None:
-        raise InputError(f"service {name!r}: does not exist; gitops service list shows those that do")
+    service = model.one(checkout, name)
     model.check_team(team, teams)
     check_clean(checkout)
     owner, contact = service.folder / "owner.yaml", teams[team].contact

@@ -10,6 +10,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
+from gitops.service import cli_edit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,3 +132,7 @@ def codeowners() -> None:
         say(f"wrote {checkout.relative(checkout.codeowners_file)}")
     else:
         say(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")
+
+
+for command in cli_edit.COMMANDS:
+    service.add_command(command)

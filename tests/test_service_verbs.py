@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from git import Repo
 
 from gitops.check import draft as gate
 from gitops.ground.checkout import Checkout
@@ -18,28 +22,58 @@ from gitops.manifests.objects import Object
 from gitops.repository import contents
 from gitops.service import secretlike
 from tests.conftest import Ran, commit_all
+from tests.frozen import clone
 from tests.world import run_here
 
+DAY = ("--from", "2099-01-31T09:00", "--to", "2099-01-31T18:00", "--time-zone", "Asia/Seoul")
+PREPARED = (
+    ("service", "set", "mogle", "GREETING=hello"),
+    ("service", "domain", "add", "mogle", "more.mogle.example.com"),
+    ("service", "scale", "mogle", "--min", "8", *DAY),
+)
 MOGLE = ("overlays/mogle/prod", "overlays/mogle/staging")
 # A verb by what it is tried with: its words, where `mogle` is the service, and the files that it changes.
 VERBS: dict[str, tuple[str, ...]] = {
     "set": ("service", "set", "mogle", "MENU_URL=https://menu.example.com"),
     "unset": ("service", "unset", "mogle", "GREETING"),
+    "domain add": ("service", "domain", "add", "mogle", "shop.mogle.example.com"),
+    "domain remove": ("service", "domain", "remove", "mogle", "more.mogle.example.com"),
+    "domain move": ("service", "domain", "move", "mogle", "more.mogle.example.com", "less.mogle.example.com"),
+    "scale": ("service", "scale", "mogle", "--min", "4", "--max", "20"),
+    "scale for a day": ("service", "scale", "mogle", "--min", "9", *DAY),
+    "scale --end": ("service", "scale", "mogle", "--end"),
 }
+# What is the engine's alone is tried with these, and with all of them in `make matrix`.
+SAMPLE = ("set", "domain move")
+ENGINE = [verb if verb in SAMPLE else pytest.param(verb, marks=pytest.mark.matrix) for verb in VERBS]
 Given = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The frozen platform, where mogle has what can be taken away again."""
+    checkout = clone(tmp_path_factory.mktemp("verbs") / "prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "errors", lambda *_: [])
+        for words in PREPARED:
+            done = run_here(checkout.root, words, None, {})
+            assert done.code == 0, done.err
+            commit_all(checkout)
+    return checkout
+
+
+@pytest.fixture
+def scratch(prepared: Checkout, tmp_path: Path) -> Checkout:
+    Repo.clone_from(prepared.root, tmp_path / "clone").close()
+    (tmp_path / "clone/.tools").symlink_to(prepared.tools)
+    return Checkout(tmp_path / "clone")
 
 
 @pytest.fixture
 def given(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> Given:
-    """The command in a clone where mogle has what can be taken away again; the check says yes (it has tests itself)."""
+    """The command in a clone of what is prepared; the check says yes (tests below ask the real one)."""
     monkeypatch.setattr(gate, "errors", lambda *_: [])
-
-    def run(*words: str, **env: str) -> Ran:
-        return run_here(scratch.root, words, None, env)
-
-    assert run("service", "set", "mogle", "GREETING=hello").code == 0
-    commit_all(scratch)
-    return run
+    return lambda *words, **env: run_here(scratch.root, words, None, env)
 
 
 def changed(checkout: Checkout) -> list[str]:
@@ -119,7 +153,7 @@ def test_a_dirty_tree_is_left_as_it_is(scratch: Checkout, given: Given, verb: st
     assert changed(scratch) == ["README.md"]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ENGINE)
 def test_a_result_that_the_check_refuses_is_not_written(
     scratch: Checkout, given: Given, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +167,7 @@ def test_a_result_that_the_check_refuses_is_not_written(
     assert changed(scratch) == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ENGINE)
 @pytest.mark.parametrize("moment", ["before", "while it writes"])
 def test_ctrl_c_leaves_the_files_as_they_were_or_as_they_should_be(
     scratch: Checkout, given: Given, verb: str, moment: str, monkeypatch: pytest.MonkeyPatch
@@ -166,7 +200,7 @@ def test_ctrl_c_leaves_the_files_as_they_were_or_as_they_should_be(
         assert changed(scratch) == paths, "all of it was written, as it would have been"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ENGINE)
 def test_a_file_that_cannot_be_written_is_said_and_no_other_is(
     scratch: Checkout, given: Given, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,9 +239,8 @@ def test_a_variable_is_set_changed_and_unset_and_every_byte_is_back(scratch: Che
     commit_all(scratch)
     assert subprocess.check_output(["git", "rev-parse", "HEAD:overlays"], cwd=scratch.root) == start
     assert given("service", "unset", "mogle", "GREETING").code == 0
-    assert changed(scratch) == [
-        f"{overlay}/{file}" for overlay in MOGLE for file in ("deployment.yaml", "kustomization.yaml")
-    ]
+    files = itertools.product(MOGLE, ("deployment.yaml", "kustomization.yaml"))
+    assert changed(scratch) == ["/".join(parts) for parts in files]
     assert not any((scratch.root / overlay / "deployment.yaml").exists() for overlay in MOGLE)
 
 
@@ -274,6 +307,17 @@ REFUSALS = {
     ("set", "mogle", "OAUTH_42_CLIENT_ID=x"): "base/components/oauth-42/deployment.yaml:",
     ("unset", "mogle", "PORT"): "base/workload/deployment.yaml:",
     ("unset", "mogle", "GREETNIG"): "mogle sets no variable GREETNIG; did you mean GREETING?",
+    ("domain", "add", "mogle", "benefit.example.org"): "domain 'benefit.example.org': belongs to benefit (prod;",
+    ("domain", "add", "mogle", "*.mogle.example.com"): "domain: wildcards are not allowed",
+    ("domain", "add", "mogle", "a.b.example.net", "--environment", "prod"): "no certificate covers a.b.example.net",
+    ("domain", "add", "jobs-bot", "jobs.example.com"): "overlays/jobs-bot/prod: has no domain: nothing calls it",
+    ("domain", "remove", "mogle", "mor.mogle.example.com"): "mogle answers for no mor.mogle.example.com; did you mean",
+    ("scale", "jobs-bot", "--max", "3"): "jobs-bot/prod has no autoscaler: a bot is one pod",
+    ("scale", "umbrella", "--min", "9", "--max", "3"): "umbrella/prod: --min and --max; expected 1 or more",
+    ("scale", "umbrella"): "no number of pods; give --min, --max or both",
+    ("scale", "umbrella", "--min", "3", "--from", "2099-01-31T09:00"): "--from, --to and --time-zone together",
+    ("scale", "umbrella", "--min", "3", *DAY[:4], "--time-zone", "Asia/Soul"): "--time-zone; expected one such as",
+    ("scale", "umbrella", "--end"): "umbrella has no opening day to end",
     ("unset", "oauth-watch", "SLACK_TOKEN"): "SLACK_TOKEN is read from a Secret; gitops secrets remove oauth-watch",
     ("set", "oauth-watch", "SLACK_TOKEN=x", "--public"): "SLACK_TOKEN is read from elsewhere (valueFrom)",
 }
@@ -326,3 +370,113 @@ def test_a_hand_changed_shape_is_refused_with_file_and_line(scratch: Checkout, g
     assert "overlays/umbrella/prod/" in done.err
     assert done.err.count("\n") == 1
     assert changed(scratch) == []
+
+
+# -- domains
+
+
+def hosts(checkout: Checkout, overlay: str) -> list[str]:
+    items = kustomize.build(checkout, checkout.root / overlay)
+    [ingress] = [item for item in items if item["kind"] == "Ingress"]
+    return [rule["host"] for rule in ingress["spec"]["rules"]]
+
+
+@pytest.mark.parametrize("form", ["as made", "written out", "in braces"])
+def test_a_host_comes_moves_and_goes_and_every_byte_is_back(scratch: Checkout, given: Given, form: str) -> None:
+    file = scratch.root / "overlays/mogle/prod/ingress.yaml"
+    if form != "as made":
+        [document] = yaml.safe_load_all(file.read_text())
+        document = json.loads(json.dumps(document))
+        flow = form == "in braces"
+        text = yaml.safe_dump(document, sort_keys=False, default_flow_style=flow, width=10_000)
+        file.write_text(f"# by hand\r\n{text}".replace("\n", "\r\n").replace("\r\r", "\r"))
+        commit_all(scratch)
+    before = file.read_bytes()
+    was = hosts(scratch, MOGLE[0])
+    assert given("service", "domain", "add", "mogle", "shop.mogle.example.com").code == 0
+    assert hosts(scratch, MOGLE[0]) == [*was, "shop.mogle.example.com"]
+    assert "shop.staging.mogle.example.com" in hosts(scratch, MOGLE[1])
+    commit_all(scratch)
+    assert given("service", "domain", "move", "mogle", "shop.mogle.example.com", "desk.mogle.example.com").code == 0
+    assert hosts(scratch, MOGLE[0]) == [*was, "desk.mogle.example.com"]
+    commit_all(scratch)
+    assert given("service", "domain", "remove", "mogle", "desk.mogle.example.com").code == 0
+    assert file.read_bytes() == before
+
+
+def test_the_first_host_goes_and_what_others_name_by_it_stays(scratch: Checkout, given: Given) -> None:
+    was = hosts(scratch, MOGLE[0])
+    done = given("service", "domain", "remove", "mogle", "mogle.example.com")
+    assert done.code == 0, done.err
+    assert hosts(scratch, MOGLE[0]) == was[1:]
+
+
+def test_a_new_host_says_its_certificate_its_dns_and_42(given: Given) -> None:
+    done = given("service", "domain", "add", "mogle", "shop.mogle.example.com", "--environment", "prod")
+    assert (
+        "note: shop.mogle.example.com: a certificate of seoul covers it. DNS: nothing to do, external-dns" in done.out
+    )
+    assert "note: 42 sends users back to addresses that it knows: add those of https://shop.mogle" in done.out
+
+
+# -- scale
+
+
+def bounds(checkout: Checkout, overlay: str) -> tuple[int, int]:
+    items = kustomize.build(checkout, checkout.root / overlay)
+    spec = next(item["spec"] for item in items if item["kind"] == "HorizontalPodAutoscaler")
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def test_bounds_hold_for_good_or_for_a_day_with_an_end(scratch: Checkout, given: Given) -> None:
+    assert bounds(scratch, MOGLE[0]) == (8, 12)
+    refused = given("service", "scale", "mogle", "--max", "20")
+    assert refused.code == 2
+    assert "an opening day is there, which is above all; gitops service scale mogle --end comes first" in refused.err
+    assert [row["state"] for row in json.loads(given("exceptions", "--output", "json").out)] == ["holds", "holds"]
+    assert given("service", "scale", "mogle", "--end").code == 0
+    commit_all(scratch)
+    assert bounds(scratch, MOGLE[0]) == (3, 12)
+    for words, expected in ((("--max", "20"), (3, 20)), (("--min", "5"), (5, 20)), (("--max", "21"), (5, 21))):
+        assert given("service", "scale", "mogle", *words, "--environment", "prod").code == 0
+        commit_all(scratch)
+        assert bounds(scratch, MOGLE[0]) == expected
+
+
+def test_a_day_that_is_over_is_told_by_the_exceptions(scratch: Checkout, given: Given) -> None:
+    for overlay in MOGLE:
+        file = scratch.root / overlay / "opening-day.yaml"
+        file.write_text(file.read_text().replace("2099-", "2020-"))
+    done = given("exceptions")
+    assert done.code == 1
+    assert done.out.count("ended") == 2
+
+
+# -- the check itself
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("service", "scale", "benefit", "--max", "90"), "needs 91 pods at its largest scale and a surge; the quota"),
+        (("service", "set", "mogle", "API=http://web.nowhere-prod.svc.cluster.local"), "which is no Service here"),
+        (("service", "set", "mogle", "V=" + "ghp_" + "0aB1cD2e" * 5, "--public"), "looks like a secret: github-pat"),
+    ],
+    ids=["quota", "address", "gitleaks"],
+)
+def test_the_real_check_refuses_a_result_and_nothing_is_written(
+    scratch: Checkout, words: tuple[str, ...], message: str
+) -> None:
+    done = run_here(scratch.root, words, None, {})
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("gitops: the check refuses the result, so nothing was written\n")
+    assert message in done.err
+    assert changed(scratch) == []
+
+
+def test_what_was_wrong_before_stops_nobody(scratch: Checkout) -> None:
+    file = scratch.root / "overlays/mogle/prod/kustomization.yaml"
+    file.write_text(file.read_text().replace("namespace: mogle-prod", "namespace: mogle-production"))
+    commit_all(scratch)
+    done = run_here(scratch.root, ("service", "set", "mogle", "A=1"), None, {})
+    assert done.code == 0, done.err

@@ -14,6 +14,8 @@ from gitops.exceptions import files
 from gitops.ground.checkout import Checkout
 from gitops.manifests import kustomize
 from gitops.manifests.objects import name
+from gitops.repository import services
+from gitops.service import scale
 
 RUNBOOK = "docs/runbooks/gate.md"
 
@@ -46,7 +48,24 @@ def look(checkout: Checkout) -> list[ExceptionState]:
     states += [ExceptionState(one.place.file, one.owner, one.until, "ended", True) for one in made.lapsed]
     wrong = [finding for finding in made.findings if finding.rule == "exception"]
     states += [ExceptionState(finding.place.file, "?", None, f"wrong: {finding.problem}", True) for finding in wrong]
+    states += _opening_days(checkout)
     return sorted(states, key=lambda state: (state.file, state.word))
+
+
+def _opening_days(checkout: Checkout) -> list[ExceptionState]:
+    """What was scaled for a day, and is to be taken away after it."""
+    now, (known, _) = datetime.now(UTC), services.readable(checkout)
+    teams = {service.name: service.owner.team for service in known}
+    return [
+        ExceptionState(
+            day.path,
+            teams.get(day.overlay.service, "?"),
+            day.until.date(),
+            "ended" if day.until < now else "holds",
+            day.until < now,
+        )
+        for day in scale.openings(checkout)
+    ]
 
 
 def _word(until: date, today: date) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -19,7 +20,16 @@ from gitops.manifests.objects import FieldPath
 # What a quoted text cannot have as it is: controls, and what some reader takes for the end of a line.
 _ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
 _NAMED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+_ALIAS = re.compile(r"\*[^\s,\[\]{}]+")
 _BY_HAND = "write it by hand there: its shape is one that no program edits safely"
+
+
+@dataclass(frozen=True)
+class Alias:
+    """What stands elsewhere in the text under an anchor, and what that means."""
+
+    name: str
+    value: Any
 
 
 class Inline(dict[str, Any]):
@@ -45,6 +55,8 @@ def _escape(match: re.Match[str]) -> str:
 
 def in_braces(value: Any) -> str:  # noqa: ANN401 - whatever YAML has
     """A value on one line."""
+    if isinstance(value, Alias):
+        return f"*{value.name}"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{text_of(key)}: {in_braces(part)}' for key, part in value.items())}}}"
     if isinstance(value, list):
@@ -158,7 +170,7 @@ def append(text: str, source: str, path: FieldPath, item: Any) -> str:  # noqa: 
         dash = _dash_of(text, node.value[0])
         if dash is None:
             raise refusal
-        changed = _insert_lines(text, node, lines_of([item], dash))
+        changed = _insert_lines(text, _spans(text, node)[-1][1], lines_of([item], dash))
     return _verified(text, changed, source, path, lambda data: _at(data, path).append(plain(item)), in_braces(item))
 
 
@@ -172,10 +184,10 @@ def add(text: str, source: str, path: FieldPath, key: str, value: Any, *, after:
     if node.flow_style:
         changed = _into_braces(text, node, shown)
     else:
-        before = [part for name, part in node.value if name.value in after]
-        column = node.value[0][0].start_mark.column
-        last = before[-1] if before else node
-        changed = _insert_lines(text, last, lines_of({key: value}, column))
+        spans = zip(node.value, _spans(text, node), strict=True)
+        ends = [(pair[0].value in after, span[1]) for pair, span in spans]
+        last = next((end for fits, end in reversed(ends) if fits), ends[-1][1])
+        changed = _insert_lines(text, last, lines_of({key: value}, node.value[0][0].start_mark.column))
 
     def change(data: Any) -> None:  # noqa: ANN401
         _at(data, path)[key] = plain(value)
@@ -203,9 +215,9 @@ def remove(text: str, source: str, path: FieldPath) -> str:
         if start == end:
             raise refusal
     else:
-        begin = node if isinstance(last, int) else parent.value[position][0]
-        start, end = text.rfind("\n", 0, begin.start_mark.index) + 1, _end_of_line(text, content_end(node, begin))
-        if text[start : begin.start_mark.index].strip() not in ({"-"} if isinstance(last, int) else {""}):
+        first, end = _spans(text, parent)[position]
+        start, end = text.rfind("\n", 0, first) + 1, _end_of_line(text, end)
+        if text[start:first].strip() not in ({"-"} if isinstance(last, int) else {""}):
             raise refusal
 
     def change(data: Any) -> None:  # noqa: ANN401
@@ -224,14 +236,31 @@ def comment_above(text: str, source: str, path: FieldPath) -> int | None:
 # -- places in the text
 
 
-def content_end(node: yaml.Node, key: yaml.Node | None = None) -> int:
-    """Where the last letter of a node is over: the parser's own mark of a block is behind its comments."""
+def content_end(text: str, node: yaml.Node, begin: int) -> int:
+    """Where the last letter of a node is over: the parser's own mark of a block is behind its comments.
+
+    `begin`: where it begins at the earliest. What begins before that is an alias, which the tree does not show.
+    """
+    if node.start_mark.index < begin:
+        alias = _ALIAS.search(text, begin)
+        return alias.end() if alias else begin
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        return content_end(last[1], last[0]) if isinstance(last, tuple) else content_end(last)
-    if key is not None and node.start_mark.index == node.end_mark.index:
-        return int(key.end_mark.index)
+        return _spans(text, node)[-1][1]
+    if node.start_mark.index == node.end_mark.index:  # nothing is written
+        return begin
     return int(node.end_mark.index)
+
+
+def _spans(text: str, node: yaml.Node) -> list[tuple[int, int]]:
+    """Where each item or pair of a collection begins and ends."""
+    spans: list[tuple[int, int]] = []
+    begin = node.start_mark.index
+    for part in node.value:
+        key, value = part if isinstance(part, tuple) else (None, part)
+        start = max(begin, (key or value).start_mark.index)
+        begin = content_end(text, value, key.end_mark.index if key else start)
+        spans.append((start, begin))
+    return spans
 
 
 def _end_of_line(text: str, index: int) -> int:
@@ -242,9 +271,9 @@ def _end_of_line(text: str, index: int) -> int:
     return len(text) if newline < 0 else newline + 1
 
 
-def _insert_lines(text: str, node: yaml.Node, lines: Sequence[str]) -> str:
+def _insert_lines(text: str, end_of_node: int, lines: Sequence[str]) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
-    place = _end_of_line(text, content_end(node))
+    place = _end_of_line(text, end_of_node)
     block = "".join(f"{line}{end}" for line in lines)
     glue = "" if place == 0 or text[place - 1] == "\n" else end
     return f"{text[:place]}{glue}{block}{text[place:]}"
@@ -254,8 +283,7 @@ def _into_braces(text: str, node: yaml.CollectionNode, written: str) -> str:
     if not node.value:
         place = node.end_mark.index - 1
         return f"{text[:place]}{written}{text[place:]}"
-    last = node.value[-1]
-    place = content_end(last[1], last[0]) if isinstance(last, tuple) else content_end(last)
+    place = _spans(text, node)[-1][1]
     return f"{text[:place]}, {written}{text[place:]}"
 
 
@@ -264,12 +292,7 @@ def _braced_part(text: str, parent: yaml.Node, position: int) -> tuple[int, int]
 
     Nothing where a comment stands between the two.
     """
-    spans = [
-        (part[0].start_mark.index, content_end(part[1], part[0]))
-        if isinstance(part, tuple)
-        else (part.start_mark.index, content_end(part))
-        for part in parent.value
-    ]
+    spans = _spans(text, parent)
     before, after = (position - 1, position) if position else (0, 1)
     if "#" in text[spans[before][1] : spans[after][0]]:
         return 0, 0
@@ -288,6 +311,8 @@ def _dash_of(text: str, item: yaml.Node) -> int | None:
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever YAML has
     """A copy in which nothing is shared: a change of one place is a change of no other."""
+    if isinstance(value, Alias):
+        return plain(value.value)
     if isinstance(value, dict):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list):

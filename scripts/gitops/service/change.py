@@ -57,10 +57,11 @@ class NewService:
     def hosts(self, overlay: Overlay) -> list[str]:
         """The hosts of one of them."""
         hosts = list(dict.fromkeys(self.domains))
-        return hosts if overlay.environment == "prod" else [_in_staging(host) for host in hosts]
+        return hosts if overlay.environment == "prod" else [in_staging(host) for host in hosts]
 
 
-def _in_staging(host: str) -> str:
+def in_staging(host: str) -> str:
+    """Prod's host in staging: shop.staging.example.com for shop.example.com."""
     first, _, rest = host.partition(".")
     return f"{first}.staging.{rest}" if "." in rest else f"staging.{host}"
 

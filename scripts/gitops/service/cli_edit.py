@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.groups import Group
 from gitops.ground.options import everywhere_option, pass_gate
 from gitops.ground.output import say
 
@@ -68,4 +70,113 @@ def unset_variables(gate: Gate, service: str, names: tuple[str, ...], environmen
     say_written(checkout, done.paths, f"{service}-unset", f"{service}: unset {' '.join(names)}", *done.notes)
 
 
-COMMANDS = (set_variables, unset_variables)
+@click.group(cls=Group)
+def domain() -> None:
+    """The hosts that a site answers for: one more, one less, another one."""
+
+
+@domain.command()
+@click.argument("service")
+@click.argument("host")
+@everywhere_option
+@pass_gate
+def add(gate: Gate, service: str, host: str, environment: str | None) -> None:
+    """Have a site answer for one more host: HOST is prod's, and staging gets its own of it.
+
+    Example: gitops service domain add mogle shop.mogle.example.com
+
+    A host that no certificate covers is refused at once. What must be done in DNS is said.
+    """
+    from gitops.service import domains
+
+    checkout = Checkout.find()
+    done = domains.add(checkout, gate, service, host, environment)
+    say_written(checkout, done.paths, f"{service}-domain", f"{service}: answer for {host}", *done.notes)
+
+
+@domain.command()
+@click.argument("service")
+@click.argument("host")
+@everywhere_option
+@pass_gate
+def remove(gate: Gate, service: str, host: str, environment: str | None) -> None:
+    """Have a site answer for a host no more.
+
+    Example: gitops service domain remove mogle admin.mogle.example.com
+    """
+    from gitops.service import domains
+
+    checkout = Checkout.find()
+    done = domains.remove(checkout, gate, service, host, environment)
+    say_written(checkout, done.paths, f"{service}-domain", f"{service}: no more {host}", *done.notes)
+
+
+@domain.command()
+@click.argument("service")
+@click.argument("old")
+@click.argument("new")
+@everywhere_option
+@pass_gate
+def move(gate: Gate, service: str, old: str, new: str, environment: str | None) -> None:
+    """Have a site answer for NEW in place of OLD, which answers no more from the merge on.
+
+    Example: gitops service domain move mogle admin.mogle.example.com desk.mogle.example.com
+
+    To have both for a while: gitops service domain add, and remove some weeks later.
+    """
+    from gitops.service import domains
+
+    checkout = Checkout.find()
+    done = domains.move(checkout, gate, service, old, new, environment)
+    say_written(checkout, done.paths, f"{service}-domain", f"{service}: {new} for {old}", *done.notes)
+
+
+@click.command()
+@click.argument("service")
+@click.option("--min", "least", type=click.IntRange(1), metavar="PODS", help="Never fewer.")
+@click.option("--max", "most", type=click.IntRange(1), metavar="PODS", help="Never more.")
+@click.option("--from", "begin", metavar="TIME", help="An opening day begins, as 2027-01-31T09:00.")
+@click.option("--to", "end", metavar="TIME", help="It ends, as 2027-01-31T18:00.")
+@click.option("--time-zone", "zone", metavar="ZONE", help="Of both, as Asia/Seoul or Europe/Paris.")
+@click.option("--end", "ending", is_flag=True, help="Take the opening day away: it is over.")
+@everywhere_option
+@pass_gate
+def scale(
+    gate: Gate,
+    service: str,
+    least: int | None,
+    most: int | None,
+    begin: str | None,
+    end: str | None,
+    zone: str | None,
+    ending: bool,
+    environment: str | None,
+) -> None:
+    """Keep a site between other numbers of pods, for good or for an opening day.
+
+    Example: gitops service scale mogle --min 4 --max 20 --environment prod
+
+    More than the namespace's quota has room for is refused. An opening day holds from its merge on, until --end.
+    """
+    from datetime import UTC, datetime
+
+    from gitops.service import scale as scaling
+
+    checkout, moments = Checkout.find(), [begin, end, zone]
+    if ending:
+        if any(value is not None for value in (least, most, *moments)):
+            raise InputError("--end takes the opening day away", fix="leave the other options out")
+        done = scaling.end(checkout, gate, service, environment)
+        say_written(checkout, done.paths, f"{service}-scale", f"{service}: the opening day is over", *done.notes)
+        return
+    if least is None and most is None:
+        raise InputError("no number of pods", fix="give --min, --max or both")
+    if any(moments) and not all(moments):
+        raise InputError("an opening day", expected="--from, --to and --time-zone together")
+    day = scaling.opening(str(begin), str(end), str(zone), datetime.now(UTC)) if all(moments) else None
+    done = scaling.scale(checkout, gate, service, scaling.Bounds(least, most), environment, day)
+    words = " to ".join(str(number) for number in (least, most) if number is not None)
+    say_written(checkout, done.paths, f"{service}-scale", f"{service}: {words} pods", *done.notes)
+
+
+COMMANDS = (set_variables, unset_variables, domain, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -142,7 +143,8 @@ def next_steps(checkout: Checkout, branch: str, message: str, paths: Sequence[Pa
     with Repo(checkout.root) as repo:
         taken = {head.name for head in repo.heads}
         current = None if repo.head.is_detached else repo.active_branch.name
-    named = next(name for name in (branch, *(f"{branch}-{number}" for number in range(2, 1000))) if name not in taken)
+    names = itertools.chain([branch], (f"{branch}-{number}" for number in itertools.count(2)))
+    named = next(name for name in names if name not in taken)
     switch = f"git switch -c {named} && " if current in (None, "main") else ""
     tops = sorted({_top(checkout.relative(path)) for path in paths})
     return [

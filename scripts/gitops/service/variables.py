@@ -177,6 +177,7 @@ def _unset_one(draft: OverlayDraft, program: Workload, name: str, notes: list[st
 def _has_none(names: Sequence[str]) -> Expectation:
     def unmet(objects: Sequence[Object]) -> str:
         entries = (workload.app_of(objects) or {}).get("env") or []
-        return ", ".join(f"{name} is still there" for name in names if name in {part.get("name") for part in entries})
+        left = {entry.get("name") for entry in entries}
+        return ", ".join(f"{name} is still there" for name in names if name in left)
 
     return unmet

@@ -142,7 +142,7 @@ def test_a_laptop_needs_no_more_than_origin_and_a_signed_in_gh(
     assert images.open() == ["hold/mogle/staging", "rollback/mogle/prod"]
     gh.write_text("#!/bin/sh\necho not logged in >&2; exit 1\n")
     for away in (path, {"PATH": "/usr/bin:/bin"}):
-        done = images.run("images", "rollback", "mogle", "--reason", "x", **nothing, **away)
+        done = images.run("images", "hold", "mogle", "--reason", "x", **nothing, **away)
         assert (done.code, "sign in with: gh auth login, or set GITHUB_TOKEN" in done.err) == (2, True), done.err
 
 

@@ -10,11 +10,10 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
-from gitops.ground.options import environment_option, output_option
+from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say, summarise
 from gitops.ground.progress import Progress
-from gitops.images import cli_by_hand
-from gitops.manifests.overlay import Overlay
+from gitops.images import cli_by_hand, cli_here
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -96,40 +95,6 @@ def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], outpu
     statuses = [status.of(report) for report in reports]
     present(output, _status_table(statuses), [own.as_dict() for own in statuses])
     reconcile.check(reports, alerts.failure)
-
-
-@images.command()
-@click.argument("service")
-@environment_option
-@click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
-@cli_by_hand.reason_option
-@cli_by_hand.span_option
-@click.option("--image", "entry", default="app", show_default=True, help="Which of its images, by its entry's name.")
-@click.pass_obj
-def rollback(
-    taken: Mapping[str, SecretStr], service: str, environment: str, to: str | None, reason: str, span: str, entry: str
-) -> None:
-    """Open the pull request that goes back to an image that SERVICE ran, and hold it there.
-
-    One that the registry has no more is left out; where it cannot be asked (no credentials of AWS) that is said.
-    """
-    from gitops.clients.github import person
-    from gitops.clients.registries import Registries
-    from gitops.images import rollback as rollbacks
-    from gitops.images.entry import label
-    from gitops.tools.build import ensure
-
-    checkout = Checkout.find()
-    ensure(checkout, Progress(), ["kustomize"])
-    until = cli_by_hand.end_of(span)
-    overlay = Overlay(service, environment)
-    hub, registry = person.hub_of(checkout.root), Registries(taken)
-    outcome, image, asked = rollbacks.rollback(
-        checkout, hub, registry, overlay, name=entry, to=to, reason=reason, until=until
-    )
-    say(f"{outcome.action}: {label(overlay, entry)} back to {image.tag} {outcome.url} {outcome.why}".rstrip())
-    if not asked:
-        say(f"the registry could not be asked whether it still has {image.tag}: look before you merge", err=True)
 
 
 @images.command()
@@ -280,5 +245,5 @@ def _assessment(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-for command in (cli_by_hand.hold, cli_by_hand.unhold, cli_by_hand.undecline, cli_by_hand.promote):
+for command in (*cli_by_hand.COMMANDS, *cli_here.COMMANDS):
     images.add_command(command)

@@ -126,3 +126,6 @@ def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: s
         say(f"by hand, as it would wait: {made.skipped}")
     if not made.asked:
         say(f"the registry could not be asked about {made.image.tag}: look before you merge", err=True)
+
+
+COMMANDS = (hold, unhold, undecline, promote)

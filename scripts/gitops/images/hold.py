@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,9 +103,14 @@ class PastImage:
 
 def past_images(history: History, path: str, name: str) -> list[PastImage]:
     """What an entry of an overlay ran on main, newest first; versions that changed another line are left out."""
-    ran: list[PastImage] = []
     with history.lock:  # one git process answers all threads
         versions = list(history.versions(path))
+    return images_of(versions, path, name)
+
+
+def images_of(versions: Iterable[Version], path: str, name: str) -> list[PastImage]:
+    """The same of versions of a file, newest first."""
+    ran: list[PastImage] = []
     for version in versions:
         try:
             image = edit.read(version.content, path, name).image

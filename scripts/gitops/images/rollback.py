@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from gitops.clients.github import Hub
@@ -12,10 +13,13 @@ from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
 from gitops.images import edit, entry, hold
 from gitops.images.proposal import LABELS, propose_at_once
+from gitops.images.set import runs
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
-from gitops.repository import contents, reconcile
+from gitops.repository import contents, local, reconcile, services, versions
 from gitops.repository.pulls import Outcome, Proposal
+from gitops.service import draft
+from gitops.service.draft import Gate
 
 LABEL = "rollback"
 
@@ -62,6 +66,49 @@ def rollback(
             labels=(*LABELS, LABEL),
         )
         return propose_at_once(main, hub, proposal), image, asked
+
+
+@dataclass(frozen=True)
+class LocalRollback:
+    """A commit that goes back, on a branch of its own. `asked`: whether the registry said that it has the image."""
+
+    branch: str
+    commit: str
+    image: Image
+    asked: bool
+
+
+def rollback_here(
+    checkout: Checkout,
+    gate: Gate,
+    registry: Registry,
+    overlay: Overlay,
+    *,
+    name: str = entry.MAIN,
+    to: str | None,
+    reason: str,
+    until: datetime,
+) -> LocalRollback:
+    """Commit what `rollback` would propose, without GitHub: on a new branch, from main as this clone has it.
+
+    The working copy stays as it is, whatever it has. Raises InputError, NotHealthyError, ExternalError.
+    """
+    services.check_exists(checkout, overlay)
+    path = overlay.kustomization
+    start = local.main(checkout)
+    content = versions.content(checkout.root, start, path)
+    if content is None:
+        raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
+    pin = edit.read(content, path, name)
+    past = versions.of_files(checkout.root, start, [path], limit=100)[path]
+    fitting = _fitting(path, hold.images_of(past, path, pin.entry), to, pin.image)
+    image, asked = _there(path, registry, fitting)
+    files: contents.Contents = {path: edit.replace(content, path, image, name)}
+    files[entry.hold_file(overlay, name)] = hold.write(hold.Hold(tag=image.tag, reason=reason, until=until))
+    draft.hold(checkout, gate, files, {overlay: runs(image)}, start)
+    title = f"{entry.label(overlay, name)}: back to {image.tag}"
+    branch = f"back-{overlay.namespace}-{entry.safe(image.tag)}"
+    return LocalRollback(branch, local.commit(checkout, start, branch, f"{title}\n\n{reason}", files), image, asked)
 
 
 def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Image, bool]:

@@ -47,6 +47,8 @@ def pytest_configure() -> None:
     """For tests alone: a bench or the demo that uses this module's helpers works on what it likes."""
     guard.install()
     _work_in_memory()
+    # Nothing that a test starts outlives it. One that is about the next check says so.
+    os.environ["GITOPS_CHECK_KEEP"] = "0"
 
 
 def _work_in_memory() -> None:

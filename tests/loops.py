@@ -18,6 +18,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.images import edit
+from gitops.lab import control
 from gitops.lab import lab as labs
 from gitops.lab.externals import send_webhooks
 from gitops.lab.layout import Lab
@@ -94,7 +95,7 @@ def _wait(lab: Lab, cluster: Cluster, github: GitHub, name: str = STAGING.applic
         [name],
         seconds=120,
         revision=github.head("main"),
-        alive=lambda: labs.check_alive(lab),
+        alive=lambda: control.check_alive(lab),
     )
 
 

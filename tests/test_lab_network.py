@@ -13,8 +13,8 @@ import pytest
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
+from gitops.lab import control, network, process
 from gitops.lab import lab as labs
-from gitops.lab import network, process
 from gitops.lab.layout import Lab
 from gitops.lab.parts import all_parts
 from gitops.lab.relay import LOOPBACK
@@ -84,7 +84,7 @@ def test_what_lost_its_network_is_ended_and_nothing_else_starts_there(lab: Lab) 
     with pytest.raises(NotHealthyError, match="network is dead"):
         process.start(lab, "late", ["sleep", "60"], {})
     assert set(process.running(lab)) == {"api", "kwok"}
-    labs.end_where_network_died(lab)
+    control.end_where_network_died(lab)
     assert process.running(lab) == {}
 
 

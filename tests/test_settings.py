@@ -23,6 +23,7 @@ DOCUMENT = ROOT / "docs/settings.md"
 OTHERS = {
     "ground/credentials.py": "takes credentials out of it before anything is started",
     "ground/command.py": "passes it on to what it starts",
+    "ground/worker.py": "passes it on to what it starts",
     "lab/process.py": "passes it on to the lab's parts",
     "lab/externals.py": "gives git's CGI program a PATH and nothing else",
     "repository/history.py": "passes it on to git",

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitops.check.control_plane import control_plane
-from gitops.ground.checkout import Checkout
-from gitops.lab.layout import Lab
+from gitops.lab.layout import Lab, find_labs
 from tests.attacks import Door, Guard, attack
 from tests.attacks.intruder import (
     API_PATHS,
@@ -33,8 +32,8 @@ def checking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The control plane that `gitops check` starts, in a checkout of its own."""
     checkout = clone(tmp_path_factory.mktemp("checking") / "clone")
     with control_plane(checkout, None):
-        [folder] = checkout.labs.iterdir()
-        yield Lab(Checkout(checkout.root), folder.name)
+        [lab] = find_labs(checkout)
+        yield lab
 
 
 @attack(Door.MACHINE, "reads {what} of a check's {port}", Guard.LOCK)

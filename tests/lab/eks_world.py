@@ -17,7 +17,7 @@ from git import Repo
 from gitops.check.schema import definitions
 from gitops.clients.kubernetes import Cluster, ClusterError, apply
 from gitops.ground.errors import NotHealthyError
-from gitops.lab import bootstrap
+from gitops.lab import bootstrap, control
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from gitops.lab.parts import PARTS
@@ -78,7 +78,7 @@ class EksWorld(AwsWorld):
         served = self.lab.upstream / url.removeprefix("https://github.com/")
         served.parent.mkdir()
         served.symlink_to(self._github)
-        labs.start(self.lab, [part for part in PARTS if part not in _LATER])
+        control.start(self.lab, [part for part in PARTS if part not in _LATER])
         self.cluster = Cluster(self.lab.kubeconfig)
         bootstrap.create_nodes(self.cluster, NODES)
         for node in self.cluster.items("/api/v1/nodes"):
@@ -128,7 +128,7 @@ class EksWorld(AwsWorld):
                     continue
                 # What died for something that is not there yet is started again.
                 with suppress(NotHealthyError):
-                    labs.start(self.lab, parts)
+                    control.start(self.lab, parts)
                     del left[path]
 
 

@@ -15,6 +15,7 @@ from git import Repo
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.progress import Progress
+from gitops.lab import control
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
 from tests.conftest import gitops
@@ -49,7 +50,7 @@ class Running:
 
     def wait(self, *names: str, revision: str | None = None, seconds: float = 90) -> float:
         return argocd.wait_for(
-            self.cluster, names, seconds=seconds, revision=revision, alive=lambda: labs.check_alive(self.lab)
+            self.cluster, names, seconds=seconds, revision=revision, alive=lambda: control.check_alive(self.lab)
         )
 
     def app(self, name: str) -> argocd.AppStatus:

@@ -4,37 +4,87 @@ policies in force. No controller runs, so nothing acts.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
+import socket
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
+from gitops.check import rules, standby
 from gitops.check.answers import Denial, denial
-from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
-from gitops.check.schema import definitions
-from gitops.clients.kubernetes import Cluster, ClusterError, wait_established
+from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.check.rules import Rules
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground import jsontext, settings
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError, Fault, InputError, MachineError, NotHealthyError
+from gitops.lab import control
 from gitops.lab.layout import Lab
-from gitops.lab.process import wait_until
-from gitops.manifests.objects import Object, name
+from gitops.lab.parts import READY_SECONDS
+from gitops.manifests.objects import Object
 from gitops.manifests.render import in_parallel
 
-_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-_READY = "gitops-check-ready"
+_ERRORS = {error.__name__: error for error in (InputError, MachineError, NotHealthyError)}
 
 
 @contextmanager
 def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
-    """A control plane for one check, gone afterwards; or that of a lab, started where it is not and left running."""
-    # What only a check that asks needs to load.
-    from gitops.lab import keeper
-    from gitops.lab import lab as labs
+    """A control plane for one check, that no other has written to; or that of a lab, started where it is not and left
+    running.
 
-    lab = Lab(checkout, lab_name or f"check-{secrets.token_hex(4)}")
-    with nullcontext() if lab_name else keeper.kept(lab):
-        labs.control_plane(lab)
+    Raises MachineError (a port is taken), NotHealthyError (a part died, with the end of its log).
+    """
+    if lab_name is not None:
+        lab = Lab(checkout, lab_name)
+        control.control_plane(lab)
         yield Server(checkout, Cluster(lab.kubeconfig))
+        return
+    with ExitStack() as stack:
+        name = _standing_by(checkout, stack) or _booted(checkout, stack)
+        yield Server(checkout, Cluster(Lab(checkout, name).kubeconfig))
+
+
+def _standing_by(checkout: Checkout, stack: ExitStack) -> str | None:
+    """The control plane that an earlier check's keeper has ready; None where there is none for this check."""
+    with suppress(OSError, ValueError, KeyError):
+        asked = standby.Home(checkout).door(connect=True)
+        asked.settimeout(READY_SECONDS)
+        answer = _answer(asked)
+        if answer.get("key") == rules.key(checkout):
+            stack.enter_context(asked)
+            return str(answer["lab"])
+        asked.close()
+    return None
+
+
+def _booted(checkout: Checkout, stack: ExitStack) -> str:
+    """One that is started now. Its keeper ends it however this process ends."""
+    own, theirs = socket.socketpair()
+    words = [sys.executable, "-m", standby.__name__, str(checkout.root)]
+    with theirs:
+        # Of a session of its own: what a terminal sends to the run does not reach it.
+        keeper = subprocess.Popen(
+            words, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+    if not settings.read().keeps:
+        # Nothing of it is left afterwards.
+        stack.callback(keeper.wait)
+    stack.enter_context(own)
+    answer = _answer(own)
+    if "error" in answer:
+        faults = [Fault(**fault) for fault in answer["faults"]]
+        raise _ERRORS.get(answer["error"], ExternalError).several(faults)
+    if not answer:
+        raise ExternalError("the keeper of the check's control plane ended", fix="try again, or --offline")
+    return str(answer["lab"])
+
+
+def _answer(asked: socket.socket) -> dict[str, Any]:
+    """What a keeper says; empty where it ended."""
+    with asked.makefile("rb") as stream:
+        content: dict[str, Any] = jsontext.parse(stream.readline() or b"{}")
+        return content
 
 
 def admitting(objects: Iterable[Object]) -> list[Object]:
@@ -47,35 +97,16 @@ def prepare(
 ) -> dict[str, Denial]:
     """Bring the definitions, the policies and the namespaces, and wait until the policies are in force.
 
-    Returns the namespaces that a policy refuses, on a server that stayed and had it in force: these are not there.
+    Returns the namespaces that a policy refuses: these are not there.
     """
-    crds = definitions(server.checkout)
     in_parallel(lambda namespace: _apply_namespace(server, namespace, {}), ("argocd", "kube-system"))
-    rules = [item for item in policies if item["kind"] in POLICY_KINDS]
-    # On a server that stayed the policies are in force already: without their exceptions they refuse all.
+    # Where policies are in force already they refuse all without their exceptions.
     for item in policies:
         if item["kind"] not in POLICY_KINDS:
             server.apply(item)
+    rules.bring(server, Rules.of(server.checkout, policies))
     denials = in_parallel(lambda namespace: _apply_namespace(server, *namespace), namespaces.items())
-    refused = {namespace: denied for namespace, denied in zip(namespaces, denials, strict=True) if denied}
-    if _is_prepared(server, [*crds, *policies]):
-        return refused
-    in_parallel(server.apply, crds)
-    wait_established(server.cluster, crds)
-    server.forget_kinds()
-    kept = {(item["kind"], name(item)) for item in rules}
-    for plural, kind in (
-        ("validatingadmissionpolicybindings", POLICY_KINDS[1]),
-        ("validatingadmissionpolicies", POLICY_KINDS[0]),
-    ):
-        for item in server.cluster.items(f"{_ADMISSION}/{plural}"):
-            if (kind, name(item)) not in kept:
-                server.cluster.delete(f"{_ADMISSION}/{plural}/{name(item)}")
-    for item in rules:
-        server.apply(item)
-    _wait_for_policies(server)
-    server.apply(_marker([*crds, *policies]))
-    return refused
+    return {namespace: denied for namespace, denied in zip(namespaces, denials, strict=True) if denied}
 
 
 def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> Denial | None:
@@ -89,56 +120,3 @@ def _apply_namespace(server: Server, name: str, labels: Mapping[str, str]) -> De
     account = {"name": "default", "namespace": name}
     server.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     return None
-
-
-def _marker(items: Sequence[Object]) -> Object:
-    """What a server keeps of the definitions and policies that it was given."""
-    digest = hashlib.sha256(json.dumps(items, sort_keys=True, default=str).encode()).hexdigest()
-    metadata = {"name": MANAGER, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"has": digest}}
-
-
-def _is_prepared(server: Server, items: Sequence[Object]) -> bool:
-    """Whether a check before this one brought the same definitions and policies to a server that stayed."""
-    marker = server.cluster.find(f"/api/v1/namespaces/default/configmaps/{MANAGER}")
-    return marker is not None and marker["data"] == _marker(items)["data"]
-
-
-def _wait_for_policies(server: Server) -> None:
-    """The server takes policies up one after the other: the last one is in force when all are."""
-    body = {
-        "validations": [{"expression": "false", "message": "ready"}],
-        "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["v1"],
-                    "operations": ["CREATE"],
-                    "resources": ["configmaps"],
-                    "resourceNames": [_READY],
-                }
-            ]
-        },
-    }
-    policy = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": POLICY_KINDS[0],
-        "metadata": {"name": _READY},
-        "spec": body,
-    }
-    binding = {**policy, "kind": POLICY_KINDS[1], "spec": {"policyName": _READY, "validationActions": ["Deny"]}}
-    for item in (policy, binding):
-        server.apply(item)
-    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _READY, "namespace": "default"}}
-
-    def denied() -> bool:
-        try:
-            server.cluster.ask("POST", "/api/v1/namespaces/default/configmaps", probe)
-        except ClusterError as error:
-            refused = denial(error)
-            if refused is not None and refused.policy == _READY:
-                return True
-            raise
-        return False
-
-    wait_until("the policies are in force", denied, seconds=60)

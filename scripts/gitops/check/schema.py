@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -73,21 +73,33 @@ class Schemas:
 
 def definitions(checkout: Checkout) -> list[Object]:
     """Every custom resource definition of what the platform runs."""
+    return _prepared(checkout.tool_cache / "definitions.json", _files(checkout))
+
+
+def fingerprint(checkout: Checkout) -> str:
+    """Of the definitions' bytes."""
+    return _digest([file.read_bytes() for file in _files(checkout)])
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(contents)).hexdigest()
+
+
+def _files(checkout: Checkout) -> tuple[Path, ...]:
     share = checkout.tools / "share"
-    files = [
+    return (
         *sorted((share / "argocd/manifests/crds").glob("*-crd.yaml")),
         *sorted((share / "sealed-secrets/helm/sealed-secrets/crds").glob("*.yaml")),
         *sorted((share / "karpenter/pkg/apis/crds").glob("karpenter.sh_nodepools.yaml")),
         *sorted(OWN.glob("*.yaml")),
-    ]
-    return _prepared(checkout.tool_cache / "definitions.json", tuple(files))
+    )
 
 
 @cache
 def _prepared(kept: Path, files: tuple[Path, ...]) -> list[Object]:
     """The objects of some files, in megabytes of YAML that take half a second: as JSON once they were read."""
     contents = [file.read_bytes() for file in files]
-    digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
+    digest = _digest(contents)
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = jsontext.parse(kept.read_bytes())
         if content["of"] == digest:

@@ -59,6 +59,11 @@ class Settings(BaseModel):
     render_timeout: Seconds = Field(
         60, alias="GITOPS_RENDER_TIMEOUT", description="Seconds that kustomize may take for one folder."
     )
+    check_keep: Pause = Field(
+        300,
+        alias="GITOPS_CHECK_KEEP",
+        description="Seconds that a control plane is kept ready for the next `gitops check` (about 300 MB); 0: none.",
+    )
     sealed_secrets_url: Url = Field(
         "http://127.0.0.1:8080",
         alias="GITOPS_SEALED_SECRETS_URL",
@@ -121,6 +126,11 @@ class Settings(BaseModel):
     go_modules: Path | None = Field(
         None, alias="GOMODCACHE", description="Go's downloaded modules; without it: in the tool cache."
     )
+
+    @property
+    def keeps(self) -> float:
+        """Seconds that a control plane is kept for the next check; a runner has no next one."""
+        return 0 if self.ci else self.check_keep
 
 
 def read() -> Settings:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
-from gitops.lab import bootstrap, origin, pki, process, redis, upstream
-from gitops.lab.layout import Lab, check_free
-from gitops.lab.part import Part
-from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
+from gitops.lab import bootstrap, control, origin, pki, process, redis, upstream
+from gitops.lab.control import check_alive
+from gitops.lab.layout import Lab
+from gitops.lab.parts import PARTS, all_parts
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 
@@ -57,18 +56,18 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
         what = f"lab {lab.name!r} has {settings.nodes_per_zone} nodes in each zone"
         raise InputError(what, fix="gitops lab reset forgets that")
     parts = all_parts(lab)
-    end_where_network_died(lab)
+    control.end_where_network_died(lab)
     missing = {part.name for part in parts} - process.running(lab).keys()
     seeded = (lab.folder / "seals.json").exists()
     if not missing and seeded:
         return False
     prepare(lab)
     with progress.step("control plane"):
-        start(lab, [part.name for part in parts if part.wave < 3])
+        control.start(lab, [part.name for part in parts if part.wave < 3])
         bootstrap.apply_foundations(lab)
         bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
     with progress.step("controllers and Argo CD"):
-        start(lab, PARTS)
+        control.start(lab, PARTS)
     with progress.step("git origin, sealed with the lab's certificate"):
         if not seeded:
             origin.push(lab)
@@ -89,70 +88,6 @@ def prepare(lab: Lab) -> None:
     redis.write(lab)
     bootstrap.write_kwok_config(lab)
     bootstrap.write_in_cluster_settings(lab, lab.settings())
-
-
-def start(lab: Lab, names: Collection[str]) -> None:
-    """Start those of the named parts that do not run, wave after wave, and wait until each answers."""
-    running = process.running(lab).keys()
-    named = [part for part in all_parts(lab) if part.name in names]
-    for wave in sorted({part.wave for part in named}):
-        _start(lab, [part for part in named if part.wave == wave and part.name not in running])
-        _ready(lab, [part for part in named if part.wave <= wave])
-
-
-def control_plane(lab: Lab) -> None:
-    """Start what answers the Kubernetes API, and nothing that acts on what it is told: etcd and kube-apiserver.
-
-    What runs already stays. Raises MachineError (a port is taken), NotHealthyError (a part died, with its log's end).
-    """
-    if not lab.exists:
-        lab.create(0, private=False)
-    pki.write(lab)
-    (lab.folder / "tmp").mkdir(exist_ok=True)
-    end_where_network_died(lab)
-    parts = [part for part in all_parts(lab) if part.name in (process.NETWORK, "etcd", "kube-apiserver")]
-    running = process.running(lab).keys()
-    for part in parts:
-        if part.name not in running:
-            _start(lab, [part])
-        _ready(lab, [part])
-
-
-def _start(lab: Lab, parts: Iterable[Part]) -> None:
-    parts = list(parts)
-    settings = lab.settings()
-    for part in parts:
-        # Nobody else has a port in the lab's network.
-        for port in part.ports if part.name == process.NETWORK or not settings.private else ():
-            check_free(f"{port} of lab {lab.name!r}", settings.ports[port])
-    for part in parts:
-        for word in part.argv:
-            if isinstance(word, Path) and word.parent == lab.checkout.tools / "bin":
-                lab.checkout.tool(word.name)
-        process.start(lab, part.name, part.argv, part.env)
-
-
-def end_where_network_died(lab: Lab) -> None:
-    """Nobody can follow the parts of a lab into a network whose process died, and nobody reaches them there."""
-    alive = process.running(lab)
-    if lab.settings().private and alive and process.NETWORK not in alive:
-        down(lab)
-
-
-def _ready(lab: Lab, parts: list[Part]) -> None:
-    for part in parts:
-        process.wait_until(
-            f"{part.name} answers", part.ready, seconds=READY_SECONDS, alive=lambda: check_alive(lab, parts)
-        )
-
-
-def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:
-    """Raise NotHealthyError that names the first dead part, with the end of its log."""
-    alive = process.running(lab)
-    for part in parts or all_parts(lab):
-        # A second look: a part that changes its namespace cannot be seen for a moment.
-        if part.name not in alive and part.name not in process.running(lab):
-            raise process.dead_part(lab, part.name)
 
 
 def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -> float:
@@ -227,8 +162,7 @@ def _counter(cluster: Cluster, total: int) -> Callable[[], str]:
 
 def down(lab: Lab) -> int:
     """End every process of the lab and keep its state. Returns how many there were."""
-    # Without its etcd the API server would not end by itself: it waits until it is killed.
-    return process.end_all(lab, order=list(reversed(PARTS)), last="etcd")
+    return control.end(lab)
 
 
 def reset(lab: Lab) -> int:

@@ -200,7 +200,9 @@ def find_labs(checkout: Checkout) -> list[Lab]:
     """Every lab of this checkout that has state."""
     if not checkout.labs.is_dir():
         return []
-    return [lab for folder in sorted(checkout.labs.iterdir()) if (lab := Lab(checkout, folder.name)).exists]
+    # A hidden one is no lab's.
+    folders = [folder for folder in sorted(checkout.labs.iterdir()) if not folder.name.startswith(".")]
+    return [lab for folder in folders if (lab := Lab(checkout, folder.name)).exists]
 
 
 def default_name() -> str:

@@ -46,9 +46,10 @@ def write(lab: Lab) -> None:
     (folder / "argocd/reposerver/tls").mkdir(parents=True, exist_ok=True)
     _issue(folder / "argocd/reposerver/tls", "tls", "argocd-repo-server", parts, SERVER)
     _write_key(folder / "service-account.key", ec.generate_private_key(ec.SECP256R1()))
-    # GitHub makes an App's key of this kind and size.
-    _write_key(folder / "github-app.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     settings = lab.settings()
+    if settings.private:
+        # GitHub makes an App's key of this kind and size. A check's control plane is asked by no App.
+        _write_key(folder / "github-app.key", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     (folder / "tokens.csv").touch(0o600)
     (folder / "tokens.csv").write_text(f'{settings.token},lab-admin,lab-admin,"system:masters"\n')
     config = {

@@ -22,10 +22,13 @@ TAG, PART = "GITOPS_LAB", "GITOPS_LAB_PART"
 NETWORK = "network"
 TAIL_LINES = 12
 EXEC_SECONDS = 2.0
+ALIVE_SECONDS = 0.5
+_BOUND = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
-def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
+def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str], *, bound: bool = False) -> None:
     """Start a part that outlives this command, in the lab's network where it has one. Its output goes to its log.
+    `bound`: it ends with this thread instead, by kill -9 too.
 
     Whatever it writes is its owner's alone, and no name in a folder that is shared with others can be guessed.
     """
@@ -34,7 +37,7 @@ def start(lab: Lab, part: str, argv: Sequence[str | Path], env: Mapping[str, str
     temporary = {"TMPDIR": str(lab.folder / "tmp")}
     with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
         subprocess.Popen(
-            [*_into_network(lab, part), *(str(word) for word in argv)],
+            [*(_BOUND if bound else ()), *_into_network(lab, part), *(str(word) for word in argv)],
             env={**os.environ, **temporary, **env, TAG: str(lab.folder), PART: part},
             cwd=lab.folder,
             stdin=subprocess.DEVNULL,
@@ -169,10 +172,12 @@ def wait_until(
 
     `alive` raises as soon as waiting makes no sense. Returns the seconds that it took.
     """
-    began = time.monotonic()
+    began = looked = time.monotonic()
     while not check():
-        if alive:
+        # To look through all processes of the machine takes longer than what is waited for.
+        if alive and time.monotonic() - looked > ALIVE_SECONDS:
             alive()
+            looked = time.monotonic()
         if time.monotonic() - began > seconds:
             raise NotHealthyError(f"{what}: not within {seconds:g} s")
         time.sleep(every)

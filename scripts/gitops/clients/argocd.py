@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from gitops.clients import workloads
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.errors import NotHealthyError
 
@@ -56,6 +57,15 @@ _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 _SET_PAUSE = 2.0
 _SET_FAILED = ("ErrorOccurred", "True")
 _CONTRADICTION = "ApplicationValidationError"
+# What Argo CD puts before the words of kustomize and of the API server, and the folder in which it rendered.
+_WRAPPED = (
+    (
+        re.compile(r"Failed to load target state: .*?`kustomize build [^`]*` failed exit status \d+: (?:Error: )?"),
+        "kustomize build: ",
+    ),
+    (re.compile(r"Failed to compare desired state to live state: .*? in dryrun mode for resource (\S+): "), r"\1: "),
+    (re.compile(r"<path to cached source>/|/\S*/_argocd-repo/[-0-9a-f]+/"), ""),
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,12 @@ class AppStatus:
     message: str
     refusal: SyncRefusal | None = None
     asked: bool = False
+    namespace: str = ""
+
+    @property
+    def short_revision(self) -> str:
+        """The commit's first characters; empty where Argo CD has only a branch's name, as nothing was compared."""
+        return self.revision[:8] if _COMMIT.fullmatch(self.revision) else ""
 
     @property
     def good(self) -> bool:
@@ -120,12 +136,36 @@ def applications(cluster: Cluster) -> list[AppStatus]:
                 sync=status.get("sync", {}).get("status", "Unknown"),
                 health=status.get("health", {}).get("status", "Missing"),
                 revision=status.get("sync", {}).get("revision", ""),
-                message="; ".join(dict.fromkeys(filter(None, problems))),
+                message="; ".join(dict.fromkeys(map(_plain, filter(None, problems)))),
                 refusal=_refusal(status),
                 asked=_REFRESH in (item["metadata"].get("annotations") or {}),
+                namespace=item["spec"]["destination"].get("namespace", ""),
             )
         )
     return sorted(apps, key=lambda app: app.name)
+
+
+def _plain(message: str) -> str:
+    """Argo CD's words on one line, without what it wraps kustomize's in."""
+    text = " ".join(message.split())
+    for pattern, plain in _WRAPPED:
+        text = pattern.sub(plain, text)
+    return text
+
+
+def explained(cluster: Cluster, apps: Collection[AppStatus]) -> list[AppStatus]:
+    """The same, and of each that is Degraded or Progressing what its own pods and controllers say.
+
+    Argo CD has no more to tell of those than that a rollout is not through. Raises ClusterError.
+    """
+    told = []
+    for app in apps:
+        if app.namespace and app.health in ("Degraded", "Progressing", "Missing"):
+            reasons = [*workloads.faults(cluster, app.namespace), app.message]
+            told.append(replace(app, message="; ".join(dict.fromkeys(filter(None, reasons)))))
+        else:
+            told.append(app)
+    return told
 
 
 def _refusal(status: dict[str, Any]) -> SyncRefusal | None:
@@ -248,17 +288,15 @@ def wait_for(
             alive()
         refusals.check([by_name[name] for name in late if name in by_name])
         if time.monotonic() - began > seconds:
-            lines = []
-            for name in late:
-                application = by_name.get(name)
-                lines.append(
-                    f"  {name}: {describe(application, revision)}" if application else f"  {name}: no such Application"
-                )
+            there = explained(cluster, [by_name[name] for name in late if name in by_name])
+            lines = [f"  {app.name}: {describe(app, revision)}" for app in there]
+            lines += [f"  {name}: no such Application" for name in late if name not in by_name]
             raise NotHealthyError(f"not Synced and Healthy within {seconds:g} s:\n" + "\n".join(lines))
         time.sleep(0.25)
 
 
 def describe(app: AppStatus, revision: str | None = None) -> str:
     """One line on an Application that is not as it should be."""
-    behind = f", at {app.revision[:8]} and not at {revision[:8]}" if revision and app.revision != revision else ""
+    at = app.short_revision or "no commit yet"
+    behind = f", at {at} and not at {revision[:8]}" if revision and app.revision != revision else ""
     return f"{app.sync}, {app.health}{behind}{': ' + app.message if app.message else ''}"

@@ -63,6 +63,7 @@ def controllers(context: Context) -> list[Part]:
                 *context.repo_server(),
                 *context.redis,
                 "--server-side-diff-enabled=true",
+                "--persist-resource-health",
                 "--loglevel=warn",
             ],
             context.tcp("application-controller"),

@@ -133,12 +133,18 @@ def _notifications(lab: Lab) -> dict[str, str]:
 
 def create_nodes(cluster: Cluster, per_zone: int) -> None:
     """Create the nodes that are missing: `per_zone` in each of three zones, and one of another processor."""
-    existing = {node["metadata"]["name"] for node in cluster.items("/api/v1/nodes")}
+    for name, (zone, processor) in missing_nodes(cluster, per_zone).items():
+        cluster.create("/api/v1/nodes", _node(name, f"{REGION}{zone}", processor))
+
+
+def missing_nodes(cluster: Cluster, per_zone: int) -> dict[str, tuple[str, str]]:
+    """The zone and the processor of each node that is not there, by its name."""
+    nodes: dict[str, tuple[str, str]] = {}
     for zone in ZONES:
-        nodes = {f"lab-{zone}-{number}": "amd64" for number in range(1, per_zone + 1)}
-        for name, processor in {**nodes, f"lab-{zone}-arm64": "arm64"}.items():
-            if name not in existing:
-                cluster.create("/api/v1/nodes", _node(name, f"{REGION}{zone}", processor))
+        nodes |= {f"lab-{zone}-{number}": (zone, "amd64") for number in range(1, per_zone + 1)}
+        nodes[f"lab-{zone}-arm64"] = (zone, "arm64")
+    existing = {node["metadata"]["name"] for node in cluster.items("/api/v1/nodes")}
+    return {name: kind for name, kind in nodes.items() if name not in existing}
 
 
 def _node(name: str, zone: str, processor: str) -> Object:

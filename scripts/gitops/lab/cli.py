@@ -77,14 +77,12 @@ def up(name: str, nodes: int | None, api_port: int | None) -> None:
 def status(name: str, output: str) -> None:
     """Every process and every Application; exit code 1 where one is dead or not Healthy."""
     from gitops.clients import argocd
-    from gitops.clients.kubernetes import Cluster
     from gitops.lab import lab as labs
 
     target = _lab(name)
     parts = labs.status(target)
     dead = [part.name for part in parts if not part.alive]
-    api_alive = not {"etcd", "kube-apiserver"} & set(dead)
-    apps = argocd.applications(Cluster(target.kubeconfig)) if api_alive else []
+    apps = None if {"etcd", "kube-apiserver"} & set(dead) else labs.applications(target)
     memory = process.memory(target)
     if output == "json":
         say_json(
@@ -92,19 +90,22 @@ def status(name: str, output: str) -> None:
                 "lab": name,
                 "memory_bytes": memory,
                 "parts": [vars(part) for part in parts],
-                "applications": [app.as_dict() for app in apps],
+                "applications": [app.as_dict() for app in apps or []],
             }
         )
     else:
-        alive = ", ".join(f"{part.name} ({part.pid})" for part in parts if part.alive)
-        say(f"running: {alive or 'nothing'}; {memory / 2**20:.0f} MiB")
-        print_applications(apps)
+        running = [part.name for part in parts if part.alive]
+        say(f"{len(running)} of {len(parts)} processes run, with {memory / 2**20:.0f} MiB ({target.command('logs')})")
+        print_applications(apps or [])
         if len(dead) < len(parts):
             _print_addresses(target)
     if dead and len(dead) == len(parts):
-        raise NotHealthyError(f"lab {name!r} is down", fix="run: gitops lab up")
+        raise NotHealthyError(f"lab {name!r} is down", fix=f"run: {target.command('up')}")
     if dead:
         raise process.dead_part(target, dead[0])
+    if apps is None:
+        what = f"lab {name!r}: Argo CD has no Applications yet"
+        raise NotHealthyError(what, fix=f"let it come to its end: {target.command('up')}")
     if late := [app for app in apps if not app.good]:
         raise NotHealthyError.several(Fault(f"{app.name}: {argocd.describe(app)}") for app in late)
 
@@ -181,16 +182,17 @@ def demo(name: str) -> None:
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
     _print_addresses(target)
-    say("look around: gitops lab status; end it: gitops lab down   (in .venv/bin)")
+    say(f"look around: {target.command('status')}; end it: {target.command('down')}   (in .venv/bin)")
 
 
 def print_applications(apps: list[argocd.AppStatus]) -> None:
     """The table that an operator reads."""
-    rows = [[app.name, app.sync, app.health, app.revision[:8], app.message[:300]] for app in apps]
+    rows = [[app.name, app.sync, app.health, app.short_revision, app.message] for app in apps]
     print_table(["application", "sync", "health", "revision", "why"], rows)
 
 
 def _print_addresses(target: Lab) -> None:
+    say("its pods are simulated: no image was run, and its Secrets have values of the lab's own")
     rows: dict[str, Any] = {
         "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
         "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",

@@ -47,19 +47,21 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
     elif api_port and api_port != lab.settings().ports["api"]:
         raise InputError(
             f"lab {lab.name!r} has its API server on port {lab.settings().ports['api']}",
-            fix="gitops lab reset forgets that",
+            fix=f"{lab.command('reset')} forgets that",
         )
     settings = lab.settings()
     if not settings.private:
-        raise InputError(f"lab {lab.name!r} is a check's: it has no nodes", fix="gitops lab reset, or another name")
+        raise InputError(
+            f"lab {lab.name!r} is a check's: it has no nodes", fix=f"{lab.command('reset')}, or another name"
+        )
     if nodes_per_zone and nodes_per_zone != settings.nodes_per_zone:
         what = f"lab {lab.name!r} has {settings.nodes_per_zone} nodes in each zone"
-        raise InputError(what, fix="gitops lab reset forgets that")
+        raise InputError(what, fix=f"{lab.command('reset')} forgets that")
     parts = all_parts(lab)
     control.end_where_network_died(lab)
     missing = {part.name for part in parts} - process.running(lab).keys()
-    seeded = (lab.folder / "seals.json").exists()
-    if not missing and seeded:
+    seeded = origin.seeded(lab)
+    if not missing and seeded and _whole(lab, settings.nodes_per_zone):
         return False
     prepare(lab)
     with progress.step("control plane"):
@@ -74,6 +76,17 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
         bootstrap.apply_root(lab, lab.folder / "seed")
     wait_synced(lab, progress)
     return True
+
+
+def _whole(lab: Lab, nodes_per_zone: int) -> bool:
+    """Whether an earlier `up` came to its end, and nobody took a node since."""
+    cluster = Cluster(lab.kubeconfig)
+    try:
+        apps = {app.name: app for app in argocd.applications(cluster)}
+        lost = bootstrap.missing_nodes(cluster, nodes_per_zone)
+    except ClusterError:
+        return False
+    return not lost and all(name in apps and apps[name].good for name in origin.applications(lab))
 
 
 def prepare(lab: Lab) -> None:
@@ -182,11 +195,27 @@ def status(lab: Lab) -> list[PartStatus]:
     ]
 
 
+def applications(lab: Lab) -> list[argocd.AppStatus] | None:
+    """Every Application, and of each that is not well what its own pods say; None before Argo CD has any.
+
+    Raises ClusterError.
+    """
+    cluster = Cluster(lab.kubeconfig)
+    try:
+        return argocd.explained(cluster, argocd.applications(cluster)) or None
+    except ClusterError as error:
+        if error.status in (404, 503):  # its definitions are not there, or the API server starts
+            return None
+        raise
+
+
 def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> str:
     """Send the working copy's commit to the origin and wait until every Application has it. Returns main's commit."""
     check_alive(lab)
     before = origin.main(lab)
     commit = origin.push(lab)
+    if commit == before and _whole(lab, lab.settings().nodes_per_zone):
+        return commit
     cluster, touched = Cluster(lab.kubeconfig), origin.touched(lab, before, commit)
     if touched:
         with progress.step(f"{len(touched)} Applications at {commit[:12]}"):

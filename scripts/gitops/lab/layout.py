@@ -58,6 +58,10 @@ class Lab:
                 f"{self.name!r}: a lab's name is lower-case letters, digits and hyphens, at most 32 of them"
             )
 
+    def command(self, verb: str) -> str:
+        """What to type for this lab, such as `gitops lab up --name other`."""
+        return f"gitops lab {verb}" + (f" --name {self.name}" if self.name != default_name() else "")
+
     @property
     def folder(self) -> Path:
         """Everything that this lab writes."""
@@ -103,10 +107,11 @@ class Lab:
             return LabSettings(**jsontext.parse((self.folder / "lab.json").read_text()))
         except TypeError:
             raise InputError(
-                f"lab {self.name!r}: made by another version of gitops", fix="gitops lab reset   (forgets that lab)"
+                f"lab {self.name!r}: made by another version of gitops",
+                fix=f"{self.command('reset')}   (forgets that lab)",
             ) from None
         except FileNotFoundError:
-            raise InputError(f"lab {self.name!r}: never started", fix="run: gitops lab up") from None
+            raise InputError(f"lab {self.name!r}: never started", fix=f"run: {self.command('up')}") from None
 
     def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> LabSettings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
@@ -162,7 +167,7 @@ def check_free(what: str, port: int) -> None:
         return
     raise MachineError(
         f"port {port} ({what}) is taken{_owner(port)}",
-        fix="end that program, or choose new ports: gitops lab reset && gitops lab up",
+        fix="end that program, or choose new ports: gitops lab reset and gitops lab up, with --name for another lab",
     )
 
 

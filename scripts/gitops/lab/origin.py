@@ -60,12 +60,20 @@ def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
     try:
         with Repo(lab.checkout.root) as repo:
             head = repo.head.commit
-            changed = [line[3:] for line in repo.git.status("--porcelain").splitlines()]
+            changed = [line[3:] for line in repo.git.status("--porcelain", "--untracked-files=all").splitlines()]
             return head.hexsha, str(head.summary), changed
     except (GitError, ValueError):
         raise InputError(
             "the lab runs a commit, and there is none", path=str(lab.checkout.root), fix="commit first"
         ) from None
+
+
+def seeded(lab: Lab) -> bool:
+    """Whether the first push came to its end."""
+    if not lab.origin.exists() or not (lab.folder / "seed/.git").exists():
+        return False
+    with Repo(lab.origin) as repo:
+        return "main" in repo.heads
 
 
 def main(lab: Lab) -> str:

@@ -157,7 +157,7 @@ def dead_part(lab: Lab, part: str) -> NotHealthyError:
     return NotHealthyError(
         f"lab {lab.name!r}: {part} is dead; its log ends:\n{_indent(tail(lab, part))}",
         path=lab.checkout.relative(lab.log(part)),
-        fix="start dead parts again: gitops lab up",
+        fix=f"start dead parts again: {lab.command('up')}",
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from git import Repo
 
 from gitops.lab import lab as labs
 from gitops.lab.bootstrap import missing_nodes
@@ -149,3 +150,6 @@ def test_a_push_of_nothing_new_ends_at_once(running: Running) -> None:
     again = gitops(running.lab.checkout, "lab", "push", "--name", "test", timeout=300)
     assert again.out.endswith(first.out.splitlines()[-1] + "\n")
     assert time.monotonic() - began < 15
+    with Repo(running.work) as repo:
+        repo.git.fetch("origin")
+        repo.git.reset("--hard", "origin/main")

@@ -139,7 +139,7 @@ def applications(cluster: Cluster) -> list[AppStatus]:
                 message="; ".join(dict.fromkeys(map(_plain, filter(None, problems)))),
                 refusal=_refusal(status),
                 asked=_REFRESH in (item["metadata"].get("annotations") or {}),
-                namespace=item["spec"]["destination"].get("namespace", ""),
+                namespace=item["spec"].get("destination", {}).get("namespace", ""),
             )
         )
     return sorted(apps, key=lambda app: app.name)
@@ -297,6 +297,6 @@ def wait_for(
 
 def describe(app: AppStatus, revision: str | None = None) -> str:
     """One line on an Application that is not as it should be."""
-    at = app.short_revision or "no commit yet"
-    behind = f", at {at} and not at {revision[:8]}" if revision and app.revision != revision else ""
+    commit = app.short_revision or "no commit yet"
+    behind = f", at {commit} and not at {revision[:8]}" if revision and app.revision != revision else ""
     return f"{app.sync}, {app.health}{behind}{': ' + app.message if app.message else ''}"

@@ -37,7 +37,7 @@ class _Verbs(Group):
         "preview": "Show what a change does to every Application, object by object and field by field.",
         "scope": "Say which tests a change can break, as targets of make.",
         "secrets": "Sealed secrets: nobody needs kubeseal, and no value is ever an argument.",
-        "service": "Make a service, list them, hand one over.",
+        "service": "Make a service, change it, list them, hand one over, end one.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

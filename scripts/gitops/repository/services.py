@@ -231,14 +231,19 @@ def check_team(team: str, known: dict[str, Team]) -> None:
         raise InputError("owner: unknown", expected=expected, found=repr(team))
 
 
-def codeowners(checkout: Checkout) -> str:
-    """The text of CODEOWNERS: the platform team for all, each service's team for its folder."""
+def codeowners(checkout: Checkout, *, without: str = "") -> str:
+    """The text of CODEOWNERS: the platform team for all, each service's team for its folder.
+
+    `without`: a service that goes. Raises InputError.
+    """
     known = teams(checkout)
     lines = [
         "# Generated from .github/teams.yaml and overlays/*/owner.yaml by `gitops service`. Do not edit.",
         f"* {known['platform'].github}",
     ]
     for service in services(checkout):
+        if service.name == without:
+            continue
         check_team(service.owner.team, known)
         lines.append(f"/overlays/{service.name}/ {known[service.owner.team].github}")
     return "\n".join(lines) + "\n"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +16,9 @@ from gitops.ground.options import cluster_option, environment_option, output_opt
 from gitops.ground.output import Table, present, print_table, say, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
-from gitops.manifests.secret import TYPES, is_generation
-from gitops.secrets import cli_keys
+from gitops.manifests.secret import is_generation
+from gitops.secrets import cli_keys, cli_wire
+from gitops.secrets.cli_wire import value_options
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -56,58 +56,6 @@ controller_option = click.option(
 @click.group(cls=Group)
 def secrets() -> None:
     """Sealed secrets: nobody needs kubeseal, and no value is ever an argument."""
-
-
-_VALUES = (
-    click.option(
-        "--key", "keys", multiple=True, help="A key whose value is piped in or asked for (repeat it for more)."
-    ),
-    click.option(
-        "--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content."
-    ),
-    click.option(
-        "--from-env-file",
-        "env_file",
-        type=click.Path(path_type=Path),
-        help="KEY=VALUE on each line, as kubectl has it.",
-    ),
-    click.option(
-        "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: its own, or Opaque)."
-    ),
-    click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value."),
-    click.option("--allow-empty", is_flag=True, help="Nothing is a value too."),
-    click.option("--valid-until", metavar="DAY", help="The last day of the value, as 2027-01-31; or none."),
-    click.option("--issuer", metavar="PAGE", help="Where it is revoked and made again, as https://api.slack.com/apps."),
-)
-
-
-def value_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of whatever seals what a person gives."""
-    for option in reversed(_VALUES):
-        command = option(command)
-    return command
-
-
-@secrets.command()
-@click.argument("service")
-@click.argument("name")
-@value_options
-@environment_option
-@cluster_option
-def seal(service: str, name: str, environment: str, cluster: str, **options: Any) -> None:
-    """Seal values into the Secret NAME of SERVICE: asked without echo, piped in for one key, or from your files."""
-    from gitops.secrets import give
-    from gitops.tools.build import ensure
-
-    credentials.harden()
-    checkout = Checkout.find()
-    ensure(checkout, Progress(), ["kustomize"])
-    today = datetime.now(UTC).date()
-    written = give.seal(checkout, Overlay(service, environment), name, give.Asked(**options), cluster, today)
-    say(*written.notes, err=True)
-    for path in written.paths:
-        say(f"wrote {checkout.relative(path)}")
-    say("", f"next: let the Deployment read it (secretKeyRef: name {name}), commit, and open a pull request")
 
 
 @secrets.command()
@@ -334,5 +282,5 @@ def _anew(sealed: Sealed) -> str:
     return f"gitops secrets seal {service} {sealed.name} {keys} --environment {environment}"
 
 
-for command in (cli_keys.recover, cli_keys.backups, cli_keys.restore):
+for command in (cli_keys.recover, cli_keys.backups, cli_keys.restore, cli_wire.remove, cli_wire.seal):
     secrets.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -69,8 +70,15 @@ class Written:
 
 def seal(checkout: Checkout, overlay: Overlay, name: str, asked: Asked, cluster: str, today: date) -> Written:
     """Read the values, and seal them into the Secret `name`. All or nothing. Raises InputError."""
-    target = manage.SecretTarget(overlay, name, asked.kind)
-    declared = asked.declared(today)
+    target, declared = manage.SecretTarget(overlay, name, asked.kind), asked.declared(today)
+    given = read(checkout, [target], asked, declared)
+    return Written(manage.put(checkout, target, given.values, cluster, declared), given.notes)
+
+
+def read(
+    checkout: Checkout, targets: Sequence[manage.SecretTarget], asked: Asked, declared: Mapping[str, str]
+) -> values.Given:
+    """The values for Secrets of one name, once it is sure that each can have these keys. Raises InputError."""
     parts = [values.from_files(checkout, asked.files)]
     parts += [values.from_env_file(checkout, asked.env_file)] if asked.env_file else []
     named = values.joined(parts).values
@@ -79,13 +87,14 @@ def seal(checkout: Checkout, overlay: Overlay, name: str, asked: Asked, cluster:
         raise InputError("no key", fix="give --key, --from-file or --from-env-file")
     if twice := [key for key in named if key in keys] or [key for key in keys if keys.count(key) > 1]:
         raise InputError(f"the key {twice[0]!r} is given twice", fix="give it once")
-    kind = manage.check_target(checkout, target, [*keys, *named], declared)
+    kinds = {manage.check_target(checkout, target, [*keys, *named], declared) for target in targets}
     if len(keys) > 1 and not sys.stdin.isatty():
         raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
     for key in keys:
-        raw = credentials.ask(f"{name} {key}", allow_empty=asked.allow_empty)
+        raw = credentials.ask(f"{targets[0].name} {key}", allow_empty=asked.allow_empty)
         parts.append(values.piped(key, raw, exact=asked.exact))
     given = values.joined(parts)
     values.check_empty(given, allow_empty=asked.allow_empty)
-    values.check(kind, given.values)
-    return Written(manage.put(checkout, target, given.values, cluster, declared), given.notes)
+    for kind in kinds:
+        values.check(kind, given.values)
+    return given

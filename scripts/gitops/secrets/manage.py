@@ -86,6 +86,21 @@ def put(
     `declared`: annotations by which a person says more of them (VALID_UNTIL, ISSUER). The overlay is rendered first:
     where it does not, nothing is written (InputError).
     """
+    after = sealed_files(checkout, target, values, cluster, declared)
+    with contents.temporarily_written(checkout, after):
+        kustomize.build(checkout, checkout.root / target.overlay.path)
+    contents.write(checkout, after)
+    return [checkout.root / path for path in after]
+
+
+def sealed_files(
+    checkout: Checkout,
+    target: SecretTarget,
+    values: Mapping[str, SecretBytes],
+    cluster: str,
+    declared: Mapping[str, str] = MappingProxyType({}),
+) -> contents.Contents:
+    """What `put` would write. Raises InputError."""
     kind = check_target(checkout, target, list(values), declared)
     against = certificate.pinned(checkout, cluster)
     namespace = target.overlay.namespace
@@ -101,10 +116,7 @@ def put(
         after = {target.path: sealedsecret.write(target.name, encrypted, annotations, kind)}
         text = yamlfile.decode((checkout.root / listing).read_bytes(), listing)
         after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
-    with contents.temporarily_written(checkout, after):
-        kustomize.build(checkout, checkout.root / target.overlay.path)
-    contents.write(checkout, after)
-    return [checkout.root / path for path in after]
+    return after
 
 
 def _merge(

@@ -10,7 +10,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
-from gitops.service import cli_edit
+from gitops.service import cli_edit, cli_end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def service() -> None:
-    """Make a service, list them, hand one over."""
+    """Make a service, change it, list them, hand one over, end one."""
 
 
 @service.command()
@@ -134,5 +134,5 @@ def codeowners() -> None:
         say(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")
 
 
-for command in cli_edit.COMMANDS:
+for command in (*cli_edit.COMMANDS, *cli_end.COMMANDS):
     service.add_command(command)

@@ -27,7 +27,7 @@ def say_written(checkout: Checkout, paths: Sequence[Path], branch: str, message:
         say("nothing to change: all of it stands there already")
         return
     for path in paths:
-        say(f"{'changed' if path.exists() else 'deleted'} {checkout.relative(path)}")
+        say(f"{'wrote' if path.exists() else 'deleted'} {checkout.relative(path)}")
     say(*(f"note: {note}" for note in notes), "", *next_steps(checkout, branch, message, paths))
 
 

@@ -1,0 +1,126 @@
+"""The commands of `gitops secrets` that seal what a person gives, and take it away: parses and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitops.ground import credentials
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
+from gitops.ground.options import cluster_option, everywhere_option, pass_gate
+from gitops.ground.output import say
+from gitops.ground.progress import Progress
+from gitops.manifests.overlay import Overlay
+from gitops.manifests.secret import TYPES
+from gitops.service.cli_edit import say_written
+
+if TYPE_CHECKING:
+    from gitops.service.draft import Gate
+
+_VALUES = (
+    click.option(
+        "--key", "keys", multiple=True, help="A key whose value is piped in or asked for (repeat it for more)."
+    ),
+    click.option(
+        "--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content."
+    ),
+    click.option(
+        "--from-env-file",
+        "env_file",
+        type=click.Path(path_type=Path),
+        help="KEY=VALUE on each line, as kubectl has it.",
+    ),
+    click.option(
+        "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: its own, or Opaque)."
+    ),
+    click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value."),
+    click.option("--allow-empty", is_flag=True, help="Nothing is a value too."),
+    click.option("--valid-until", metavar="DAY", help="The last day of the value, as 2027-01-31; or none."),
+    click.option("--issuer", metavar="PAGE", help="Where it is revoked and made again, as https://api.slack.com/apps."),
+)
+
+
+def value_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of whatever seals what a person gives."""
+    for option in reversed(_VALUES):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("service")
+@click.argument("name")
+@value_options
+@click.option("--as-env", is_flag=True, help="Have the program read each key as a variable of its environment.")
+@click.option("--as-file", "file", metavar="PATH", help="Have the program read the key as this file.")
+@click.option(
+    "--environment", metavar="NAME", help="Only there (default: prod; with --as-env or --as-file everywhere)."
+)
+@cluster_option
+@pass_gate
+def seal(
+    gate: Gate,
+    /,
+    service: str,
+    name: str,
+    as_env: bool,
+    file: str | None,
+    environment: str | None,
+    cluster: str,
+    **options: Any,
+) -> None:
+    """Seal values into the Secret NAME of SERVICE: asked without echo, piped in for one key, or from your files.
+
+    With --as-env or --as-file its program reads them from the same change on.
+
+    Example: head -c 24 /dev/urandom | base64 | gitops secrets seal mogle mail --key MAIL_TOKEN --as-env
+    """
+    from gitops.repository import services
+    from gitops.secrets import give, wire
+    from gitops.tools.build import ensure
+
+    credentials.harden()
+    checkout = Checkout.find()
+    ensure(checkout, Progress(), ["kustomize"])
+    today, asked = datetime.now(UTC).date(), give.Asked(**options)
+    if as_env and file:
+        raise InputError("--as-env and --as-file", expected="one of them", fix="run it once for each")
+    if as_env or file:
+        overlays = services.chosen(checkout, service, environment)
+        done = wire.seal(checkout, gate, overlays, name, asked, cluster, today, wire.Wiring(file))
+        say_written(checkout, done.paths, f"{service}-secret", f"{service}: seal {name}", *done.notes)
+        return
+    written = give.seal(checkout, Overlay(service, environment or "prod"), name, asked, cluster, today)
+    say(*written.notes, err=True)
+    for path in written.paths:
+        say(f"wrote {checkout.relative(path)}")
+    say(
+        "",
+        f"next: let the program read it (secretKeyRef: name {name}; --as-env and --as-file do that by themselves), "
+        "commit, and open a pull request",
+    )
+
+
+@click.command()
+@click.argument("service")
+@click.argument("name")
+@click.option("--key", help="Only this key of it.")
+@everywhere_option
+@pass_gate
+def remove(gate: Gate, service: str, name: str, key: str | None, environment: str | None) -> None:
+    """Take a sealed Secret out of a service, with all that its program reads of it.
+
+    Example: gitops secrets remove mogle mail
+    """
+    from gitops.repository import services
+    from gitops.secrets import wire
+
+    checkout = Checkout.find()
+    overlays = services.chosen(checkout, service, environment)
+    done = wire.remove(checkout, gate, overlays, name, key)
+    say_written(checkout, done.paths, f"{service}-secret", f"{service}: no more {name}", *done.notes)

@@ -21,11 +21,11 @@ import yaml
 from git import Repo
 
 from gitops.ground.checkout import Checkout
-from gitops.images import freeze
 from gitops.manifests import yamltext
 from gitops.manifests.image import REFERENCE, Image, in_ecr
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
+from gitops.repository import freeze
 from gitops.scope.targets import is_data
 from tests import guard
 from tests.conftest import Ran, commit_all

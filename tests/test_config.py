@@ -19,12 +19,13 @@ from pydantic import BaseModel
 from gitops.check import report, schema
 from gitops.cluster import cost, scale, support
 from gitops.exceptions import files as exceptions
-from gitops.images import freeze, hold, policy, wide
+from gitops.images import hold, policy, wide
 from gitops.lb import model as lb
 from gitops.manifests import installation, kustomize, upstream, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.pods import Template
+from gitops.repository import freeze
 from gitops.repository import services as model
 from gitops.tools import pins
 from tests import catalogue, flows, powerful_fields, rules

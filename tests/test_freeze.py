@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gitops.images import freeze
-from gitops.images.freeze import Freeze
+from gitops.repository import freeze
+from gitops.repository.freeze import Freeze
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
 MINUTE = timedelta(minutes=1)

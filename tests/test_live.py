@@ -19,12 +19,12 @@ import pytest
 from gitops.cluster import definition, identity, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
-from gitops.images import freeze, hold, policy, wide
+from gitops.images import hold, policy, wide
 from gitops.images.entry import MAIN
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.render import in_parallel
 from gitops.oauth import model as oauth
-from gitops.repository import services
+from gitops.repository import freeze, services
 from gitops.secrets import certificate
 from tests import lifecycle, rules
 from tests.frozen import ROOT, working_copy

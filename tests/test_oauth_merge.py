@@ -39,7 +39,6 @@ def test_a_rotation_merges_by_itself_once_every_required_check_passed_on_it(know
     passed: list[Callable[[], None]] = [
         lambda: known.github.rules.checked(head),
         lambda: known.github.rules.status(head, "main-gate", "success", BOT_ACTOR),
-        lambda: known.github.rules.status(head, "freeze", "success", BOT_ACTOR),
     ]
     for check in passed:
         assert known.rotate()["action"] == "unchanged"
@@ -144,6 +143,22 @@ def test_a_freeze_lets_a_rotation_pass_and_nothing_that_looks_like_one(known: Ro
     said = known.run("images", "freeze").out
     assert "#1: success: a rotation may be merged in campus week" in said
     assert "#2: failure: campus week" in said
+
+
+@pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.matrix)])
+def test_a_rotation_may_be_merged_in_a_freeze_by_the_run_that_opens_it(known: RotationWorld, frozen: bool) -> None:
+    protect(known.github)
+    if frozen:
+        freeze(known)
+    next_shows(known)
+    known.rotate()
+    pull = known.github.pulls[1]
+    [status] = known.github.statuses[pull.last_head]
+    said = "a rotation may be merged in campus week" if frozen else "no freeze"
+    assert (status["context"], status["state"], status["description"]) == ("freeze", "success", said)
+    known.github.rules.checked(pull.last_head)
+    known.github.rules.status(pull.last_head, "main-gate", "success", BOT_ACTOR)
+    assert known.rotate()["action"] == "merged"
 
 
 def test_retired_generations_may_go_with_a_rotation_in_a_freeze(known: RotationWorld) -> None:

@@ -96,6 +96,8 @@ def test_what_is_stale_comes_by_itself_as_one_pull_request(renewal: Renewal) -> 
     [pull] = world.github.pulls.values()
     assert (pull.head, f"/pull/{pull.number}" in opened.out) == ("seals/seoul", True)
     assert newest in pull.body
+    [status] = world.github.statuses[pull.last_head]
+    assert (status["context"], status["description"]) == ("freeze", "no freeze"), "no other run has to come first"
     assert world.opened("seals/seoul", key=private_key(1)) == value
     changed = world.github.git("diff", "--name-only", "main", "seals/seoul").split()
     assert sorted(changed) == ["clusters/seoul/cluster.yaml", "clusters/seoul/sealed-secrets.pem", PATH]

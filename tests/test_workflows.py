@@ -14,7 +14,7 @@ import pytest
 import yaml
 from git import Repo
 
-from gitops.images import freeze
+from gitops.repository import freeze
 from tests import leaks
 from tests.fakes import act
 from tests.fakes.aws import Ecr

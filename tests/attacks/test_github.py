@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from gitops.images import edit, freeze, rollback
+from gitops.images import edit, rollback, way_back
 from gitops.manifests.image import Image
 from tests.attacks import Door, Guard, attack
 from tests.attacks.github_world import (
@@ -154,7 +154,7 @@ def test_label_rollback(world: World, monkeypatch: pytest.MonkeyPatch, what: str
     now = _runs_another(world)
     window(github)
     if guard is None:
-        monkeypatch.setattr(freeze, "goes_back", lambda history, head: True)
+        monkeypatch.setattr(way_back, "goes_back", lambda history, head: True)
     pull = proposes(github, IN_A_FREEZE[what](world, now), "rollback/mogle/staging", rollback.LABEL)
     github.rules.checked(pull.last_head)
     github.rules.status(pull.last_head, "main-gate", "success", BOT_ACTOR)
@@ -188,7 +188,7 @@ def test_statuses_used_up(world: World, monkeypatch: pytest.MonkeyPatch, guard: 
     window(github)
     github.faults = [Fault("POST", f"/statuses/{own.last_head}", 422, times=9)]
     if guard is None:
-        monkeypatch.setattr(freeze, "ExternalError", ZeroDivisionError)
+        monkeypatch.setattr(way_back, "ExternalError", ZeroDivisionError)
     done = world.run("images", "freeze")
     assert done.code == 4
     assert own.last_head[:12] in done.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cached_property
 
-from gitops.images import freeze
+from gitops.images import way_back
 from gitops.images.plan import EVERY_ENVIRONMENT
 from gitops.images.reasons import NoPolicy
 from gitops.images.target import FollowedOverlay, ImagePlan
@@ -41,7 +41,7 @@ class OpenByHand:
         numbers: dict[Overlay, int] = {}
         for branch, pull in self._main.pulls.items():
             if not branch.startswith(ours):
-                numbers |= dict.fromkeys(freeze.taken_back(self._main.history, pull.head.sha), pull.number)
+                numbers |= dict.fromkeys(way_back.taken_back(self._main.history, pull.head.sha), pull.number)
         return numbers
 
 

@@ -17,7 +17,7 @@ from gitops.clients.registries import Registry
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import UnexpectedError
-from gitops.images import beside, body, edit, freeze, group, hold, plan, wide, wording
+from gitops.images import beside, body, edit, group, hold, plan, wide, wording
 from gitops.images.group import Grouping
 from gitops.images.proposal import Proposals, ProposedImage
 from gitops.images.reasons import NoChange, NotGrouped
@@ -25,7 +25,7 @@ from gitops.images.report import BumpReport, Edited
 from gitops.images.target import ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.overlay import Overlay
-from gitops.repository import contents, reconcile
+from gitops.repository import contents, freeze, reconcile
 from gitops.repository.pulls import Outcome, Proposal, PullAction, leave, propose_or_retry, withdraw
 
 _Key = tuple[Overlay, str]
@@ -145,8 +145,6 @@ class _Run:
         proposal = make()
         outcome = propose_or_retry(hub, self._main.history, pull, lambda: proposal)
         self._room.note(branch, outcome.action)
-        window = freeze.current(self._windows, self._now, freeze.AHEAD)
-        freeze.judge_made(hub, self._main.history, window, outcome)
         return outcome
 
     def _withdraw(self, hub: Hub, branch: str, reason: NoChange | None) -> Outcome:

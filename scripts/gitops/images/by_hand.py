@@ -17,13 +17,14 @@ from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code, fence
 from gitops.images import body, bump, entry, group, plan, promotion, wide, wording
 from gitops.images import hold as holds
-from gitops.images.proposal import LABELS, ProposedImage, files_of, propose_at_once
+from gitops.images.proposal import LABELS, ProposedImage, files_of
 from gitops.images.reasons import NoChange
 from gitops.images.target import FollowedOverlay, ImagePlan, Sources
+from gitops.images.way_back import goes_back
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import reconcile
-from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal
+from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal, propose
 
 
 def hold(
@@ -200,5 +201,5 @@ def _propose(
 ) -> Outcome:
     branch = entry.branch(kind, target.overlay, target.pin.entry)
     labels = (*LABELS, target.overlay.environment)
-    proposal = Proposal(branch, main.history.main(), title, text, files, labels)
-    return propose_at_once(main, hub, proposal)
+    proposal = Proposal(branch, main.history.main(), title, text, files, labels, goes_back=goes_back)
+    return propose(hub, main.history, main.pulls.get(branch), proposal)

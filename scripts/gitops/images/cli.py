@@ -127,9 +127,9 @@ def freeze() -> None:
     In a window only a change that does nothing but go back to images that main ran before passes.
     """
     from gitops.clients.github import Hub
-    from gitops.images import freeze as freezes
+    from gitops.images import way_back
 
-    written = freezes.set_all(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
+    written = way_back.set_all(Checkout.find(), Hub.from_environment(), datetime.now(UTC))
     for name, text in written.items():
         say(f"{name}: {text}")
     if not written:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from gitops.clients import registries
-from gitops.clients.github import Hub
 from gitops.clients.registries import Details, Registry
 from gitops.ground.errors import GitopsError
-from gitops.images import body, edit, freeze, group
+from gitops.images import body, edit, group
 from gitops.images.notes import ReleaseNotes
 from gitops.images.report import Edited
 from gitops.images.target import FollowedOverlay, ImagePlan
+from gitops.images.way_back import goes_back
 from gitops.manifests.image import Image
-from gitops.repository.pulls import Outcome, Proposal, propose
+from gitops.repository.pulls import Proposal
 from gitops.repository.reconcile import Main
 
 LABELS = ("images",)
@@ -52,6 +51,7 @@ class Proposals:
             files=files_of([change]),
             labels=(*LABELS, target.overlay.environment),
             auto_merge=target.merges_itself(change.winner),
+            goes_back=goes_back,
         )
 
     def of_group(self, branch: str, changes: Sequence[ProposedImage]) -> Proposal:
@@ -68,6 +68,7 @@ class Proposals:
             files=files_of(changes),
             labels=(*LABELS, *sorted({change.target.overlay.environment for change in changes})),
             auto_merge=all(change.target.merges_itself(change.winner) for change in changes),
+            goes_back=goes_back,
         )
 
     def _section(self, change: ProposedImage, images: int) -> list[str]:
@@ -83,14 +84,6 @@ class Proposals:
             return registries.details(self._registry, image.name, image.digest, labels=True)
         except GitopsError:
             return None
-
-
-def propose_at_once(main: Main, hub: Hub, proposal: Proposal) -> Outcome:
-    """What a person asks for by hand, with the status `freeze` that it has now. Raises RaceError, ExternalError."""
-    outcome = propose(hub, main.history, main.pulls.get(proposal.branch), proposal)
-    window = freeze.current(freeze.read(main.files), datetime.now(UTC), freeze.AHEAD)
-    freeze.judge_made(hub, main.history, window, outcome)
-    return outcome
 
 
 def files_of(changes: Sequence[ProposedImage]) -> dict[str, bytes | None]:

@@ -12,12 +12,13 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
 from gitops.images import edit, entry, hold
-from gitops.images.proposal import LABELS, propose_at_once
+from gitops.images.proposal import LABELS
 from gitops.images.set import runs
+from gitops.images.way_back import goes_back
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, local, reconcile, services, versions
-from gitops.repository.pulls import Outcome, Proposal
+from gitops.repository.pulls import Outcome, Proposal, propose
 from gitops.service import draft
 from gitops.service.draft import Gate
 
@@ -64,8 +65,9 @@ def rollback(
             ),
             files={path: content, held: hold.write(kept)},
             labels=(*LABELS, LABEL),
+            goes_back=goes_back,
         )
-        return propose_at_once(main, hub, proposal), image, asked
+        return propose(hub, main.history, main.pulls.get(proposal.branch), proposal), image, asked
 
 
 @dataclass(frozen=True)

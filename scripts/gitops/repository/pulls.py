@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -21,6 +21,8 @@ from github.PullRequest import PullRequest
 from gitops.clients.github import WORK, Hub, RaceError, decisions
 from gitops.ground import jsontext, printable
 from gitops.ground.printable import code
+from gitops.repository import freeze
+from gitops.repository.freeze import GoesBack
 from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
 from gitops.repository.history import History
 
@@ -47,7 +49,8 @@ class PullAction(StrEnum):
 class Proposal:
     """What a pull request should be.
 
-    `base`: the commit of main that it was made from. `files`: path to content, None for a file that goes.
+    `base`: the commit of main that it was made from. `files`: path to content, None for a file that goes. `goes_back`:
+    how a commit is known that may be merged in a freeze, where this may be such a one.
     """
 
     branch: str
@@ -57,20 +60,20 @@ class Proposal:
     files: Mapping[str, bytes | None]
     labels: tuple[str, ...] = ()
     auto_merge: bool = False
+    goes_back: GoesBack | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What was done about a branch, and its pull request where there is one.
 
-    `why`: for a person. `made`: the commit that the branch was moved to, which nobody has judged yet.
+    `why`: for a person.
     """
 
     action: PullAction
     number: int | None = None
     url: str = ""
     why: str = ""
-    made: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,10 @@ class Marker:
 
 
 def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Proposal) -> Outcome:
-    """Make the branch and its pull request what `proposal` says. `pull`: the open one, if there is one.
+    """Make the branch and its pull request what `proposal` says, with the status `freeze` that it has now.
 
-    Raises RaceError where someone else moved the branch in between, ExternalError.
+    `pull`: the open one, if there is one. Raises InputError for freezes that cannot be read, RaceError where someone
+    else moved the branch in between, ExternalError.
     """
     title = printable.subject(proposal.title)
     head = history.branch(proposal.branch)
@@ -122,12 +126,14 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
         made = hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
         pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
-        return Outcome(PullAction.OPENED, pull.number, pull.html_url, made=made)
+        freeze.judge_made(hub, history, made, proposal.goes_back)
+        return Outcome(PullAction.OPENED, pull.number, pull.html_url)
     edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
+    freeze.judge_made(hub, history, made, proposal.goes_back)
     if fresh and head and proposal.auto_merge and (outcome := _merge_passed(hub, pull, head)):
         return outcome
     action = PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED
-    return Outcome(action, pull.number, pull.html_url, made=made)
+    return Outcome(action, pull.number, pull.html_url)
 
 
 def merge_proved(

@@ -9,7 +9,7 @@ from gitops.clients.github import Hub
 from gitops.ground import printable, settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.repository import contents
+from gitops.repository import contents, freeze
 from gitops.repository.history import History
 
 
@@ -35,7 +35,8 @@ def propose(checkout: Checkout, hub: Hub, branch: str, title: str, body: str, pa
             raise InputError("main has another version of it", path=path, fix="git pull --rebase, and run it again")
     shown = printable.subject(title)
     files = contents.read(checkout, names)
-    hub.commit(branch, base=base, expected=history.branch(branch), files=files, message=shown)
+    made = hub.commit(branch, base=base, expected=history.branch(branch), files=files, message=shown)
     pull = hub.open_pull(branch, shown, body, [])
+    freeze.judge_made(hub, history, made)
     contents.write(checkout, before)
     return pull.html_url

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gitops.clients.github import FREEZE, Hub
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, InputError, combined
+from gitops.ground.errors import InputError
 from gitops.ground.printable import line
-from gitops.images import edit, entry, hold
 from gitops.manifests import yamlfile
-from gitops.manifests.image import Image
-from gitops.manifests.overlay import Overlay
-from gitops.repository.git import FILE_MODE
 from gitops.repository.history import History
-from gitops.repository.mainline import main_files
-from gitops.repository.pulls import Outcome
 from gitops.repository.rotation import is_rotation
 
 FILE = ".github/freezes.yaml"
-# Where the merge queue tries what it is about to merge.
-QUEUE = "gh-readonly-queue/main/"
 # A status stays until something sets it again, at the latest the schedule of images.yaml. So long before a window
 # (its period, and how late GitHub starts it) it fails: else something could be merged in the window's first hour.
 AHEAD = timedelta(hours=1, minutes=15)
 _SECOND = timedelta(seconds=1)
+# Whether a commit does nothing but go back to what ran, as far as who asks can tell.
+GoesBack = Callable[[History, str], bool]
 
 
 def _zone_name(name: str) -> str:
@@ -121,38 +114,23 @@ def current(windows: Sequence[Freeze], now: datetime, ahead: timedelta = timedel
     return max(covering, key=lambda window: window.ends, default=None)
 
 
-def set_all(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
-    """Set the commit status `freeze` on all that waits to be merged to what holds now.
-
-    Returns what was written, by pull request (#12) or branch of the merge queue. Raises ExternalError where GitHub
-    refused one, once all others are set. Branch protection requires the status:
-    GitHub evaluates no check again at a window's edge, so a scheduled job does.
-    """
-    history = History(checkout.root)
-    history.fetch(hub.settings.token)
-    with main_files(checkout, history) as base:
-        window = current(read(base), now, AHEAD)
-    written, failures = {}, []
-    waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
-    for name, head in [*waiting, *history.branches(QUEUE)]:
-        try:
-            if text := set_one(hub, history, window, head):
-                written[name] = text
-        except ExternalError as error:
-            # GitHub takes 1,000 statuses of one name on a commit: whoever used them up stops their own alone.
-            failures.append(error)
-    if failures:
-        raise combined(failures)
-    return written
+def read_main(history: History) -> list[Freeze]:
+    """The windows that main has. Raises InputError."""
+    content = history.content(history.main(), FILE)
+    documents = yamlfile.parse_all(content, FILE) if content else []
+    try:
+        return Freezes.model_validate(documents[0]).freezes if documents else []
+    except ValidationError as error:
+        raise InputError.several(yamlfile.faults(error, FILE)) from None
 
 
-def set_one(hub: Hub, history: History, window: Freeze | None, head: str) -> str:
+def set_one(hub: Hub, history: History, window: Freeze | None, head: str, goes_back: GoesBack | None) -> str:
     """Set the status of one commit. Returns what was written, nothing where it is so already. Raises ExternalError.
 
     `history` must have the commit where there is a window; what it has not passes in none.
     """
     state, text = "success", "no freeze"
-    if window and goes_back(history, head):
+    if window and goes_back and goes_back(history, head):
         text = f"a rollback may be merged in {window.name}"
     elif window and is_rotation(history, head):
         # 42 waits for no window of ours: what is deployed ends all the same.
@@ -162,73 +140,15 @@ def set_one(hub: Hub, history: History, window: Freeze | None, head: str) -> str
     return f"{state}: {text}" if hub.status(head, FREEZE, state, line(text)[:140]) else ""
 
 
-def judge_made(hub: Hub, history: History, window: Freeze | None, outcome: Outcome) -> None:
-    """Set the status of what a run has just proposed, so that it waits for no other run. Raises ExternalError.
+def judge_made(hub: Hub, history: History, made: str | None, goes_back: GoesBack | None = None) -> None:
+    """Set the status of what has just been proposed (None: nothing), so that it waits for no other run.
 
-    Only as the App: what another sets the ruleset does not take, and the workflow `freeze` comes with the event.
+    Only as the App: what another sets the ruleset does not take, and the workflow `freeze` comes with the event. Raises
+    InputError for windows that cannot be read, ExternalError.
     """
-    if outcome.made and hub.is_app:
-        if window:
-            history.fetch(hub.settings.token)
-        set_one(hub, history, window, outcome.made)
-
-
-def goes_back(history: History, head: str) -> bool:
-    """Whether a commit does nothing but bring overlays back to images that main ran in them, and hold them there."""
-    return bool(taken_back(history, head))
-
-
-def taken_back(history: History, head: str) -> set[Overlay]:
-    """The overlays that a commit brings back to images that main ran in them; none where it does anything else.
-
-    Read from its files and main's history: a label, a title or a branch's name can be given by anyone.
-    """
-    base = history.fork_point(head)
-    if base is None:
-        return set()
-    added = history.changes(base, head)
-    if set(added.values()) != {FILE_MODE}:
-        return set()
-    allowed = set()
-    overlays = {Overlay.of_path(path) for path in added}
-    for overlay in overlays:
-        back = _taken_back(history, overlay, base, head) if overlay else None
-        if overlay is None or back is None:
-            return set()
-        name, image = back
-        allowed.add(overlay.kustomization)
-        file = entry.hold_file(overlay, name)
-        if _holds(history, head, file, image):
-            allowed.add(file)
-    return set(filter(None, overlays)) if set(added) <= allowed else set()
-
-
-def _taken_back(history: History, overlay: Overlay, base: str, head: str) -> tuple[str, Image] | None:
-    """The entry and its former image that `head` pins, where the kustomization changes that image and no more."""
-    path = overlay.kustomization
-    before, after = history.content(base, path), history.content(head, path)
-    if before is None or after is None:
-        return None
-    with suppress(InputError):
-        for name in edit.entries(before, path):
-            if image := _image_taken_back(history, path, before, after, name):
-                return name, image
-    return None
-
-
-def _image_taken_back(history: History, path: str, before: bytes, after: bytes, name: str) -> Image | None:
-    """The former image of one entry, where `after` is `before` with that image and no other change."""
-    try:
-        pin = edit.read(before, path, name)
-        past = hold.former_images(hold.past_images(history, path, pin.entry))
-        former = [image for image in past if image.name == pin.image.name]
-        # What a stranger wrote is compared and never parsed.
-        fitting = [image for image in former if image != pin.image and edit.replace(before, path, image, name) == after]
-    except InputError:
-        return None
-    return fitting[0] if fitting else None
-
-
-def _holds(history: History, head: str, file: str, image: Image) -> bool:
-    kept = hold.as_written(history.content(head, file) or b"")
-    return kept is not None and kept.tag == image.tag
+    if made is None or not hub.is_app:
+        return
+    window = current(read_main(history), datetime.now(UTC), AHEAD)
+    if window:
+        history.fetch(hub.settings.token)
+    set_one(hub, history, window, made, goes_back)

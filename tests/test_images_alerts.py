@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -40,7 +42,7 @@ def kept(images: ImageWorld) -> list[tuple[str, str]]:
 POLICY, OTHER = "overlays/mogle/images.yaml", "overlays/benefit/images.yaml"
 
 
-def test_each_cause_is_told_once_and_again_once_it_was_mended(images: ImageWorld, slack: Slack) -> None:
+def test_each_cause_is_told_once_and_again_once_it_was_gone_for_a_day(images: ImageWorld, slack: Slack) -> None:
     assert bump(images, slack).code == 0
     assert (slack.messages, kept(images)) == ([], [])
     good = images.file(POLICY).decode()
@@ -64,6 +66,16 @@ def test_each_cause_is_told_once_and_again_once_it_was_mended(images: ImageWorld
     images.github.commit("main", {OTHER: None, POLICY: good.encode()}, "Mended")
     assert bump(images, slack).code == 0
     assert (len(slack.messages), kept(images)[0][0]) == (2, "closed")
+    # What comes and goes is one trouble: it stands in the issue.
+    images.write(POLICY, "staging: {semver: {range: nonsense}}")
+    assert bump(images, slack).code == 2
+    [(state, body)] = kept(images)
+    assert (len(slack.messages), state, "mogle/*" in body) == (2, "open", True)
+    images.github.commit("main", {POLICY: good.encode()}, "Mended")
+    assert bump(images, slack).code == 0
+    yesterday = int((datetime.now(UTC) - alerts.QUIET).timestamp())
+    [issue] = images.github.issues.issues.values()
+    issue.body = re.sub(r"@\d+", f"@{yesterday}", issue.body)
     images.write(POLICY, "staging: {semver: {range: nonsense}}")
     assert bump(images, slack).code == 2
     assert "mogle/*" in slack.messages[2]
@@ -118,5 +130,17 @@ def test_a_cause_is_the_same_whatever_differs_from_run_to_run() -> None:
 
 def test_a_line_of_others_that_looks_like_the_bots_memory_is_none() -> None:
     forged = Cause.of_alert('<!-- told: "0123456789ab" -->')
-    body = alerts._body([forged])
-    assert alerts._told(body) == {forged.key}
+    body = alerts._body([forged], {})
+    assert alerts._told(body) == {forged.key: None}
+
+
+def test_what_goes_by_turns_is_told_once_each(images: ImageWorld, slack: Slack) -> None:
+    """One trouble that is gone while another is there is remembered beside it."""
+    good = images.file(POLICY)
+    for _ in range(3):
+        images.github.commit("main", {POLICY: b"staging: {semver: {range: x}}", OTHER: None}, "One")
+        assert bump(images, slack).code == 2
+        images.github.commit("main", {POLICY: good, OTHER: b"qa: {newest: {}}"}, "The other")
+        assert bump(images, slack).code == 2
+    assert len(slack.messages) == 2
+    assert [state for state, _ in kept(images)] == ["open"]

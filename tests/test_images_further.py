@@ -219,3 +219,46 @@ def test_a_further_image_is_taken_for_the_platforms_of_its_environment() -> None
 
 
 AMD64 = {"platforms": ["linux/amd64"]}
+
+
+@pytest.mark.bots
+def test_what_a_person_asks_for_is_for_the_image_that_is_named(world: FurtherWorld) -> None:
+    way = {"promote": {"from": "staging", "soak": "1d"}}
+    world.images.policy(staging={**ANY, "images": {"migrate": ANY}}, prod={**way, "images": {"migrate": way}})
+    world.pin(STAGING, "1.1.0", world.images.ecr.push("migrate", "1.1.0"), timedelta(hours=1))
+    told = "mogle/prod has more than one image that this may mean: app and migrate; say which: --image app"
+    for words in (("hold", "mogle", "--reason", "x"), ("unhold", "mogle"), ("promote", "mogle")):
+        done = world.images.run("images", *words)
+        assert (done.code, told in done.err) == (2, True), done.err
+        done = world.images.run("images", *words, "--image", "migrated")
+        assert (done.code, "expected one of app, migrate" in done.err) == (2, True), done.err
+    assert world.github.writes == []
+
+    done = world.images.run("images", "promote", "mogle", "--image", "migrate")
+    assert "opened: mogle/prod migrate to 1.1.0" in done.out, done.err
+    assert world.proposed("promote/mogle/prod_migrate", "migrate") == "1.1.0"
+    done = world.images.run("images", "hold", "mogle", "--image", "migrate", "--reason", "x")
+    assert "opened: mogle/prod migrate stays on 1.0.0 until" in done.out, done.err
+    world.github.merge(2)
+    done = world.images.run("images", "promote", "mogle", "--image", "migrate")
+    assert "gitops images unhold mogle --environment prod --image migrate ends that" in done.err
+    done = world.images.run("images", "unhold", "mogle", "--image", "migrate")
+    assert "opened: mogle/prod migrate is held on 1.0.0 no more" in done.out, done.err
+
+
+@pytest.mark.bots
+def test_what_is_let_be_proposed_again_is_of_one_image_where_several_were_declined(world: FurtherWorld) -> None:
+    world.images.policy(staging={**ANY, "images": {"migrate": ANY}})
+    world.images.ecr.push("mogle", "3.1.0")
+    world.images.ecr.push("migrate", "1.1.0")
+    world.bump()
+    for pull in world.github.pulls.values():
+        pull.state = "closed"
+    done = world.images.run("images", "undecline", "mogle")
+    assert (done.code, "that this may mean: app and migrate; say which: --image app" in done.err) == (2, True)
+    assert [pull.labels for pull in world.github.pulls.values() if "withdrawn" in pull.labels] == []
+    done = world.images.run("images", "undecline", "mogle", "--image", "migrate")
+    assert done.out == "mogle/staging migrate: the next run may propose 1.1.0 again\n", done.err
+    # Of one image alone nothing has to be said.
+    done = world.images.run("images", "undecline", "mogle")
+    assert "mogle/staging: the next run may propose 3.1.0 again" in done.out, done.err

@@ -11,7 +11,7 @@ import pytest
 from gitops.images import edit
 from gitops.manifests.image import Image
 from tests.attacks.github_world import protect
-from tests.fakes.github_repository import Pull
+from tests.fakes.github_repository import BOT, GITHUB, Pull
 from tests.image_world import NOW, PROD, REPOSITORY, STAGING, ImageWorld
 from tests.test_images_further import FurtherWorld
 from tests.test_images_people import FULL, passes
@@ -245,6 +245,22 @@ def test_a_teams_services_are_one_pull_request_which_counts_once(images: ImageWo
     assert auto.title == "mogle/staging: 3.1.0"
     passes(images.github, auto)
     assert bump(images, 2)["mogle/staging"]["action"] == "merged"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["overlays/benefit/staging/kustomization.yaml", pytest.param("overlays/mogle/staging/ingress.yaml", marks=FULL)],
+)
+def test_what_looks_like_the_bots_commit_is_a_persons_where_it_leaves_the_group(images: ImageWorld, path: str) -> None:
+    umbrella(images)
+    images.policy(staging=ANY)
+    group(images, "team")
+    images.ecr.push("mogle", "3.1.0")
+    bump(images)
+    branch, by_bot = "bump/_community/_by-hand", "Bump\n\nMade-By: gitops"
+    images.github.commit(branch, {path: images.file(path) + b"# x\n"}, by_bot, BOT, GITHUB, signed=True)
+    row = bump(images)["mogle/staging"]
+    assert (row["action"], "a person's commit" in row["why"]) == ("stopped", True)
 
 
 def test_two_images_of_one_overlay_are_changed_in_one_file(images: ImageWorld) -> None:

@@ -28,56 +28,81 @@ from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal, propose
 
 
 def hold(
-    checkout: Checkout, hub: Hub, overlay: Overlay, *, tag: str | None, reason: str, until: datetime
-) -> tuple[Outcome, str]:
-    """Open the pull request by which an overlay stays on what it runs, and say the tag.
+    checkout: Checkout,
+    hub: Hub,
+    overlay: Overlay,
+    *,
+    name: str | None = None,
+    tag: str | None,
+    reason: str,
+    until: datetime,
+) -> tuple[Outcome, FollowedOverlay]:
+    """Open the pull request by which an overlay stays on what it runs, and say what that is.
 
-    Raises InputError where it runs another than `tag`, RaceError, ExternalError.
+    `name`: which of its images, by its entry in `images:`; where it has one, that. Raises InputError where it has
+    several, or runs another than `tag`, RaceError, ExternalError.
     """
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
-        target = _followed(main, overlay)
+        target = _followed(main, overlay, name)
         running = target.pin.image.tag
         if tag not in (None, running):
-            fix = f"gitops images rollback {overlay.service} --environment {overlay.environment} --to {tag} goes there"
+            fix = f"gitops images rollback {_words(target)} --to {tag} goes there"
             raise InputError("--tag", path=target.path, expected=f"{running}, which runs", found=tag, fix=fix)
         kept = holds.Hold(tag=running, reason=reason, until=until)
         if target.hold == kept:
             raise InputError("is held so already", path=target.hold_file)
         text = f"Stays on {code(running)} until {until.isoformat(timespec='minutes')}.\n\n{code(reason)}"
         title = f"{target.label}: hold {running}"
-        return _propose(main, hub, target, "hold", title, text, {target.hold_file: holds.write(kept)}), running
+        return _propose(main, hub, target, "hold", title, text, {target.hold_file: holds.write(kept)}), target
 
 
-def unhold(checkout: Checkout, hub: Hub, overlay: Overlay) -> tuple[Outcome, holds.Hold]:
-    """Open the pull request that ends an overlay's hold, and give the hold. Raises as `hold` does."""
+def unhold(
+    checkout: Checkout, hub: Hub, overlay: Overlay, name: str | None = None
+) -> tuple[Outcome, FollowedOverlay, holds.Hold]:
+    """Open the pull request that ends an overlay's hold, and give the hold. `name` and what it raises: as `hold`."""
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
-        target = _followed(main, overlay)
+        target = _followed(main, overlay, name)
         if target.hold is None:
             raise InputError("there is no hold on main to end", path=target.hold_file)
         text = f"The bot may change {code(target.hold.tag)} again. It was held: {code(target.hold.reason)}"
         outcome = _propose(main, hub, target, "hold", f"{target.label}: end the hold", text, {target.hold_file: None})
-        return outcome, target.hold
+        return outcome, target, target.hold
 
 
 @dataclass(frozen=True)
 class Undeclined:
-    """What may be proposed again of one overlay, by its tags; and what was taken back on main, which stays so."""
+    """What may be proposed again of one image, by its tags; and what was taken back on main, which stays so.
 
-    overlay: Overlay
+    `words`: how a command names the image.
+    """
+
+    label: str
+    words: str
     tags: tuple[str, ...]
     taken_back: tuple[str, ...]
 
 
-def undecline(checkout: Checkout, hub: Hub, service: str, environment: str | None) -> list[Undeclined]:
-    """Let the bot propose again what people declined by closing its pull requests. Raises InputError, ExternalError."""
+def undecline(
+    checkout: Checkout, hub: Hub, service: str, environment: str | None, name: str | None = None
+) -> list[Undeclined]:
+    """Let the bot propose again what people declined by closing its pull requests.
+
+    `name`: of which image, by its entry. Raises InputError, where that is not said and several were declined too,
+    ExternalError.
+    """
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
         targets, broken = plan.targets(main.files, [service])
-        chosen = [target for target in targets if environment in (None, target.overlay.environment)]
-        if not chosen:
+        there = [target for target in targets if environment in (None, target.overlay.environment)]
+        if not there:
             raise next((own.error for own in broken if own.error), _no_policy(service, environment))
+        chosen = [target for target in there if name in (None, target.pin.entry)]
+        if not chosen:
+            raise _no_such_image(there, name)
         grouping = group.Grouping(main, wide.read(main.files).group)
         # A group's pull request declines all of it, so it is read for each before it is marked for all.
         closed = {target.branch: _declined_pulls(hub, grouping.asked(target.branch), target) for target in chosen}
+        if len({target.pin.entry for target in chosen if closed[target.branch]}) > 1:
+            raise _ambiguous([target for target in chosen if closed[target.branch]])
         together = itertools.chain.from_iterable(closed.values())
         for number in sorted({pull.number for pull in together}):
             hub.call("POST", f"/issues/{number}/labels", {"labels": [WITHDRAWN]})
@@ -97,7 +122,7 @@ def _undeclined(main: reconcile.Main, target: FollowedOverlay, closed: Sequence[
         tags += [declined.tag for declined in group.declined(pull, target.branch)]
     ran = holds.past_images(main.history, target.path, target.pin.entry)
     taken_back = tuple(declined.tag for declined in holds.downgraded(target.policy, ran))
-    return Undeclined(target.overlay, tuple(tags), taken_back)
+    return Undeclined(target.label, _words(target), tuple(tags), taken_back)
 
 
 @dataclass(frozen=True)
@@ -105,21 +130,31 @@ class Promotion:
     """What was proposed. `skipped`: which gate a person passes over; `asked`: whether the registry could be asked."""
 
     outcome: Outcome
+    label: str
     image: Image
     skipped: str
     asked: bool
 
 
 def promote(
-    checkout: Checkout, hub: Hub, registry: Registry, service: str, *, source: str, target: str, now: datetime
+    checkout: Checkout,
+    hub: Hub,
+    registry: Registry,
+    service: str,
+    *,
+    name: str | None = None,
+    source: str,
+    target: str,
+    now: datetime,
 ) -> Promotion:
     """Open the pull request that takes what the environment `source` runs to `target` now, soaked or not.
 
-    What must not run there (its platforms, its signature) is refused all the same. Raises InputError, RaceError,
-    ExternalError.
+    `name`: which of its images, by its entry in `images:`; where it has one, that. What must not run there (its
+    platforms, its signature) is refused all the same. Raises InputError, RaceError, ExternalError.
     """
     with reconcile.main_of(checkout, hub, hub.settings.token) as main:
-        giving, taking = (_followed(main, Overlay(service, name)) for name in (source, target))
+        taking = _followed(main, Overlay(service, target), name)
+        giving = _followed(main, Overlay(service, source), taking.pin.entry)
         image, running = giving.pin.image, taking.pin.image
         _check_promotable(giving, taking, now)
         sources = Sources(main.files, main.history, registry, now, lambda _: (), partial(health_changes, hub))
@@ -134,7 +169,7 @@ def promote(
         lines += ["", *fence(edited.diff.split("\n"), "diff")]
         files = files_of([ProposedImage(own, taking, image, edited)])
         outcome = _propose(main, hub, taking, "promote", body.title(own, image, running), "\n".join(lines), files)
-        return Promotion(outcome, image, skipped, asked)
+        return Promotion(outcome, taking.label, image, skipped, asked)
 
 
 def _check_promotable(giving: FollowedOverlay, taking: FollowedOverlay, now: datetime) -> None:
@@ -145,10 +180,8 @@ def _check_promotable(giving: FollowedOverlay, taking: FollowedOverlay, now: dat
     if image == running:
         raise InputError(f"runs {image.tag} already", path=taking.path)
     if taking.hold and now < taking.hold.until:
-        words = f"{taking.overlay.service} --environment {taking.overlay.environment}"
-        raise InputError(
-            f"held on {taking.hold.tag}", path=taking.hold_file, fix=f"gitops images unhold {words} ends that"
-        )
+        fix = f"gitops images unhold {_words(taking)} ends that"
+        raise InputError(f"held on {taking.hold.tag}", path=taking.hold_file, fix=fix)
 
 
 def _check_image(sources: Sources, target: FollowedOverlay, image: Image) -> bool:
@@ -176,13 +209,39 @@ def _skipped(
     return wording.no_change(soak.waits) if soak.run.image.digest != giving.pin.image.digest else ""
 
 
-def _followed(main: reconcile.Main, overlay: Overlay) -> FollowedOverlay:
-    """An overlay's main image with its policy, as main has it. Raises InputError."""
+def _followed(main: reconcile.Main, overlay: Overlay, name: str | None) -> FollowedOverlay:
+    """An overlay's image with its policy, as main has it: by its entry's name, or the only one. Raises InputError."""
     targets, broken = plan.targets(main.files, [overlay.service])
-    for target in targets:
-        if (target.overlay, target.pin.entry) == (overlay, entry.MAIN):
-            return target
-    raise next((own.error for own in broken if own.error), _no_policy(overlay.service, overlay.environment))
+    there = [target for target in targets if target.overlay == overlay]
+    chosen = [target for target in there if name in (None, target.pin.entry)]
+    if not there:
+        raise next((own.error for own in broken if own.error), _no_policy(overlay.service, overlay.environment))
+    if not chosen:
+        raise _no_such_image(there, name)
+    if len(chosen) > 1:
+        raise _ambiguous(chosen)
+    return chosen[0]
+
+
+def _words(target: FollowedOverlay) -> str:
+    """How a command names an image."""
+    option = f" --image {target.pin.entry}" if target.pin.entry != entry.MAIN else ""
+    return f"{target.overlay.service} --environment {target.overlay.environment}{option}"
+
+
+def _entries(targets: Sequence[FollowedOverlay]) -> str:
+    return f"one of {', '.join(dict.fromkeys(target.pin.entry for target in targets))}"
+
+
+def _no_such_image(there: Sequence[FollowedOverlay], name: str | None) -> InputError:
+    what = f"--image {name}: no policy for it in {there[0].overlay}"
+    return InputError(what, path=f"overlays/{there[0].overlay.service}/images.yaml", expected=_entries(there))
+
+
+def _ambiguous(chosen: Sequence[FollowedOverlay]) -> InputError:
+    names = " and ".join(dict.fromkeys(target.pin.entry for target in chosen))
+    what = f"{chosen[0].overlay} has more than one image that this may mean: {names}"
+    return InputError(what, path=chosen[0].path, fix=f"say which: --image {chosen[0].pin.entry}")
 
 
 def _no_policy(service: str, environment: str | None) -> InputError:

@@ -53,9 +53,10 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     token = settings.read().github_token
     hub = None if dry_run and not token else Hub.from_environment()
     listener = hub if not services and not dry_run else None
-    with alerts.stopped(listener, context.obj):
+    now = datetime.now(UTC)
+    with alerts.stopped(listener, context.obj, now):
         reports = bumps.run(
-            checkout, hub, Registries(context.obj), names=services, now=datetime.now(UTC), token=token, dry_run=dry_run
+            checkout, hub, Registries(context.obj), names=services, now=now, token=token, dry_run=dry_run
         )
     if dry_run and output == "text":
         for report in reports:
@@ -64,7 +65,7 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
         present(output, _table(reports), [_as_dict(report) for report in reports])
     summarise(*_table(reports))
     unwritten = dashboard.keep(listener, [status.of(report) for report in reports])
-    alerts.tell(listener, context.obj, alerts.causes(reports))
+    alerts.tell(listener, context.obj, alerts.causes(reports), now)
     reconcile.check(reports, alerts.failure, *unwritten)
 
 

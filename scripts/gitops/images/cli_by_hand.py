@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 reason_option = click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
+image_option = click.option(
+    "--image", "entry", help="Which of its images, by its entry's name (default: the only one)."
+)
 span_option = click.option("--for", "span", default="7d", show_default=True, help="How long the bot waits.")
 
 
@@ -50,7 +53,10 @@ def _moment(text: str) -> datetime:
 @span_option
 @click.option("--until", help="Instead of --for: a moment with its zone, such as 2027-01-31T18:00:00+09:00.")
 @click.option("--tag", help="What must run; another one is refused.")
-def hold(service: str, environment: str, reason: str, span: str, until: str | None, tag: str | None) -> None:
+@image_option
+def hold(
+    service: str, environment: str, reason: str, span: str, until: str | None, tag: str | None, entry: str | None
+) -> None:
     """Open the pull request by which SERVICE stays on the image that it runs, until a moment.
 
     Exit codes: 0 opened, or open already; 2 there is no such overlay or policy; 4 GitHub refused.
@@ -60,15 +66,17 @@ def hold(service: str, environment: str, reason: str, span: str, until: str | No
 
     end = _moment(until) if until else end_of(span)
     checkout, overlay = Checkout.find(), Overlay(service, environment)
-    outcome, running = by_hand.hold(checkout, person.hub_of(checkout.root), overlay, tag=tag, reason=reason, until=end)
-    ends = end.isoformat(timespec="minutes")
-    say(f"{outcome.action}: {overlay} stays on {running} until {ends} {outcome.url} {outcome.why}".rstrip())
+    hub = person.hub_of(checkout.root)
+    outcome, target = by_hand.hold(checkout, hub, overlay, name=entry, tag=tag, reason=reason, until=end)
+    what = f"{target.label} stays on {target.pin.image.tag} until {end.isoformat(timespec='minutes')}"
+    say(f"{outcome.action}: {what} {outcome.url} {outcome.why}".rstrip())
 
 
 @click.command()
 @click.argument("service")
 @environment_option
-def unhold(service: str, environment: str) -> None:
+@image_option
+def unhold(service: str, environment: str, entry: str | None) -> None:
     """Open the pull request that ends the hold on SERVICE, so that the bot goes on.
 
     Exit codes: 0 opened, or open already; 2 there is no hold; 4 GitHub refused.
@@ -77,14 +85,15 @@ def unhold(service: str, environment: str) -> None:
     from gitops.images import by_hand
 
     checkout, overlay = Checkout.find(), Overlay(service, environment)
-    outcome, held = by_hand.unhold(checkout, person.hub_of(checkout.root), overlay)
-    say(f"{outcome.action}: {overlay} is held on {held.tag} no more {outcome.url} {outcome.why}".rstrip())
+    outcome, target, held = by_hand.unhold(checkout, person.hub_of(checkout.root), overlay, entry)
+    say(f"{outcome.action}: {target.label} is held on {held.tag} no more {outcome.url} {outcome.why}".rstrip())
 
 
 @click.command()
 @click.argument("service")
 @click.option("--environment", help="Only there (default: everywhere).")
-def undecline(service: str, environment: str | None) -> None:
+@click.option("--image", "entry", help="Of which image, by its entry's name (default: the only one declined).")
+def undecline(service: str, environment: str | None, entry: str | None) -> None:
     """Let the bot propose again what was declined for SERVICE by closing its pull requests.
 
     They get the label `withdrawn`. Exit codes: 0 done, or nothing was declined; 2 there is no policy; 4 GitHub refused.
@@ -93,20 +102,21 @@ def undecline(service: str, environment: str | None) -> None:
     from gitops.images import by_hand
 
     checkout = Checkout.find()
-    for done in by_hand.undecline(checkout, person.hub_of(checkout.root), service, environment):
+    for done in by_hand.undecline(checkout, person.hub_of(checkout.root), service, environment, entry):
         tags = f"the next run may propose {', '.join(done.tags)} again" if done.tags else "nothing was declined"
-        say(f"{done.overlay}: {tags}")
+        say(f"{done.label}: {tags}")
         for tag in done.taken_back:
-            words = f"{done.overlay.service} --environment {done.overlay.environment} --to {tag} --reason WHY"
-            say(f"{done.overlay}: {tag} was taken back on main; gitops images rollback {words} brings it back")
+            words = f"{done.words} --to {tag} --reason WHY"
+            say(f"{done.label}: {tag} was taken back on main; gitops images rollback {words} brings it back")
 
 
 @click.command()
 @click.argument("service")
 @click.option("--from", "source", default="staging", show_default=True, help="The environment that runs it.")
 @click.option("--to", "target", default="prod", show_default=True, help="The environment that is to run it.")
+@image_option
 @click.pass_obj
-def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: str) -> None:
+def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: str, entry: str | None) -> None:
     """Open the pull request that takes the image that SERVICE runs in one environment to another, now.
 
     It says which soak time is passed over. Exit codes: 0 opened, or open already; 2 it runs there already, is held
@@ -120,8 +130,9 @@ def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: s
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     hub, registry = person.hub_of(checkout.root), Registries(taken)
-    made = by_hand.promote(checkout, hub, registry, service, source=source, target=target, now=datetime.now(UTC))
-    say(f"{made.outcome.action}: {service}/{target} to {made.image.tag} {made.outcome.url} {made.outcome.why}".rstrip())
+    now = datetime.now(UTC)
+    made = by_hand.promote(checkout, hub, registry, service, name=entry, source=source, target=target, now=now)
+    say(f"{made.outcome.action}: {made.label} to {made.image.tag} {made.outcome.url} {made.outcome.why}".rstrip())
     if made.skipped:
         say(f"by hand, as it would wait: {made.skipped}")
     if not made.asked:

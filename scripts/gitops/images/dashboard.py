@@ -24,7 +24,7 @@ def keep(hub: Hub | None, statuses: Sequence[OverlayStatus]) -> list[GitopsError
     """
     try:
         if hub:
-            issues.keep(hub, LABEL, TITLE, body(statuses), closed_too=True)
+            issues.keep(hub, LABEL, TITLE, body(statuses), closed="stays")
     except GitopsError as error:
         return [error]
     return []

@@ -6,22 +6,10 @@ of its own, named behind an underscore, which neither a service nor an environme
 
 from __future__ import annotations
 
-import re
-
 from gitops.manifests.overlay import Overlay
+from gitops.repository.ours import safe
 
 MAIN = "app"
-# What stays as it is; all else is its bytes, so that no two entries are one branch, and each is a name of git's.
-_OTHER_LETTERS = re.compile(r"[^a-z0-9-]")
-
-
-def safe(name: str) -> str:
-    """A name as a part of a branch's or a file's; no two names are one."""
-
-    def written(match: re.Match[str]) -> str:
-        return "".join(f"_{byte:02x}" for byte in match[0].encode())
-
-    return _OTHER_LETTERS.sub(written, name)
 
 
 def _suffix(entry: str) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from github.PullRequest import PullRequest
 
 from gitops.clients.github import Hub, decisions
-from gitops.images import entry, hold, wide
+from gitops.images import hold, wide
 from gitops.images.hold import Declined
 from gitops.images.reasons import NotGrouped
 from gitops.images.report import BumpReport
@@ -22,6 +22,7 @@ from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services
+from gitops.repository.ours import safe
 from gitops.repository.pulls import Marker
 from gitops.repository.reconcile import Main
 
@@ -47,7 +48,7 @@ class Grouping:
 
     def _branches(self, way: wide.Way, service: str) -> tuple[str, str]:
         team = self._teams.get(service, "")
-        owner = service if way == "service" else f"_{entry.safe(team)}"
+        owner = service if way == "service" else f"_{safe(team)}"
         return f"bump/{owner}/{_AUTO}", f"bump/{owner}/{_BY_HAND}"
 
     def with_mates(self, names: Sequence[str]) -> list[str]:
@@ -80,7 +81,7 @@ class Grouping:
         branches = {*self._main.pulls, *(name for name, _ in self._main.history.branches("bump/"))}
         for branch in sorted(name for name in branches - active if is_group(name)):
             owner, kind = branch.split("/")[1:]
-            owned = {name for name, team in self._teams.items() if owner in (name, f"_{entry.safe(team)}")}
+            owned = {name for name, team in self._teams.items() if owner in (name, f"_{safe(team)}")}
             if names and not owned & set(names):
                 continue
             is_used = self._way is not None and any(branch in self._branches(self._way, name) for name in owned)

@@ -109,25 +109,30 @@ class History:
         except GitError:
             return None
 
-    def by_people(self, branch: str, trailer: str, folder: str, signed: Callable[[str], bool]) -> list[Commit]:
+    def by_people(
+        self, branch: str, trailer: str, may_change: Callable[[str, str], bool], signed: Callable[[str], bool]
+    ) -> list[Commit]:
         """The commits of a branch that the bot with this trailer did not make.
 
         Committer and trailer are text that anyone can write, so `signed` has to say, as GitHub does, that GitHub made
-        and signed the commit; and a bot changes files of its `folder` alone. The merge of main that the button "Update
-        branch" makes changes nothing of ours and does not count.
+        and signed the commit; and a bot changes no file but what it `may_change` (asked by the commit's parent and a
+        path). The merge of main that the button "Update branch" makes changes nothing of ours and does not count.
         """
         return [
             commit
             for commit in self.ahead(branch)
-            if not self._by_bot(commit, trailer, folder, signed) and not self._brings_main(commit)
+            if not self._by_bot(commit, trailer, may_change, signed) and not self._brings_main(commit)
         ]
 
-    def _by_bot(self, commit: Commit, trailer: str, folder: str, signed: Callable[[str], bool]) -> bool:
+    def _by_bot(
+        self, commit: Commit, trailer: str, may_change: Callable[[str, str], bool], signed: Callable[[str], bool]
+    ) -> bool:
         if commit.committer.email != GITHUB_COMMITTER or trailer not in str(commit.message).splitlines():
             return False
-        if len(commit.parents) != 1 or not _within(folder, self.changes(commit.parents[0].hexsha, commit.hexsha)):
+        if len(commit.parents) != 1:
             return False
-        return signed(commit.hexsha)
+        parent = commit.parents[0].hexsha
+        return all(may_change(parent, path) for path in self.changes(parent, commit.hexsha)) and signed(commit.hexsha)
 
     def _brings_main(self, commit: Commit) -> bool:
         """Whether a commit is exactly what git makes of its two parents by itself; what they are is asked of each."""
@@ -163,10 +168,6 @@ class History:
             git: list[str | Path] = ["git", "-C", self.root]
             run([*git, "read-tree", sha], timeout=60, env=env)
             run([*git, "checkout-index", "--all", "--force", f"--prefix={target.resolve()}/"], timeout=60, env=env)
-
-
-def _within(folder: str, paths: Iterable[str]) -> bool:
-    return all(path.startswith(f"{folder}/") for path in paths)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from github.PullRequest import PullRequest
 from gitops.clients.github import WORK, Hub, RaceError, decisions
 from gitops.ground import jsontext, printable
 from gitops.ground.printable import code
-from gitops.repository import freeze
+from gitops.repository import freeze, ours
 from gitops.repository.freeze import GoesBack
 from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
 from gitops.repository.history import History
@@ -186,10 +186,7 @@ def _delete_work_branch(hub: Hub, history: History, branch: str) -> None:
 
 
 def _by_people(hub: Hub, history: History, head: str, branch: str) -> list[Commit]:
-    # bump/mogle/prod may change overlays/mogle/prod, and so may bump/mogle/prod_migrate, its image `migrate`.
-    # bump/mogle/_auto may change overlays/mogle, and bump/_community/_auto, a team's, all overlays.
-    folder = f"overlays/{branch.partition('/')[2].partition('_')[0]}".rstrip("/")
-    return history.by_people(head, TRAILER, folder, hub.signed_by_github)
+    return history.by_people(head, TRAILER, ours.may_change(history, branch), hub.signed_by_github)
 
 
 def _carries(history: History, head: str, proposal: Proposal) -> bool:

@@ -15,35 +15,45 @@ RIGHT = "Issues: write"
 
 
 def keep(
-    hub: Hub, label: str, title: str, body: str, *, closed_too: bool = False
+    hub: Hub, label: str, title: str, body: str, *, closed: Literal["another", "stays", "reopens"] = "another"
 ) -> Literal["opened", "updated", "unchanged"]:
-    """Have one open issue with `label` that says this; with `closed_too` one that a person closed stays closed, and is
-    brought up to date as it is. Raises ExternalError, NoAccessError that names the right.
+    """Have one issue with `label` that says this. `closed`: what becomes of one that is closed: another is opened, it
+    stays closed and is brought up to date as it is, or it is opened again.
+
+    Raises ExternalError, NoAccessError that names the right.
     """
     with _right():
-        issue = _one(hub, label, "all" if closed_too else "open")
+        issue = _one(hub, label, "open" if closed == "another" else "all")
         if issue is None:
             hub.call("POST", "/issues", {"title": title, "body": body, "labels": [label]})
             return "opened"
-        if (issue["title"], (issue["body"] or "").replace("\r\n", "\n")) == (title, body):
+        state = {"state": "open"} if closed == "reopens" and issue["state"] != "open" else {}
+        if not state and (issue["title"], (issue["body"] or "").replace("\r\n", "\n")) == (title, body):
             return "unchanged"
-        hub.call("PATCH", f"/issues/{issue['number']}", {"title": title, "body": body})
+        hub.call("PATCH", f"/issues/{issue['number']}", {"title": title, "body": body, **state})
         return "updated"
 
 
 def body(hub: Hub, label: str) -> str:
-    """What the open issue with `label` says; nothing where there is none. Raises ExternalError, NoAccessError."""
+    """What the issue with `label` says, open or closed; nothing where there is none.
+
+    Raises ExternalError, NoAccessError.
+    """
     with _right():
-        issue = _one(hub, label, "open")
+        issue = _one(hub, label, "all")
     return (issue["body"] or "") if issue else ""
 
 
-def close(hub: Hub, label: str) -> bool:
-    """Close the open issue with `label`; whether there was one. Raises ExternalError, NoAccessError."""
+def close(hub: Hub, label: str, body: str | None = None) -> bool:
+    """Close the open issue with `label`, which may say something else then; whether there was one.
+
+    Raises ExternalError, NoAccessError.
+    """
     with _right():
         issue = _one(hub, label, "open")
         if issue:
-            hub.call("PATCH", f"/issues/{issue['number']}", {"state": "closed", "state_reason": "completed"})
+            change = {"state": "closed", "state_reason": "completed"} | ({} if body is None else {"body": body})
+            hub.call("PATCH", f"/issues/{issue['number']}", change)
         return issue is not None
 
 

@@ -30,7 +30,7 @@ from gitops.ground.checkout import Checkout
 from gitops.images import bump, plan
 from gitops.images.policy import Policy
 from gitops.images.select import select
-from gitops.images.target import ImagePlan, Sources
+from gitops.images.target import Declines, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
@@ -76,7 +76,7 @@ def measure(size: Size, report: Report) -> None:
                 with main_files(checkout, history) as base:
                     targets, _ = plan.targets(base, ())
                     # Nothing is declined, and nothing is promoted: GitHub is not asked.
-                    sources = Sources(base, history, registry, datetime.now(UTC), lambda _: (), lambda *_: ())
+                    sources = Sources(base, history, registry, datetime.now(UTC), lambda _: Declines(), lambda *_: ())
                     plans = plan.make(sources, targets)
                     mine.append(time.monotonic() - began)
                     calls = registry.calls

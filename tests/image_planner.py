@@ -23,7 +23,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.images import edit, plan, policy
 from gitops.images.hold import Declined, Hold
-from gitops.images.target import FollowedOverlay, ImagePlan, Sources
+from gitops.images.target import Declines, FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 from gitops.repository.pulls import TRAILER
@@ -89,9 +89,9 @@ def plans(situation: Situation, folder: Path) -> dict[str, ImagePlan]:
     history = _History(situation.ran)
     targets = [_target(situation, history, environment, own) for environment, own in policies.items()]
 
-    def closed(branch: str) -> list[Declined]:
-        words = _words(situation.declined.get(branch.rpartition("/")[2], ""))
-        return [Declined(*_parted(word), "#7") for [word] in words]
+    def closed(target: FollowedOverlay) -> Declines:
+        words = _words(situation.declined.get(target.overlay.environment, ""))
+        return Declines(tuple(Declined(*_parted(word), "#7") for [word] in words))
 
     def health(application: str, since: datetime) -> list[HealthChange]:
         told = history.health(application.rpartition("-")[2], situation.health)

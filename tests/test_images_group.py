@@ -280,3 +280,12 @@ def test_a_way_that_is_none_is_said(images: ImageWorld) -> None:
     done = images.run("images", "bump")
     assert (done.code, ".github/images.yaml: group" in done.err) == (2, True), done.err
     assert images.github.writes == []
+
+
+def test_what_a_group_declined_stays_so_where_its_marker_was_edited(images: ImageWorld) -> None:
+    both(images)
+    pull = pull_of(images, BY_HAND)
+    pull.state, pull.body = "closed", pull.body.replace("gitops-images", "gitops-image")
+    rows = bump(images)
+    assert {name: row["winner"] for name, row in rows.items()} == {"mogle/staging": None, "mogle/prod": None}
+    assert "it was of 3.1.0, which stays declined" in rows["mogle/prod"]["warnings"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -239,3 +240,48 @@ def test_a_declined_pull_request_can_be_reopened(images: ImageWorld) -> None:
     refused = ask(github, "PATCH", "/pulls/1", {"state": "open"})
     assert (refused.status_code, "force-pushed or recreated" in refused.text) == (422, True)
     assert pull.state == "closed"
+
+
+@pytest.mark.parametrize(
+    "marker", ["", pytest.param("<!-- gitops-image: {} -->", marks=FULL), '<!-- gitops-image: {"tag": "3.1.0", "di -->']
+)
+def test_what_was_declined_stays_so_where_its_marker_was_edited(images: ImageWorld, marker: str) -> None:
+    pull = proposed(images)
+    pull.state, pull.body, pull.title = "closed", f"I do not want it.\r\n{marker}", "No"
+    done = images.run("images", "bump", "--output", "json")
+    told = "#1 was declined and its marker edited: it was of 3.1.0, which stays declined"
+    assert (done.code, f"warning: mogle/staging: {told}" in done.err) == (0, True), done.err
+    row = next(row for row in json.loads(done.out) if row["environment"] == "staging")
+    assert (row["winner"], row["warnings"]) == (None, [told])
+    [refused] = [own["why_not"] for own in row["candidates"] if own["tag"] == "3.1.0"]
+    assert refused == "held: a person took 3.1.0 back (#1, whose marker was edited)"
+    images.ecr.push("mogle", "3.2.0")
+    assert images.bump()["staging"]["pull_request"] == 2, "a newer one is another"
+
+
+def test_of_a_branch_that_is_gone_the_title_tells_and_without_it_that_is_said(images: ImageWorld) -> None:
+    pull = proposed(images)
+    pull.state, pull.body = "closed", ""
+    pull.happens("ClosedEvent", "student", NOW)
+    images.github.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    pull.happens("HeadRefDeletedEvent", "student", NOW + timedelta(seconds=40))
+    row = images.bump()["staging"]
+    assert (row["winner"], "which stays declined" in row["warnings"][0]) == (None, True)
+    pull.title = "No"
+    told = "#1 was declined and its marker edited: nothing tells which version, so it may come again"
+    done = images.run("images", "status")
+    assert told in done.out
+    row = images.bump()["staging"]
+    assert (row["action"], row["warnings"][0].startswith(told)) == ("opened", True)
+    assert "what #1 proposed" in images.run("images", "undecline", "mogle", "--environment", "staging").out
+    assert images.bump()["staging"]["warnings"] == []
+
+
+def test_a_persons_own_pull_request_on_such_a_branch_declines_nothing(images: ImageWorld) -> None:
+    images.ecr.push("mogle", "3.1.0")
+    images.github.commit(BRANCH, {"README.md": b"x"}, "Mine", parent=images.github.head("main"))
+    images.github._open({"head": BRANCH, "base": "main", "title": "Mine"})
+    images.github.pulls[1].user, images.github.pulls[1].state = "student", "closed"
+    images.github.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    row = images.bump()["staging"]
+    assert (row["action"], row["warnings"]) == ("opened", [])

@@ -142,7 +142,7 @@ class Pulls(Repository):
             "title": pull.title,
             "body": pull.body,
             "labels": [{"id": n, "node_id": "L", "name": text} for n, text in enumerate(pull.labels, 1)],
-            "user": {"login": pull.user, "type": "Bot"},
+            "user": {"login": pull.user, "type": "Bot" if pull.user.endswith("[bot]") else "User"},
             "head": head,
             "base": base,
             "merged_at": pull.merged_at,

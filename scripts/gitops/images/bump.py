@@ -17,12 +17,12 @@ from gitops.clients.registries import Registry
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import UnexpectedError
-from gitops.images import beside, body, edit, group, hold, plan, wide, wording
+from gitops.images import beside, body, declines, edit, group, plan, wide, wording
 from gitops.images.group import Grouping
 from gitops.images.proposal import Proposals, ProposedImage
 from gitops.images.reasons import NoChange, NotGrouped
 from gitops.images.report import BumpReport, Edited
-from gitops.images.target import ImagePlan, Sources
+from gitops.images.target import Declines, FollowedOverlay, ImagePlan, Sources
 from gitops.manifests import kustomize
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, freeze, reconcile
@@ -250,12 +250,12 @@ def _look(
         with reconcile.within(budget):
             return group.declined_pulls(hub, branch)
 
-    def closed(branch: str) -> tuple[hold.Declined, ...]:
-        declined: list[hold.Declined] = []
-        for asked in grouping.asked(branch) if main.hub else ():
-            for pull in closed_pulls(main.hub, asked):
-                declined += group.declined(pull, branch)
-        return tuple(declined)
+    def closed(target: FollowedOverlay) -> Declines:
+        pulls: list[PullRequest] = []
+        for asked in grouping.asked(target.branch) if main.hub else ():
+            pulls += closed_pulls(main.hub, asked)
+        with main.history.lock:  # one git process answers all threads
+            return declines.of(main.history, pulls, target)
 
     def health(application: str, since: datetime) -> list[HealthChange]:
         if main.hub is None:

@@ -15,11 +15,11 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code, fence
-from gitops.images import body, bump, entry, group, plan, promotion, wide, wording
+from gitops.images import body, bump, declines, entry, group, plan, promotion, wide, wording
 from gitops.images import hold as holds
 from gitops.images.proposal import LABELS, ProposedImage, files_of
 from gitops.images.reasons import NoChange
-from gitops.images.target import FollowedOverlay, ImagePlan, Sources
+from gitops.images.target import Declines, FollowedOverlay, ImagePlan, Sources
 from gitops.images.way_back import goes_back
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
@@ -100,7 +100,7 @@ def undecline(
             raise _no_such_image(there, name)
         grouping = group.Grouping(main, wide.read(main.files).group)
         # A group's pull request declines all of it, so it is read for each before it is marked for all.
-        closed = {target.branch: _declined_pulls(hub, grouping.asked(target.branch), target) for target in chosen}
+        closed = {target.branch: _declined_pulls(main, hub, grouping.asked(target.branch), target) for target in chosen}
         if len({target.pin.entry for target in chosen if closed[target.branch]}) > 1:
             raise _ambiguous([target for target in chosen if closed[target.branch]])
         together = itertools.chain.from_iterable(closed.values())
@@ -109,17 +109,19 @@ def undecline(
         return [_undeclined(main, target, closed[target.branch]) for target in chosen]
 
 
-def _declined_pulls(hub: Hub, branches: Sequence[str], target: FollowedOverlay) -> list[PullRequest]:
+def _declined_pulls(
+    main: reconcile.Main, hub: Hub, branches: Sequence[str], target: FollowedOverlay
+) -> list[PullRequest]:
     pulls: list[PullRequest] = []
     for branch in branches:
-        pulls += [pull for pull in group.declined_pulls(hub, branch) if group.declined(pull, target.branch)]
-    return pulls
+        pulls += group.declined_pulls(hub, branch)
+    return [pull for pull in pulls if declines.of(main.history, [pull], target) != Declines()]
 
 
 def _undeclined(main: reconcile.Main, target: FollowedOverlay, closed: Sequence[PullRequest]) -> Undeclined:
-    tags: list[str] = []
-    for pull in closed:
-        tags += [declined.tag for declined in group.declined(pull, target.branch)]
+    known = declines.of(main.history, closed, target)
+    unknown = [f"what #{marker.number} proposed" for marker in known.edited if not marker.tag]
+    tags = [*(declined.tag for declined in known.images), *unknown]
     ran = holds.past_images(main.history, target.path, target.pin.entry)
     taken_back = tuple(declined.tag for declined in holds.downgraded(target.policy, ran))
     return Undeclined(target.label, _words(target), tuple(tags), taken_back)
@@ -157,7 +159,7 @@ def promote(
         giving = _followed(main, Overlay(service, source), taking.pin.entry)
         image, running = giving.pin.image, taking.pin.image
         _check_promotable(giving, taking, now)
-        sources = Sources(main.files, main.history, registry, now, lambda _: (), partial(health_changes, hub))
+        sources = Sources(main.files, main.history, registry, now, lambda _: Declines(), partial(health_changes, hub))
         asked = _check_image(sources, taking, image)
         skipped = _skipped(sources, giving, taking, plan.targets(main.files, [service])[0])
         own = ImagePlan(taking.overlay, taking, winner=image)

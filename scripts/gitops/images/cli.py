@@ -64,6 +64,8 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
     else:
         present(output, _table(reports), [_as_dict(report) for report in reports])
     summarise(*_table(reports))
+    for report in reports:
+        say(*(f"warning: {report.plan.label}: {text}" for text in _warnings(report.plan)), err=True)
     unwritten = dashboard.keep(listener, [status.of(report) for report in reports])
     alerts.tell(listener, context.obj, alerts.causes(reports), now)
     reconcile.check(reports, alerts.failure, *unwritten)
@@ -162,8 +164,14 @@ def _why(report: BumpReport) -> str:
 
     failed = str(report.error).splitlines()[0] if report.error else ""
     outcome = report.outcome.why if report.outcome else ""
-    texts = [failed, wording.alert(report.plan.alert), outcome, _note(report.plan)]
+    texts = [failed, wording.alert(report.plan.alert), *_warnings(report.plan), outcome, _note(report.plan)]
     return "; ".join(dict.fromkeys(filter(None, texts))) or "-"
+
+
+def _warnings(plan: ImagePlan) -> list[str]:
+    from gitops.images import wording
+
+    return [wording.edited(marker) for marker in plan.edited]
 
 
 def _table(reports: Sequence[BumpReport]) -> Table:
@@ -195,7 +203,13 @@ def _explain(report: BumpReport) -> None:
     plan = report.plan
     runs = f" runs {plan.target.pin.image.tag}" if plan.target else ""
     say(f"{plan.label}{runs}: {plan.winner.tag if plan.winner else 'no change'}")
-    texts = {"error": str(report.error or ""), "alert": wording.alert(plan.alert), "note": _note(plan)}
+    warned = "; ".join(_warnings(plan))
+    texts = {
+        "error": str(report.error or ""),
+        "alert": wording.alert(plan.alert),
+        "warning": warned,
+        "note": _note(plan),
+    }
     for name, text in texts.items():
         if text:
             say(*f"  {name}: {text}".split("\n"))
@@ -223,6 +237,7 @@ def _as_dict(report: BumpReport) -> dict[str, Any]:
         "winner": str(plan.winner) if plan.winner else None,
         "note": _note(plan),
         "alert": wording.alert(plan.alert),
+        "warnings": _warnings(plan),
         "error": str(report.error) if report.error else None,
         "candidates": [_assessment(assessment) for assessment in plan.assessments],
         "diff": report.edited.diff if report.edited else "",

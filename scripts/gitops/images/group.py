@@ -23,7 +23,7 @@ from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services
 from gitops.repository.ours import safe
-from gitops.repository.pulls import Marker
+from gitops.repository.pulls import Marker, is_withdrawn
 from gitops.repository.reconcile import Main
 
 # How a pull request says which images it proposes: TAG@DIGEST by the branch that each would have by itself.
@@ -126,14 +126,29 @@ def has(pull: PullRequest | None, branch: str) -> bool:
 
 def declined_pulls(hub: Hub, branch: str) -> list[PullRequest]:
     """The pull requests of a branch, an image's own or a group's, that a person closed to decline what they propose."""
-    pulls = [pull for pull in hub.closed_pulls(branch) if hold.MARKER.declined([pull]) or MARKER.declined([pull])]
+    pulls = [pull for pull in hub.closed_pulls(branch) if not is_withdrawn(pull)]
+    # One of a person has no marker, nor is it a proposal; in one of the bot's somebody may have edited it.
+    pulls = [pull for pull in pulls if is_readable(pull) or pull.user.type == "Bot"]
     by_the_way = decisions.closed_by_the_way(hub, branch) if pulls else set()
     return [pull for pull in pulls if pull.number not in by_the_way]
+
+
+def is_readable(pull: PullRequest) -> bool:
+    """Whether a pull request says what it proposes."""
+    if is_group(pull.head.ref):
+        return bool(MARKER.read(pull)) and all(map(_parted, MARKER.read(pull).values()))
+    read = hold.MARKER.read(pull)
+    return bool(read.get("tag") and read.get("digest"))
+
+
+def _parted(image: str) -> tuple[str, str] | None:
+    tag, _, digest = image.partition("@")
+    return (tag, digest) if tag and digest else None
 
 
 def declined(pull: PullRequest, branch: str) -> list[Declined]:
     """What such a pull request declines of one image, by the branch that this has by itself."""
     if not is_group(pull.head.ref):
         return hold.declined([pull])
-    tag, _, digest = MARKER.read(pull).get(branch, "").partition("@")
-    return [Declined(tag, digest, f"#{pull.number}")] if tag and digest else []
+    image = _parted(MARKER.read(pull).get(branch, ""))
+    return [Declined(*image, f"#{pull.number}")] if image else []

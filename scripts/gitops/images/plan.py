@@ -29,7 +29,7 @@ from gitops.images.reasons import (
     TooYoung,
 )
 from gitops.images.select import Assessment, Selection, no_image, select
-from gitops.images.target import FollowedOverlay, ImagePlan, Sources
+from gitops.images.target import Declines, FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services as model
@@ -179,11 +179,13 @@ def _selection(sources: Sources, target: FollowedOverlay, listing: Sequence[List
         return select(target.policy, known, tag=running.tag, digest=running.digest, declined=declined, brought=brought)
 
     selection = choose()
+    closed = Declines()
     if selection.ranked:
         # Asked of GitHub only where there is something to propose.
-        declined += sources.closed(target.branch)
+        closed = sources.closed(target)
+        declined += closed.images
         selection = choose()
-    plan = ImagePlan(target.overlay, target, alert=selection.alert)
+    plan = ImagePlan(target.overlay, target, alert=selection.alert, edited=closed.edited)
     checked: dict[ListedImage, Assessment] = {}
     young: TooYoung | None = None
     for listed in selection.ranked:
@@ -277,9 +279,12 @@ def _promotion(
     soak = promotion.soaked(sources, target, stages(target, way, targets), way)
     if isinstance(soak, NoChange):
         return replace(plan, no_change=soak)
-    for gate in (promotion.already_promoted, promotion.declined):
-        if reason := gate(sources, soak):
-            return replace(plan, no_change=reason)
+    if promoted := promotion.already_promoted(soak):
+        return replace(plan, no_change=promoted)
+    closed = sources.closed(target)
+    plan = replace(plan, edited=closed.edited)
+    if refused := promotion.declined(soak, closed.images):
+        return replace(plan, no_change=refused)
     winner = soak.run.image
     try:
         check_image(sources, target, winner.name, winner.digest)

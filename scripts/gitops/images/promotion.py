@@ -153,7 +153,7 @@ def _taken_back(image: Image, taken: Mapping[str, Sequence[Declined]]) -> TakenB
     return None
 
 
-def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:
+def already_promoted(soak: Soak) -> NoChange | None:
     """Whether the target runs it, or a newer one of those that the source ran."""
     digest = soak.target.pin.image.digest
     current = next((index for index, run in enumerate(soak.ran) if run.image.digest == digest), None)
@@ -164,8 +164,8 @@ def already_promoted(sources: Sources, soak: Soak) -> NoChange | None:
     return PromotedAlready(current < soak.index, soak.waits)
 
 
-def declined(sources: Sources, soak: Soak) -> NoChange | None:
+def declined(soak: Soak, closed: Iterable[Declined]) -> NoChange | None:
     """Whether a person closed the pull request with it."""
     image = soak.run.image
-    pull = _declined(image, sources.closed(soak.target.branch))
+    pull = _declined(image, closed)
     return DeclinedPromotion(image.tag, pull.by) if pull else None

@@ -256,6 +256,17 @@ class PromotionRejected(NoChange):
 
 
 @dataclass(frozen=True)
+class EditedMarker:
+    """A declined pull request in which the bot's marker cannot be read.
+
+    `tag`: what it proposed all the same, by its commit or its title, which stays declined; empty where nothing tells.
+    """
+
+    number: int
+    tag: str
+
+
+@dataclass(frozen=True)
 class Alert:
     """Something that a person must hear."""
 

@@ -59,6 +59,7 @@ def of(report: BumpReport) -> OverlayStatus:
     """The status that a report tells of. Its times are moments: the same as long as nothing changes."""
     plan, target = report.plan, report.plan.target
     failed = str(report.error).splitlines()[0] if report.error else ""
+    unknown = [wording.edited(marker) for marker in plan.edited if not marker.tag]
     return OverlayStatus(
         report.overlay,
         plan.label,
@@ -66,7 +67,7 @@ def of(report: BumpReport) -> OverlayStatus:
         plan.since,
         () if report.error else tuple(_waiting(report)),
         report.pull,
-        "; ".join(filter(None, [failed, wording.alert(plan.alert)])),
+        "; ".join(filter(None, [failed, wording.alert(plan.alert), *unknown])),
     )
 
 

@@ -13,13 +13,12 @@ from gitops.ground.errors import GitopsError
 from gitops.images import edit, entry, hold, order
 from gitops.images.hold import Declined
 from gitops.images.policy import Policy
-from gitops.images.reasons import Alert, NoChange
+from gitops.images.reasons import Alert, EditedMarker, NoChange
 from gitops.images.select import Assessment
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
 
-ClosedPulls = Callable[[str], Sequence[Declined]]
 HealthOf = Callable[[str, datetime], Sequence[HealthChange]]
 
 
@@ -64,6 +63,7 @@ class ImagePlan:
 
     `pushed`: when the winner was; `runs_since`: since when the other environment runs it; `since`: since when main has
     what runs. `waits`: why a promotion takes no newer one; `held`: what would be the winner without the hold.
+    `edited`: what was declined in a pull request whose marker cannot be read.
     """
 
     overlay: Overlay
@@ -76,6 +76,7 @@ class ImagePlan:
     no_change: NoChange | None = None
     waits: NoChange | None = None
     held: Image | None = None
+    edited: tuple[EditedMarker, ...] = ()
     alert: Alert | None = None
     error: GitopsError | None = None
 
@@ -86,10 +87,21 @@ class ImagePlan:
 
 
 @dataclass(frozen=True)
+class Declines:
+    """What people declined of one image by closing pull requests; and those of them whose marker cannot be read."""
+
+    images: tuple[Declined, ...] = ()
+    edited: tuple[EditedMarker, ...] = ()
+
+
+ClosedPulls = Callable[[FollowedOverlay], Declines]
+
+
+@dataclass(frozen=True)
 class Sources:
     """What plans are made from.
 
-    `closed`: what a person declined on a branch. `health`: how an Application was from a moment on, oldest first.
+    `closed`: what a person declined of an image. `health`: how an Application was from a moment on, oldest first.
     """
 
     base: Checkout

@@ -7,7 +7,7 @@ from datetime import timedelta
 from gitops.clients.github import Health
 from gitops.images import reasons
 from gitops.images.policy import spell
-from gitops.images.reasons import Alert, NoChange, Rejection, RejectionReason
+from gitops.images.reasons import Alert, EditedMarker, NoChange, Rejection, RejectionReason
 
 _REJECTIONS = {
     RejectionReason.UNTAGGED: "untagged",
@@ -108,6 +108,14 @@ def _no_promotion(reason: NoChange) -> str:
         case reasons.PromotionRejected(tag, rejected):
             return f"{tag}: {rejection(rejected)}"
     raise TypeError(f"no sentence for {type(reason).__name__}")
+
+
+def edited(marker: EditedMarker) -> str:
+    """That a declined pull request cannot be read as the bot wrote it, and what became of the decline."""
+    if marker.tag:
+        return f"#{marker.number} was declined and its marker edited: it was of {marker.tag}, which stays declined"
+    what = f"#{marker.number} was declined and its marker edited: nothing tells which version, so it may come again"
+    return f"{what}; restore its text from GitHub's history of edits, or label it withdrawn"
 
 
 def alert(heard: Alert | None) -> str:

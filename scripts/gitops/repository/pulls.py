@@ -99,7 +99,7 @@ class Marker:
         """What the pull requests proposed that a person closed without a merge."""
         proposals = []
         for pull in closed:
-            if not _is_withdrawn(pull):
+            if not is_withdrawn(pull):
                 proposals.append(self.read(pull))
         return [proposal for proposal in proposals if proposal]
 
@@ -225,10 +225,11 @@ def _stop(hub: Hub, pull: PullRequest | None, branch: str, commit: Commit) -> Ou
 
 def _is_closed_at(hub: Hub, branch: str, head: str) -> bool:
     """Whether a person closed the pull request of a branch that stands where it stood then."""
-    return any(pull.head.sha == head and not _is_withdrawn(pull) for pull in hub.closed_pulls(branch))
+    return any(pull.head.sha == head and not is_withdrawn(pull) for pull in hub.closed_pulls(branch))
 
 
-def _is_withdrawn(pull: PullRequest) -> bool:
+def is_withdrawn(pull: PullRequest) -> bool:
+    """Whether the bot itself closed a pull request, or a person lets what it proposed be proposed again."""
     return any(label.name == WITHDRAWN for label in pull.labels)
 
 

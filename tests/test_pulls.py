@@ -204,7 +204,7 @@ def test_a_fault_at_any_step_is_healed_by_the_next_run(
 
 
 @pytest.mark.parametrize("after", [True, pytest.param(False, marks=FULL)])
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", [*range(7), *(pytest.param(number, marks=FULL) for number in (7, 8, 9))])
 def test_a_kill_at_any_request_is_healed_by_the_next_run(github: GitHub, work: Path, number: int, after: bool) -> None:
     code = "from tests.test_pulls import *; import sys; run_once(sys.argv[1], Path(sys.argv[2]))"
     victim: list[subprocess.Popen[bytes]] = []

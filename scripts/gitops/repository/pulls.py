@@ -126,7 +126,8 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
         made = hub.commit(proposal.branch, base=proposal.base, expected=head, files=proposal.files, message=message)
     if pull is None:
         pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
-        freeze.judge_made(hub, history, made, proposal.goes_back)
+        # Also of a commit that a run left which was killed before it opened anything.
+        freeze.judge_made(hub, history, made or head, proposal.goes_back)
         return Outcome(PullAction.OPENED, pull.number, pull.html_url)
     edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
     freeze.judge_made(hub, history, made, proposal.goes_back)

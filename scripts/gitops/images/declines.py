@@ -50,11 +50,11 @@ def _contents(history: History, pull: PullRequest, target: FollowedOverlay) -> t
 def _by_commit(before: bytes, after: bytes, target: FollowedOverlay) -> Declined | None:
     """The image that a commit pins, where it is no other change. What a stranger wrote is compared and never parsed."""
     name, entry = target.pin.image.name, target.pin.entry
-    tags, digests = (dict.fromkeys(word.decode() for word in way.findall(after)) for way in (_TAGS, _DIGESTS))
-    for tag, digest in product(tags, digests):
+    for tag, digest in product(set(_TAGS.findall(after)), set(_DIGESTS.findall(after))):
+        image = Image(name, tag.decode(), digest.decode())
         with suppress(InputError):
-            if edit.replace(before, target.path, Image(name, tag, digest), entry) == after:
-                return Declined(tag, digest)
+            if edit.replace(before, target.path, image, entry) == after:
+                return Declined(image.tag, image.digest)
     return None
 
 

@@ -27,12 +27,21 @@ def diff_lines(app: ApplicationChange) -> Iterator[DiffLine]:
             yield DiffLine("error", text)
         return
     for item in app.objects:
-        yield _object(item)
-        for field in item.fields:
-            yield from _field(field)
+        yield from object_lines(item)
 
 
-def _object(item: ObjectChange) -> DiffLine:
+def object_lines(item: ObjectChange) -> Iterator[DiffLine]:
+    """An object, then each of its fields, or all of one that comes or goes."""
+    head = object_line(item)
+    yield head
+    for field in item.fields:
+        yield from _field(field)
+    for line in item.content.split("\n") if item.content else ():
+        yield DiffLine(head.kind, f"{head.text[0]}   {line}")
+
+
+def object_line(item: ObjectChange) -> DiffLine:
+    """What happens to an object, on one line."""
     renamed = f" (was {item.renamed})" if item.renamed else ""
     text = f"{item.kind} {item.namespace}/{item.name}{renamed}"
     match item.action:
@@ -40,6 +49,8 @@ def _object(item: ObjectChange) -> DiffLine:
             return DiffLine("added", f"+ {text}")
         case "removed":
             return DiffLine("removed", f"- {text}")
+        case "replaced":
+            return DiffLine("header", f"@@ {item.kind} {item.namespace}/{item.name} in place of {item.renamed} @@")
         case "changed":
             return DiffLine("header", f"@@ {text} @@")
 

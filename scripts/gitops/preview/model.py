@@ -26,14 +26,19 @@ class FieldChange(_Frozen):
 
 
 class ObjectChange(_Frozen):
-    """One object. `renamed`: the name that it had, where a generated name changed."""
+    """One object. `renamed`: the name that it had, where a generated name changed.
 
-    action: Literal["added", "changed", "removed"]
+    `replaced`: another object takes its place; `renamed` is the name, or kind and name, of the one that goes.
+    `content`: of one that comes or goes, as YAML.
+    """
+
+    action: Literal["added", "changed", "replaced", "removed"]
     kind: str = _TEXT
     namespace: str = _TEXT
     name: str = _TEXT
     renamed: str | None = None
     fields: Annotated[tuple[FieldChange, ...], Field(max_length=_FIELDS)] = ()
+    content: str = Field(default="", max_length=20_000)
 
 
 class Resources(_Frozen):
@@ -48,11 +53,16 @@ class Resources(_Frozen):
 
 
 class ApplicationChange(_Frozen):
-    """What a change does to one Application."""
+    """What a change does to one Application.
+
+    `clusters`: those where it is the same, of a cluster's own. `stays`: what is no longer in git stays in the cluster.
+    """
 
     name: str = _TEXT
     action: Literal["added", "changed", "removed", "broken"]
     error: str | None = None
+    stays: bool = False
+    clusters: Annotated[tuple[str, ...], Field(max_length=_APPLICATIONS)] = ()
     notable: Annotated[tuple[str, ...], Field(max_length=_OBJECTS)] = ()
     objects: Annotated[tuple[ObjectChange, ...], Field(max_length=_OBJECTS)] = ()
     before: Resources = Resources()
@@ -69,7 +79,7 @@ class Preview(_Frozen):
     applications: Annotated[tuple[ApplicationChange, ...], Field(max_length=_APPLICATIONS)] = ()
 
     def counts(self) -> dict[str, int]:
-        """How many objects are added, changed and removed."""
-        objects = itertools.chain.from_iterable(app.objects for app in self.applications)
+        """How many objects are added, changed, replaced and removed in the cluster."""
+        objects = itertools.chain.from_iterable(app.objects for app in self.applications if not app.stays)
         actions = Counter(item.action for item in objects)
-        return {action: actions[action] for action in ("added", "changed", "removed")}
+        return {action: actions[action] for action in ("added", "changed", "replaced", "removed")}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, complaint, differing, in_parallel
-from gitops.preview import cost, diff
+from gitops.preview import cost, diff, restarts
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
 from gitops.repository.git import Repo
@@ -45,7 +47,7 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
         head=change.head_name,
         head_sha=sha,
         looked=len(units),
-        applications=tuple(app for app in apps if app),
+        applications=_said_once(zip(units, apps, strict=True)),
     )
 
 
@@ -53,24 +55,50 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
 _BY_FOLDER = {"": "root", "objects": "cluster"}
 
 
-def _of_platform(unit: str) -> str:
-    """What a folder of the platform is called: the Application, and the cluster where it is one's own."""
+def _of_platform(unit: str) -> tuple[str, str]:
+    """What a folder of the platform is called, and the cluster where it is one's own, empty where it is not."""
     first, second, *rest = unit.split("/")
     if first == "apps":  # apps/platform/<add-on>/objects, the same in every cluster
-        return rest[0]
+        return rest[0], ""
     folder = rest[0] if rest else ""
-    return f"{_BY_FOLDER.get(folder, folder)} ({second})"
+    return _BY_FOLDER.get(folder, folder), second
+
+
+def _said_once(changes: Iterable[tuple[str, ApplicationChange | None]]) -> tuple[ApplicationChange, ...]:
+    """The Applications that change. One of several clusters that changes alike in them is one."""
+    alike: dict[ApplicationChange, list[str]] = {}
+    for unit, app in changes:
+        if app:
+            cluster = _of_platform(unit)[1] if Overlay.of_path(unit) is None else ""
+            alike.setdefault(app, []).append(cluster)
+    return tuple(itertools.starmap(_in_clusters, alike.items()))
+
+
+def _in_clusters(app: ApplicationChange, clusters: Sequence[str]) -> ApplicationChange:
+    named = tuple(filter(None, clusters))
+    if not named:
+        return app
+    return app.model_copy(update={"name": f"{app.name} ({', '.join(named)})", "clusters": named})
 
 
 def _application(
     renders: Renderer, before: Graph, after: Graph, unit: str, node: cost.Node | None
 ) -> ApplicationChange | None:
-    old, new = _side(renders, before, unit), _side(renders, after, unit)
     overlay = Overlay.of_path(unit)
-    application = overlay.application if overlay else _of_platform(unit)
+    application = overlay.application if overlay else _of_platform(unit)[0]
+    return change_of(application, _side(renders, before, unit), _side(renders, after, unit), node)
+
+
+def change_of(
+    application: str, old: Rendered | None, new: Rendered | None, node: cost.Node | None = None
+) -> ApplicationChange | None:
+    """What an Application's two renders differ in, None where in nothing. A side is None where there is no such folder.
+
+    `node`: what its pods run on, where their cost is asked for.
+    """
     if new is not None and new.error:
         return ApplicationChange(name=application, action="broken", error=complaint(new.error))
-    nothing = Rendered(unit)
+    nothing = Rendered(application)
     # A base that does not render is what the change puts right: everything is new.
     left_side, right_side = nothing if old is None or old.error else old, new or nothing
     try:
@@ -83,14 +111,22 @@ def _application(
     except InputError as error:
         return ApplicationChange(name=application, action="broken", error=str(error))
     lines: tuple[str, ...] = ()
-    action: Literal["added", "removed", "changed"] = "added"
+    stays = False
+    action: Literal["added", "removed", "changed"] = "added" if old is None else "changed"
     if new is None:
-        orphans = f"{len(pairs)} objects stay behind in the cluster and nobody watches them (orphaned)"
-        action, lines = "removed", (f"the Application goes; {orphans}", *notable(pairs))
+        # preserveResourcesOnDeletion (rule `preserve`), and none of the platform's Applications has a finalizer.
+        kept = counted(len(pairs), "object stays", "objects stay")
+        action, stays = "removed", True
+        lines = (f"the Application goes: {kept} in the cluster as before, and nobody watches over them (orphaned)",)
+    elif old is not None and left_side.text.strip() and not right_side.text.strip():
+        kept, stays = counted(len(pairs), "object stays", "objects stay"), True
+        lines = (f"renders nothing any more: Argo CD refuses to delete all at once (allowEmpty), so {kept} as before",)
     elif old is not None:
-        action, lines = "changed", notable(pairs)
+        lines = notable(pairs, right_side.objects() if restarts.changed_values(pairs) else ())
+    if stays:
+        sides = (Resources(), Resources())
     return ApplicationChange(
-        name=application, action=action, notable=lines, objects=objects, before=sides[0], after=sides[1]
+        name=application, action=action, stays=stays, notable=lines, objects=objects, before=sides[0], after=sides[1]
     )
 
 

@@ -113,7 +113,7 @@ def env(**source: Any) -> Object:
     return {"name": "app", "env": [{"name": "A", "valueFrom": source}]}
 
 
-OLD = {
+OLD: dict[str, Object] = {
     "env": {"containers": [env(configMapKeyRef={"name": "c", "key": "a"})]},
     "envFrom": {"containers": [{"name": "app", "envFrom": [{"configMapRef": {"name": "c", "optional": True}}]}]},
     "init": {"initContainers": [env(configMapKeyRef={"name": "c", "key": "a"})]},
@@ -123,11 +123,11 @@ OLD = {
         "volumes": [{"name": "v", "configMap": {"name": "c"}}],
     },
 }
-FILES = {
+FILES: dict[str, Object] = {
     "volume": {"volumes": [{"name": "v", "configMap": {"name": "c"}}]},
     "projected": {"volumes": [None, {"name": "v", "projected": {"sources": [None, {"configMap": {"name": "c"}}]}}]},
 }
-NOT = {
+NOT: dict[str, Object] = {
     "another key": {"containers": [env(configMapKeyRef={"name": "c", "key": "b"}), None]},
     "another file": {"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "b", "path": "b"}]}}]},
     "a Secret of that name": {"containers": [env(secretKeyRef={"name": "c", "key": "a"})]},

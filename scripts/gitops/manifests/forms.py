@@ -2,7 +2,7 @@
 
 The lists are those that its own schema calls a set or a map (lists.yaml); all other lists are read in their order, and
 so is every list of a pod's template: with another order the template is another one, and the pods restart. The defaults
-are those of k8s.io/kubernetes (pkg/apis/*/*/defaults.go); tests/test_gate_preview.py shows them.
+are those of k8s.io/kubernetes (pkg/apis/*/*/defaults.go); tests/test_preview_truth.py holds them to the API server.
 """
 
 from __future__ import annotations

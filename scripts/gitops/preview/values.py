@@ -14,6 +14,8 @@ from gitops.manifests.objects import Object
 
 HIDDEN = "(hidden)"
 MASKED = {"Secret": (("data",), ("stringData",)), "SealedSecret": (("spec", "encryptedData"),)}
+# Ten times as fast, where libyaml is there.
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _LONG = 2000
 # Of an object that comes or goes. A model takes a little more.
 _LONGEST = 15_000
@@ -72,7 +74,8 @@ def content(item: Object) -> str:
     shown = copy.deepcopy(item)
     for path in MASKED.get(str(item.get("kind")), ()):
         _hide(shown, path)
-    return _cut(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=1000).rstrip("\n"), _LONGEST)
+    whole: str = yaml.dump(shown, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=1000)
+    return _cut(whole.rstrip("\n"), _LONGEST)
 
 
 def _hide(item: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401

@@ -8,11 +8,6 @@ LOCK := uv pip compile --universal --python-version=3.11 --generate-hashes --all
   --output-file=requirements.lock pyproject.toml
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 
-# Tests make and drop files by the ten thousands: in memory, where there is room for them. On some file systems each costs
-# more, the more were dropped in the last minute.
-MEMORY := $(shell test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 6000000 2>/dev/null && echo /dev/shm)
-export TMPDIR ?= $(or $(MEMORY),/tmp)
-
 .PHONY: attacks demo kustomize prune test test-change test-docs test-live test-unit matrix year catalogue lint bench tools lock \
   clean
 .DEFAULT_GOAL := help

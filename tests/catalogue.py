@@ -38,6 +38,7 @@ from gitops.manifests.render import build
 from gitops.repository import revision
 from tests import figures
 from tests.frozen import ROOT, clone
+from tests.memory import work_in_memory
 
 FOLDER = ROOT / "tests/mistakes"
 LAB = "catalogue"
@@ -237,6 +238,7 @@ def _tool(argv: Sequence[str | Path], stdin: bytes, ok: tuple[int, ...]) -> byte
 
 @contextmanager
 def gate() -> Iterator[Gate]:
+    work_in_memory()
     with tempfile.TemporaryDirectory(prefix="catalogue-") as folder:
         made = Gate(Path(folder))
         try:

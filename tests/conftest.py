@@ -4,14 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
-import psutil
 import pytest
 from git import Repo
 
@@ -21,6 +19,7 @@ from tests.fakes.aws import Ecr, ecr_server
 from tests.fakes.github import GitHub
 from tests.fakes.registry import Registry
 from tests.frozen import ROOT, TEST, clone
+from tests.memory import work_in_memory
 
 if TYPE_CHECKING:  # those modules use this one
     from tests.image_world import ImageWorld
@@ -32,9 +31,6 @@ pytest_plugins = ["tests.lab.running", "tests.secret_world", "tests.service_worl
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 GITOPS = Path(sys.prefix) / "bin/gitops"
-SHARED_MEMORY = Path("/dev/shm")
-# Bytes: a lab takes 3 GiB, and nothing that the tests write comes to as much.
-SPARE = 8 * 2**30
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,21 +42,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_configure() -> None:
     """For tests alone: a bench or the demo that uses this module's helpers works on what it likes."""
     guard.install()
-    _work_in_memory()
+    work_in_memory()
     # Nothing that a test starts outlives it. One that is about the next check says so.
     os.environ["GITOPS_CHECK_KEEP"] = "0"
-
-
-def _work_in_memory() -> None:
-    """Clones, render folders and labs' data are some hundred thousand small files, which a disk takes longer to make
-    than the tests to run. Where the machine has no memory to spare, or TMPDIR is set, they stay where they were.
-    """
-    if "TMPDIR" in os.environ or not SHARED_MEMORY.is_dir():
-        return
-    about = os.statvfs(SHARED_MEMORY)
-    free = min(about.f_bavail * about.f_frsize, psutil.virtual_memory().available)
-    if free > SPARE and not about.f_flag & os.ST_NOEXEC and os.access(SHARED_MEMORY, os.W_OK):
-        os.environ["TMPDIR"] = tempfile.tempdir = str(SHARED_MEMORY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

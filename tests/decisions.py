@@ -24,6 +24,7 @@ from tests import decision_stages as stages
 from tests.decision_cases import Case
 from tests.frozen import ROOT
 from tests.image_planner import NAME, NOW, SERVICE, plans
+from tests.memory import work_in_memory
 
 DOCUMENT = ROOT / "docs/images-decisions.md"
 SECTIONS = {
@@ -49,6 +50,7 @@ ROLLBACKS = ("A B", "A B C", "A B A", "A B C B", "A B C A", "A")
 
 def rows() -> Iterator[tuple[str, Case, ImagePlan]]:
     """Every case, by section, with the plan that is made."""
+    work_in_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _key(folder)

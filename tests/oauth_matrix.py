@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gitops.ground.output import print_table
 from tests import figures
+from tests.memory import work_in_memory
 from tests.oauth_case import Result, bad, run_case
 from tests.oauth_troubles import KILLS, TROUBLES
 from tests.oauth_world import KEYS, make_template, private_key
@@ -61,6 +62,7 @@ def summary(results: Iterable[Result], *, control: bool) -> str:
 
 def main(kills: Collection[str] = KILLS, troubles: Collection[str] = TROUBLES) -> int:
     """Run every one of `kills` with every one of `troubles`. Returns the exit code."""
+    work_in_memory()
     with tempfile.TemporaryDirectory() as folder:
         template = make_template(Path(folder))
         pem = private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

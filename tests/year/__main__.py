@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tests import figures
 from tests.frozen import ROOT
+from tests.memory import work_in_memory
 from tests.year.simulation import Simulation, simulation
 
 YEAR = 365
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="what is drawn from: the same is the same year")
     given = parser.parse_args()
     began = time.monotonic()
-    _work_in_memory()
+    work_in_memory()
     span = timedelta(days=given.days)
     with (
         tempfile.TemporaryDirectory(prefix="year-") as folder,
@@ -89,13 +89,6 @@ def circumstances(year: Simulation, days: int, minutes: float) -> str:
         f"{len(year.actions.unquiet)} of them wrote something); {counts['checked']} pull requests through the gate and "
         f"the live tests, {counts['known']} of the same shape taken as known"
     )
-
-
-def _work_in_memory() -> None:
-    """As tests/conftest.py does: a clone is some thousand small files."""
-    memory = Path("/dev/shm")
-    if "TMPDIR" not in os.environ and os.access(memory, os.W_OK):
-        os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 
 if __name__ == "__main__":

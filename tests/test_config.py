@@ -28,7 +28,7 @@ from gitops.manifests.pods import Template
 from gitops.repository import freeze
 from gitops.repository import services as model
 from gitops.tools import pins
-from tests import catalogue, flows, powerful_fields, rules
+from tests import builder_groups, catalogue, flows, powerful_fields, rules
 from tests.frozen import PLATFORM, ROOT, is_data, platform
 
 CHECKOUT = platform()
@@ -322,6 +322,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "images-wide": wide.WidePolicy,
     "exception": exceptions.ExceptionFile,
     "baseline": report.Baseline,
+    "builder-groups": builder_groups.BuilderGroups,
     "certificates": lb.Certificates,
     "flows": flows.Flows,
     "mistake": catalogue.Mistake,

@@ -12,6 +12,7 @@ import pytest
 from gitops.check import argo, guards, references, run, schema, seals, sizes
 from gitops.check.argo import Platform
 from gitops.lb import check as lb_check
+from gitops.lb import covered
 from gitops.lb import model as lb
 from gitops.manifests.findings import Unit
 from gitops.manifests.graph import Graph
@@ -64,13 +65,13 @@ def hold(unit: Unit) -> None:
     run._by_schema(scope)
     [sound] = scope.units.values()
     has = Platform(rendered(CLUSTER), (rendered(f"{CLUSTER}/objects"),))
-    certificates, _ = lb.read_certificates(has.holder("IngressClassParams"), CLUSTER)
+    certificates, _ = covered.read_certificates(has.holder("IngressClassParams"), CLUSTER)
     list(argo.check_overlay(sound, OVERLAY, has))
     list(guards.check(sound, guards.Bases(platform(), graph())))
     list(references.check(sound, {}))
     list(seals.check(sound))
     list(sizes.check(sound))
-    list(lb_check.check(lb.merge([sound], certificates), [sound]))
+    lb_check.check(lb.merge([sound], certificates))
 
 
 KINDS = (

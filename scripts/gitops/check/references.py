@@ -9,7 +9,6 @@ from typing import Any
 
 from gitops.check import quota
 from gitops.check.quota import Scale
-from gitops.lb.model import ingress_rules, rule_paths
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import FieldPath, Object, label, name, selects, spec_of, value_at
 from gitops.manifests.pods import Reference, Template, template
@@ -25,7 +24,6 @@ def check(unit: Unit, services: Mapping[str, set[str]]) -> Iterator[Finding]:
     templates = workloads(unit)
     yield from _pods(unit, templates)
     yield from _services(unit, templates)
-    yield from _ingresses(unit)
     yield from _selectors(unit, templates)
     yield from _budgets(unit, templates)
     yield from _scaling(unit, templates)
@@ -151,50 +149,6 @@ def _addressed(unit: Unit, item: Object, spec: Mapping[str, Any]) -> Iterator[Fi
         if any(chosen):
             what = f"has the address {chosen[0]}"
             yield unit.finding("service-address", item, ("spec", field), what, f"leave {field} to the cluster")
-
-
-def _ingresses(unit: Unit) -> Iterator[Finding]:
-    services = {name(item): item for item in unit.kind("Service")}
-    for item, path, backend in _backends(unit):
-        target = backend.get("service") or {}
-        service = services.get(str(target.get("name")))
-        if service is None:
-            yield unit.finding(
-                "ingress-service",
-                item,
-                (*path, "service", "name"),
-                f"sends to Service {target.get('name')}, which this overlay does not have",
-                f"the overlay has: {', '.join(sorted(services)) or 'none'}",
-            )
-            continue
-        ports = _service_ports(service)
-        by = "name" if "name" in (target.get("port") or {}) else "number"
-        port = str((target.get("port") or {}).get(by))
-        if port not in ports:
-            yield unit.finding(
-                "ingress-service",
-                item,
-                (*path, "service", "port", by),
-                f"sends to port {port} of Service {name(service)}",
-                f"the Service has: {', '.join(sorted(ports))}",
-            )
-
-
-def _service_ports(service: Object) -> set[str]:
-    """The names and the numbers of a Service's ports."""
-    ports = (service.get("spec") or {}).get("ports") or []
-    return {str(port[key]) for port, key in itertools.product(ports, ("name", "port")) if key in port}
-
-
-def _backends(unit: Unit) -> Iterator[tuple[Object, FieldPath, Object]]:
-    """Every backend of every Ingress, with its path."""
-    for item in unit.kind("Ingress"):
-        spec = item.get("spec") or {}
-        if spec.get("defaultBackend"):
-            yield item, ("spec", "defaultBackend"), spec["defaultBackend"]
-        for location, rule in ingress_rules(item):
-            for path_location, path in rule_paths(location, rule):
-                yield item, (*path_location, "backend"), path.get("backend") or {}
 
 
 def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:

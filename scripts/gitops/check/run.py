@@ -36,12 +36,13 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
 from gitops.lb import check as lb_check
+from gitops.lb import covered
 from gitops.lb import model as lb
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit, in_order
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
-from gitops.manifests.objects import Object, name
+from gitops.manifests.objects import Object, name, spec_of
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, differing, in_parallel
 from gitops.repository.revision import Change
@@ -318,25 +319,38 @@ def _services(scope: _Scope) -> dict[str, set[str]]:
 
 
 def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
-    """The merged group of each cluster, where the change touches an Ingress or a load balancer itself."""
-    if not any(_touches_ingress(scope, unit) or not unit.overlay for unit in scope.units.values()):
-        return []
+    """The merged group of each cluster, where the change touches what it is made of; else what is checked, alone."""
+    own = [unit for _, unit in scope.overlays]
+    if not any(not unit.overlay or _changes_group(scope, unit) for unit in scope.units.values()):
+        return lb_check.check(lb.merge(own, None), merged=False)
     missing = [unit for unit in scope.graph.units if Overlay.of_path(unit) and unit not in scope.after]
     others = _rendered(scope.tools, scope.graph, missing).values()
-    units = [unit for _, unit in scope.overlays]
-    units += [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
+    units = own + [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
     units.sort(key=lambda unit: unit.name)
     findings: list[Finding] = []
     for platform in platforms:
-        certificates, problems = lb.read_certificates(platform.holder("IngressClassParams"), platform.unit.name)
-        findings += [*problems, *lb_check.check(lb.merge([*platform.units, *units], certificates), units)]
-        findings += lb_check.check_listeners(lb.read_redirect(platform.units), platform.units)
+        certificates, problems = covered.read_certificates(platform.holder("IngressClassParams"), platform.unit.name)
+        balancer = lb.merge([*platform.units, *units], certificates)
+        findings += [*problems, *lb_check.check(balancer), *lb_check.check_listeners(balancer, platform.units)]
     return findings
 
 
-def _touches_ingress(scope: _Scope, unit: Unit) -> bool:
+def _changes_group(scope: _Scope, unit: Unit) -> bool:
+    """Whether a change of an overlay is one of the load balancer: of Ingresses, Services, or the number of pods."""
     before, after = scope.differing(unit)
-    return any(item["kind"] == "Ingress" for item in [*before, *after])
+    if any(item["kind"] in ("Ingress", "Service") for item in [*before, *after]):
+        return True
+    return _largest(before) != _largest(after)
+
+
+def _largest(objects: Sequence[Object]) -> dict[tuple[str, str], object]:
+    """How many pods there may be, by the object that says it."""
+    fields = {"HorizontalPodAutoscaler": "maxReplicas", "Deployment": "replicas", "StatefulSet": "replicas"}
+    return {
+        (item["kind"], name(item)): spec_of(item).get(fields[item["kind"]])
+        for item in objects
+        if item["kind"] in fields
+    }
 
 
 def _online(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -33,24 +35,26 @@ def lb() -> None:
 @output_option
 def show(cluster: str, output: str) -> None:
     """Draw the routing table in the order of its rules, and how much of each quota is used."""
-    from gitops.lb import check, model, table
+    from gitops.lb import model, table
 
-    balancer, units = table.load(checkout(), cluster)
-    findings = list(check.check(balancer, units))
+    routing = table.load(checkout(), cluster)
+    balancer = routing.balancer
     if output == "json":
-        say_json(table.as_dict(balancer, findings), indent=1)
+        say_json(table.as_dict(routing), indent=1)
     else:
         print_table(table.HEAD, table.rows(balancer))
-        say(f"port 80: {f'redirects to https ({balancer.redirect.place})' if balancer.redirect else 'closed'}")
+        told = [source.place("ssl-redirect") for source in balancer.redirects]
+        say(f"port 80: {f'redirects to https ({told[0]})' if told else 'closed'}")
         for what, used in balancer.used.items():
             say(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
         if (remaining := balancer.remaining_services()) is not None:
             rules_each = len(balancer.rules) / balancer.services
             say(f"forecast: at {rules_each:.1f} rules a service, {remaining} more services fit")
-    if findings:
-        raise NotHealthyError.several(
-            Fault(f"{finding.rule}: {finding.what}", finding.place.file, finding.place.line) for finding in findings
-        )
+    faults = [
+        Fault(f"{finding.rule}: {finding.what}", finding.place.file, finding.place.line) for finding in routing.findings
+    ]
+    if faults or routing.broken:
+        raise NotHealthyError.several([*routing.broken, *faults])
 
 
 @lb.command()
@@ -70,27 +74,30 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
         raise InputError("host", expected=expected, found=repr(host))
     if not path.startswith("/"):
         raise InputError("path", expected="one that begins with /", found=repr(path))
-    balancer, _ = table.load(checkout(), cluster)
-    rule = balancer.route(host, path)
-    if rule is None:
-        raise NotHealthyError(f"https://{host}{path}: no rule matches; the load balancer answers 404")
-    number, place = balancer.rules.index(rule) + 1, rule.unit.places.of(rule.item, rule.path_location)
-    covered = balancer.accepts_tls(host)
+    routing = table.load(checkout(), cluster)
+    document, address = table.route_dict(routing, host, path), f"https://{host}{path}"
+    for fault in routing.broken:
+        say(f"not in this answer: {fault}", err=True)
     if output == "json":
-        document = {
-            "priority": number,
-            "namespace": rule.namespace,
-            "service": rule.service,
-            "port": rule.port,
-            "host": rule.host,
-            "path": rule.path,
-            "certificate": covered,
-            "file": place.file,
-            "line": place.line,
-        }
         say_json(document, indent=None)
-        return
-    say(f"https://{host}{path} -> Service {rule.service}, port {rule.port}, in namespace {rule.namespace}")
-    say(f"by rule {number}: {rule.host or 'any host'} {rule.path} ({rule.path_type}), {place.file}:{place.line}")
-    if not covered:
-        say(f"no certificate covers {host}: a browser refuses it")
+    elif document["priority"]:
+        _say_route(document, address)
+    for number in document["conditional"] if output != "json" else ():
+        say(f"where its further conditions hold, rule {number} answers before it")
+    if not document["priority"]:
+        answers = ", ".join(document["to"])
+        raise NotHealthyError(f"{address}: no rule matches; the load balancer answers {answers}")
+
+
+def _say_route(document: Mapping[str, Any], address: str) -> None:
+    """Print who answers, and by which line."""
+    service, port, namespace = document["service"], document["port"], document["namespace"]
+    if len(document["to"]) == 1 and document["to"][0].endswith(f"-{service}:{port}"):
+        say(f"{address} -> Service {service}, port {port}, in namespace {namespace}")
+    else:
+        say(f"{address} -> {', '.join(document['to']) or 'nowhere: the rule cannot be built'}")
+    place = f"{document['file']}:{document['line']}"
+    address = f"{document['host'] or 'any host'} {document['path'] or 'any path'} ({document['path_type']})"
+    say(f"by rule {document['priority']}: {address}, {place}")
+    if not document["certificate"]:
+        say("no certificate covers it: a browser refuses it")

@@ -1,164 +1,115 @@
-"""All Ingresses of a cluster merged into one load balancer, in the order of the AWS Load Balancer Controller (v3),
-which EKS Auto Mode runs.
+"""All Ingresses of a cluster merged into one load balancer, in the way of the AWS Load Balancer Controller (v3.5.0).
 
-Ingresses by `group.order`, then by namespace/name; in an Ingress its rules as they stand; in a rule Exact paths first,
-then Prefix by length, the longest first, then the others as they stand. (Its documentation: guide/ingress/annotations
-and spec; pkg/ingress/model_build_listener_rules.go.)
+EKS Auto Mode runs it. Ingresses by `group.order`, then by the text namespace/name; in an Ingress its rules as they
+stand; in a rule Exact paths first, then Prefix by length, the longest first, then the others as they stand. (Its
+pkg/ingress: group_loader.go, model_builder.go, model_build_listener.go.) tests/builder holds this to what its own
+builder made of many groups.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-from gitops.ground import jsontext
-from gitops.ground.checkout import Checkout
+from gitops.lb import values
+from gitops.lb.backends import Backends
+from gitops.lb.names import CLASS as CLASS
+from gitops.lb.names import LISTEN as LISTEN
+from gitops.lb.names import ORDER as ORDER
+from gitops.lb.names import PREFIX as PREFIX
+from gitops.lb.names import REDIRECT as REDIRECT
+from gitops.lb.rules import Answer, ListenerRule, effective
+from gitops.lb.sources import Crowd, GroupObject, Inventory, in_group, pods_of, setting
+from gitops.lb.targets import TargetGroup
 from gitops.manifests import certificates
 from gitops.manifests.certificates import Certificate as Certificate
 from gitops.manifests.certificates import Certificates as Certificates
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.lines import Place
-from gitops.manifests.objects import FieldPath, Object, name
+from gitops.manifests.objects import FieldPath, Object, spec_of
 
-CLASS = "platform"
-PREFIX = "alb.ingress.kubernetes.io/"
-ORDER = f"{PREFIX}group.order"
-# Quotas of an Application Load Balancer: rules and certificates can be raised, the others not.
-QUOTAS = {"rules": 100, "certificates": 25, "target groups": 100}
-VALUES_PER_RULE = 5
-REDIRECT, LISTEN = f"{PREFIX}ssl-redirect", f"{PREFIX}listen-ports"
+# Quotas of an Application Load Balancer: target groups are fixed, the others can be raised.
+QUOTAS = {"rules": 100, "certificates": 25, "target groups": 100, "targets": 1000}
+# Fixed, of one rule. AWS's guide says five wildcards where it explains conditions, and six where it lists quotas.
+VALUES_PER_RULE, WILDCARDS_PER_RULE = 5, 5
+_SECURE = {443: "HTTPS"}
+_NOT_FOUND = Answer(("404",))
 
 
 @dataclass(frozen=True)
-class ListenerRule:
-    """One rule of the listener: the first that matches answers.
+class Listener:
+    """A port that the load balancer listens on. `default`: what answers where no rule does."""
 
-    `conditions`: how many values annotations add to it; `location`: where its path entry stands in the Ingress.
-    """
-
-    host: str
-    path: str
-    path_type: str
-    conditions: int
-    namespace: str
-    service: str
-    port: str
-    ingress: str
-    unit: Unit
-    item: Object
-    location: FieldPath
-
-    @property
-    def condition_values(self) -> int:
-        """How many condition values it has, of which the load balancer takes five."""
-        return (1 if self.host else 0) + len(self.patterns) + self.conditions
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The path patterns that the controller writes for it."""
-        if self.path_type == "Prefix":
-            return ("/*",) if self.path == "/" else (self.path.rstrip("/"), f"{self.path.rstrip('/')}/*")
-        return (self.path,)
-
-    @property
-    def host_location(self) -> FieldPath:
-        """Where its host stands in the Ingress."""
-        return (*self.location[:3], "host")
-
-    @property
-    def path_location(self) -> FieldPath:
-        """Where its path stands in the Ingress."""
-        return (*self.location, "path")
-
-    def matches(self, host: str, path: str) -> bool:
-        """Whether a request for host and path meets this rule."""
-        return (not self.host or fnmatch.fnmatchcase(host, self.host)) and self._matches_path(path)
-
-    def shadows(self, later: ListenerRule) -> bool:
-        """Whether every request of `later` meets this rule first."""
-        host = (
-            not self.host
-            or self.host == later.host
-            or (later.host != "" and fnmatch.fnmatchcase(later.host, self.host))
-        )
-        return host and all(map(self._matches_path, later.patterns))
-
-    def shares_host(self, rule: ListenerRule) -> bool:
-        """Whether a host meets both rules. Without one a rule has every host, which is said of it alone."""
-        if not self.host or not rule.host:
-            return False
-        return fnmatch.fnmatchcase(self.host, rule.host) or fnmatch.fnmatchcase(rule.host, self.host)
-
-    def _matches_path(self, path: str) -> bool:
-        return any(fnmatch.fnmatchcase(path, pattern) for pattern in self.patterns)
-
-
-@dataclass(frozen=True)
-class Redirect:
-    """That port 80 sends everybody to HTTPS: one Ingress of the platform's own says it for the whole group."""
-
-    unit: Unit
-    item: Object
-
-    @property
-    def place(self) -> Place:
-        """The line that says it."""
-        return self.unit.places.of(self.item, ("metadata", "annotations", REDIRECT))
-
-    @property
-    def port(self) -> str:
-        """To which port."""
-        return str(self.item["metadata"]["annotations"][REDIRECT])
-
-    @property
-    def listeners(self) -> dict[str, set[int]] | None:
-        """The ports that the group listens on for it, by protocol; None for what the controller cannot read."""
-        text = self.item["metadata"]["annotations"].get(LISTEN)
-        try:
-            entries = [dict(entry).items() for entry in jsontext.parse(str(text))]
-        except (ValueError, TypeError):
-            return None
-        listed: dict[str, set[int]] = {}
-        for protocol, port in itertools.chain.from_iterable(entries):
-            listed.setdefault(str(protocol), set()).add(port)
-        return listed
+    protocol: str
+    default: Answer
+    rules: tuple[ListenerRule, ...] = ()
 
 
 @dataclass
 class LoadBalancer:
-    """The merged group."""
+    """The merged group. `faults`: what the controller or AWS would refuse of it, for all of its Ingresses."""
 
-    rules: list[ListenerRule] = field(default_factory=list)
+    listeners: dict[int, Listener] = field(default_factory=dict)
+    target_groups: dict[str, TargetGroup] = field(default_factory=dict)
     hosts: dict[str, tuple[Unit, Object, FieldPath]] = field(default_factory=dict)
     certificates: list[Certificate] | None = None
     services: int = 0
-    redirect: Redirect | None = None
+    redirects: tuple[GroupObject, ...] = ()
+    faults: tuple[Finding, ...] = ()
 
     @property
-    def target_groups(self) -> set[tuple[str, str, str]]:
-        """One for each port of each Service that a rule sends to."""
-        return {(rule.namespace, rule.service, rule.port) for rule in self.rules}
+    def _main(self) -> Listener:
+        """The listener that people meet: HTTPS where there is one."""
+        secure = [port for port, listener in self.listeners.items() if listener.protocol == "HTTPS"]
+        ports = secure or list(self.listeners)
+        return self.listeners[443 if 443 in ports else min(ports)] if ports else Listener("HTTPS", _NOT_FOUND)
+
+    @property
+    def rules(self) -> tuple[ListenerRule, ...]:
+        """The rules of that listener, in their order."""
+        return self._main.rules
+
+    @property
+    def default(self) -> Answer:
+        """What that listener answers where no rule does."""
+        return self._main.default
+
+    @property
+    def targets(self) -> int:
+        """How many pods there are at most in all target groups."""
+        return sum(crowd.most for crowd in self.crowds)
+
+    @property
+    def crowds(self) -> list[Crowd]:
+        """The pods of each target group."""
+        return list(itertools.chain.from_iterable(pods_of(group.service) for group in self.target_groups.values()))
 
     @property
     def used(self) -> dict[str, int]:
-        """How much of each quota. The default rule and the default certificate do not count."""
-        certificates = max(0, len(self.certificates or []) - 1)
-        return {"rules": len(self.rules), "certificates": certificates, "target groups": len(self.target_groups)}
+        """How much of each quota. The default rules and the default certificate do not count."""
+        return {
+            "rules": sum(len(listener.rules) for listener in self.listeners.values()),
+            "certificates": max(0, len(self.certificates or []) - 1),
+            "target groups": len(self.target_groups),
+            "targets": self.targets,
+        }
 
     def remaining_services(self) -> int | None:
         """How many more services like today's fit before the first quota is full; None while there is none."""
         if not self.services or not self.rules:
             return None
-        left = (QUOTAS[what] - count for what, count in self.used.items() if what != "certificates")
-        shares = (count / self.services for what, count in self.used.items() if what != "certificates")
-        return max(0, int(min(free / one for free, one in zip(left, shares, strict=True))))
+        used = {what: count for what, count in self.used.items() if what != "certificates" and count}
+        return max(0, int(min((QUOTAS[what] - count) / (count / self.services) for what, count in used.items())))
 
-    def route(self, host: str, path: str) -> ListenerRule | None:
-        """Which rule answers, None for the default answer (404)."""
-        return next((rule for rule in self.rules if rule.matches(host.lower(), path)), None)
+    def route(self, host: str, path: str) -> tuple[ListenerRule | None, tuple[ListenerRule, ...]]:
+        """Which rule answers, None for the default answer; and those before it that do where their conditions hold."""
+        conditional: list[ListenerRule] = []
+        for rule in self.rules:
+            if rule.matches(host, path):
+                if not rule.is_asked_for_more:
+                    return rule, tuple(conditional)
+                conditional.append(rule)
+        return None, tuple(conditional)
 
     def accepts_tls(self, host: str) -> bool:
         """Whether a browser accepts the host: a certificate covers it, or nobody says which certificates there are."""
@@ -169,139 +120,119 @@ class LoadBalancer:
         return certificates.covers(self.certificates or [], host)
 
 
-def in_group(item: Object) -> bool:
-    """Whether an Ingress belongs to the one load balancer."""
-    return bool((item.get("spec") or {}).get("ingressClassName") == CLASS)
+def group_order(source: GroupObject) -> tuple[int, Finding | None]:
+    """An Ingress' place in the group, and what is wrong with it; what cannot be read counts as the default."""
+    said = setting("group.order", source)
+    if said is None:
+        return 0, None
+    try:
+        order = values.integer(said.text)
+    except ValueError:
+        order = 1001
+    if abs(order) <= 1000:
+        return order, None
+    fault = said.finding("lb-annotation", f"group.order: {said.text!r}", "write a number from -1000 to 1000")
+    return 0, fault
 
 
 def merge(units: Iterable[Unit], known: list[Certificate] | None) -> LoadBalancer:
     """The load balancer of all overlays. Ingresses of other classes are not its own."""
-    balancer = LoadBalancer(certificates=known)
-    ingresses: list[tuple[Unit, Object]] = []
+    units = list(units)
+    sources: list[GroupObject] = []
     for unit in units:
-        ingresses += ((unit, item) for item in unit.kind("Ingress") if in_group(item))
+        sources += (GroupObject(unit, item) for item in unit.kind("Ingress") if in_group(item))
+    orders = {source.full_name: group_order(source) for source in sources}
     # By the text, as the controller does: a-b/web is before a/web.
-    ingresses.sort(key=lambda ingress: (group_order(ingress[1]), full_name(*ingress)))
-    balancer.services = len({unit.overlay.service for unit, _ in ingresses if unit.overlay})
-    for unit, item in ingresses:
-        for location, rule in ingress_rules(item):
-            host = str(rule.get("host") or "")
-            if host:
-                balancer.hosts.setdefault(host, (unit, item, (*location, "host")))
-            for path_location, path in sorted(rule_paths(location, rule), key=lambda entry: _rank(entry[1])):
-                balancer.rules.append(_rule(unit, item, host, path, path_location))
+    sources.sort(key=lambda source: (orders[source.full_name][0], source.full_name))
+    backends = Backends(Inventory.of(units))
+    backends.faults += [fault for _, fault in orders.values() if fault]
+    balancer = LoadBalancer(certificates=known)
+    balancer.services = len({source.unit.overlay.service for source in sources if source.unit.overlay})
+    balancer.redirects = tuple(source for source in sources if "ssl-redirect" in source.annotations)
+    members = _members(sources, backends.faults)
+    redirect = _redirect(units, balancer.redirects, members, backends.faults)
+    for port, (protocol, listening) in sorted(members.items()):
+        if redirect and protocol == "HTTP":
+            balancer.listeners[port] = Listener(protocol, Answer((f"redirect HTTPS {redirect}",)))
+            continue
+        rules = list(itertools.chain.from_iterable(map(backends.rules, listening)))
+        balancer.listeners[port] = Listener(
+            protocol, _default(listening, backends), tuple(effective(rules, port, protocol, backends.leave_out))
+        )
+    backends.check_annotations(sources)
+    balancer.target_groups, balancer.hosts = backends.groups, backends.hosts
+    balancer.faults = tuple(dict.fromkeys(backends.faults))
     return balancer
 
 
-def read_redirect(units: Iterable[Unit]) -> Redirect | None:
-    """The platform's own Ingress that redirects; `units`: the folders of the platform. None: port 80 is closed."""
+def _members(sources: Iterable[GroupObject], faults: list[Finding]) -> dict[int, tuple[str, list[GroupObject]]]:
+    """By port its protocol, and the Ingresses that are served there. One that names no ports is served on 443."""
+    members: dict[int, tuple[str, list[GroupObject]]] = {}
+    for source in sources:
+        said, ports = setting("listen-ports", source), _SECURE
+        if said:
+            try:
+                ports = values.listen_ports(said.text)
+            except ValueError as error:
+                faults.append(said.finding("lb-redirect", f"{LISTEN} cannot be read: {said.text!r}", f"write {error}"))
+        for port, protocol in ports.items():
+            first, listening = members.setdefault(port, (protocol, []))
+            listening.append(source)
+            if first == protocol:
+                continue
+            speaker = said or setting("listen-ports", *listening)
+            if speaker:
+                what = f"port {port} is {protocol} here and {first} for {listening[0].full_name}"
+                faults.append(speaker.finding("lb-redirect", what, "write one protocol for each port of the group"))
+    return members
+
+
+def _redirect(
+    units: Iterable[Unit],
+    sources: Iterable[GroupObject],
+    members: dict[int, tuple[str, list[GroupObject]]],
+    faults: list[Finding],
+) -> int | None:
+    """To which port of the group http:// is sent, None where it is not."""
+    ports: dict[int, str] = {}
     for unit in units:
-        for item in unit.kind("Ingress"):
-            if in_group(item) and REDIRECT in (item["metadata"].get("annotations") or {}):
-                return Redirect(unit, item)
-    return None
+        for item in unit.kind("IngressClassParams"):
+            text = str(spec_of(item).get("sslRedirectPort") or "")
+            ports |= {int(text): GroupObject(unit, item).full_name} if text.isascii() and text.isdigit() else {}
+    # The class' word is the only one.
+    for source in sources if not ports else ():
+        said = setting("ssl-redirect", source)
+        if said is None:
+            continue
+        try:
+            port = values.integer(said.text)
+        except ValueError as error:
+            faults.append(said.finding("lb-redirect", f"{REDIRECT}: {said.text!r}", f"write {error}: 443"))
+            continue
+        problem = None
+        if ports and port not in ports:
+            problem = f"sends to port {port}, {next(iter(ports.values()))} to {next(iter(ports))}"
+        elif port not in members:
+            problem = f"sends to port {port}, on which nothing listens"
+        elif members[port][0] != "HTTPS":
+            problem = f"sends to port {port}, which is {members[port][0]}"
+        if problem:
+            faults.append(said.finding("lb-redirect", problem, "write 443"))
+        else:
+            ports[port] = source.full_name
+    return next(iter(ports), None)
 
 
-def ingress_rules(item: Object) -> Iterator[tuple[FieldPath, Object]]:
-    """The rules of an Ingress, each with where it stands."""
-    for number, rule in enumerate((item.get("spec") or {}).get("rules") or []):
-        yield ("spec", "rules", number), rule
-
-
-def rule_paths(location: FieldPath, rule: Object) -> Iterator[tuple[FieldPath, Object]]:
-    """The path entries of a rule that stands at `location`, each with where it stands."""
-    for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
-        yield (*location, "http", "paths", number), path
-
-
-def group_order(item: Object) -> int:
-    """The Ingress' place in the group; what cannot be read counts as the default (check.py says so)."""
-    text = str((item["metadata"].get("annotations") or {}).get(ORDER, "0"))
-    return int(text) if text.lstrip("-").isdigit() else 0
-
-
-def full_name(unit: Unit, item: Object) -> str:
-    """An Ingress as namespace/name."""
-    return f"{item['metadata'].get('namespace') or unit.namespace}/{name(item)}"
-
-
-def _rank(path: Object) -> tuple[int, int]:
-    kind = path.get("pathType")
-    return (0, 0) if kind == "Exact" else (1, -len(str(path.get("path", "/")))) if kind == "Prefix" else (2, 0)
-
-
-def _rule(unit: Unit, item: Object, host: str, path: Object, location: FieldPath) -> ListenerRule:
-    service = (path.get("backend") or {}).get("service") or {}
-    port = service.get("port") or {}
-    return ListenerRule(
-        host=host,
-        path=str(path.get("path") or "/"),
-        path_type=str(path.get("pathType")),
-        conditions=_conditions(item, str(service.get("name"))),
-        namespace=full_name(unit, item).partition("/")[0],
-        service=str(service.get("name")),
-        port=str(port.get("name") or port.get("number")),
-        ingress=full_name(unit, item),
-        unit=unit,
-        item=item,
-        location=location,
-    )
-
-
-def _conditions(item: Object, service: str) -> int:
-    """How many more values an annotation `conditions.<service>` asks for."""
-    text = (item["metadata"].get("annotations") or {}).get(f"{PREFIX}conditions.{service}")
-    try:
-        listed: Any = jsontext.parse(text) if text else []
-        return sum(map(_count_values, listed))
-    except (ValueError, AttributeError, TypeError):
-        return 0
-
-
-def _count_values(condition: Object) -> int:
-    """The values of one condition: they are the lists of its configuration."""
-    count = 0
-    for config in condition.values():
-        if isinstance(config, dict):
-            count += sum(len(values) for values in config.values() if isinstance(values, list))
-    return count
-
-
-def read_certificates(platform: Unit, cluster: str) -> tuple[list[Certificate] | None, list[Finding]]:
-    """What a cluster's IngressClassParams name, with the names from certificates.yaml. None: the cluster has none.
-
-    `platform`: the folder that has them; `cluster`: the cluster's, such as clusters/seoul.
-    """
-    params = platform.kind("IngressClassParams")
-    if not params:
-        return None, []
-    file = platform.places.root / cluster / certificates.FILE
-    path = f"{cluster}/{certificates.FILE}"
-    known = certificates.read(Checkout(platform.places.root), file.parent)
-    named = list((params[0].get("spec") or {}).get("certificateARNs") or [])
-    described = {certificate.arn for certificate in known}
-    findings = [
-        platform.finding(
-            "lb-certificate",
-            params[0],
-            ("spec", "certificateARNs", number),
-            f"{path} does not say which names {arn} covers",
-            f"add it to {path}",
-        )
-        for number, arn in enumerate(named)
-        if arn not in described
-    ]
-    lines = file.read_text().splitlines() if file.exists() else []
-    for certificate in known:
-        if certificate.arn not in named:
-            line = next((number for number, text in enumerate(lines, 1) if certificate.arn in text), 1)
-            findings.append(
-                Finding(
-                    "lb-certificate",
-                    Place(path, line),
-                    f"{certificate.arn} is not the load balancer's",
-                    "add it to certificateARNs in objects/ingressclassparams.yaml",
-                    platform.name,
-                )
-            )
-    return [certificate for certificate in known if certificate.arn in named], findings
+def _default(sources: Iterable[GroupObject], backends: Backends) -> Answer:
+    """What answers where no rule does. A second Ingress that says it stops the controller."""
+    saying = [source for source in sources if spec_of(source.item).get("defaultBackend") is not None]
+    # The platform's own comes first: a service is the one too many.
+    saying.sort(key=lambda source: source.unit.overlay is not None)
+    for source in saying[1:]:
+        place = saying[0].unit.places.of(saying[0].item, ("spec", "defaultBackend"))
+        what = f"a second default backend: the group has that of {saying[0].full_name} ({place.file}:{place.line})"
+        fix = "remove it, and name a host: the controller stops for the whole group"
+        backends.faults.append(source.finding("lb-default", ("spec", "defaultBackend"), what, fix))
+    if not saying:
+        return _NOT_FOUND
+    return backends.answer(saying[0], spec_of(saying[0].item)["defaultBackend"], ("spec", "defaultBackend"))

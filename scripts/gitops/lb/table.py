@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from dataclasses import dataclass
 from typing import Any
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import combined
-from gitops.lb import model
+from gitops.ground.errors import Fault, InputError, combined
+from gitops.lb import check, covered, model
+from gitops.lb.rules import ListenerRule
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import renderer
-from gitops.manifests.render import build, in_parallel
+from gitops.manifests.render import Rendered, build, in_parallel
 
 HEAD = ["rule", "host", "path", "type", "service", "certificate"]
+_ROUTED = ("namespace", "service", "port", "host", "path", "path_type")
 _KEYS = ("host", "path", "path_type", "namespace", "service", "port", "ingress")
 
 
-def load(checkout: Checkout, cluster: str) -> tuple[model.LoadBalancer, list[Unit]]:
-    """A cluster's load balancer and the overlays that it is merged from.
+@dataclass(frozen=True)
+class Routing:
+    """A cluster's load balancer; what is wrong with it; and the overlays that do not render, which it is without."""
 
-    Raises InputError for a cluster that is not there, or for what does not render.
+    balancer: model.LoadBalancer
+    findings: tuple[Finding, ...]
+    broken: tuple[Fault, ...]
+
+
+def load(checkout: Checkout, cluster: str) -> Routing:
+    """A cluster's load balancer, merged from all overlays that render.
+
+    Raises InputError for a cluster that is not there, or does not render itself.
     """
     graph, folder = Graph(checkout), checkout.relative(checkout.cluster(cluster))
     own = [folder, *graph.brought_by(folder)]
     names = [unit for unit in graph.units if unit.startswith("overlays/") or unit in own]
     with renderer(checkout) as renders:
         rendered = in_parallel(lambda unit: build(renders, checkout.root, unit, graph.reach(unit)), names)
-    if broken := [rendering.error for rendering in rendered if rendering.error]:
-        raise combined(broken)
-    units = [Unit.of(graph, rendering) for rendering in rendered]
-    platform = next((unit for unit in units if unit.kind("IngressClassParams")), units[-1])
-    overlays = [unit for unit in units if unit.overlay]
+    units, broken = list[Unit](), dict[str, InputError]()
+    for rendering in rendered:
+        try:
+            units.append(_unit(graph, rendering))
+        except InputError as error:
+            broken[rendering.unit] = error
+    if unreadable := [error for unit, error in broken.items() if unit in own]:
+        raise combined(unreadable)
     brought = [unit for unit in units if not unit.overlay]
-    certificates, _ = model.read_certificates(platform, folder)
-    balancer = model.merge([*brought, *overlays], certificates)
-    balancer.redirect = model.read_redirect(brought)
-    return balancer, overlays
+    platform = next((unit for unit in brought if unit.kind("IngressClassParams")), brought[-1])
+    certificates, problems = covered.read_certificates(platform, folder)
+    balancer = model.merge([*brought, *(unit for unit in units if unit.overlay)], certificates)
+    findings = [*problems, *check.check(balancer), *check.check_listeners(balancer, brought)]
+    return Routing(balancer, tuple(findings), tuple(itertools.chain.from_iterable(map(_faults, broken.values()))))
+
+
+def _unit(graph: Graph, rendering: Rendered) -> Unit:
+    if rendering.error:
+        raise rendering.error
+    return Unit.of(graph, rendering)
+
+
+def _faults(error: InputError) -> tuple[Fault, ...]:
+    return error.faults
 
 
 def rows(balancer: model.LoadBalancer) -> list[list[str]]:
@@ -45,25 +71,53 @@ def rows(balancer: model.LoadBalancer) -> list[list[str]]:
         [
             str(number),
             rule.host or "*",
-            rule.path,
+            rule.path or "*",
             rule.path_type,
-            f"{rule.namespace}/{rule.service}:{rule.port}",
+            answer(rule),
             "yes" if balancer.accepts_tls(rule.host) else "NO",
         ]
         for number, rule in enumerate(balancer.rules, 1)
     ]
 
 
-def as_dict(balancer: model.LoadBalancer, findings: Sequence[Finding]) -> dict[str, Any]:
-    """For a program: rules, quotas, how many more services fit, findings."""
+def answer(rule: ListenerRule) -> str:
+    """Where a rule leads, as a person reads it."""
+    if len(rule.answer.groups) == 1:
+        return f"{rule.namespace}/{rule.answer.groups[0].service_name}:{rule.answer.groups[0].port}"
+    return ", ".join(rule.answer.to) or "nowhere: it cannot be built"
+
+
+def as_dict(routing: Routing) -> dict[str, Any]:
+    """For a program: rules, quotas, how many more services fit, findings, and what does not render."""
+    balancer = routing.balancer
     return {
         "rules": [_rule(number, rule) for number, rule in enumerate(balancer.rules, 1)],
+        "default": list(balancer.default.to),
         "quotas": {what: {"used": used, "quota": model.QUOTAS[what]} for what, used in balancer.used.items()},
-        "redirect": balancer.redirect is not None,
+        "redirect": bool(balancer.redirects),
         "room": balancer.remaining_services(),
-        "findings": [finding.what for finding in findings],
+        "findings": [finding.what for finding in routing.findings],
+        "broken": [str(fault) for fault in routing.broken],
     }
 
 
-def _rule(number: int, rule: model.ListenerRule) -> dict[str, Any]:
-    return {"priority": number, **{key: getattr(rule, key) for key in _KEYS}}
+def _rule(number: int, rule: ListenerRule) -> dict[str, Any]:
+    return {"priority": number, **{key: getattr(rule, key) for key in _KEYS}, "to": list(rule.answer.to)}
+
+
+def route_dict(routing: Routing, host: str, path: str) -> dict[str, Any]:
+    """Who answers a request, for a program: the rule, or the default answer where none matches."""
+    balancer = routing.balancer
+    rule, conditional = balancer.route(host, path)
+    document: dict[str, Any] = {
+        **dict.fromkeys(("priority", "file", "line", *_ROUTED)),
+        "to": list(rule.answer.to if rule else balancer.default.to),
+        "certificate": balancer.accepts_tls(host),
+        "conditional": [balancer.rules.index(entry) + 1 for entry in conditional],
+        "broken": [str(fault) for fault in routing.broken],
+    }
+    if rule:
+        document |= {key: getattr(rule, key) for key in _ROUTED}
+        place = rule.place
+        document |= {"priority": balancer.rules.index(rule) + 1, "file": place.file, "line": place.line}
+    return document

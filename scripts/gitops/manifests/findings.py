@@ -73,7 +73,10 @@ RULES = _rules(
     # References.
     ("service-port", "Traffic would meet no one."),
     ("service-selector", "A Service without pods answers nobody."),
-    ("ingress-service", "The load balancer would answer 503, and its controller stops at this for all Ingresses."),
+    (
+        "ingress-service",
+        "The load balancer answers 503, or, at a port that is not there, its controller stops for all.",
+    ),
     ("hpa-target", "Nothing would be scaled."),
     ("pdb-selector", "A budget that selects nothing protects nothing."),
     ("pdb-overlap", "Kubernetes evicts no pod that two budgets select: its node is never drained."),
@@ -117,7 +120,8 @@ RULES = _rules(
     ("lb-annotation", "One Ingress that the controller cannot read freezes the whole group."),
     ("lb-health", "A health check of what is not there takes every target out."),
     ("lb-path", "The controller refuses the path, and with it the whole group."),
-    ("lb-host", "An Ingress rule without a host answers for every service's address."),
+    ("lb-host", "A rule without a host answers for every service's address, a host without paths nobody answers for."),
+    ("lb-default", "The load balancer has one default backend; at a second its controller stops for all Ingresses."),
 )
 
 
@@ -217,5 +221,8 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
         once.setdefault((finding.rule, finding.place, finding.what), finding)
     # What the workload was refused for its pods would be refused for too.
     refused = {finding.place for finding in once.values() if finding.rule in ("api-server", "policy")}
-    kept = [finding for finding in once.values() if not (finding.rule == "pod" and finding.place in refused)]
+    # An annotation that does harm to the load balancer is one that a service may not write besides.
+    harmful = {finding.place for finding in once.values() if finding.rule in ("lb-annotation", "lb-health")}
+    needless = {"pod": refused, "policy": harmful}
+    kept = [finding for finding in once.values() if finding.place not in needless.get(finding.rule, set())]
     return sorted(kept, key=lambda finding: (finding.place.file, finding.place.line, finding.rule, finding.what))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from gitops.manifests import yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
-from tests import data_changes, image_changes, secret_changes
+from tests import data_changes, image_changes, secret_changes, service_changes
 from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
 
 EXCEPTIONS = "policies/exceptions/kustomization.yaml"
@@ -239,10 +239,6 @@ def remove_overlay(world: LiveWorld, overlay: Overlay) -> None:
     exception(world, name, "the service is closed for good", days=60)
 
 
-def remove_service(world: LiveWorld) -> None:
-    remove_whole(world, world.made.web)
-
-
 def remove_whole(world: LiveWorld, service: str) -> None:
     """docs/runbooks/services.md."""
     for environment in world.images(service):
@@ -264,6 +260,16 @@ CHANGES = (
     Change("service new, bot", new_bot),
     Change("service new, bot in ECR", new_bot_in_ecr),
     Change("service new with --port and --health", new_with_port_and_health),
+    Change("a variable set", service_changes.set_variable),
+    Change("a variable unset", service_changes.unset_variable),
+    Change("a secret sealed and wired", service_changes.seal_for_the_program),
+    Change("a secret taken away", service_changes.remove_secret),
+    Change("a domain added", service_changes.add_domain),
+    Change("a domain removed", service_changes.remove_domain),
+    Change("a service scaled", service_changes.scale),
+    Change("a service scaled for a day", service_changes.scale_for_a_day),
+    Change("the day over", service_changes.end_the_day),
+    Change("an image by hand", service_changes.set_image),
     Change("bump", image_changes.bump_image),
     Change("promotion", image_changes.promote_image),
     Change("rollback with hold", image_changes.roll_back),
@@ -305,6 +311,6 @@ CHANGES = (
     Change("a baseline written", write_baseline),
     Change("a service renamed", rename_service),
     Change("an environment removed", remove_environment),
-    Change("a service removed", remove_service),
+    Change("a service removed", service_changes.remove_service),
     Change("the removals' exceptions deleted", delete_removals),
 )

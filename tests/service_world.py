@@ -23,6 +23,7 @@ AUTHOR |= {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@example.com"}
 DAY = ("--from", "2099-01-31T09:00", "--to", "2099-01-31T18:00", "--time-zone", "Asia/Seoul")
 PREPARED = (
     ("service", "set", "mogle", "GREETING=hello"),
+    ("secrets", "seal", "mogle", "mail", "--key", "token", "--as-env"),
     ("service", "domain", "add", "mogle", "more.mogle.example.com"),
     ("service", "scale", "benefit", "--min", "8", "--max", "12", *DAY),
 )
@@ -37,6 +38,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "scale": ("service", "scale", "mogle", "--min", "4", "--max", "20"),
     "scale for a day": ("service", "scale", "benefit", "--min", "9", "--max", "13", *DAY),
     "images set": ("images", "set", "mogle", f"9.9.9@sha256:{'9' * 64}"),
+    "secrets remove": ("secrets", "remove", "mogle", "mail"),
     "scale --end": ("service", "scale", "benefit", "--end"),
 }
 Given = Callable[..., Ran]
@@ -49,7 +51,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "errors", lambda *_: [])
         for words in PREPARED:
-            done = run_here(checkout.root, words, None, {})
+            done = run_here(checkout.root, words, "a value of nobody" if words[0] == "secrets" else None, {})
             assert done.code == 0, done.err
             commit_all(checkout)
     return checkout
@@ -66,7 +68,7 @@ def here(prepared: Checkout, tmp_path: Path) -> Checkout:
 def given(here: Checkout, monkeypatch: pytest.MonkeyPatch) -> Given:
     """The command in a clone of what is prepared; the check says yes (tests below ask the real one)."""
     monkeypatch.setattr(gate, "errors", lambda *_: [])
-    return lambda *words, **env: run_here(here.root, words, None, env)
+    return lambda *words, stdin=None, **env: run_here(here.root, words, stdin, env)
 
 
 def service_of(words: Sequence[str]) -> str:

@@ -1,0 +1,165 @@
+"""Secrets wired and taken away, the end of a service, what is no verb, and the examples of the help."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import click
+import pytest
+import yaml
+
+from gitops.ground.checkout import Checkout
+from gitops.images import cli_here
+from gitops.secrets import cli_wire
+from gitops.service import cli_edit, cli_end
+from tests.conftest import commit_all
+from tests.fakes.aws import ecr_server
+from tests.service_world import MOGLE, Given, app, changed
+from tests.world import run_here
+
+# -- secrets
+
+VALUE = "a value of nobody else"
+
+
+def test_a_secret_is_sealed_and_read_as_a_variable_and_as_a_file_and_goes_again(here: Checkout, given: Given) -> None:
+    start = subprocess.check_output(["git", "rev-parse", "HEAD:overlays"], cwd=here.root)
+    sealing = ("secrets", "seal", "mogle", "api", "--key", "API_TOKEN", "--as-env")
+    done = given(*sealing, stdin=VALUE)
+    assert done.code == 0, done.err
+    assert VALUE not in done.out + done.err
+    for overlay in MOGLE:
+        [entry] = [entry for entry in app(here, overlay)["env"] if entry["name"] == "API_TOKEN"]
+        assert entry["valueFrom"] == {"secretKeyRef": {"name": "api", "key": "API_TOKEN"}}
+    commit_all(here)
+    done = given("secrets", "seal", "mogle", "api", "--key", "key", "--as-file", "/run/secrets/api/key", stdin=VALUE)
+    assert done.code == 0, done.err
+    mounts = app(here, MOGLE[0])["volumeMounts"]
+    assert {"name": "api", "mountPath": "/run/secrets/api", "readOnly": True} in mounts
+    commit_all(here)
+    assert given("secrets", "remove", "mogle", "api", "--key", "key").code == 0
+    assert "api" not in {mount["name"] for mount in app(here, MOGLE[0])["volumeMounts"]}
+    commit_all(here)
+    assert given("secrets", "remove", "mogle", "api").code == 0
+    commit_all(here)
+    assert subprocess.check_output(["git", "rev-parse", "HEAD:overlays"], cwd=here.root) == start
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("seal", "mogle", "api", "--key", "A", "--as-file", "/etc/a"), "--as-file; expected a file in a folder that"),
+        (("seal", "mogle", "api", "--key", "A", "--as-file", "run/a/b"), "--as-file; expected a file in a folder that"),
+        (("seal", "mogle", "api", "--key", "A", "--key", "B", "--as-file", "/run/a/b"), "--as-file is one file"),
+        (
+            ("seal", "mogle", "api", "--key", "GREETING", "--as-env"),
+            "GREETING is set there already; gitops service un",
+        ),
+        (("seal", "mogle", "api", "--key", "PORT", "--as-env"), "PORT is set there already; give the key another name"),
+        (("remove", "mogle", "mial"), "no Secret mial; did you mean mail?"),
+        (("remove", "mogle", "mail", "--key", "tokn"), "mail has no key 'tokn'; did you mean token?"),
+        (("remove", "mogle", "mogle-oauth-42-g1"), "is a generation of 42's secret, which the bot takes away"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_secret_that_cannot_be_wired_is_one_message(
+    here: Checkout, given: Given, words: tuple[str, ...], message: str
+) -> None:
+    done = given("secrets", *words, stdin=VALUE)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+    assert changed(here) == []
+
+
+# -- the end
+
+
+def test_the_end_of_a_service_is_one_pull_request_and_its_follow_up(here: Checkout) -> None:
+    done = run_here(here.root, ("service", "remove", "umbrella"), None, {})
+    assert done.code == 0, done.err
+    assert not (here.overlays / "umbrella").exists()
+    assert "umbrella" not in here.codeowners_file.read_text()
+    assert "kubectl delete namespace umbrella-prod umbrella-staging" in done.out
+    names = [path for path in changed(here) if path.startswith("policies/exceptions/removed-folder.umbrella-")]
+    assert len(names) == 2
+    early = run_here(here.root, ("service", "remove", "umbrella", "--finish"), None, {})
+    assert early.code == 2, "not merged yet"
+    commit_all(here)
+    finished = run_here(here.root, ("service", "remove", "umbrella", "--finish"), None, {})
+    assert finished.code == 0, finished.err
+    assert changed(here) == names
+
+
+def test_a_service_that_others_call_is_not_ended(here: Checkout) -> None:
+    done = run_here(here.root, ("service", "remove", "mogle"), None, {})
+    assert (done.code, done.out) == (1, "")
+    assert "overlays/jobs-bot/prod/deployment.yaml:" in done.err
+    assert "calls web.mogle-prod, which is no Service here" in done.err
+    assert changed(here) == []
+
+
+def test_one_environment_ends_alone_unless_another_takes_its_images(here: Checkout, given: Given) -> None:
+    staging = given("service", "remove", "umbrella", "--environment", "staging")
+    assert (staging.code, staging.out) == (2, "")
+    assert "overlays/umbrella/images.yaml:9: prod takes what staging ran; say first where prod gets" in staging.err
+    assert given("service", "remove", "umbrella", "--environment", "prod").code == 0
+    assert set(yaml.safe_load((here.overlays / "umbrella/images.yaml").read_text())) == {"staging"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("rename", "umbrella", "parasol"), "gitops service new parasol --image 111122223333.dkr.ecr."),
+        (
+            ("copy", "jobs-bot", "news-bot"),
+            "--owner bots --shape bot\n    commit that\n    gitops service set news",
+        ),
+        (("add-environment", "umbrella", "canary"), "docs/runbooks/services.md has the steps"),
+        (("add-environment", "umbrella", "test"), "environment 'test': does not exist; expected one of staging"),
+        (("remove", "parasol", "--finish"), "no removal of parasol is to be finished"),
+        (("rename", "umbrela", "parasol"), "service 'umbrela': does not exist; did you mean umbrella?"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_what_is_no_verb_says_why_and_what_to_type(
+    here: Checkout, given: Given, words: tuple[str, ...], message: str
+) -> None:
+    done = given("service", *words)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert changed(here) == []
+
+
+# -- the help
+
+COMMANDS = (*cli_edit.COMMANDS, *cli_end.COMMANDS, *cli_here.COMMANDS, cli_wire.seal, cli_wire.remove)
+
+
+def commands(verbs: tuple[click.Command, ...]) -> list[click.Command]:
+    """Each command, those of groups among them."""
+    known: list[click.Command] = []
+    for verb in verbs:
+        known += commands(tuple(verb.commands.values())) if isinstance(verb, click.Group) else [verb]
+    return known
+
+
+@pytest.mark.parametrize("command", commands(COMMANDS), ids=lambda command: command.callback.__name__)
+def test_the_example_of_a_help_works(
+    here: Checkout, given: Given, command: click.Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = command.help or ""
+    [example] = [line.partition("Example: ")[2] for line in text.splitlines() if "Example: " in line]
+    words = shlex.split(example.rpartition("| ")[2])
+    assert words[0] == "gitops"
+    with ecr_server(monkeypatch) as ecr:
+        ecr.push("mogle", "2.15.0")
+        if "rollback" in words:
+            assert given("images", "set", "mogle", "2.15.0").code == 0
+            commit_all(here)
+            words.append("--local")
+        done = given(*words[1:], stdin=VALUE)
+    refused = "Exit code 2:" in text
+    assert done.code == (2 if refused else 0), done.err
+    assert bool(changed(here)) != (refused or "rollback" in words)

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from gitops.check import environments
-from gitops.check.argo import LABELS, TEMPLATE, Platform, filled
+from gitops.check import environments, made
+from gitops.check.argo import LABELS, TEMPLATE, Platform, expected_labels
+from gitops.manifests.applicationset import Application
+from gitops.manifests.appproject import permits_destination, permits_source
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.names import SERVICES_PROJECT
-from gitops.manifests.objects import Object, label, name, value_at
+from gitops.manifests.objects import FieldPath, Object, label, name, spec_of, value_at
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.upstream import REPOSITORIES
 
-# What the policies and the closed network know a service's namespace by, as the ApplicationSet has to set it.
-_NAMESPACE_LABELS = {
-    "environment": "{{ index .path.segments 2 }}",
-    "service": "{{ index .path.segments 1 }}",
-    "pod-security.kubernetes.io/enforce": "restricted",
-}
 # What the gate renders is a folder of this repository as its kustomization says it, and nothing else.
 _SOURCE = {"repoURL", "targetRevision", "path"}
-_OTHER_SOURCES = {"sources", "sourceHydrator"}
 _TAG = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
 # What makes a sync wait for one object before it comes to the next.
 _WAITS = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook")
 # Where Applications stand in waves: one that is not Healthy is Degraded after a minute (apps/argocd/argocd-cm.yaml).
 _WAVES = re.compile(r"clusters/[^/]+/platform")
+_SEGMENTS = Overlay("{{ index .path.segments 1 }}", "{{ index .path.segments 2 }}")
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class _Cluster:
 
 def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Finding]:
     """A folder of a cluster. `repo_url`: what its cluster.yaml says."""
-    projects = {name(item): item["spec"] for item in platform.kind("AppProject")}
+    projects = {name(item): spec_of(item) for item in platform.kind("AppProject")}
     cluster = _Cluster(platform.unit.name, repo_url, projects)
     for item in unit.kind("ApplicationSet"):
         yield from _application(unit, item, TEMPLATE, cluster)
@@ -52,11 +46,14 @@ def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Fin
         yield from _application(unit, item, ("spec",), cluster)
     for item in unit.kind("AppProject"):
         allowed = [repo_url] if name(item) == SERVICES_PROJECT else [repo_url, *REPOSITORIES]
-        for number, url in enumerate(item["spec"].get("sourceRepos") or []):
+        for number, url in enumerate(spec_of(item).get("sourceRepos") or []):
             if url not in allowed:
                 fix = f"allow {repo_url} alone"
                 yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
-    yield from environments.check(unit)
+    told = list(environments.check(unit))
+    yield from told
+    if unit.name == platform.unit.name:
+        yield from made.check(unit, platform, told=bool(told))
 
 
 def check_waits(unit: Unit) -> Iterator[Finding]:
@@ -81,7 +78,7 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
     if "templatePatch" in item["spec"]:
         what = "templatePatch: what it makes of an Application is known after the merge"
         yield unit.finding("source", item, ("spec", "templatePatch"), what, "write it into the template")
-    for key, value in _NAMESPACE_LABELS.items():
+    for key, value in expected_labels(_SEGMENTS).items():
         label_path = (*LABELS, key)
         actual = value_at(item, label_path)
         if actual != value:
@@ -89,7 +86,7 @@ def _generated(unit: Unit, item: Object) -> Iterator[Finding]:
             yield unit.finding("namespace-labels", item, label_path, what, f"{key}: {value}")
 
 
-def _application(unit: Unit, item: Object, path: tuple[str, ...], cluster: _Cluster) -> Iterator[Finding]:
+def _application(unit: Unit, item: Object, path: FieldPath, cluster: _Cluster) -> Iterator[Finding]:
     """An Application's spec, that stands at `path`, against the project that it names."""
     spec = value_at(item, path) or {}
     project = str(spec.get("project"))
@@ -102,47 +99,53 @@ def _application(unit: Unit, item: Object, path: tuple[str, ...], cluster: _Clus
         what = f"project {project} is none of: {', '.join(sorted(cluster.projects))}"
         yield unit.finding("project", item, (*path, "project"), what, "name one of these")
         return
-    yield from _source(unit, item, path, allowed.get("sourceRepos") or [], cluster)
+    yield from _sources(unit, item, path, cluster)
+    if path == TEMPLATE or permits_destination(allowed, spec.get("destination") or {}):
+        return  # what a template makes is looked at one by one (made.py)
     destination = spec.get("destination") or {}
-    namespace = filled(str(destination.get("namespace")), Overlay("service", "prod"))
-    if not any(
-        fnmatch.fnmatch(namespace, str(entry.get("namespace"))) and entry.get("server") == destination.get("server")
-        for entry in allowed.get("destinations") or []
-    ):
-        server = destination.get("server")
-        what = f"{label(item)} goes to {namespace} on {server}, which project {project} does not allow"
-        fix = "name a destination of the project"
-        yield unit.finding("project", item, (*path, "destination", "namespace"), what, fix)
+    yield made.denied(unit, item, (*path, "destination"), destination, allowed, project)
 
 
-def _source(
-    unit: Unit, item: Object, path: tuple[str, ...], repositories: list[str], cluster: _Cluster
-) -> Iterator[Finding]:
+def _sources(unit: Unit, item: Object, path: FieldPath, cluster: _Cluster) -> Iterator[Finding]:
+    """Each source of an Application; of a template's there is one, a folder that the gate has rendered."""
+    spec = value_at(item, path) or {}
+    several = [key for key in ("sources", "sourceHydrator") if key in spec]
+    if several and (path == TEMPLATE or "sourceHydrator" in several):
+        what = f"{several[-1]}: Argo CD would render more than the gate looks at"
+        yield unit.finding("source", item, (*path, several[-1]), what, "name one folder by source")
+        return
+    sources = Application({"spec": spec}, item).sources
+    if not sources:
+        fix = f"repoURL: {cluster.repo_url}, and a path of this repository"
+        yield unit.finding("source", item, path, "has no source", fix)
+    for place, source in sources:
+        yield from _source(unit, item, (*path, *place), source, cluster)
+
+
+def _source(unit: Unit, item: Object, path: FieldPath, source: Object, cluster: _Cluster) -> Iterator[Finding]:
     """Where an Application reads: this repository's main, or what a pinned tool is built from, at a version's tag."""
-    spec: dict[str, Any] = value_at(item, path) or {}
-    source = spec.get("source") or {}
     ours = source.get("repoURL") == cluster.repo_url
-    for key in sorted(_OTHER_SOURCES & spec.keys()):
-        what = f"{key}: Argo CD would render more than the gate looks at"
-        yield unit.finding("source", item, (*path, key), what, "name one folder by source")
     for key in sorted(source.keys() - (_SOURCE if ours else {*_SOURCE, "kustomize"})):
         what = f"source.{key}: Argo CD would render otherwise than the gate"
-        yield unit.finding("source", item, (*path, "source", key), what, "say it in the kustomization")
-    if source.get("repoURL") not in repositories:
-        what = f"reads {source.get('repoURL')}, which project {spec.get('project')} does not allow"
-        fix = f"it allows: {', '.join(repositories)}"
-        yield unit.finding("source", item, (*path, "source", "repoURL"), what, fix)
+        yield unit.finding("source", item, (*path, key), what, "say it in the kustomization")
+    spec = value_at(item, TEMPLATE if item.get("kind") == "ApplicationSet" else ("spec",))
+    project = str(spec.get("project"))
+    allowed = cluster.projects[project]
+    if not permits_source(allowed, str(source.get("repoURL"))):
+        what = f"reads {source.get('repoURL')}, which project {project} does not allow"
+        fix = f"it allows: {', '.join(map(str, allowed.get('sourceRepos') or []))}"
+        yield unit.finding("source", item, (*path, "repoURL"), what, fix)
     folder = str(source.get("path"))
     if ours and folder.startswith("clusters/") and not f"{folder}/".startswith(f"{cluster.folder}/"):
         what, fix = (
             f"reads {folder}, which is another cluster's",
             f"data.path: {cluster.folder}, where this cluster says it",
         )
-        yield unit.finding("source", item, (*path, "source", "path"), what, fix)
+        yield unit.finding("source", item, (*path, "path"), what, fix)
     revision = str(source.get("targetRevision") or None)
     if ours and not revision.startswith("refs/heads/"):
         what, fix = f"targetRevision {revision} may be a tag or a branch", "targetRevision: refs/heads/main"
-        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)
+        yield unit.finding("source", item, (*path, "targetRevision"), what, fix)
     if not ours and not _TAG.fullmatch(revision):
         what, fix = f"targetRevision {revision} is no version's tag", "one such as refs/tags/v1.2.3"
-        yield unit.finding("source", item, (*path, "source", "targetRevision"), what, fix)
+        yield unit.finding("source", item, (*path, "targetRevision"), what, fix)

@@ -6,21 +6,37 @@ import itertools
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from gitops.check.answers import Denial
-from gitops.manifests import names
+from gitops.manifests import applicationset, names
+from gitops.manifests.applicationset import Application, Generated
+from gitops.manifests.appproject import permits_kind
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, line_of, read_text
-from gitops.manifests.objects import Object, name
+from gitops.manifests.objects import Object, name, spec_of, value_at
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.reach import kustomization
 
 PATHS = "argocd.argoproj.io/manifest-generate-paths"
 _SCOPES = ("sealedsecrets.bitnami.com/cluster-wide", "sealedsecrets.bitnami.com/namespace-wide")
+# Kinds that are in no namespace, so that a project allows them by another list.
+_OF_THE_CLUSTER = frozenset(
+    {
+        "APIService", "CertificateSigningRequest", "ClusterRole", "ClusterRoleBinding", "ClusterTrustBundle",
+        "CSIDriver", "CSINode", "CustomResourceDefinition", "DeviceClass", "FlowSchema", "IngressClass",
+        "IngressClassParams", "IPAddress", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+        "MutatingWebhookConfiguration", "Node", "NodeClass", "NodePool", "PersistentVolume", "PriorityClass",
+        "PriorityLevelConfiguration", "ResourceSlice", "RuntimeClass", "ServiceCIDR", "StorageClass",
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+    }
+)  # fmt: skip
 # Where an ApplicationSet has the spec of its Applications.
-TEMPLATE = ("spec", "template", "spec")
-LABELS = (*TEMPLATE, "syncPolicy", "managedNamespaceMetadata", "labels")
+TEMPLATE = (*applicationset.TEMPLATE, "spec")
+_NAMESPACE = ("syncPolicy", "managedNamespaceMetadata", "labels")
+LABELS = (*TEMPLATE, *_NAMESPACE)
 
 
 @dataclass(frozen=True)
@@ -51,37 +67,48 @@ class Platform:
     @property
     def generator(self) -> Object:
         """The one ApplicationSet, empty where there is none."""
-        return next((item for item in self.unit.kind("ApplicationSet") if name(item) == "services"), {})
+        return next(iter(self.unit.kind("ApplicationSet")), {})
 
-    @property
-    def template(self) -> Object:
-        """What each Application is made from."""
-        spec = self.generator.get("spec")
-        template = spec.get("template") if isinstance(spec, dict) else None
-        return template if isinstance(template, dict) else {}
+    @cached_property
+    def generated(self) -> Generated:
+        """What Argo CD makes of its ApplicationSet in this revision's folders."""
+        if not self.generator:
+            return Generated()
+        top = applicationset.top_of(self.generator)
+        return applicationset.generate(self.generator, applicationset.directories(self.unit.places.root, top))
+
+    @cached_property
+    def applications(self) -> tuple[Application, ...]:
+        """All that it runs: those that its folders bring, and those that are made."""
+        own = (Application(item, item) for item in self.kind("Application"))
+        return (*own, *self.generated.applications)
 
     def project(self, project: str) -> Object | None:
         """An AppProject's spec."""
-        return next((item["spec"] for item in self.unit.kind("AppProject") if name(item) == project), None)
+        return next((spec_of(item) for item in self.unit.kind("AppProject") if name(item) == project), None)
 
     def namespace_labels(self, overlay: Overlay) -> dict[str, str]:
-        """What the ApplicationSet puts on an overlay's namespace."""
-        policy = (self.template.get("spec") or {}).get("syncPolicy") or {}
-        labels = (policy.get("managedNamespaceMetadata") or {}).get("labels") or {}
-        return {key: filled(str(value), overlay) for key, value in labels.items()}
+        """What the ApplicationSet puts on an overlay's namespace; where it makes no Application, what it should."""
+        made = next((one for one in self.generated.applications if one.folder == overlay.path), None)
+        if made is None:
+            return expected_labels(overlay)
+        labels = value_at(made.spec, _NAMESPACE)
+        return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+
+
+def expected_labels(overlay: Overlay) -> dict[str, str]:
+    """What the policies and the closed network know a service's namespace by."""
+    return {
+        "environment": overlay.environment,
+        "service": overlay.service,
+        "pod-security.kubernetes.io/enforce": "restricted",
+    }
 
 
 def refused_labels(platform: Platform, denied: Denial) -> Finding:
     """That a policy refuses what the ApplicationSet puts on an overlay's namespace."""
     fix = "give each service's namespace the labels that policies/namespaces asks for"
     return platform.unit.finding("policy", platform.generator, LABELS, denied.text, fix, policy=denied.policy)
-
-
-def filled(text: str, overlay: Overlay) -> str:
-    """A text of the ApplicationSet's template, for an overlay."""
-    for segment, value in ((1, overlay.service), (2, overlay.environment)):
-        text = text.replace(f"{{{{ index .path.segments {segment} }}}}", value)
-    return text
 
 
 def check_folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
@@ -142,21 +169,21 @@ def check_overlay(unit: Unit, overlay: Overlay, platform: Platform) -> Iterator[
     if taken := names.platforms(overlay, platform.objects):
         what = f"{overlay.path} has the name {overlay.namespace}, which is {taken}"
         yield Finding("names", unit.places.top, what, "name the service otherwise", unit.name)
-    project = platform.project(names.SERVICES_PROJECT) or {}
-    allowed = {(entry["group"], entry["kind"]) for entry in project.get("namespaceResourceWhitelist") or []}
+    project = platform.project(names.SERVICES_PROJECT)
     for item in unit.objects:
         group, _, _ = str(item.get("apiVersion", "")).rpartition("/")
         kind = str(item.get("kind"))
+        namespaced = kind not in _OF_THE_CLUSTER
         if kind == "Namespace":
             what = "an overlay brings no Namespace: the ApplicationSet makes it, with its labels"
             yield unit.finding("namespace-labels", item, ("metadata", "name"), what, "remove it from resources")
         elif kind == "Secret" and not group:
             continue  # plain-secret says it better
-        elif allowed and (group, kind) not in allowed:
+        elif project is not None and not permits_kind(project, group, kind, name(item), namespaced=namespaced):
             what = f"AppProject services does not allow {kind}"
-            fix = f"it allows: {', '.join(sorted(name for _, name in allowed))}"
-            yield unit.finding("project-kind", item, ("kind",), what, fix)
-        else:
+            listed = {str(entry.get("kind")) for entry in project.get("namespaceResourceWhitelist") or []}
+            yield unit.finding("project-kind", item, ("kind",), what, f"it allows: {', '.join(sorted(listed))}")
+        elif namespaced:
             yield from _in_its_namespace(unit, overlay, item)
 
 
@@ -176,7 +203,10 @@ def _in_its_namespace(unit: Unit, overlay: Overlay, item: Object) -> Iterator[Fi
 
 def check_paths(graph: Graph, unit: str, platform: Platform) -> Iterator[Finding]:
     """Whether the static manifest-generate-paths name every file that the overlay is made of."""
-    annotation = str((platform.template.get("metadata") or {}).get("annotations", {}).get(PATHS, "."))
+    made = next((one for one in platform.generated.applications if one.folder == unit), None)
+    if made is None:
+        return  # said once, of what should make it
+    annotation = str((made.item["metadata"].get("annotations") or {}).get(PATHS, "."))
     watched = [
         posixpath.normpath(path[1:] if path.startswith("/") else posixpath.join(unit, path))
         for path in annotation.split(";")

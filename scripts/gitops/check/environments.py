@@ -24,23 +24,40 @@ def check(unit: Unit) -> Iterator[Finding]:
         generators = value_at(item, ("spec", "generators"))
         path = ("spec", "generators", 0, "git", "directories")
         only = len(generators) == 1 if isinstance(generators, list) else False
-        actual = _of_each(value_at(item, path), "path") if only else generators
-        yield from _compared(unit, item, path if only else path[:2], actual, folders)
+        entries = value_at(item, path) if only else generators
+        for number, entry in enumerate(entries if only and isinstance(entries, list) else []):
+            if isinstance(entry, dict) and entry.get("exclude"):
+                what = f"excludes {entry.get('path')}, whatever else brings it: Argo CD makes no Application of that"
+                yield unit.finding("environments", item, (*path, number, "exclude"), what, "take the entry out")
+                return
+        yield from _compared(unit, item, path if only else path[:2], _of_each(entries, "path"), folders, "path")
     for item in unit.kind("AppProject"):
         if name(item) == SERVICES_PROJECT:
             for field, key in (("destinations", "namespace"), ("clusterResourceWhitelist", "name")):
                 actual = _of_each(value_at(item, ("spec", field)), key)
-                yield from _compared(unit, item, ("spec", field), actual, _NAMESPACES)
+                yield from _compared(unit, item, ("spec", field), actual, _NAMESPACES, key)
     for item in unit.kind("ValidatingAdmissionPolicy"):
         if name(item) == NAMESPACE_POLICY:
             listed, where = _declared(item)
             yield from _compared(unit, item, where, listed, list(ENVIRONMENTS))
 
 
-def _compared(unit: Unit, item: Object, path: FieldPath, actual: object, expected: list[str]) -> Iterator[Finding]:
-    if not isinstance(actual, list) or sorted(map(str, actual)) != sorted(expected):
-        listed = ", ".join(map(str, actual)) if isinstance(actual, list) else str(actual)
-        yield unit.finding("environments", item, path, f"names {listed or 'none'}", f"name {', '.join(expected)}")
+def _compared(
+    unit: Unit, item: Object, path: FieldPath, actual: object, expected: list[str], key: str = ""
+) -> Iterator[Finding]:
+    """`key`: of what an entry of the list at `path` names; empty where it is no list in YAML."""
+    if not isinstance(actual, list):
+        yield unit.finding("environments", item, path, f"names {actual}", f"name {', '.join(expected)}")
+        return
+    texts = list(map(str, actual))
+    others = [number for number, text in enumerate(texts) if text not in expected or text in texts[:number]]
+    missing = [text for text in expected if text not in texts]
+    fix = f"name {', '.join(expected)}"
+    for number in others if key else []:
+        what = f"names {texts[number]}, which is no environment's"
+        yield unit.finding("environments", item, (*path, number, key), what, fix)
+    if (missing or others) and not (others and key):
+        yield unit.finding("environments", item, path, f"names {', '.join(texts) or 'none'}", fix)
 
 
 def _of_each(entries: Any, key: str) -> list[Any]:  # noqa: ANN401 - whatever stands there

@@ -45,6 +45,7 @@ RULES = _rules(
         "environments",
         "Declared in manifests/overlay.py alone: elsewhere, one more is unguarded and one less is not deployed.",
     ),
+    ("applications", "Argo CD makes and unmakes Applications by this alone; what none reads is not deployed."),
     (
         "orphan-folder",
         "The ApplicationSet looks at overlays/<service>/<environment> alone; this would never be deployed.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 
+from gitops.manifests.globs import glob_matches
 from gitops.manifests.objects import Object, label, name
 from gitops.manifests.overlay import Overlay
 
@@ -26,6 +26,7 @@ def platforms(overlay: Overlay, cluster: Sequence[Object]) -> str | None:
         if item.get("kind") == "AppProject" and name(item) != SERVICES_PROJECT:
             destinations = (item.get("spec") or {}).get("destinations") or []
             patterns = [str(entry.get("namespace")) for entry in destinations]
-            if any(fnmatch.fnmatchcase(overlay.namespace, pattern) for pattern in patterns):
+            # A project that may go anywhere names nobody's namespace.
+            if any(glob_matches(pattern, overlay.namespace) and not glob_matches(pattern, "") for pattern in patterns):
                 return f"a namespace of AppProject {name(item)}"
     return None

@@ -17,7 +17,7 @@ QUIET = Progress(quiet=True)
 
 
 def preview(checkout: Checkout, base: str = "HEAD") -> Preview:
-    with revision.compare(checkout, base, None) as change:
+    with revision.compare(checkout, base, None, for_all=run.FOR_ALL) as change:
         return run.run(checkout, change, QUIET)
 
 

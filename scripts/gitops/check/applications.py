@@ -11,6 +11,8 @@ from gitops.check.argo import LABELS, TEMPLATE, Platform, expected_labels
 from gitops.manifests.applicationset import Application
 from gitops.manifests.appproject import permits_destination, permits_source
 from gitops.manifests.findings import Finding, Unit
+from gitops.manifests.graph import Graph
+from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.names import SERVICES_PROJECT
 from gitops.manifests.objects import FieldPath, Object, label, name, spec_of, value_at
 from gitops.manifests.overlay import Overlay
@@ -54,6 +56,17 @@ def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Fin
     yield from told
     if unit.name == platform.unit.name:
         yield from made.check(unit, platform, told=bool(told))
+
+
+def check_files(graph: Graph) -> Iterator[Finding]:
+    """Why a cluster does not render, where that is an Application of another form than kustomize is told to fill in."""
+    root = graph.checkout.root
+    for file in sorted(root.glob("apps/**/*.yaml")):
+        path, text = graph.checkout.relative(file), read_text(file)
+        line = line_of(text, " sources:")
+        if line and re.search(r"^kind: Application(Set)?$", text, re.MULTILINE):
+            what = "sources: Argo CD would render more than the gate looks at"
+            yield Finding("source", Place(path, line), what, "name one folder by source")
 
 
 def check_waits(unit: Unit) -> Iterator[Finding]:

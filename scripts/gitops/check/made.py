@@ -130,7 +130,9 @@ def _unread(platform: Platform) -> Iterator[Finding]:
             continue
         root = unit.name == platform.unit.name or unit.name == f"{platform.unit.name}/platform"
         file = "apps/kustomization.yaml" if root else "apps/platform/kustomization.yaml"
-        what = f"no Application reads {unit.name}: nothing of it would be in the cluster"
+        # The same for each cluster, and so said once.
+        folder = unit.name.replace(platform.unit.name, "clusters/*")
+        what = f"no Application reads {folder}: nothing of it would be in the cluster"
         fix = "list the Application that reads it in resources"
         yield Finding("applications", _listed(platform, file, "resources:"), what, fix, unit.name)
 

@@ -148,6 +148,11 @@ def run(
             boot = pool.submit(stack.enter_context, control_plane.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
             scope, findings = _render(checkout, renders, graph, base, checked, change.files)
+        if broken := [finding for finding in findings if finding.unit.startswith(("clusters/", "apps/"))]:
+            # Of what all come under nothing is known.
+            better = list(applications.check_files(graph))
+            rest = [finding for finding in findings if finding not in broken] if better else findings
+            return CheckResult(checked, in_order([*better, *rest]), [])
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             platforms = _platforms(scope)
             findings += [*tree.check(change), *_offline(scope, platforms)]

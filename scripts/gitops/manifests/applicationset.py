@@ -7,6 +7,7 @@ understood here is a fault, so that nothing passes unseen.
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 from collections import Counter
@@ -28,7 +29,7 @@ _GIT = {"repoURL", "revision", "directories", "requeueAfterSeconds", "pathParamP
 
 
 @dataclass(frozen=True)
-class Fault:
+class GeneratorFault:
     """Why an ApplicationSet makes nothing: where, what is wrong, and how to fix it."""
 
     path: FieldPath
@@ -81,7 +82,19 @@ class Generated:
     """What an ApplicationSet comes to: its Applications; none where it has faults, as Argo CD then changes none."""
 
     applications: tuple[Application, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[GeneratorFault, ...] = ()
+
+
+def applications(objects: Sequence[Object], root: Path) -> tuple[tuple[Application, ...], tuple[GeneratorFault, ...]]:
+    """All Applications of a cluster: those among its objects, and those that are made of a revision's files."""
+    own = [Application(item, item) for item in objects if item.get("kind") == "Application"]
+    faults: list[GeneratorFault] = []
+    for item in objects:
+        if item.get("kind") == "ApplicationSet":
+            made = generate(item, directories(root, top_of(item)))
+            own += made.applications
+            faults += made.faults
+    return tuple(own), tuple(faults)
 
 
 def directories(root: Path, top: str) -> list[str]:
@@ -101,11 +114,9 @@ def top_of(applicationset: Object) -> str:
 
 def patterns(applicationset: Object) -> list[tuple[str, bool]]:
     """Every pattern of its git generators, and whether it excludes."""
-    return [
-        (str(entry.get("path")), bool(entry.get("exclude")))
-        for generator in _mappings(value_at(applicationset, ("spec", "generators")))
-        for entry in _mappings(value_at(generator, ("git", "directories")))
-    ]
+    generators = _mappings(value_at(applicationset, ("spec", "generators")))
+    entries = itertools.chain.from_iterable(_mappings(value_at(one, ("git", "directories"))) for one in generators)
+    return [(str(entry.get("path")), bool(entry.get("exclude"))) for entry in entries]
 
 
 def chosen(entries: Sequence[Object], folders: Iterable[str]) -> list[str]:
@@ -122,13 +133,15 @@ def generate(applicationset: Object, folders: Sequence[str]) -> Generated:
     """What Argo CD makes of it where git has these folders."""
     generators = value_at(applicationset, ("spec", "generators"))
     if not isinstance(generators, list) or not generators:
-        return Generated(faults=(Fault(("spec", "generators"), "has no generator", "name folders by git.directories"),))
-    faults: list[Fault] = []
+        return Generated(
+            faults=(GeneratorFault(("spec", "generators"), "has no generator", "name folders by git.directories"),)
+        )
+    faults: list[GeneratorFault] = []
     made: list[Application] = []
     for number, generator in enumerate(generators):
         path = ("spec", "generators", number)
         if unknown := _unknown(generator):
-            faults.append(Fault((*path, *unknown[0]), unknown[1], "name folders by git.directories"))
+            faults.append(GeneratorFault((*path, *unknown[0]), unknown[1], "name folders by git.directories"))
             continue
         for folder in chosen(_mappings(generator["git"]["directories"]), folders):
             application, fault = _application(applicationset, generator["git"], folder)
@@ -138,7 +151,7 @@ def generate(applicationset: Object, folders: Sequence[str]) -> Generated:
     for doubled in sorted(word for word, count in counts.items() if count > 1):
         twins = ", ".join(one.folder for one in made if one.name == doubled)
         problem = f"{counts[doubled]} folders ({twins}) make one Application, {doubled}"
-        faults.append(Fault((*TEMPLATE, "metadata", "name"), problem, "name it by service and environment"))
+        faults.append(GeneratorFault((*TEMPLATE, "metadata", "name"), problem, "name it by service and environment"))
     return Generated((), tuple(dict.fromkeys(faults))) if faults else Generated(tuple(made))
 
 
@@ -159,7 +172,7 @@ def _unknown(generator: object) -> tuple[FieldPath, str] | None:
     return None
 
 
-def _application(applicationset: Object, git: Object, folder: str) -> tuple[Application | None, Fault | None]:
+def _application(applicationset: Object, git: Object, folder: str) -> tuple[Application | None, GeneratorFault | None]:
     """What a folder becomes."""
     spec, template = _mapping(applicationset, "spec"), _mapping(applicationset, *TEMPLATE)
     options = [str(option) for option in spec.get("goTemplateOptions") or []]
@@ -170,7 +183,7 @@ def _application(applicationset: Object, git: Object, folder: str) -> tuple[Appl
     except gotemplate.TemplateError as error:
         path = error.path if isinstance(error, _FilledError) else ("spec", "generators")
         fix = "write one such as {{ index .path.segments 1 }}"
-        return None, Fault(path, f"{error}: Argo CD would make no Application at all", fix)
+        return None, GeneratorFault(path, f"{error}: Argo CD would make no Application at all", fix)
     preserved = value_at(spec, ("syncPolicy", "preserveResourcesOnDeletion")) is True
     if not preserved and not metadata.get("finalizers"):
         metadata["finalizers"] = [FINALIZER]

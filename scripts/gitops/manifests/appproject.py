@@ -32,10 +32,9 @@ def permits_source(project: Spec, url: str) -> bool:
 def permits_destination(project: Spec, destination: Object, namespace: str = "") -> bool:
     """Whether its Applications may go to a cluster and a namespace (default: the one that `destination` names)."""
     goal = {key: str(destination.get(key) or "") for key in ("server", "name")}
-    for key, other in (("server", "name"), ("name", "server")):
-        # Either of them leads Argo CD to the cluster, which has both.
-        if not goal[key] and goal[other] == IN_CLUSTER[other]:
-            goal[key] = IN_CLUSTER[key]
+    # Either of them leads Argo CD to the cluster, which has both.
+    if any(goal[key] == IN_CLUSTER[key] for key in goal):
+        goal = {key: goal[key] or IN_CLUSTER[key] for key in goal}
     space = namespace or str(destination.get("namespace") or "")
     matched = False
     for entry in project.get("destinations") or []:

@@ -43,7 +43,7 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
 
     checkout, progress = Checkout.find(), Progress()
     ensure(checkout, progress, ["kustomize"])
-    with revision.compare(checkout, base, head) as change:
+    with revision.compare(checkout, base, head, for_all=run.FOR_ALL) as change:
         summary = run.run(checkout, change, progress)
     forms = {
         "markdown": text.markdown(summary, artifact="preview"),

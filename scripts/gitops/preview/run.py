@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
+from gitops.manifests import sourced
+from gitops.manifests.applicationset import Application
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
-from gitops.manifests.render import Rendered, build, complaint, differing, in_parallel
+from gitops.manifests.render import Rendered, complaint, differing, in_parallel
 from gitops.preview import cost, diff, restarts
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
+from gitops.preview.sides import ApplicationPair, Sides, ignored
 from gitops.repository.git import Repo
 from gitops.repository.revision import WORKING_COPY, Change
 
+# What Argo CD is told concerns every overlay: then all are laid out.
+FOR_ALL = ("apps/", "clusters/")
 # What the requests of an Application are read from; where none of these changed they did not either.
 _SCALED = {"Deployment", "StatefulSet", "DaemonSet", "Rollout", "HorizontalPodAutoscaler"}
 
@@ -34,12 +40,19 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
         raise InputError("nothing to compare with", fix="name a revision with --base")
     before, after = Graph(change.base, change.overviews[0]), Graph(change.head, change.overviews[1])
     left, right = set(before.affected(change.files)), set(after.affected(change.files))
-    units = sorted(left | right | (set(before.units) ^ set(after.units)))
     # An overlay costs the same in each cluster of a kind: the first that has a price is shown.
     node = next(filter(None, (cost.read_node(change.head, cluster) for cluster in after.clusters)), None)
-    what = f"rendering {len(units)} of {len(after.units)} Applications on both sides"
-    with renderer(checkout) as renders, progress.step(what):
-        apps = in_parallel(lambda unit: _application(renders, before, after, unit, node), units)
+    with renderer(checkout) as renders:
+        sides = Sides(renders, before, after, known=any(path.startswith(FOR_ALL) for path in change.files))
+        touched = sides.changing & {*before.units, *after.units}
+        units = sorted(left | right | touched | (set(before.units) ^ set(after.units)))
+        work = _Work(checkout, renders, before, after, node)
+        pairs: list[tuple[str, ApplicationPair]] = []
+        for unit in units:
+            pairs += [(unit, pair) for pair in sides.of(unit)]
+        with progress.step(f"rendering {len(units)} of {len(after.units)} Applications on both sides"):
+            apps = in_parallel(lambda pair: _application(work, *pair, known=sides.known), pairs)
+    refused = tuple(ApplicationChange(name="all Applications", action="broken", error=text) for text in sides.faults)
     with Repo(checkout.root) as repo:
         sha = repo.commit("HEAD" if change.head_name == WORKING_COPY else change.head_name).hexsha
     return Preview(
@@ -47,7 +60,7 @@ def run(checkout: Checkout, change: Change, progress: Progress) -> Preview:
         head=change.head_name,
         head_sha=sha,
         looked=len(units),
-        applications=_said_once(zip(units, apps, strict=True)),
+        applications=(*refused, *_said_once(zip((unit for unit, _ in pairs), apps, strict=True))),
     )
 
 
@@ -81,20 +94,45 @@ def _in_clusters(app: ApplicationChange, clusters: Sequence[str]) -> Application
     return app.model_copy(update={"name": f"{app.name} ({', '.join(named)})", "clusters": named})
 
 
-def _application(
-    renders: Renderer, before: Graph, after: Graph, unit: str, node: cost.Node | None
-) -> ApplicationChange | None:
+@dataclass(frozen=True)
+class _Work:
+    """What every Application is rendered and judged by."""
+
+    checkout: Checkout
+    renders: Renderer
+    before: Graph
+    after: Graph
+    node: cost.Node | None
+
+    def side(self, graph: Graph, unit: str, application: Application | None) -> Rendered | None:
+        """One side of a folder as its Application has it; None where it is not there."""
+        if unit not in graph.units:
+            return None
+        return sourced.rendered(self.checkout, self.renders, graph, unit, application)
+
+
+def _application(work: _Work, unit: str, pair: ApplicationPair, *, known: bool) -> ApplicationChange | None:
+    """`known`: whether it is known which Applications there are; else each folder has one."""
     overlay = Overlay.of_path(unit)
+    old, new = work.side(work.before, unit, pair.old), work.side(work.after, unit, pair.new)
+    if known and overlay:  # one that the generator passes by is not deployed
+        old, new = old if pair.old else None, new if pair.new else None
     application = overlay.application if overlay else _of_platform(unit)[0]
-    return change_of(application, _side(renders, before, unit), _side(renders, after, unit), node)
+    if overlay and pair.clusters:
+        application += f" ({', '.join(pair.clusters)})"
+    return change_of(application, old, new, work.node, pair)
 
 
 def change_of(
-    application: str, old: Rendered | None, new: Rendered | None, node: cost.Node | None = None
+    application: str,
+    old: Rendered | None,
+    new: Rendered | None,
+    node: cost.Node | None = None,
+    pair: ApplicationPair = ApplicationPair(None, None),  # noqa: B008 - it is frozen
 ) -> ApplicationChange | None:
     """What an Application's two renders differ in, None where in nothing. A side is None where there is no such folder.
 
-    `node`: what its pods run on, where their cost is asked for.
+    `node`: what its pods run on, where their cost is asked for; `pair`: the Application itself, where it is known.
     """
     if new is not None and new.error:
         return ApplicationChange(name=application, action="broken", error=complaint(new.error))
@@ -104,8 +142,8 @@ def change_of(
     try:
         left, right = differing(left_side, right_side)
         pairs = list(diff.pairs(left, right))
-        objects = tuple(change for pair in pairs if (change := diff.compare(*pair)))
-        if not objects and old is not None and new is not None:
+        objects = tuple(change for one in [*pair.objects, *pairs] if (change := diff.compare(*one)))
+        if not objects and (old is None) == (new is None):
             return None
         sides = _resources(left_side, right_side, list(filter(None, itertools.chain.from_iterable(pairs))), node)
     except InputError as error:
@@ -116,24 +154,24 @@ def change_of(
     if new is None:
         # preserveResourcesOnDeletion (rule `preserve`), and none of the platform's Applications has a finalizer.
         kept = counted(len(pairs), "object stays", "objects stay")
-        action, stays = "removed", True
-        lines = (f"the Application goes: {kept} in the cluster as before, and nobody watches over them (orphaned)",)
+        action, stays = "removed", not pair.deletes
+        lines = (f"the Application goes, and Argo CD deletes all {len(pairs)} objects with it",)
+        lines = (
+            lines
+            if pair.deletes
+            else (f"the Application goes: {kept} in the cluster as before, and nobody watches over them (orphaned)",)
+        )
     elif old is not None and left_side.text.strip() and not right_side.text.strip():
         kept, stays = counted(len(pairs), "object stays", "objects stay"), True
         lines = (f"renders nothing any more: Argo CD refuses to delete all at once (allowEmpty), so {kept} as before",)
     elif old is not None:
         lines = notable(pairs, right_side.objects() if restarts.changed_values(pairs) else ())
+        lines = (*pair.notable(), *lines, *ignored(pair.new, pairs))
     if stays:
         sides = (Resources(), Resources())
     return ApplicationChange(
         name=application, action=action, stays=stays, notable=lines, objects=objects, before=sides[0], after=sides[1]
     )
-
-
-def _side(renders: Renderer, graph: Graph, unit: str) -> Rendered | None:
-    if unit not in graph.units:
-        return None
-    return build(renders, graph.checkout.root, unit, graph.reach(unit))
 
 
 def _resources(

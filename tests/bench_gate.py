@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from git import Repo
 
+from gitops.check.standby import Home
+from gitops.clients.kubernetes import Cluster
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import ExternalError
+from gitops.lab import control
+from gitops.lab.layout import Lab, find_labs
+from gitops.lab.process import end_all, wait_until
 from gitops.manifests.graph import Graph
 from tests import generated
 from tests.bench_report import Report
@@ -25,16 +34,22 @@ FULL, SMALLEST = (10, 100, 500), (2,)
 # What argocd-diff-preview publishes of itself for 500 Applications.
 PEER = 330.0
 # Seconds for a preview of all and of one, times the bare builds, seconds until the first line.
-FULL_LIMIT, ONE_LIMIT, BARE, FIRST_LINE = 60.0, 3.0, 1.3, 0.5
+FULL_LIMIT, ONE_LIMIT, BARE, FIRST_LINE = 60.0, 3.0, 0.35, 0.5
+# Seconds for a check of one overlay: without an API server, with one that is started, with one that stands by.
+OFFLINE, COLD, WARM = 0.8, 3.5, 1.2
+DRY_RUNS = 100
 
 
 @dataclass(frozen=True)
 class Row:
     """Seconds for one size of repository: previews of one overlay's and of a base's change, a full check, and bare
-    `kustomize build` of every overlay on both sides.
+    `kustomize build` of every overlay on both sides. `offline`, `cold` and `warm`: a check of one overlay.
     """
 
     overlays: int
+    offline: float
+    cold: float
+    warm: float
     one: float
     base: float
     check: float
@@ -60,6 +75,15 @@ def measure(sizes: tuple[int, ...], report: Report) -> None:
     report.ratio("gate-one-growth", large.one, small.one, 2.0, what)
     what = f"s for a full check of {count} / bare kustomize builds of one side"
     report.ratio("gate-check", large.check, large.bare / 2, 10.0, what)
+    for name, value, limit, how in (
+        ("gate-offline", small.offline, OFFLINE, "offline"),
+        ("gate-cold", small.cold, COLD, "with an API server that is started"),
+        ("gate-warm", small.warm, WARM, "with an API server that stands by"),
+    ):
+        report.ratio(name, value, limit, 1.0, f"s to check one overlay of {small.overlays} {how} / its goal")
+    floor = bare_server(_rounds(small.overlays))
+    what = f"s to check one overlay with an API server that is started / a bare one's start and {DRY_RUNS} dry runs"
+    report.ratio("gate-cold-floor", small.cold, floor, 1.0, what)
     what = f"s until the first line / its limit of {FIRST_LINE:g} s"
     report.ratio("gate-first-line", first_line(), FIRST_LINE, 1.0, what)
 
@@ -72,15 +96,86 @@ def _row(size: int) -> Row:
         one.write_text(one.read_text() + "  more: changed\n")
         commit_all(checkout, "one overlay")
         taken_one = _timed(checkout, "preview")
+        rounds = _rounds(size)
+        offline, cold, warm = _checks(checkout, rounds)
         base = checkout.root / "base/workload/deployment.yaml"
         base.write_text(base.read_text().replace("revisionHistoryLimit: 3", "revisionHistoryLimit: 4"))
         commit_all(checkout, "a base")
-        rounds = 3 if size <= 100 else 1
         # In turns, as a machine's pace changes.
         pairs = [(_bare(checkout, units), _timed(checkout, "preview")) for _ in range(rounds)]
         bare, previews = (statistics.median(side) for side in zip(*pairs, strict=True))
         checked = _timed(checkout, "check", "--all")
-        return Row(size, taken_one, previews, checked, bare)
+        _nobody_stands_by(checkout)
+        return Row(size, offline, cold, warm, taken_one, previews, checked, bare)
+
+
+def _rounds(size: int) -> int:
+    return 3 if 2 < size <= 100 else 1
+
+
+def _checks(checkout: Checkout, rounds: int) -> tuple[float, float, float]:
+    """Of what the last commit changed: offline, with an API server that is started, with one that stands by."""
+    words = ("check", "--base", "HEAD~1")
+    offline = statistics.median(_timed(checkout, *words, "--offline") for _ in range(rounds))
+    cold, warm = [], []
+    try:
+        # The first one leaves the template.
+        _timed(checkout, *words)
+        for _ in range(rounds):
+            _stands_by(checkout)
+            warm.append(_timed(checkout, *words))
+            _nobody_stands_by(checkout)
+            cold.append(_timed(checkout, *words))
+    finally:
+        _nobody_stands_by(checkout)
+    return offline, statistics.median(cold), statistics.median(warm)
+
+
+def _stands_by(checkout: Checkout) -> None:
+    """Wait until the next check's API server answers, and nothing else is done beside."""
+
+    def ready() -> bool:
+        labs = find_labs(checkout)
+        if not (Home(checkout).folder / "door").exists() or len(labs) != 1 or not labs[0].kubeconfig.exists():
+            return False
+        with suppress(ExternalError):
+            return Cluster(labs[0].kubeconfig).text("/readyz") == "ok"
+        return False
+
+    wait_until("an API server stands by", ready, seconds=120)
+    time.sleep(1)
+
+
+def _nobody_stands_by(checkout: Checkout) -> None:
+    """Wait until no keeper is left. Without the checkout's labs one has nothing to stand by for; the template stays."""
+
+    def gone() -> bool:
+        for lab in find_labs(checkout):
+            shutil.rmtree(lab.folder, ignore_errors=True)
+        own = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        return not any(str(checkout.root) in " ".join(words) for words in own)
+
+    wait_until("no API server stands by", gone, seconds=120)
+
+
+def bare_server(rounds: int) -> float:
+    """Seconds from the start of a bare etcd and kube-apiserver to the last of its dry runs, the median of `rounds`."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        checkout = generated.repository(Path(folder) / "repository", 2)
+        return statistics.median(_bare_server(Lab(checkout, f"bare-{number}")) for number in range(rounds))
+
+
+def _bare_server(lab: Lab) -> float:
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    began = time.monotonic()
+    try:
+        control.control_plane(lab)
+        cluster = Cluster(lab.kubeconfig)
+        for _ in range(DRY_RUNS):
+            cluster.ask("POST", "/api/v1/namespaces/default/configmaps", item)
+        return time.monotonic() - began
+    finally:
+        end_all(lab, patience=0)
 
 
 def _timed(checkout: Checkout, *words: str) -> float:
@@ -88,7 +183,8 @@ def _timed(checkout: Checkout, *words: str) -> float:
     if words[0] == "preview":
         argv += ["--base", "HEAD~1", "--head", "HEAD", "--output", "json"]
     began = time.monotonic()
-    done = subprocess.run(argv, cwd=checkout.root, capture_output=True, text=True, timeout=1800)
+    env = {**os.environ, "GITOPS_CHECK_KEEP": "120", "CI": ""}
+    done = subprocess.run(argv, cwd=checkout.root, env=env, capture_output=True, text=True, timeout=1800)
     taken = time.monotonic() - began
     # A repository of that many services has more hosts than one load balancer has rules: the check says so.
     assert done.returncode == 0 or (words[0] == "check" and "lb-quota" in done.stdout), (

@@ -94,7 +94,8 @@ def _nodes(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, below in list(pairs):
         if (*path, key) not in (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")):
-            yield (*path, key), below
+            if (*path, key) != ("metadata",):
+                yield (*path, key), below
             yield from _nodes(below, (*path, key))
 
 
@@ -266,10 +267,11 @@ def happens(server: Server, before: Sequence[Object], after: Sequence[Object]) -
             refused = refused or error.reason or str(error)
             continue
         nothing = nothing and live is not None and _state(live) == _state(new)
-        if live is not None and item["kind"] in RUNS_PODS and _template(live) != _template(new):
+        if live is not None and item["kind"] in RUNS_PODS and _makes_other_pods(live, new):
             restarts.add(f"{item['kind']} {name(item)}")
     gone = set(old) - {_key(item) for item in after}
-    deletes = frozenset(f"{kind} {named}" for kind, named in gone)
+    kept = {key for key in gone if "Prune=false" in str(old[key]["metadata"].get("annotations"))}
+    deletes = frozenset(f"{kind} {named}" for kind, named in gone - kept)
     return Told(frozenset(restarts), deletes, nothing and not gone, refused)
 
 
@@ -282,14 +284,19 @@ def _same_text(left: Object, right: Object) -> bool:
     return json.dumps(left) == json.dumps(right)
 
 
-def _template(item: Object) -> Any:
-    return item["spec"]["template"]
+def _makes_other_pods(live: Object, new: Object) -> bool:
+    """The generation tells what the API server takes for a change: 134217728 and 128Mi are the same to it."""
+    is_changed: bool = live["metadata"]["generation"] != new["metadata"]["generation"]
+    return is_changed and live["spec"]["template"] != new["spec"]["template"]
 
 
 def _state(item: Object) -> Object:
     """All that somebody wrote. Ports of a Service are a map (x-kubernetes-list-type)."""
-    state = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     metadata = item["metadata"]
+    if "generation" in metadata:
+        state = {"generation": metadata["generation"]}
+    else:
+        state = {key: value for key, value in item.items() if key not in ("metadata", "status")}
     state["metadata"] = {key: metadata.get(key) or {} for key in ("labels", "annotations")}
     if item["kind"] == "Service":
         ports = sorted(state["spec"].get("ports") or [], key=lambda port: (port["port"], port.get("protocol", "")))

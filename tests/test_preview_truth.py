@@ -59,7 +59,7 @@ def hold(server: Server, renders: Renders, seeds: range) -> None:
         taken += 1
         if (said.restarts, said.deletes, said.nothing) != (truth.restarts, truth.deletes, truth.nothing):
             wrong.append((seed, what, truth, said))
-    assert wrong == []
+    assert not wrong, "\n".join(map(str, wrong))
     assert taken > len(seeds) / 2
 
 

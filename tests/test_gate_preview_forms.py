@@ -25,6 +25,7 @@ from tests.artifacts import event, zipped
 from tests.conftest import commit_all, gitops
 from tests.fakes.github import TOKEN, GitHub
 from tests.previews import edit, large, terminal
+from tests.world import run_here
 
 
 @pytest.mark.parametrize("count", [1, 60, 100, 500, 5000])
@@ -166,6 +167,25 @@ def test_one_comment_is_written_updated_and_taken_away(pull: GitHub) -> None:
     assert tell(pull, preview_of(pull, 0)) == "nothing"
     assert len(pull.writes) == writes
     assert list(pull.pulls[1].notes) == [person]
+
+
+@pytest.mark.bots
+@pytest.mark.parametrize(
+    ("moved", "reason"), [(False, "kept no artifact preview"), (True, "0 open pull requests are at")]
+)
+def test_a_check_that_was_cancelled_has_nothing_to_tell_and_is_not_red(
+    scratch: Checkout, pull: GitHub, tmp_path: Path, moved: bool, reason: str
+) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(event(7, str(pull.head("student/fix")), "student/fix", pull.name, 1)))
+    if moved:
+        pull.commit("student/fix", {"README.md": b"y"}, "More", parent=pull.head("student/fix"))
+    writes = len(pull.writes)
+    environment = {**pull.environment, "GITHUB_EVENT_PATH": str(file)}
+    done = run_here(scratch.root, ["preview", "comment"], None, environment)
+    assert (done.code, len(pull.writes)) == (0, writes), done.err
+    assert "nothing to tell: run 7" in done.out
+    assert reason in done.out
 
 
 @pytest.mark.bots

@@ -10,7 +10,7 @@ import yaml
 from git import Repo
 
 from tests.fakes import act
-from tests.fakes.github import TOKEN, GitHub
+from tests.fakes.github import TOKEN, Fault, GitHub
 from tests.fakes.slack import TOKEN as SLACK_TOKEN
 from tests.fakes.slack import Slack
 from tests.frozen import ROOT
@@ -127,6 +127,19 @@ def test_main_says_of_a_pull_request_what_its_own_gate_says(github: GitHub, runn
     )
     said = {status["context"]: status["state"] for status in github.statuses[head]}
     assert said == {"main-gate": "success" if passes else "failure", "freeze": "success"}, done.text
+
+
+@pytest.mark.parametrize("kind", [422, "reset", 500])
+def test_where_github_fails_just_there_the_status_is_set_when_it_answers_again(github: GitHub, kind: int | str) -> None:
+    head = str(github.head("main"))
+    asked = ["github", "gate", head, "success"]
+    github.faults.append(Fault("POST", f"/statuses/{head}", 422))
+    done = run_here(ROOT, asked, None, github.environment)
+    assert (done.code, github.statuses.get(head, [])) == (4, []), done.err
+    github.faults.append(Fault("POST", f"/statuses/{head}", kind))
+    done = run_here(ROOT, [*asked, "--patience", "60"], None, github.environment)
+    assert done.code == 0, done.err
+    assert [status["state"] for status in github.statuses[head]] == ["success"]
 
 
 def test_what_works_on_a_strangers_files_has_no_secret_and_what_has_one_runs_no_strangers_file() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gitops.clients.kubernetes import ClusterError
@@ -19,6 +20,8 @@ _DENIED = re.compile(r"ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' 
 _AT = re.compile(r"^at (\S+): (.*)", re.DOTALL)
 # A merge that the server cannot make: '...: .spec.containers[name="app"].env: duplicate entries for key ...'
 _TYPED = re.compile(r"typed patch object .*?: \.(\S+): (duplicate entries .*)")
+# Fields whose keys are a person's own.
+_KEYED = (("labels",), ("annotations",), ("matchLabels",), ("selector",), ("nodeSelector",))
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
@@ -44,8 +47,13 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
     if denied := denial(error):
         match = _AT.match(denied.text)
         path = _policy_path(item, match[1]) if match else ()
-        fix = "see policies/, or file an exception there"
-        yield unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
+        fix = "write what it asks for; what must break it for a while is a file in policies/exceptions"
+        finding = unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
+        # A base's image has a name for an overlay's entry alone.
+        if path[-1:] == ("image",) and finding.place.file.startswith("base/"):
+            fix = f"give the base's image its name, tag and digest in images of {unit.places.top.file}"
+            finding = replace(finding, place=unit.places.field("images") or unit.places.top, fix=fix)
+        yield finding
         return
     rule = "pod" if prefix else "api-server"
     word = "its pods: " if prefix else ""
@@ -70,6 +78,8 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
     causes = [(field.lstrip("."), f"unknown field {field}") for field in unknown] or list(error.causes)
     for field, message in causes or [("", error.reason)]:
         path = (*prefix, *_deepened(value_at(item, prefix), field, message))
+        if ("lifecycle", "preStop") in itertools.pairwise(path):
+            path = _shorter_grace(unit, item, path)
         yield unit.finding(
             rule,
             item,
@@ -77,6 +87,14 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
             f"{word}{field + ': ' if field else ''}{printable.elided(message)}",
             "write what the API server asks for",
         )
+
+
+def _shorter_grace(unit: Unit, item: Object, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The pod's grace period, where that is what was changed: the base's own leaves room for its preStop at `path`."""
+    pod = next(n for n, step in enumerate(path) if step in ("containers", "initContainers"))
+    grace = (*path[:pod], "terminationGracePeriodSeconds")
+    own, there = (unit.places.of(item, field).file.startswith("base/") for field in (grace, path))
+    return grace if there and not own and value_at(item, grace) is not None else path
 
 
 def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -134,6 +152,11 @@ def field_path(item: Object, field: str) -> tuple[str | int, ...]:
 def _deepened(item: Object, field: str, message: str) -> tuple[str | int, ...]:
     """The place of a field, and in it the value that the message quotes."""
     path = field_path(item, field)
+    # Of a key that is none the server quotes the key.
+    if path[-1:] in _KEYED:
+        quoted_key = next((key for key in value_at(item, path) or () if f'"{key}"' in message), None)
+        if quoted_key is not None:
+            return (*path, quoted_key)
     quoted = re.search(r'(?:value|for|limit is|request is):? "?([^":]+)"?', message)
     for steps, value in _values(item, path):
         if quoted and str(value) == quoted[1].strip():

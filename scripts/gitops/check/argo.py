@@ -52,6 +52,11 @@ class Platform:
         return (self.unit, *self.others)
 
     @property
+    def partial(self) -> bool:
+        """Whether some of its objects were refused already."""
+        return any(unit.partial for unit in self.units)
+
+    @property
     def objects(self) -> list[Object]:
         """Those of all its folders."""
         return list(itertools.chain.from_iterable(unit.objects for unit in self.units))

@@ -32,24 +32,32 @@ class Server:
         """Bring an object for good: what is asked later stands on it. Raises ClusterError."""
         self.cluster.patch(self.path(item), item, kind="apply", fieldManager=MANAGER, force="true")
 
-    def apply_prerequisites(self, items: Sequence[Object]) -> None:
-        """Bring what must be there before a pod can be asked for: the ServiceAccounts and LimitRanges of a change."""
+    def apply_prerequisites(self, items: Sequence[Object]) -> bool:
+        """Bring what must be there before a pod can be asked for: the ServiceAccounts and LimitRanges of a change.
+
+        Returns whether the server took all; what it refuses is told when it is asked for.
+        """
+        taken = True
         for item in items:
             try:
                 self.apply(item)
-            except ClusterError:  # told when it is asked for
-                continue
+            except ClusterError:
+                taken = False
+        return taken
 
-    def check(self, unit: Unit) -> list[Finding]:
-        """Every object of a unit, and a pod of each template."""
+    def check(self, unit: Unit, *, pods: bool = True) -> list[Finding]:
+        """Every object of a unit, and a pod of each template.
+
+        `pods`: False where what a pod needs was refused: all would be refused for it again.
+        """
         findings: list[Finding] = []
         for item in unit.objects:
             if item.get("kind") in ("Namespace", *POLICY_KINDS):
                 continue
             findings += self._ask(unit, item)
-            pods = template(item)
-            if pods is not None and pods.path:
-                findings += self._pod(unit, pods)
+            made = template(item) if pods else None
+            if made is not None and made.path:
+                findings += self._pod(unit, made)
         return findings
 
     def check_update(self, unit: Unit, pairs: Sequence[tuple[Object, Object]]) -> list[Finding]:

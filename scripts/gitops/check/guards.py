@@ -88,7 +88,7 @@ class Bases:
             if components == (FLOOR,):
                 raise InputError(f"does not render: {complaint(rendered.error)}", path=FLOOR)
             return {}
-        items = [item for item in rendered.objects() if item["kind"] in (*GUARDED, _ACCOUNT)]
+        items = [item for item in rendered.sound() if item["kind"] in (*GUARDED, _ACCOUNT)]
         return {(item["kind"], name(item)): item for item in items}
 
 

@@ -25,12 +25,16 @@ from gitops.manifests.render import complaint
 
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs], or as a merge prints it.
-_IDS = re.compile(r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w.-]+?)\.\[|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)""")
+_IDS = re.compile(
+    r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w-]+)\.(?:\[|[a-z])|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)"""
+)
 # Go's name for a field of a kustomization that has another type.
 _FIELD = re.compile(r"struct field Kustomization\.([\w.]+)")
 _LONGEST = 400
 # kustomize tries each entry as a file, then as a folder, and says both of each level.
 _WRAPPING, _WRAPPED = "accumulation err='", "': must build at directory"
+# A field of an object that kustomize could not follow.
+_FOLLOWED = re.compile(r"in '([\w/]+)' field of")
 # Of a resource that lacks something: its file.
 _LACKING = re.compile(r"resources from '([^']+)': missing (metadata\.name|kind)")
 _FIX = "write what kustomize asks for on this line, or take out what the change put there"
@@ -58,6 +62,7 @@ _FIXES = (
     (r"doc is missing (path|key)|does not apply|Unable to access invalid index", "name a path that the object has"),
     (r"missing metadata\.name|missing Resource metadata", "give the object a metadata.name"),
     (r"missing kind|Object 'Kind' is missing", "give the object an apiVersion and a kind"),
+    (r"expected sequence or mapping|expected mapping|expected sequence", "write the field's type: a list or a mapping"),
     (r"cycle", "take out the entry that leads back here"),
     (
         r"no such file|must resolve to a file|not a valid directory|not directory|unable to find one of",
@@ -72,13 +77,15 @@ class Complaint:
 
     `objects`: the (kind, name) of what it names; `field`: the path of a field of the kustomization that has a wrong
     type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part, and the
-    objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it.
+    objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it;
+    `followed`: the path of a field of the object that it could not follow.
     """
 
     objects: tuple[tuple[str, str], ...] = ()
     field: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     lacking: str = ""
+    followed: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, text: str) -> Complaint:
@@ -93,6 +100,7 @@ class Complaint:
             tuple(field[1].split(".")) if field else (),
             (*(word for word in words if len(word) > 3), *(name for _, name in ids)),
             lacking[1] if lacking else "",
+            tuple(followed[1].split("/")) if (followed := _FOLLOWED.search(text)) else (),
         )
 
 
@@ -146,7 +154,9 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
         for file in by_name:
             content = ordered[file]
             of_kind = re.search(rf"^kind: {kind}$", content, re.MULTILINE)
-            if of_kind and (line := line_of(content, f"name: {name}")):
+            if of_kind and understood.followed:
+                yield Place(file, _field_line(content, understood.followed))
+            elif of_kind and (line := line_of(content, f"name: {name}")):
                 yield Place(file, line)
 
 

@@ -13,6 +13,7 @@ from gitops.check import (
     applications,
     architecture,
     argo,
+    causes,
     control_plane,
     guards,
     kept,
@@ -44,7 +45,7 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object, name, spec_of
 from gitops.manifests.overlay import Overlay
-from gitops.manifests.render import Rendered, build, differing, in_parallel
+from gitops.manifests.render import Rendered, build, in_parallel, sound_differing
 from gitops.repository.revision import Change
 
 # What every overlay is held against: a change here concerns all of them.
@@ -101,7 +102,7 @@ class _Scope:
         before = self.before.get(unit.name)
         if before is None or before.error:
             return [], list(unit.objects)
-        return differing(before, self.after[unit.name])
+        return sound_differing(before, self.after[unit.name])
 
     def changed(self, unit: Unit) -> list[tuple[Object, Object]]:
         """The objects that are on both sides and not the same, and that the schema has not refused."""
@@ -154,8 +155,9 @@ def run(
             rest = [finding for finding in findings if finding not in broken] if better else findings
             return CheckResult(checked, in_order([*better, *rest]), [])
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
+            findings += [*tree.check(change), *_by_schema(scope)]
             platforms = _platforms(scope)
-            findings += [*tree.check(change), *_offline(scope, platforms)]
+            findings += _offline(scope, platforms)
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
         # Every cluster has those of policies/.
@@ -164,7 +166,7 @@ def run(
         in_force = {name(item) for item in policies if item["kind"] == POLICY_KINDS[0]}
         allowed = _exceptions(change, graph, in_force, today, everything=everything)
         findings += allowed.findings
-        if boot:
+        if boot and not platform.partial:
             with progress.step("the API server's answer"):
                 findings += _online(boot.result(), scope, platform, policies, allowed)
         findings += list(allowed.overdue(findings))
@@ -172,7 +174,8 @@ def run(
     excepted: list[Finding] = []
     for finding in findings:
         (excepted if any(exception.covers(finding) for exception in allowed.allowed) else kept).append(finding)
-    return CheckResult(checked, in_order(kept), in_order(excepted))
+    overlays = sum(Overlay.of_path(unit) is not None for unit in checked)
+    return CheckResult(checked, in_order(causes.joined(kept, overlays)), in_order(excepted))
 
 
 def _exceptions(change: Change, graph: Graph, policies: set[str], today: date, *, everything: bool) -> Exceptions:
@@ -259,11 +262,12 @@ def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
 
 def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     graph = scope.graph
-    findings = [*argo.check_folders(graph, scope.base), *_by_schema(scope)]
+    findings = [*argo.check_folders(graph, scope.base)]
     bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
     services = _services(scope)
     for overlay, unit in scope.overlays:
-        for platform in platforms:
+        # What the others are held to is what is wrong already.
+        for platform in (platform for platform in platforms if not platform.partial):
             findings += argo.check_overlay(unit, overlay, platform)
             findings += argo.check_paths(graph, unit.name, platform)
         findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
@@ -272,7 +276,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
         findings += applications.check_waits(unit)
-    for platform in platforms:
+    for platform in (platform for platform in platforms if not platform.partial):
         cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")
         for unit in platform.units:
             if unit.name in scope.units:
@@ -295,6 +299,7 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     graph = scope.graph
     versions = {cluster: kubernetes_version(graph.checkout, cluster) for cluster in graph.clusters}
     for unit in list(scope.units.values()):
+        findings += unit.malformations
         # What an overlay has is served by every cluster, also by the newest.
         findings += apis.check(
             unit, schemas, versions.get("/".join(unit.name.split("/")[:2])) or max(versions.values())
@@ -304,7 +309,7 @@ def _by_schema(scope: _Scope) -> list[Finding]:
             findings += problems
             if not problems and schemas.validator(str(item.get("apiVersion")), str(item.get("kind"))):
                 valid.append(item)
-        partial = len(valid) < len(unit.objects)
+        partial = unit.partial or len(valid) < len(unit.objects)
         scope.units[unit.name] = Unit(unit.name, tuple(valid), unit.places, partial=partial)
         findings += sizes.check(scope.units[unit.name])
     return findings
@@ -368,9 +373,9 @@ def _online(
     listed = [allowed.known_to(item) for item in configured]
     refused = control_plane.prepare(api, [*listed, *policies], namespaces)
     units = [unit for unit in scope.units.values() if unit.namespace not in refused]
-    in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)
+    taken = in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)
     findings = [argo.refused_labels(platform, denied) for denied in set(refused.values())]
-    for answer in in_parallel(api.check, units):
+    for answer in in_parallel(lambda asked: api.check(asked[0], pods=asked[1]), zip(units, taken, strict=True)):
         findings += answer
     changed = [(unit, pairs) for unit in units if (pairs := scope.changed(unit))]
     for answer in in_parallel(lambda change: api.check_update(*change), changed):

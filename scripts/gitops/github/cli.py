@@ -100,14 +100,15 @@ def verify(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
 @github.command()
 @click.argument("commit")
 @click.argument("result")
-def gate(commit: str, result: str) -> None:
+@click.option("--patience", type=click.IntRange(min=0), default=0, help="Seconds to ask again where GitHub fails.")
+def gate(commit: str, result: str, patience: int) -> None:
     """Set the status `main-gate` of COMMIT to what the gate of main's own code said of it.
 
     RESULT: `success`, or anything else for a failure. Exit codes: 0 set; 2 no commit; 4 GitHub refused.
     """
     from gitops.github import verdict
 
-    say("written" if verdict.report(commit, result) else "nothing changed")
+    say("written" if verdict.report(commit, result, patience=patience) else "nothing changed")
 
 
 @github.command()

@@ -8,30 +8,42 @@ App alone.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 
 from pydantic import SecretStr
 
 from gitops.clients.github import MAIN_GATE, Hub
 from gitops.clients.slack import Slack
-from gitops.ground.errors import InputError
+from gitops.ground.errors import ExternalError, InputError
 
 WORKFLOW = ".github/workflows/check.yaml"
 # What starts it on main; a pull request's branch can be called main, too.
 EVENTS = ("push", "schedule", "workflow_dispatch")
+# Seconds.
+_LONGEST_PAUSE = 60.0
 RUNBOOK = "docs/runbooks/github.md"
 
 
-def report(commit: str, result: str) -> bool:
+def report(commit: str, result: str, *, patience: float = 0) -> bool:
     """Set the status of a commit: success for `success` and a failure for all else. Returns whether it was written.
 
+    `patience`: seconds in which GitHub is asked again where it fails, as nobody else would set the status later.
     Raises InputError where `commit` is no whole commit id, ExternalError.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         raise InputError("COMMIT", expected="a commit's 40 hexadecimal digits", found=repr(commit[:50]))
     passed = result == "success"
     text = "main's own gate passes it" if passed else "main's own gate does not pass it; see the workflow gate"
-    return Hub.from_environment().status(commit, MAIN_GATE, "success" if passed else "failure", text)
+    end, pause = time.monotonic() + patience, 1.0
+    while True:
+        try:
+            return Hub.from_environment().status(commit, MAIN_GATE, "success" if passed else "failure", text)
+        except ExternalError:
+            if time.monotonic() + pause > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def main_is_red(taken: Mapping[str, SecretStr], number: int) -> str:

@@ -58,7 +58,13 @@ def load(checkout: Checkout, cluster: str) -> Routing:
 def _unit(graph: Graph, rendering: Rendered) -> Unit:
     if rendering.error:
         raise rendering.error
-    return Unit.of(graph, rendering)
+    unit = Unit.of(graph, rendering)
+    if unit.malformed:
+        raise InputError.several(
+            Fault(finding.what, finding.place.file, finding.place.line, fix=finding.fix)
+            for finding in unit.malformations
+        )
+    return unit
 
 
 def _faults(error: InputError) -> tuple[Fault, ...]:

@@ -198,7 +198,7 @@ def _moved(items: list[Item]) -> list[Item]:
 
 def _identity(value: Any, form: Form) -> str:  # noqa: ANN401
     """The same text for what is no difference, and for nothing else."""
-    return "" if value is ABSENT else json.dumps(_normal(value, form), sort_keys=True, default=repr)
+    return "" if value is ABSENT else _as_text(_normal(value, form))
 
 
 def _normal(value: Any, form: Form) -> Any:  # noqa: ANN401
@@ -213,11 +213,18 @@ def _normal(value: Any, form: Form) -> Any:  # noqa: ANN401
                 fields[str(key)] = normal
         return fields
     if isinstance(value, list):
-        items = _identities(value, form.child())
-        return sorted(items) if form.unordered else items
+        # Not their texts: a text in a text in a text has twice the backslashes at each level.
+        items = [_normal(item, form.child()) for item in value]
+        return (
+            sorted(items, key=lambda item: json.dumps(item, sort_keys=True, default=repr)) if form.unordered else items
+        )
     if form.quantity and not isinstance(value, bool) and is_quantity(value):
         return f"{number(value).normalize():f}"
     return value
+
+
+def _as_text(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def _is_same(left: Any, right: Any) -> bool:  # noqa: ANN401

@@ -13,6 +13,7 @@ from gitops.manifests.objects import FieldPath, Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.places import Places
 from gitops.manifests.render import Rendered
+from gitops.manifests.shape import Malformation, MalformedError
 
 Severity = Literal["error", "warning"]
 
@@ -131,7 +132,8 @@ class Finding:
     """What is wrong, where, and how to fix it. Why it matters is the rule's.
 
     `problem`: the complaint alone. `unit`: the rendered folder that has it, empty where no one has. `kind` and `name`:
-    the object at fault, empty where it is none's; `policy`: the name of the policy that refused it.
+    the object at fault, empty where it is none's; `policy`: the name of the policy that refused it. `more`: how many
+    others have it by the same cause.
     """
 
     rule: str
@@ -142,10 +144,15 @@ class Finding:
     kind: str = ""
     name: str = ""
     policy: str = ""
+    more: int = 0
 
     @property
     def what(self) -> str:
-        """The complaint as a person reads it: of which object, by which policy."""
+        """The complaint as a person reads it: of which object, by which policy, and of how many others."""
+        return f"{self._alone} (and {self.more} more by the same cause)" if self.more else self._alone
+
+    @property
+    def _alone(self) -> str:
         return ": ".join(part for part in (f"{self.kind} {self.name}".strip(), self.policy, self.problem) if part)
 
     @property
@@ -170,7 +177,7 @@ class Finding:
         The text is part of it: the same field with another value is another fault, that nobody has taken yet. The unit
         is none: what a base says wrong is one fault, whichever overlay meets it first.
         """
-        parts = (self.rule, self.place.file, self.what)
+        parts = (self.rule, self.place.file, self._alone)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -178,19 +185,29 @@ class Finding:
 class Unit:
     """One rendered folder: its objects, and where each of their fields stands.
 
-    `partial`: some of its objects were refused already and are not among these.
+    `partial`: some of its objects were refused already and are not among these; `malformed`: those that have not the
+    form that rules read.
     """
 
     name: str
     objects: tuple[Object, ...]
     places: Places
     partial: bool = False
+    malformed: tuple[Malformation, ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, rendered: Rendered) -> Unit:
-        """A rendered folder. Raises InputError where kustomize printed what is no object."""
+        """A rendered folder. Raises InputError where it does not render, or kustomize printed what is no object."""
         places = Places(graph.checkout, rendered.unit, graph.reach(rendered.unit))
-        return cls(rendered.unit, tuple(rendered.objects()), places)
+        try:
+            return cls(rendered.unit, tuple(rendered.objects()), places)
+        except MalformedError as error:
+            return cls(rendered.unit, error.sound, places, partial=True, malformed=error.malformations)
+
+    @property
+    def malformations(self) -> list[Finding]:
+        """What is wrong with the objects that no rule can read."""
+        return [self.finding("schema", fault.item, fault.path, fault.problem, fault.fix) for fault in self.malformed]
 
     def finding(self, rule: str, item: Object, path: FieldPath, problem: str, fix: str, *, policy: str = "") -> Finding:
         """A finding about a field of one of its objects."""

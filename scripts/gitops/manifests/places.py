@@ -6,6 +6,7 @@ as it does in kustomize; a value that came by another way (images, namespace, a 
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,13 @@ from gitops.manifests.reach import Layer, Reach
 # What people write as a patch's target: names, any text, and one or the other.
 _SIMPLE = re.compile(r"\^?([\w-]|\.\*|\|)*\$?")
 _GENERATED = re.compile(r"-[a-z0-9]{10}$")
+# By the field of an object that holds the pairs: those of a kustomization that give them to all.
+_GIVEN_TO_ALL = {
+    "labels": ("labels", "commonLabels"),
+    "matchLabels": ("labels", "commonLabels"),
+    "selector": ("labels", "commonLabels"),
+    "annotations": ("commonAnnotations",),
+}
 # What of an image stands in which field of an entry of `images`, as (part, field).
 _IMAGE_FIELDS = (("digest", "digest"), ("tag", "newTag"), ("name", "newName"))
 
@@ -132,7 +140,9 @@ class Places:
         if path[-1] == "image" and isinstance(value, str) and (place := self._image(value)):
             return place
         if path[0] == "metadata" and path[-1] == "namespace":
-            return self._field("namespace")
+            return self.field("namespace")
+        if place := self._label(str(path[-1]), path[-2:-1]):
+            return place
         return self._value(value) if isinstance(value, str) and len(value) > 3 else None
 
     def _image(self, image: str, part: str = "") -> Place | None:
@@ -152,8 +162,20 @@ class Places:
             return Place(file, entry.start_mark.line + 1)
         return None
 
-    def _field(self, field: str) -> Place | None:
-        """The line of a field of the last kustomization that has it."""
+    def _label(self, key: str, holder: FieldPath) -> Place | None:
+        """The line of a label or an annotation that a kustomization gives to all of its objects."""
+        fields = _GIVEN_TO_ALL.get(str(holder[0]), ()) if holder else ()
+        for (file, node), field in itertools.product(reversed(self._kustomizations), fields):
+            given = _child(node, field)
+            entries = given.value if isinstance(given, yaml.SequenceNode) else ()
+            for pairs in (given, *(_child(entry, "pairs") for entry in entries)):
+                name, _ = _pair(pairs, key)
+                if name is not None:
+                    return Place(file, name.start_mark.line + 1)
+        return None
+
+    def field(self, field: str) -> Place | None:
+        """The line of a field of the last kustomization that has it, None where none has."""
         for file, node in reversed(self._kustomizations):
             child = _child(node, field)
             if child is not None:

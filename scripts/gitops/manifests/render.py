@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.manifests import kustomize, yamlfile
+from gitops.manifests import kustomize, shape, yamlfile
 from gitops.manifests.kustomize import Renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.reach import Reach, RefusedError
@@ -43,10 +43,17 @@ class Rendered:
         return [part for part in _SEPARATOR.split(self.text) if part.strip()]
 
     def objects(self) -> list[Object]:
-        """All of them, read. Raises InputError: its own error, or where kustomize printed what is no object."""
+        """All of them, read. Raises InputError: its own error, or where kustomize printed what is no object (a
+        MalformedError where it is an object that no rule can read)."""
         if self.error:
             raise self.error
-        return _read(self.documents, self.unit)
+        return shape.read(_parsed(self.documents, self.unit), self.unit)
+
+    def sound(self) -> list[Object]:
+        """Those that rules can read. Raises InputError as `objects` does."""
+        if self.error:
+            raise self.error
+        return shape.sound(_parsed(self.documents, self.unit))
 
 
 def build(tools: Checkout | Renderer, tree: Path, unit: str, reach: Reach | None = None) -> Rendered:
@@ -71,12 +78,26 @@ def in_parallel(work: Callable[[Input], Result], items: Iterable[Input]) -> list
 
 
 def differing(before: Rendered, after: Rendered) -> tuple[list[Object], list[Object]]:
-    """The objects that are not the same, byte for byte, on both sides: (before, after). The others are never read."""
+    """The objects that are not the same, byte for byte, on both sides: (before, after). The others are never read.
+
+    What no rule can read is left out before, and raises MalformedError after.
+    """
+    left, right = _differing(before, after)
+    return shape.sound(left), shape.read(right, after.unit)
+
+
+def sound_differing(before: Rendered, after: Rendered) -> tuple[list[Object], list[Object]]:
+    """The same without what no rule can read, on either side."""
+    left, right = _differing(before, after)
+    return shape.sound(left), shape.sound(right)
+
+
+def _differing(before: Rendered, after: Rendered) -> tuple[list[Object], list[Object]]:
     if before.text == after.text:
         return [], []
     left, right = Counter(before.documents), Counter(after.documents)
-    return _read((left - right).elements(), before.unit), _read((right - left).elements(), after.unit)
+    return _parsed((left - right).elements(), before.unit), _parsed((right - left).elements(), after.unit)
 
 
-def _read(documents: Iterable[bytes], unit: str) -> list[Object]:
+def _parsed(documents: Iterable[bytes], unit: str) -> list[Object]:
     return list(itertools.chain.from_iterable(yamlfile.parse_all(document, unit) for document in documents))

@@ -69,7 +69,8 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     help="Write the run's findings here, for GitHub's code scanning.",
 )
 def comment(sarif: Path | None) -> None:
-    """Write the sticky comment of the pull request whose check has ended.
+    """Write the sticky comment of the pull request whose check has ended; nothing where it was ended before it found
+    anything, or the pull request has gone on.
 
     The event of GitHub Actions says which (workflow_run: GITHUB_EVENT_PATH); GITHUB_REPOSITORY, GITHUB_TOKEN and
     GITHUB_API_URL say where. number and sarif become outputs of the step.
@@ -81,8 +82,14 @@ def comment(sarif: Path | None) -> None:
 
     run = workflow_run.read_run(settings.read().event_file, _INSTEAD)
     hub = Hub.from_environment()
-    pull = workflow_run.pull_request(hub, run)
-    kept = artifact.read(artifacts.artifact(hub, run.id, artifact.NAME, limit=artifact.LIMIT))
+    try:
+        pull = workflow_run.pull_request(hub, run)
+        archive = artifacts.artifact(hub, run.id, artifact.NAME, limit=artifact.LIMIT)
+    except workflow_run.NothingToTellError as error:
+        # A cancelled check fails as any other where a job of it could not begin; that is told by itself.
+        say(f"nothing to tell: {error}")
+        return
+    kept = artifact.read(archive)
     comments.check_same_commit(kept.preview, run)
     action = comments.post(hub, pull, kept.preview)
     if sarif and kept.sarif:

@@ -17,7 +17,9 @@ from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
+from gitops.manifests.places import Places
 from gitops.manifests.render import Rendered, complaint, differing, in_parallel
+from gitops.manifests.shape import MalformedError
 from gitops.preview import cost, diff, restarts
 from gitops.preview.model import ApplicationChange, Preview, Resources
 from gitops.preview.notable import notable
@@ -120,7 +122,9 @@ def _application(work: _Work, unit: str, pair: ApplicationPair, *, known: bool) 
     application = overlay.application if overlay else _of_platform(unit)[0]
     if overlay and pair.clusters:
         application += f" ({', '.join(pair.clusters)})"
-    return change_of(application, old, new, work.node, pair)
+    graph = work.after
+    places = Places(graph.checkout, unit, graph.reach(unit)) if unit in graph.units else None
+    return change_of(application, old, new, work.node, pair, places)
 
 
 def change_of(
@@ -129,10 +133,12 @@ def change_of(
     new: Rendered | None,
     node: cost.Node | None = None,
     pair: ApplicationPair = ApplicationPair(None, None),  # noqa: B008 - it is frozen
+    places: Places | None = None,
 ) -> ApplicationChange | None:
     """What an Application's two renders differ in, None where in nothing. A side is None where there is no such folder.
 
-    `node`: what its pods run on, where their cost is asked for; `pair`: the Application itself, where it is known.
+    `node`: what its pods run on, where their cost is asked for; `pair`: the Application itself, where it is known;
+    `places`: of the new side's fields.
     """
     if new is not None and new.error:
         return ApplicationChange(name=application, action="broken", error=complaint(new.error))
@@ -146,6 +152,12 @@ def change_of(
         if not objects and (old is None) == (new is None):
             return None
         sides = _resources(left_side, right_side, list(filter(None, itertools.chain.from_iterable(pairs))), node)
+    except MalformedError as error:
+        faults = [
+            f"{places.of(fault.item, fault.path)}: {fault.sentence}" if places else fault.sentence
+            for fault in error.malformations
+        ]
+        return ApplicationChange(name=application, action="broken", error="\n".join(faults))
     except InputError as error:
         return ApplicationChange(name=application, action="broken", error=str(error))
     lines: tuple[str, ...] = ()
@@ -165,7 +177,7 @@ def change_of(
         kept, stays = counted(len(pairs), "object stays", "objects stay"), True
         lines = (f"renders nothing any more: Argo CD refuses to delete all at once (allowEmpty), so {kept} as before",)
     elif old is not None:
-        lines = notable(pairs, right_side.objects() if restarts.changed_values(pairs) else ())
+        lines = notable(pairs, right_side.sound() if restarts.changed_values(pairs) else ())
         lines = (*pair.notable(), *lines, *ignored(pair.new, pairs))
     if stays:
         sides = (Resources(), Resources())
@@ -179,4 +191,4 @@ def _resources(
 ) -> tuple[Resources, Resources]:
     if not any(item["kind"] in _SCALED for item in changed):
         return Resources(), Resources()
-    return cost.resources(old.objects(), node), cost.resources(new.objects(), node)
+    return cost.resources(old.sound(), node), cost.resources(new.sound(), node)

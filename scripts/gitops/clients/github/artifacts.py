@@ -7,20 +7,22 @@ import requests
 from gitops.clients.github import lists
 from gitops.clients.github.errors import errors
 from gitops.clients.github.hub import Hub
+from gitops.clients.github.workflow_run import NothingToTellError
 from gitops.ground.errors import InputError
 
 
 def artifact(hub: Hub, run: int, name: str, *, limit: int) -> bytes:
     """The zip archive that a workflow run kept under `name` last, in memory: no file of it is written anywhere.
 
-    `limit`: its most bytes; a larger one is not asked for. Raises InputError, ExternalError.
+    `limit`: its most bytes; a larger one is not asked for. Raises NothingToTellError where it kept
+    none, InputError, ExternalError.
     """
     what = f"read the artifact {name} of run {run}"
     with errors(what):
         kept = lists.entries(hub, f"/actions/runs/{run}/artifacts", "artifacts")
         artifacts = [entry for entry in kept if entry["name"] == name and not entry["expired"]]
     if not artifacts:
-        raise InputError(f"run {run} kept no artifact {name}", fix="read why in its own log")
+        raise NothingToTellError(f"run {run} kept no artifact {name}", fix="read why in its own log")
     newest = max(artifacts, key=lambda entry: int(entry["id"]))
     if newest["size_in_bytes"] > limit:
         raise InputError(

@@ -11,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gitops.clients.github.hub import Hub
 from gitops.ground.errors import InputError
 
+
+class NothingToTellError(InputError):
+    """A run that has nothing to say any more: it was ended before it kept anything, or its commit is no longer one that
+    a pull request stands at."""
+
+
 _Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -55,7 +61,7 @@ def pull_request(hub: Hub, run: WorkflowRun) -> PullRequest:
     """The open pull request to main that a run was for, by GitHub's own word of the run.
 
     The same commit may be the head of two: the repository and the branch that it was pushed to tell them apart.
-    Raises InputError where there is none, as where it has moved on.
+    Raises NothingToTellError where there is none, as where it has moved on; InputError where there are several.
     """
     numbers = {pull.number for pull in run.pull_requests}
     pulls = [
@@ -69,7 +75,8 @@ def pull_request(hub: Hub, run: WorkflowRun) -> PullRequest:
         and (not numbers or pull.number in numbers)
     ]
     if len(pulls) != 1:
-        raise InputError(
+        kind = InputError if pulls else NothingToTellError
+        raise kind(
             f"run {run.id}: {len(pulls)} open pull requests are at {run.head_sha[:12]}",
             expected="one",
             fix="a newer run tells of a newer commit",

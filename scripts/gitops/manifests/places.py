@@ -177,9 +177,9 @@ class Places:
     def field(self, field: str) -> Place | None:
         """The line of a field of the last kustomization that has it, None where none has."""
         for file, node in reversed(self._kustomizations):
-            child = _child(node, field)
-            if child is not None:
-                return Place(file, child.start_mark.line + 1)
+            key, _ = _pair(node, field)
+            if key is not None:
+                return Place(file, key.start_mark.line + 1)
         return None
 
     def _value(self, value: str) -> Place | None:

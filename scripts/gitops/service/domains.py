@@ -184,22 +184,18 @@ def _remove(site: _Site, names: Mapping[str, str]) -> list[str]:
 
 
 def _check_new(checkout: Checkout, hosts: Sequence[str]) -> None:
-    """Raise InputError, all faults at once: no host name, another service's, or one that no certificate covers."""
+    """Raise InputError: no host name, another service's, or what no certificate of a cluster covers."""
     known, _ = services.readable(checkout)
-    faults: list[Fault] = []
     for host in hosts:
-        try:
-            services.check_domain(host, known)
-        except InputError as error:
-            faults += error.faults
-            continue
-        for file in _certificate_files(checkout):
-            own = certificates.read(checkout, file.parent)
-            if not certificates.covers(own, host):
-                names = ", ".join(itertools.chain.from_iterable(certificate.names for certificate in own))
-                fix = f"take a host below one of these, or have the platform team add a certificate ({_RUNBOOK})"
-                what = f"no certificate covers {host}: browsers would refuse it"
-                faults.append(Fault(what, path=checkout.relative(file), expected=f"one of {names}", fix=fix))
+        services.check_domain(host, known)
+    faults: list[Fault] = []
+    for file in _certificate_files(checkout):
+        own = certificates.read(checkout, file.parent)
+        if bare := [host for host in hosts if not certificates.covers(own, host)]:
+            names = ", ".join(itertools.chain.from_iterable(certificate.names for certificate in own))
+            fix = f"take a host below one of these, or have the platform team add a certificate ({_RUNBOOK})"
+            what = f"no certificate covers {', '.join(bare)}: browsers would refuse it"
+            faults.append(Fault(what, path=checkout.relative(file), expected=f"one of {names}", fix=fix))
     if faults:
         raise InputError.several(faults)
 

@@ -149,14 +149,12 @@ def test_a_patch_in_braces_is_edited_in_its_own_form(here: Checkout, given: Give
     assert file.read_text() == before
 
 
-@pytest.mark.parametrize("shape", ["two objects in a file", "no list", "an inline patch"])
+@pytest.mark.parametrize("shape", ["two objects in a file", "an inline patch"])
 def test_a_hand_changed_shape_is_refused_with_file_and_line(here: Checkout, given: Given, shape: str) -> None:
     file = here.root / "overlays/umbrella/prod/deployment.yaml"
     text = file.read_text()
     if shape == "two objects in a file":
         file.write_text(f"{text}---\n{text}")
-    elif shape == "no list":
-        file.write_text(text[: text.index("          env:")] + "          env: {}\n")
     else:
         listing = file.with_name("kustomization.yaml")
         inline = (

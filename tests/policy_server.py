@@ -13,6 +13,11 @@ from typing import Any
 from gitops.check import answers, control_plane
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.check.known_bad import DIGEST as DIGEST
+from gitops.check.known_bad import IMAGE as IMAGE
+from gitops.check.known_bad import WORKLOADS as WORKLOADS
+from gitops.check.known_bad import pod as pod
+from gitops.check.known_bad import workload as workload
 from gitops.clients.kubernetes import ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.manifests.findings import Unit
@@ -26,8 +31,6 @@ SERVICE = Overlay("mogle", "prod")
 OPEN = "open"
 # What admission itself refuses, by the label that a service's namespace has.
 POD_SECURITY = "pod-security"
-DIGEST = "sha256:" + "a" * 64
-IMAGE = f"ghcr.io/ft-platform/app:1.0@{DIGEST}"
 
 
 def alone(policy: str) -> str:
@@ -114,52 +117,3 @@ def _alone(binding: Object) -> Object:
     selector = {"matchLabels": {"only": policy}}
     spec = {**binding["spec"], "matchResources": {"namespaceSelector": selector}}
     return {**binding, "metadata": {"name": alone(policy)}, "spec": spec}
-
-
-def pod() -> Object:
-    """A pod that every policy takes."""
-    container = {
-        "name": "app",
-        "image": IMAGE,
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
-    }
-    spec = {
-        "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        "initContainers": [{**deepcopy(container), "name": "first"}],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "test"}, "spec": spec}
-
-
-_SELECTOR = {"matchLabels": {"app": "test"}}
-# Every kind that makes pods: its API, and what its spec has beside the template.
-WORKLOADS: dict[str, tuple[str, Object]] = {
-    "Pod": ("v1", {}),
-    "PodTemplate": ("v1", {}),
-    "ReplicationController": ("v1", {"selector": {"app": "test"}}),
-    "Deployment": ("apps/v1", {"selector": _SELECTOR}),
-    "ReplicaSet": ("apps/v1", {"selector": _SELECTOR}),
-    "StatefulSet": ("apps/v1", {"selector": _SELECTOR, "serviceName": "test"}),
-    "DaemonSet": ("apps/v1", {"selector": _SELECTOR}),
-    "Job": ("batch/v1", {}),
-    "CronJob": ("batch/v1", {"schedule": "0 * * * *"}),
-}
-
-
-def workload(kind: str, made: Object) -> Object:
-    """The object of a kind that makes a pod."""
-    api, spec = WORKLOADS[kind]
-    item: Object = {"apiVersion": api, "kind": kind, "metadata": {"name": "test"}}
-    annotations = made["metadata"].get("annotations") or {}
-    template = {"metadata": {"labels": {"app": "test"}, "annotations": annotations}, "spec": deepcopy(made["spec"])}
-    if kind in ("Job", "CronJob"):
-        template["spec"]["restartPolicy"] = "Never"
-    if kind == "Pod":
-        return made
-    if kind == "PodTemplate":
-        return {**item, "template": template}
-    if kind == "CronJob":
-        return {**item, "spec": {**spec, "jobTemplate": {"spec": {"template": template}}}}
-    return {**item, "spec": {**spec, "template": template}}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gitops.check.known_bad import BAD_PODS
 from gitops.manifests.objects import Object
 from tests import powerful_fields
 from tests.frozen import platform
@@ -93,25 +94,13 @@ def ask(policies: PolicyServer, item: Object, namespace: str) -> Refusal | None:
 
 # -- every way to a pod
 
-VIOLATIONS: dict[str, Change] = {
-    "image-digest": lambda pod: pod["containers"][0].update(image="ghcr.io/ft-platform/app:1.0"),
-    "image-latest": lambda pod: pod["containers"][0].update(image=f"ghcr.io/ft-platform/app:latest@{DIGEST}"),
-    "image-registry": lambda pod: pod["containers"][0].update(image=f"ghcr.io/stranger/app:1.0@{DIGEST}"),
-    "no-host": lambda pod: pod.update(hostNetwork=True),
-    "no-privileged": lambda pod: pod["containers"][0]["securityContext"].update(capabilities={"add": ["NET_ADMIN"]}),
-    "no-token": lambda pod: pod.update(automountServiceAccountToken=True),
-    "resources-set": lambda pod: pod["containers"][0].pop("resources"),
-    "scheduling": lambda pod: pod.update(tolerations=[{"operator": "Exists"}]),
-    "volumes": lambda pod: pod.update(volumes=[{"name": "x", "nfs": {"server": "10.0.0.1", "path": "/"}}]),
-}
-
 
 @pytest.mark.parametrize("kind", WORKLOADS)
-@pytest.mark.parametrize("policy", VIOLATIONS)
+@pytest.mark.parametrize("policy", BAD_PODS)
 def test_a_policy_on_pods_holds_for_every_kind_that_makes_them(policies: PolicyServer, kind: str, policy: str) -> None:
     made = pod()
     assert policies.refusal(workload(kind, made), alone(policy)) is None
-    VIOLATIONS[policy](made["spec"])
+    BAD_PODS[policy](made["spec"])
     refusal = policies.refusal(workload(kind, made), alone(policy))
     assert refusal
     assert refusal.policy == policy
@@ -119,7 +108,7 @@ def test_a_policy_on_pods_holds_for_every_kind_that_makes_them(policies: PolicyS
 
 def test_every_policy_on_pods_is_tried(policies: PolicyServer) -> None:
     rules = policies.pod_policies()
-    assert rules == VIOLATIONS.keys()
+    assert rules == BAD_PODS.keys()
 
 
 # -- the names of images

@@ -30,9 +30,10 @@ _SEGMENTS = Overlay("{{ index .path.segments 1 }}", "{{ index .path.segments 2 }
 
 @dataclass(frozen=True)
 class _Cluster:
-    """What its Applications are held to: its folder, the repository that it reads, its AppProjects by name."""
+    """What its Applications are held to: its folder, what that brings, its repository, its AppProjects by name."""
 
     folder: str
+    root: Unit
     repo_url: str
     projects: Mapping[str, Object]
 
@@ -40,7 +41,7 @@ class _Cluster:
 def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Finding]:
     """A folder of a cluster. `repo_url`: what its cluster.yaml says."""
     projects = {name(item): spec_of(item) for item in platform.kind("AppProject")}
-    cluster = _Cluster(platform.unit.name, repo_url, projects)
+    cluster = _Cluster(platform.unit.name, platform.unit, repo_url, projects)
     for item in unit.kind("ApplicationSet"):
         yield from _application(unit, item, TEMPLATE, cluster)
         yield from _generated(unit, item)
@@ -116,7 +117,7 @@ def _application(unit: Unit, item: Object, path: FieldPath, cluster: _Cluster) -
     if path == TEMPLATE or permits_destination(allowed, spec.get("destination") or {}):
         return  # what a template makes is looked at one by one (made.py)
     destination = spec.get("destination") or {}
-    yield made.denied(unit, item, (*path, "destination"), destination, allowed, project)
+    yield made.denied(unit, item, (*path, "destination"), destination, cluster.root, project)
 
 
 def _sources(unit: Unit, item: Object, path: FieldPath, cluster: _Cluster) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from gitops.manifests.appproject import Spec, permits_destination
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.names import SERVICES_PROJECT
-from gitops.manifests.objects import FieldPath, Object, label, name
+from gitops.manifests.objects import FieldPath, Object, label, name, spec_of
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.manifests.reach import kustomization
 
@@ -96,27 +96,30 @@ def _denied(unit: Unit, item: Object, platform: Platform) -> Iterator[Finding]:
         allowed = platform.project(project)
         destination = one.spec.get("destination") or {}
         if allowed is not None and not permits_destination(allowed, destination):
-            yield denied(unit, item, (*TEMPLATE, "destination"), destination, allowed, project)
+            yield denied(unit, item, (*TEMPLATE, "destination"), destination, platform.unit, project)
             return
 
 
-def denied(unit: Unit, item: Object, path: FieldPath, destination: Object, allowed: Spec, project: str) -> Finding:
-    """That a project does not allow a destination: said of the project's entry where it seems to be mistyped there."""
+def denied(unit: Unit, item: Object, path: FieldPath, destination: Object, projects: Unit, project: str) -> Finding:
+    """That a project does not allow a destination: said of the project's entry where it seems to be mistyped there.
+
+    `projects`: the folder that has the project.
+    """
     namespace, server = (str(destination.get(key)) for key in ("namespace", "server"))
     if destination.get("server") is None and destination.get("name") is not None:
         server = str(destination["name"])
-    for owner in unit.kind("AppProject"):
+    allowed: Spec = {}
+    for owner in (one for one in projects.kind("AppProject") if name(one) == project):
+        allowed = spec_of(owner)
         entries = allowed.get("destinations") or []
-        if name(owner) != project:
-            continue
         for number, key in itertools.product(range(len(entries)), ("namespace", "server")):
             entry = entries[number]
             mended = {**allowed, "destinations": [{**entry, key: destination.get(key)}]}
             close = difflib.SequenceMatcher(None, str(entry.get(key)), str(destination.get(key))).ratio() > 0.8
             if close and permits_destination(mended, destination):
-                what = f"{entry.get(key)} is not where {label(item)} goes: {destination.get(key)}"
+                what = f"{entry.get(key)} is where nothing goes, and {destination.get(key)} is not allowed"
                 where = ("spec", "destinations", number, key)
-                return unit.finding("project", owner, where, what, f"{key}: {destination.get(key)}")
+                return projects.finding("project", owner, where, what, f"{key}: {destination.get(key)}")
     what = f"{label(item)} goes to {namespace} on {server}, which project {project} does not allow"
     spaces = {str(entry.get("namespace")) for entry in allowed.get("destinations") or []}
     fix = f"name a destination of the project; its namespaces are {', '.join(sorted(spaces)) or 'none'}"

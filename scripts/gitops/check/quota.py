@@ -24,7 +24,6 @@ RULE = "quota-room"
 # What a quota may count by a name of its own, beside count/<plural>.<group>.
 _COUNTED = {
     "ConfigMap": "configmaps",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
     "ReplicationController": "replicationcontrollers",
     "ResourceQuota": "resourcequotas",
     # The controller makes a Secret of it.
@@ -96,7 +95,7 @@ def check(unit: Unit, scales: Sequence[Scale]) -> Iterator[Finding]:
     for quota in unit.kind("ResourceQuota"):
         hard = (quota.get("spec") or {}).get("hard") or {}
         yield from _pods(unit, hard, scales, limit_ranges)
-        yield from _objects(unit, hard)
+        yield from _objects(unit, hard, scales)
     for scale, entry in itertools.product(scales, limit_ranges):
         yield from _beyond(unit, scale.pods, entry, limit_ranges)
 
@@ -210,17 +209,40 @@ def _beyond(unit: Unit, pods: Template, entry: ContainerRange, ranges: Sequence[
 # -- objects
 
 
-def _objects(unit: Unit, hard: Mapping[str, Any]) -> Iterator[Finding]:
+def _objects(unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale]) -> Iterator[Finding]:
     """The first object that is one too many is named."""
     total: Counter[str] = Counter()
     passed = set[str]()
+    taken: list[tuple[Object, str, tuple[int, FieldPath]]] = []
     for item in unit.objects:
-        for resource, (amount, path) in _counts(item).items():
-            total[resource] += amount
-            if resource in hard and resource not in passed and total[resource] > number(hard[resource]):
-                passed.add(resource)
-                problem = f"makes {total[resource]} {resource}; the quota gives {hard[resource]}"
-                yield unit.finding(RULE, item, path, problem, "leave it out: a service's namespace has no more")
+        taken += [(item, resource, taking) for resource, taking in _counts(item).items()]
+    taken += itertools.chain.from_iterable(map(_claimed, scales))
+    for item, resource, (amount, path) in taken:
+        total[resource] += amount
+        if resource in hard and resource not in passed and total[resource] > number(hard[resource]):
+            passed.add(resource)
+            problem = f"makes {total[resource]} {resource}; the quota gives {hard[resource]}"
+            yield unit.finding(RULE, item, path, problem, "leave it out: a service's namespace has no more")
+
+
+def _claimed(scale: Scale) -> Iterator[tuple[Object, str, tuple[int, FieldPath]]]:
+    """The claims that are made for each pod, with it."""
+    for position, volume in enumerate(scale.pods.spec.get("volumes") or []):
+        claim = value_at(volume, ("ephemeral", "volumeClaimTemplate", "spec"))
+        if isinstance(claim, dict):
+            path: FieldPath = (*scale.pods.path, "spec", "volumes", position, "ephemeral")
+            for resource, amount in _storage(claim).items():
+                yield scale.pods.item, resource, (amount * scale.with_surge, path)
+
+
+def _storage(claim: Mapping[str, Any]) -> dict[str, int]:
+    """What one claim takes of each count that a quota can name, in pieces and bytes."""
+    size = int(number(value_at(claim, ("resources", "requests", "storage"))))
+    counts = {"persistentvolumeclaims": 1, "count/persistentvolumeclaims": 1, "requests.storage": size}
+    if stored := claim.get("storageClassName"):
+        prefix = f"{stored}.storageclass.storage.k8s.io"
+        counts |= {f"{prefix}/persistentvolumeclaims": 1, f"{prefix}/requests.storage": size}
+    return counts
 
 
 def _counts(item: Object) -> dict[str, tuple[int, FieldPath]]:
@@ -238,9 +260,14 @@ def _counts(item: Object) -> dict[str, tuple[int, FieldPath]]:
             counts["services.loadbalancers"] = (1, ("spec", "type"))
         if spec.get("type") == "NodePort" or (balanced and spec.get("allocateLoadBalancerNodePorts", True)):
             counts["services.nodeports"] = (len(spec.get("ports") or []), ("spec", "type"))
-    if kind == "StatefulSet" and spec.get("volumeClaimTemplates"):
-        claims = len(spec["volumeClaimTemplates"]) * int(spec.get("replicas", 1))
-        counts["persistentvolumeclaims"] = (claims, ("spec", "volumeClaimTemplates"))
+    if kind == "PersistentVolumeClaim":
+        counts |= {resource: (amount, ("kind",)) for resource, amount in _storage(spec).items()}
+    if kind == "StatefulSet":
+        replicas = int(spec.get("replicas", 1))
+        for claim in spec.get("volumeClaimTemplates") or []:
+            for resource, amount in _storage(claim.get("spec") or {}).items():
+                before = counts[resource][0] if resource in counts else 0
+                counts[resource] = (before + amount * replicas, ("spec", "volumeClaimTemplates"))
     return counts
 
 

@@ -16,7 +16,9 @@ from gitops.check import (
     causes,
     control_plane,
     guards,
+    holding,
     kept,
+    known_bad,
     leaks,
     names,
     network,
@@ -43,6 +45,7 @@ from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit, in_order
 from gitops.manifests.graph import Graph
 from gitops.manifests.kustomize import Renderer, renderer
+from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object, name, spec_of
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, in_parallel, sound_differing
@@ -168,7 +171,8 @@ def run(
         findings += allowed.findings
         if boot and not platform.partial:
             with progress.step("the API server's answer"):
-                findings += _online(boot.result(), scope, platform, policies, allowed)
+                told = {finding.place for finding in findings if finding.rule == holding.RULE}
+                findings += _online(boot.result(), scope, platform, policies, allowed, told)
         findings += list(allowed.overdue(findings))
     kept: list[Finding] = []
     excepted: list[Finding] = []
@@ -283,6 +287,9 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
                 findings += applications.check_cluster(
                     scope.units[unit.name], platform, str(cluster["data"]["repoURL"])
                 )
+    # Where the change is not about them, they hold as they did.
+    if holding.folder(platforms[0]) in scope.units:
+        findings += holding.check(platforms)
     # What is rendered is said of the object.
     told = {finding.place.file for finding in findings if finding.rule == "plain-secret"}
     findings += [finding for finding in plaintext.check_files(graph) if finding.place.file not in told]
@@ -364,20 +371,28 @@ def _largest(objects: Sequence[Object]) -> dict[tuple[str, str], object]:
 
 
 def _online(
-    api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object], allowed: Exceptions
+    api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object], allowed: Exceptions, told: set[Place]
 ) -> list[Finding]:
+    """`told`: where a policy is said to be at fault already."""
     namespaces: dict[str, Mapping[str, str]] = {
         overlay.namespace: platform.namespace_labels(overlay) for overlay, _ in scope.overlays
     }
     configured = [item for item in platform.kind("ConfigMap") if name(item) == "policy-exceptions"]
     listed = [allowed.known_to(item) for item in configured]
+    findings: list[Finding] = []
+    judged = holding.folder(platform) in scope.units
+    if judged:
+        policies, refusals = holding.taken(api, platform, policies)
+        findings += [finding for finding in refusals if finding.place not in told]
+        namespaces[known_bad.PLACE.namespace] = argo.expected_labels(known_bad.PLACE)
     refused = control_plane.prepare(api, [*listed, *policies], namespaces)
+    findings += holding.asked(api, platform, policies) if judged else []
     units = [unit for unit in scope.units.values() if unit.namespace not in refused]
     taken = in_parallel(lambda unit: api.apply_prerequisites(unit.kind("ServiceAccount", "LimitRange")), units)
-    findings = [argo.refused_labels(platform, denied) for denied in set(refused.values())]
+    findings += [argo.refused_labels(platform, denied) for denied in set(refused.values())]
     for answer in in_parallel(lambda asked: api.check(asked[0], pods=asked[1]), zip(units, taken, strict=True)):
         findings += answer
     changed = [(unit, pairs) for unit in units if (pairs := scope.changed(unit))]
     for answer in in_parallel(lambda change: api.check_update(*change), changed):
         findings += answer
-    return findings
+    return holding.evaluated(platform, findings)

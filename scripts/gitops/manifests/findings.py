@@ -97,6 +97,7 @@ RULES = _rules(
     ("volume", "A disk is in one zone and on one node: a second pod waits for it for ever, and the rollout with it."),
     # Policies: the very same in the cluster.
     ("policy", "The cluster refuses it (policies/)."),
+    ("policy-holds", "A policy that refuses nothing protects nobody, and nothing says so in the cluster."),
     ("exception", "An exception holds for what it names, for a reason, with an owner, until a day."),
     ("exception-ends", "On that day the gate closes for this object.", "warning"),
     # The repository alone.

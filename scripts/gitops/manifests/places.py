@@ -228,10 +228,14 @@ class Places:
 
     def _shift(self, layer: Layer) -> int:
         """How many lines of its file stand above an inline patch."""
-        first = next((line for line in (layer.patch or "").splitlines() if line.strip()), "").strip()
-        for number, line in enumerate(self._text(layer.file).splitlines()):
-            if line.strip() == first:
-                return number
+        block = [line.strip() for line in (layer.patch or "").splitlines()]
+        lines = [line.strip() for line in self._text(layer.file).splitlines()]
+        # Many patches begin alike; one that YAML folds stands there in other lines.
+        for length in (len(block), 1):
+            part = block[:length]
+            for number in range(len(lines) if any(part) else 0):
+                if lines[number : number + length] == part:
+                    return number
         return 0
 
     def _text(self, file: str) -> str:

@@ -30,7 +30,11 @@ def check(unit: Unit) -> Iterator[Finding]:
                 what = f"excludes {entry.get('path')}, whatever else brings it: Argo CD makes no Application of that"
                 yield unit.finding("environments", item, (*path, number, "exclude"), what, "take the entry out")
                 return
-        yield from _compared(unit, item, path if only else path[:2], _of_each(entries, "path"), folders, "path")
+        if only:
+            yield from _compared(unit, item, path, _of_each(entries, "path"), folders, "path")
+        else:
+            what = "has not one generator, and another one would bring folders past the first"
+            yield unit.finding("environments", item, path[:2], what, f"name {', '.join(folders)} in one")
     for item in unit.kind("AppProject"):
         if name(item) == SERVICES_PROJECT:
             for field, key in (("destinations", "namespace"), ("clusterResourceWhitelist", "name")):

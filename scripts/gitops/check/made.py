@@ -37,7 +37,7 @@ def check(unit: Unit, platform: Platform, *, told: bool) -> Iterator[Finding]:
     if not sets:
         return  # the schema has refused it
     faults = platform.generated.faults
-    for fault in faults:
+    for fault in faults if not told else ():
         yield unit.finding("applications", sets[0], fault.path, fault.problem, fault.fix)
     if not faults and not told:
         yield from _unmade(unit, sets[0], platform, overlays)

@@ -293,7 +293,7 @@ def _leaks(case: Case, watch: leaks.Watch, *, plant: bool) -> tuple[list[str], b
     return [], kinds >= {"file", "text", "git", "process"}
 
 
-def _search(case: Case, watch: leaks.Watch, patterns: dict[bytes, str]) -> list[str]:
+def _search(case: Case, watch: leaks.Watch, patterns: leaks.Patterns) -> list[str]:
     world = case.world
     hits: list[str] = []
     for number, text in enumerate(case.texts):

@@ -22,7 +22,7 @@ class Needles:
         known = sorted(set(filter(None, values)))
         self._plain = [value.encode() for value in known if not _RUNS.fullmatch(value.encode())]
         self._forms: dict[bytes, list[tuple[bytes, str]]] = {}
-        for pattern, form in leaks.patterns(known).items():
+        for pattern, form in leaks.patterns(known).forms.items():
             if len(pattern) >= _SIZE:
                 self._forms.setdefault(pattern[:_SIZE], []).append((pattern, form))
 

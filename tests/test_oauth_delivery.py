@@ -16,6 +16,7 @@ from tests.test_oauth_merge import LISTING, by_hand
 
 pytestmark = pytest.mark.bots
 HOURS = timedelta(hours=1)
+ARRIVES = "main has what 42 accepts: its pods have to take it, see docs/runbooks/application-not-healthy.md"
 OWNER, PLATFORM = "mogle-dev", "platform-alerts"
 
 
@@ -105,6 +106,22 @@ def test_what_ends_is_what_the_pods_hold_and_not_what_main_says(known: RotationW
     row = known.rotate(code=1)
     assert row["state"] == "EXPIRED"
     assert "Synced, its pods not Healthy yet" in row["next"]
+    assert row["next"].endswith(ARRIVES)
+    known.argo_says("success")
+    assert known.rotate()["state"] == "CONFIRMED"
+
+
+def test_after_a_late_merge_nobody_is_sent_to_42_for_what_main_has(known: RotationWorld) -> None:
+    next_shows(known)
+    known.rotate()
+    switch(known, known.intra.overlap + timedelta(hours=1))
+    assert "has to merge" in known.rotate(code=1)["next"]
+    known.merge(delivered=False)
+    known.argo_says("in_progress")
+    row = known.rotate(code=1)
+    assert row["state"] == "EXPIRED", "what the pods hold is dead"
+    assert row["next"].endswith(ARRIVES)
+    assert "no next secret" not in row["next"], "it comes with the next rotation, in nine days"
     known.argo_says("success")
     assert known.rotate()["state"] == "CONFIRMED"
 

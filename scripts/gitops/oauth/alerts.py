@@ -94,8 +94,16 @@ def explain(report: RotationReport) -> str:
     blocked = observation.facts.blocked
     reason = f"({blocked}) {observation.why}" if blocked else "; ".join(filter(None, [observation.why, *_late(report)]))
     where = f"#{outcome.number} {outcome.action}" if outcome and outcome.number else ""
-    then = next(row.then for row in TABLE if row.state is report.state) if report.known else ""
-    return "; ".join(filter(None, [reason, where, then]))
+    return "; ".join(filter(None, [reason, where, _then(report)]))
+
+
+def _then(report: RotationReport) -> str:
+    """What comes next, by the row of TABLE that fits: of a state that was reached in this run the first one."""
+    if not report.known or report.observation is None:
+        return ""
+    rows = [row for row in TABLE if row.state is report.state]
+    facts = report.observation.facts
+    return next((row.then for row in rows if row.when(facts)), rows[0].then)
 
 
 def _late(report: RotationReport) -> list[str]:

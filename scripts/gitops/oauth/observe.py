@@ -19,7 +19,7 @@ from gitops.oauth.delivery import Arrival
 from gitops.oauth.model import OAuthApplication, Past, rotation_id
 from gitops.oauth.page import Reading
 from gitops.oauth.sources import Source
-from gitops.oauth.state import RISK, SOMEWHERE, Decision, Facts, Obstacle, Shown, SyncStatus, decide
+from gitops.oauth.state import SOMEWHERE, Decision, Facts, Obstacle, Shown, SyncStatus, decide
 from gitops.repository.history import History
 from gitops.repository.reconcile import Main
 from gitops.repository.rotation import Record
@@ -246,7 +246,7 @@ def _remarks(facts: Facts, reading: Reading, ours: datetime) -> Iterator[str]:
     shown = facts.shown
     if facts.refused:
         yield "42 refuses the secret that the pods hold"
-    if shown and shown.next is None and facts.settled and facts.within(RISK):
+    if facts.settled and facts.ends_without_next:
         yield (
             "42 shows no next secret, and the current one ends soon: a person decides, by the runbook's section "
             "'No next secret shows'"

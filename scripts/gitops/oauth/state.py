@@ -183,6 +183,17 @@ class Facts:
         return self.intended is not None and self.deployed == self.intended
 
     @property
+    def arrives(self) -> bool:
+        """Main has what is intended, and the pods hold what was before it."""
+        return self.settled and self.held_by_pods != self.deployed
+
+    @property
+    def ends_without_next(self) -> bool:
+        """42 shows no next secret, and what it shows ends soon."""
+        shown = self.shown
+        return shown is not None and shown.next is None and shown.valid_until - self.now <= RISK
+
+    @property
     def ahead(self) -> bool:
         """The pods hold the next secret already: 42's switch will change nothing for them."""
         return self.shown is not None and self.shown.next is not None and self.held_by_pods == self.shown.next
@@ -279,9 +290,13 @@ class Row:
     then: str
 
 
+_ARRIVES = "main has what 42 accepts: its pods have to take it, see docs/runbooks/application-not-healthy.md"
+
 # What was asked of 42 or is known by git alone; where 42 was not asked at all nothing is urgent, as nothing is known.
 TABLE = (
+    Row(Stage.EXPIRED, lambda f: f.gone and asked(f) and f.arrives, _ARRIVES),
     Row(Stage.EXPIRED, lambda f: f.gone and asked(f), "its pull request has to merge, or: gitops oauth provide"),
+    Row(Stage.AT_RISK, lambda f: f.within(RISK) and asked(f) and not f.quiet and f.arrives, _ARRIVES),
     Row(
         Stage.AT_RISK,
         lambda f: f.within(RISK) and asked(f) and not f.quiet,

@@ -8,6 +8,7 @@ import subprocess
 import click
 import pytest
 import yaml
+from git import Repo
 
 from gitops.ground.checkout import Checkout
 from gitops.images import cli_here
@@ -153,13 +154,16 @@ def test_the_example_of_a_help_works(
     [example] = [line.partition("Example: ")[2] for line in text.splitlines() if "Example: " in line]
     words = shlex.split(example.rpartition("| ")[2])
     assert words[0] == "gitops"
-    with ecr_server(monkeypatch) as ecr:
-        ecr.push("mogle", "2.15.0")
-        if "rollback" in words:
-            assert given("images", "set", "mogle", "2.15.0").code == 0
-            commit_all(here)
-            words.append("--local")
-        done = given(*words[1:], stdin=VALUE)
+    if "rollback" in words:
+        assert given("images", "set", "mogle", f"2.15.0@sha256:{'9' * 64}").code == 0
+        commit_all(here)
+        with Repo(here.root) as repo:
+            repo.delete_remote(repo.remotes.origin)
+        done = given(*words[1:], "--local")
+    else:
+        with ecr_server(monkeypatch) as ecr:
+            ecr.push("mogle", "2.15.0")
+            done = given(*words[1:], stdin=VALUE)
     refused = "Exit code 2:" in text
     assert done.code == (2 if refused else 0), done.err
     assert bool(changed(here)) != (refused or "rollback" in words)

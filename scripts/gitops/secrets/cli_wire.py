@@ -78,7 +78,7 @@ def seal(
 
     With --as-env or --as-file its program reads them from the same change on.
 
-    Example: head -c 24 /dev/urandom | base64 | gitops secrets seal mogle mail --key MAIL_TOKEN --as-env
+    Example: head -c 24 /dev/urandom | base64 | gitops secrets seal mogle push --key PUSH_TOKEN --as-env
     """
     from gitops.repository import services
     from gitops.secrets import give, wire

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from gitops.check import availability
+from gitops.ground.checkout import Checkout
+from gitops.manifests.findings import Unit
+from gitops.manifests.graph import Graph
 from gitops.manifests.overlay import ENVIRONMENTS
+from gitops.manifests.render import build
 
 Object = dict[str, Any]
 # A base's own workload is named for its shape, and its container `app`; what a service adds has other names.
@@ -34,33 +40,15 @@ def assert_hardened(template: Object) -> None:
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     [container] = [container for container in pod["containers"] if container["name"] == "app"]
     assert container["securityContext"].items() >= HARDENED.items()
-    if pod.get("restartPolicy") != "Never":  # nobody waits for a Job to be ready
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
     assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
     assert container["resources"]["requests"]["memory"] == container["resources"]["limits"]["memory"]
 
 
-def assert_available(objects: list[Object]) -> None:
-    """A web service never has fewer pods than it needs, and a bot never more than one."""
-    for deployment in of_kind(objects, "Deployment"):
-        if deployment["metadata"]["name"] == "bot":
-            assert deployment["spec"]["replicas"] == 1
-            assert deployment["spec"]["strategy"] == {"type": "Recreate"}
-        elif deployment["metadata"]["name"] == "web":
-            _assert_never_fewer(deployment["spec"])
-            [budget] = [item for item in of_kind(objects, "PodDisruptionBudget") if item["metadata"]["name"] == "web"]
-            assert budget["spec"]["maxUnavailable"] == 1
-
-
-def _assert_never_fewer(spec: Object) -> None:
-    assert "replicas" not in spec
-    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-    pod = spec["template"]["spec"]
-    [container] = [container for container in pod["containers"] if container["name"] == "app"]
-    assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["terminationGracePeriodSeconds"]
-    zone = pod["topologySpreadConstraints"][0]
-    assert (zone["topologyKey"], zone["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
-    assert "minDomains" not in zone
+def assert_available(checkout: Checkout, folder: Path) -> None:
+    """A web service never has fewer pods than it needs, and a bot never more than one: as the gate says."""
+    graph = Graph(checkout)
+    unit = Unit.of(graph, build(checkout, checkout.root, checkout.relative(folder)))
+    assert list(availability.check(unit)) == []
 
 
 def assert_argocd_objects(objects: list[Object], repo_url: str) -> None:

@@ -67,7 +67,7 @@ def test_a_service_may_have_a_canary_that_runs_as_prod_does(scratch: Checkout) -
     assert isinstance(stages["prod"], Promote)
     assert stages["prod"].from_ == "canary"
     objects = kustomize.build(scratch, scratch.root / CANARY)
-    rules.assert_available(objects)
+    rules.assert_available(scratch, scratch.root / CANARY)
     for template in rules.pod_templates(objects):
         rules.assert_hardened(template)
         assert template["spec"]["priorityClassName"] == "prod"

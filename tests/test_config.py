@@ -91,7 +91,7 @@ def test_pods_are_hardened(overlay: Path) -> None:
 @each_service
 def test_a_web_service_never_has_fewer_pods_and_a_bot_never_more(overlay: Path) -> None:
     assert len(kind(overlay, "Deployment")) == 1
-    rules.assert_available(render(overlay))
+    rules.assert_available(CHECKOUT, overlay)
     if kind(overlay, "Deployment")[0]["metadata"]["name"] == "bot":
         assert {item["kind"] for item in render(overlay)}.isdisjoint({"Service", "Ingress", "HorizontalPodAutoscaler"})
 

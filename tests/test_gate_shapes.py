@@ -68,7 +68,7 @@ def hold(unit: Unit) -> None:
     certificates, _ = covered.read_certificates(has.holder("IngressClassParams"), CLUSTER)
     list(argo.check_overlay(sound, OVERLAY, has))
     list(guards.check(sound, guards.Bases(platform(), graph())))
-    list(references.check(sound, {}))
+    list(references.check(sound))
     list(seals.check(sound))
     list(sizes.check(sound))
     lb_check.check(lb.merge([sound], certificates))

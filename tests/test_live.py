@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
+from gitops.check import declared
 from gitops.cluster import definition, identity, stacks
 from gitops.exceptions.files import ExceptionFile
 from gitops.ground.checkout import Checkout
-from gitops.images import hold, policy, wide
-from gitops.images.entry import MAIN
+from gitops.images import wide
 from gitops.manifests import kustomize, yamlfile
 from gitops.manifests.render import in_parallel
 from gitops.oauth import model as oauth
 from gitops.repository import freeze, services
+from gitops.repository.revision import Change
 from gitops.secrets import certificate
 from tests import lifecycle, rules
 from tests.frozen import ROOT, working_copy
@@ -75,8 +76,9 @@ def noted(folder: Path) -> Iterator[None]:
         raise
 
 
-def test_every_service_has_an_owner_and_codeowners_says_so() -> None:
-    assert CHECKOUT.codeowners_file.read_text() == services.codeowners(CHECKOUT)
+def test_owners_policies_holds_and_freezes_are_what_the_gate_takes() -> None:
+    change = Change(None, CHECKOUT, "nothing", "the working copy", frozenset(), None)
+    assert list(declared.check(change)) == []
 
 
 def test_all_that_decides_who_may_merge_and_what_runs_is_the_platforms() -> None:
@@ -90,13 +92,7 @@ def test_all_that_decides_who_may_merge_and_what_runs_is_the_platforms() -> None
         assert fitting[-1] == [platform], path
 
 
-def test_every_image_policy_hold_freeze_and_exception_can_be_read() -> None:
-    for service in services.services(CHECKOUT):
-        policies = policy.read(CHECKOUT, service.folder)
-        for summary in service.overlays:
-            own = policies.get(summary.overlay.environment)
-            hold.read_all(CHECKOUT, summary.overlay, own.entries if own else [MAIN])
-    freeze.read(CHECKOUT)
+def test_every_exception_can_be_read() -> None:
     for file in sorted((ROOT / "policies/exceptions").glob("*.*.*.*.yaml")):
         yamlfile.read_model(CHECKOUT, file, ExceptionFile)
 
@@ -125,7 +121,7 @@ def test_every_overlay_is_hardened_and_available() -> None:
         with noted(overlay):
             for template in rules.pod_templates(objects):
                 rules.assert_hardened(template)
-            rules.assert_available(objects)
+            rules.assert_available(CHECKOUT, overlay)
 
 
 def test_every_cluster_tells_argocd_what_it_must() -> None:

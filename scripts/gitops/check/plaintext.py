@@ -44,7 +44,7 @@ def check(unit: Unit) -> Iterator[Finding]:
 def check_files(graph: Graph) -> Iterator[Finding]:
     """Plain Secrets in files, rendered or not, and files of sealed values that have something else."""
     root = graph.checkout.root
-    for path in _files(root):
+    for path in readable(root):
         content = (root / path).read_bytes()
         if _SEALED_FILE.fullmatch(path):
             yield from seals.check_file(path, content)
@@ -53,7 +53,7 @@ def check_files(graph: Graph) -> Iterator[Finding]:
                 yield Finding("plain-secret", Place(path, line), _WHAT, _FIX)
 
 
-def _files(root: Path) -> Iterator[str]:
+def readable(root: Path) -> Iterator[str]:
     """What people could read; what is larger is opaque to all (leaks.py)."""
     for top in _FOLDERS:
         for folder, _, names in os.walk(root / top):

@@ -1,33 +1,31 @@
-"""Whether what an object names is there: rendered objects of one overlay, and the Services of the others."""
+"""Whether what an object names is there, among the rendered objects of one overlay."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gitops.check import quota
+from gitops.check.availability import scaled
 from gitops.check.quota import Scale
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import FieldPath, Object, label, name, selects, spec_of, value_at
+from gitops.manifests.objects import Object, label, name, selects, spec_of, value_at
 from gitops.manifests.pods import Reference, Template, template
 
-_INTERNAL = re.compile(r"\b(?:https?://)?([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?(?::(\d+))?\b")
 # Kubernetes puts it into every namespace.
 _GIVEN = {"kube-root-ca.crt"}
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
-def check(unit: Unit, services: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """Every reference of an overlay that leads nowhere. `services`: the Services of each namespace of the change."""
+def check(unit: Unit) -> Iterator[Finding]:
+    """Every reference of an overlay that leads nowhere in it."""
     templates = workloads(unit)
     yield from _pods(unit, templates)
     yield from _services(unit, templates)
     yield from _selectors(unit, templates)
     yield from _budgets(unit, templates)
     yield from _scaling(unit, templates)
-    yield from _addresses(unit, templates, services)
 
 
 def workloads(unit: Unit) -> list[Template]:
@@ -182,7 +180,7 @@ def _budgets(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
 def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
     known = {(str(pods.item.get("kind")), name(pods.item)) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
-        workload = _scaled(item)
+        workload = scaled(item)
         if workload not in known:
             yield unit.finding(
                 "hpa-target",
@@ -198,52 +196,10 @@ def scales(unit: Unit, templates: Iterable[Template]) -> list[Scale]:
     """Every workload at its largest."""
     largest = {(str(pods.item.get("kind")), name(pods.item)): quota.largest(pods) for pods in templates}
     for item in unit.kind("HorizontalPodAutoscaler"):
-        if scale := largest.get(_scaled(item)):
+        if scale := largest.get(scaled(item)):
             most = int(spec_of(item).get("maxReplicas") or 1)
-            largest[_scaled(item)] = Scale(scale.pods, most, item, ("spec", "maxReplicas"))
+            largest[scaled(item)] = Scale(scale.pods, most, item, ("spec", "maxReplicas"))
     return list(largest.values())
-
-
-def _scaled(autoscaler: Object) -> tuple[str, str]:
-    """The kind and the name of what an autoscaler scales."""
-    target = spec_of(autoscaler).get("scaleTargetRef") or {}
-    return str(target.get("kind")), str(target.get("name"))
-
-
-# -- addresses in the cluster
-
-
-def _addresses(unit: Unit, templates: list[Template], services: Mapping[str, set[str]]) -> Iterator[Finding]:
-    for item, path, value in _variables(templates):
-        for service, namespace, _ in _INTERNAL.findall(value):
-            for what, fix in _unreachable(unit, service, namespace, services):
-                yield unit.finding("internal-address", item, path, what, fix)
-
-
-def _variables(templates: list[Template]) -> Iterator[tuple[Object, FieldPath, str]]:
-    """Every environment variable of the pods: the object, the path of the value, and the value."""
-    for pods in templates:
-        for path, container in pods.containers():
-            for position, variable in enumerate(container.get("env") or []):
-                yield pods.item, (*path, "env", position, "value"), str(variable.get("value", ""))
-
-
-def _unreachable(
-    unit: Unit, service: str, namespace: str, services: Mapping[str, set[str]]
-) -> Iterator[tuple[str, str]]:
-    """Why pods of an overlay cannot reach a Service, and what to do; nothing where they can."""
-    environment = unit.overlay.environment if unit.overlay else ""
-    if service not in services.get(namespace, set()):
-        what = f"calls {service}.{namespace}, which is no Service here"
-        yield what, "spell it as gitops service list does: web.<service>-<environment>"
-    elif namespace == unit.namespace:
-        return
-    elif not namespace.endswith(f"-{environment}"):
-        what = f"calls {namespace} from {environment}; the network is closed between environments"
-        yield what, f"call the one of {environment}"
-    elif not any(name(item) == "allow-internal-services" for item in unit.kind("NetworkPolicy")):
-        what = f"calls {service}.{namespace}; its own network policy lets it call nobody"
-        yield what, "add ../../../base/components/internal-client to components"
 
 
 # -- labels

@@ -28,6 +28,8 @@ _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.
 _IDS = re.compile(
     r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w-]+)\.(?:\[|[a-z])|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)"""
 )
+# An entry of `replicas` that meets nothing.
+_UNMET = re.compile(r"resource with name (\S+) does not match")
 # Go's name for a field of a kustomization that has another type.
 _FIELD = re.compile(r"struct field Kustomization\.([\w.]+)")
 _LONGEST = 400
@@ -78,7 +80,8 @@ class Complaint:
     `objects`: the (kind, name) of what it names; `field`: the path of a field of the kustomization that has a wrong
     type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part, and the
     objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it;
-    `followed`: the path of a field of the object that it could not follow.
+    `followed`: the path of a field of the object that it could not follow;
+    `entry`: the name of an entry that meets nothing.
     """
 
     objects: tuple[tuple[str, str], ...] = ()
@@ -86,12 +89,13 @@ class Complaint:
     words: tuple[str, ...] = ()
     lacking: str = ""
     followed: tuple[str, ...] = ()
+    entry: str = ""
 
     @classmethod
     def of(cls, text: str) -> Complaint:
         """Read kustomize's standard error."""
         ids = [tuple(filter(None, groups)) for groups in _IDS.findall(text)]
-        field = _FIELD.search(text)
+        field, entry = _FIELD.search(text), _UNMET.search(text)
         quoted = [next(filter(None, groups)) for groups in _WORDS.findall(text)]
         words = itertools.chain.from_iterable((word, word.rpartition("/")[2]) for word in quoted)
         lacking = _LACKING.search(text)
@@ -101,6 +105,7 @@ class Complaint:
             (*(word for word in words if len(word) > 3), *(name for _, name in ids)),
             lacking[1] if lacking else "",
             tuple(followed[1].split("/")) if (followed := _FOLLOWED.search(text)) else (),
+            entry[1] if entry else "",
         )
 
 
@@ -143,6 +148,8 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
             yield Place(file, line)
     if understood.field:
         yield Place(top, _field_line(texts.get(top, ""), understood.field))
+    if understood.entry and (line := line_of(texts.get(top, ""), f"name: {understood.entry}")):
+        yield Place(top, line)
     for file, content in texts.items():
         if understood.lacking and file.endswith(f"/{posixpath.basename(understood.lacking)}"):
             yield Place(file, _unnamed(content))

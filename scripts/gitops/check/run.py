@@ -9,19 +9,26 @@ from dataclasses import dataclass
 from datetime import date
 
 from gitops.check import (
+    addresses,
+    amounts,
     apis,
     applications,
     architecture,
     argo,
+    availability,
+    beside,
     causes,
+    conflicts,
     control_plane,
     guards,
     holding,
+    identities,
     kept,
     known_bad,
     leaks,
     names,
     network,
+    pins,
     plaintext,
     references,
     render_faults,
@@ -30,6 +37,8 @@ from gitops.check import (
     sizes,
     sources,
     tree,
+    unlisted,
+    unmatched,
 )
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
@@ -143,6 +152,9 @@ def run(
     Raises InputError where the change cannot be read at all, MachineError and ExternalError where a tool fails.
     """
     graph, base, checked = affected(change, everything=everything)
+    if unfinished := list(conflicts.check(change)):
+        # All else that would be found is what the markers break.
+        return CheckResult(checked, in_order([*unfinished, *leaks.check(checkout, change)]), [])
     with ExitStack() as stack:
         renders = stack.enter_context(renderer(checkout))
         boot: Future[Server] | None = None
@@ -160,7 +172,8 @@ def run(
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             findings += [*tree.check(change), *_by_schema(scope)]
             platforms = _platforms(scope)
-            findings += _offline(scope, platforms)
+            findings += [*_offline(scope, platforms), *beside.check(change, scope.graph)]
+            findings += _moved_tags(change, scope)
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
         # Every cluster has those of policies/.
@@ -268,15 +281,20 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     graph = scope.graph
     findings = [*argo.check_folders(graph, scope.base)]
     bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
-    services = _services(scope)
+    services = addresses.lookup(graph, scope.units, lambda path: _rendered(scope.tools, graph, [path])[path])
+    read = unmatched.Sources(graph)
     for overlay, unit in scope.overlays:
         # What the others are held to is what is wrong already.
         for platform in (platform for platform in platforms if not platform.partial):
             findings += argo.check_overlay(unit, overlay, platform)
             findings += argo.check_paths(graph, unit.name, platform)
+            if not unit.partial:
+                findings += amounts.check(unit, amounts.pools(platform.kind("NodePool")))
         findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
+        findings += [*unlisted.check(graph, unit.name), *identities.check(unit)]
         if not unit.partial:
-            findings += [*references.check(unit, services), *kept.check(unit)]
+            findings += [*references.check(unit), *kept.check(unit), *availability.check(unit)]
+            findings += [*addresses.check(unit, services), *unmatched.check(unit, read)]
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
         findings += applications.check_waits(unit)
@@ -322,17 +340,10 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     return findings
 
 
-def _services(scope: _Scope) -> dict[str, set[str]]:
-    """The Services of every namespace. Those of overlays that were not rendered are taken from their bases' names."""
-    services: dict[str, set[str]] = {}
-    for path in scope.graph.units:
-        overlay = Overlay.of_path(path)
-        if path in scope.units:
-            unit = scope.units[path]
-            services.setdefault(unit.namespace, set()).update(name(item) for item in unit.kind("Service"))
-        elif overlay:
-            services[overlay.namespace] = {"web"} if "base/web" in scope.graph.reach(path).folders else set()
-    return services
+def _moved_tags(change: Change, scope: _Scope) -> Iterator[Finding]:
+    for _, unit in scope.overlays:
+        moved = pins.check(unit, scope.changed(unit)) if scope.base and unit.name in scope.before else ()
+        yield from (finding for finding in moved if not pins.by_bot(change, finding.place.file))
 
 
 def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:

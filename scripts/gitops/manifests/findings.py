@@ -39,6 +39,13 @@ RULES = _rules(
     ("outside", "Argo CD refuses repositories with files that lead out of them."),
     ("submodule", "A submodule's files are not in this repository's pull requests."),
     ("override", "Argo CD takes parameters from it that nobody here renders: other charts, patches, addresses."),
+    ("unmatched", "kustomize passes by what meets nothing, in silence: what it was written for is not done."),
+    ("unlisted", "Only what a kustomization lists is rendered: this file is not deployed, whatever it says."),
+    ("conflict", "A merge that was not finished: neither side's text is what anybody meant."),
+    (
+        "image-pin",
+        "The digest decides what runs. Under another tag the old image restarts, and nobody sees that it is.",
+    ),
     ("manifest-paths", "Argo CD renders again only for these folders; a change elsewhere would never be deployed."),
     # Argo CD.
     ("names", "A folder is an Application and a namespace: policies, quotas and people know it by its name alone."),
@@ -92,6 +99,15 @@ RULES = _rules(
     ("quota-room", "The namespace's quota or LimitRange would refuse it, or its pods at its largest scale."),
     ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
     ("architecture", "On another processor an image does not start; an autoscaler takes the cheapest node it may."),
+    # Availability.
+    ("replicas", "Each sync would set it again: an autoscaler's pods go, or a bot says everything twice."),
+    ("budget", "A budget that lets nothing go holds a node for ever; without one a drain ends all pods at once."),
+    ("probes", "Without the program's own answer a rollout goes on, and requests are sent to what cannot serve."),
+    ("rollout", "A rollout must not have fewer pods of a site than it needs, nor two of a bot."),
+    ("spread", "A lost zone must not take all of a service, and must not stop its pods elsewhere."),
+    ("grace", "A program that is killed before it has answered drops what people asked of it."),
+    ("node-room", "No node takes the pod: it waits for ever, and the rollout with it."),
+    ("quantity", "A suffix in small letters is a thousandth: the container is killed at once, or the disk is none."),
     # What is kept.
     ("state-pending", "The pods would look for it where nothing is, and never be ready."),
     ("volume", "A disk is in one zone and on one node: a second pod waits for it for ever, and the rollout with it."),
@@ -108,6 +124,9 @@ RULES = _rules(
     ("network-ranges", "Too narrow a range is an outage of every service, too wide a one admits every pod."),
     ("namespace-labels", "The namespace's labels are its pod security and its place on the network."),
     ("secret-names", "Kubernetes would refuse the Secret that the controller makes of it, and the pods wait for ever."),
+    ("sealed-elsewhere", "A seal opens under the namespace and the name that it was made for, and nowhere else."),
+    ("application-shared", "42 replaces one application's secret once: the second overlay would sign in no more."),
+    ("declared", "Bots and people go by these files; what they cannot read, nobody follows."),
     ("sealed-scope", "A seal opens in one namespace under one name alone."),
     # The load balancer.
     ("lb-duplicate", "Two services cannot answer for one address: the first in the controller's order wins."),
@@ -126,6 +145,18 @@ RULES = _rules(
     ("lb-host", "A rule without a host answers for every service's address, a host without paths nobody answers for."),
     ("lb-default", "The load balancer has one default backend; at a second its controller stops for all Ingresses."),
 )
+
+
+# One cause is said once: what these rules find on a line goes without saying where one of those finds something there.
+_SAID_BY = {
+    # What the workload was refused for its pods would be refused for too.
+    "pod": ("api-server", "policy"),
+    "quota-room": ("node-room", "quantity"),
+    # An annotation that does harm to the load balancer is one that a service may not write besides.
+    "policy": ("lb-annotation", "lb-health"),
+    "api-warning": ("quantity",),
+    "budget": ("policy",),
+}
 
 
 @dataclass(frozen=True)
@@ -238,10 +269,11 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     once: dict[tuple[str, Place, str], Finding] = {}
     for finding in findings:
         once.setdefault((finding.rule, finding.place, finding.what), finding)
-    # What the workload was refused for its pods would be refused for too.
-    refused = {finding.place for finding in once.values() if finding.rule in ("api-server", "policy")}
-    # An annotation that does harm to the load balancer is one that a service may not write besides.
-    harmful = {finding.place for finding in once.values() if finding.rule in ("lb-annotation", "lb-health")}
-    needless = {"pod": refused, "policy": harmful}
-    kept = [finding for finding in once.values() if finding.place not in needless.get(finding.rule, set())]
+    rules: dict[Place, set[str]] = {}
+    for finding in once.values():
+        rules.setdefault(finding.place, set()).add(finding.rule)
+    told = {finding.place.file for finding in once.values() if finding.rule != "unlisted"}
+    kept = [one for one in once.values() if not rules[one.place].intersection(_SAID_BY.get(one.rule, ()))]
+    # A file that is wrong in itself, or a secret, has to be dealt with first.
+    kept = [one for one in kept if not (one.rule == "unlisted" and one.place.file in told)]
     return sorted(kept, key=lambda finding: (finding.place.file, finding.place.line, finding.rule, finding.what))

@@ -143,6 +143,8 @@ class Places:
             return self.field("namespace")
         if place := self._label(str(path[-1]), path[-2:-1]):
             return place
+        if path == ("spec", "replicas"):
+            return self._replicas(item)
         return self._value(value) if isinstance(value, str) and len(value) > 3 else None
 
     def _image(self, image: str, part: str = "") -> Place | None:
@@ -172,6 +174,13 @@ class Places:
                 name, _ = _pair(pairs, key)
                 if name is not None:
                     return Place(file, name.start_mark.line + 1)
+        return None
+
+    def _replicas(self, item: Object) -> Place | None:
+        """The line of `replicas` that gives an object its number."""
+        for file, entry in self._entries("replicas"):
+            if _scalar(entry, "name") == name(item) and (count := _child(entry, "count")) is not None:
+                return Place(file, count.start_mark.line + 1)
         return None
 
     def field(self, field: str) -> Place | None:
@@ -252,10 +261,10 @@ def _compose(text: str) -> list[yaml.Node]:
 def _selects(target: dict[str, str], item: Object) -> bool:
     """Whether a patch's target is an object: both are patterns."""
     pairs = ((target.get("kind"), str(item.get("kind"))), (target.get("name"), name(item)))
-    return all(not pattern or _matches(pattern, text) for pattern, text in pairs)
+    return all(not pattern or matches(pattern, text) for pattern, text in pairs)
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
     """As kustomize matches, in linear time. Of a pattern that is more than names and `.*`, none knows: it may match."""
     if not _SIMPLE.fullmatch(pattern):
         return True

@@ -197,12 +197,36 @@ def read_own(file: Path, model: type[Model]) -> Model:
     return model.model_validate(content)
 
 
-def faults(error: ValidationError, source: str, above: str = "") -> list[Fault]:
-    """What a model says against a file's content. `above`: the key that the checked part stands under."""
+def faults(error: ValidationError, source: str, above: str = "", node: yaml.Node | None = None) -> list[Fault]:
+    """What a model says against a file's content. `above`: the key that the checked part stands under.
+
+    `node`: the file's tree, where each fault is to name its line.
+    """
     return [
-        Fault(f"{_key(above, fault['loc'])}: {fault['msg']}", path=source, found=repr(fault["input"]))
+        Fault(
+            f"{_key(above, fault['loc'])}: {fault['msg']}",
+            path=source,
+            line=_line(node, fault["loc"]) if node and fault["loc"] else None,
+            found=repr(fault["input"]),
+        )
         for fault in error.errors()
     ]
+
+
+def _line(node: yaml.Node, location: tuple[int | str, ...]) -> int:
+    """The line of a place in a tree, as far as it leads there."""
+    line = node.start_mark.line
+    for step in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line
+        elif isinstance(node, yaml.MappingNode):
+            # A model may name what it expects on the way (the type of a union), which no file has.
+            for key, value in node.value:
+                if key.value == str(step):
+                    line, node = key.start_mark.line, value
+                    break
+    return line + 1
 
 
 def _key(above: str, location: tuple[int | str, ...]) -> str:

@@ -1,0 +1,155 @@
+"""What people declare for the bots and for each other, beside what is rendered: owners, image policies, holds, freezes.
+
+Each is read as its own program reads it, so that a slip is a finding here and no bot that stands still tomorrow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import Fault, InputError
+from gitops.images import edit, hold, policy, wide
+from gitops.images.entry import MAIN
+from gitops.manifests import yamlfile
+from gitops.manifests.findings import Finding
+from gitops.manifests.lines import Place, line_of, read_text
+from gitops.manifests.overlay import Overlay
+from gitops.repository import freeze, services
+from gitops.repository.revision import Change
+
+RULE = "declared"
+_FIX = "write what docs/schemas says of it"
+_WORD = re.compile(r"[\w-]+")
+_WIDE: dict[str, type[BaseModel]] = {freeze.FILE: freeze.Freezes, wide.FILE: wide.WidePolicy}
+
+
+def check(change: Change) -> Iterator[Finding]:
+    """What a change touches of it, and all of it where nothing is compared or the teams changed."""
+    checkout = change.head
+    teams, owners = checkout.relative(checkout.teams_file), checkout.relative(checkout.codeowners_file)
+    files = change.files
+    everything = change.base is None or teams in files
+    touched = {path.split("/")[1] for path in files if path.startswith("overlays/") and path.count("/") > 1}
+    for path, model in _WIDE.items():
+        if (everything or path in files) and (checkout.root / path).exists():
+            yield from _shape(checkout, checkout.root / path, model)
+    broken = list(_shape(checkout, checkout.teams_file, services.Teams)) if everything or touched else []
+    yield from broken
+    unowned: list[Finding] = []
+    for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
+        if (everything or folder.name in touched) and any(folder.glob("*/kustomization.y*ml")):
+            problems = list(_owner(checkout, folder, teams_are_broken=bool(broken)))
+            yield from problems
+            unowned += problems
+            yield from _policies(checkout, folder)
+    if not broken and not unowned and (everything or touched or owners in files):
+        yield from _codeowners(checkout)
+
+
+def _owner(checkout: Checkout, folder: Path, *, teams_are_broken: bool) -> Iterator[Finding]:
+    file = folder / "owner.yaml"
+    if not file.exists():
+        fix = "write owner.yaml with team, contact and description, as the other services have it"
+        yield Finding(RULE, Place(checkout.relative(file), 1), "nobody answers for this service", fix)
+        return
+    problems = list(_shape(checkout, file, services.Owner))
+    yield from problems
+    if problems or teams_are_broken:
+        return
+    team, known = yamlfile.read_model(checkout, file, services.Owner).team, services.teams(checkout)
+    if team not in known:
+        place = Place(checkout.relative(file), line_of(read_text(file), "team:") or 1)
+        yield Finding(RULE, place, f"team {team} is not in .github/teams.yaml", f"one of {', '.join(sorted(known))}")
+
+
+def _policies(checkout: Checkout, folder: Path) -> Iterator[Finding]:
+    """The image policies of a service and its holds, and that each is for an image that is there."""
+    file = folder / policy.FILE
+    problems = list(_shape(checkout, file, policy.Policies)) if file.exists() else []
+    policies = {}
+    if not problems:
+        try:
+            policies = policy.read(checkout, folder)
+        except InputError as error:
+            problems += _findings(error, checkout.relative(file), _key_line(file))
+    yield from problems
+    for overlay in sorted(Overlay(folder.name, path.parent.name) for path in folder.glob("*/kustomization.yaml")):
+        own = policies.get(overlay.environment)
+        entries = [*own.entries] if own else [MAIN]
+        for entry in entries[1:]:
+            yield from _pinned(checkout, overlay, entry, file)
+        holds = sorted((checkout.root / overlay.path).glob("hold*.yaml"))
+        shapes = list(chain.from_iterable(_shape(checkout, path, hold.Hold) for path in holds))
+        yield from shapes
+        if not shapes and not problems:
+            try:
+                hold.read_all(checkout, overlay, entries)
+            except InputError as error:
+                yield from _findings(error, overlay.path, lambda _: 1)
+
+
+def _pinned(checkout: Checkout, overlay: Overlay, entry: str, file: Path) -> Iterator[Finding]:
+    """Whether the kustomization has the further image that a policy is for. Of the main one other rules tell."""
+    path = overlay.kustomization
+    try:
+        known = list(edit.entries((checkout.root / path).read_bytes(), path))
+    except InputError:
+        return  # said by what renders it
+    if entry not in known:
+        place = Place(checkout.relative(file), line_of(read_text(file), f"{entry}:") or 1)
+        problem = f"{overlay.environment}: follows image {entry}, which {path} does not have"
+        yield Finding(RULE, place, problem, f"its images has: {', '.join(known) or 'none'}")
+
+
+def _key_line(file: Path) -> Callable[[Fault], int]:
+    """The line of the first key of a file that a fault speaks of; the first where it is about the whole."""
+    lines = read_text(file).splitlines()
+
+    def line(fault: Fault) -> int:
+        for word in _WORD.findall(fault.what):
+            for number, text in enumerate(lines, 1):
+                if text.startswith(f"{word}:"):
+                    return number
+        return 1
+
+    return line
+
+
+def _shape(checkout: Checkout, file: Path, model: type[BaseModel]) -> Iterator[Finding]:
+    """What a model says against a file, each at its line."""
+    path = checkout.relative(file)
+    try:
+        content = yamlfile.read(checkout, file)
+        model.model_validate(content)
+    except InputError as error:
+        yield from _findings(error, path, lambda _: 1)
+    except ValidationError as error:
+        node: yaml.Node | None = next(iter(yamlfile.compose_all(file.read_bytes(), path)), None)
+        yield from _findings(InputError.several(yamlfile.faults(error, path, node=node)), path, _key_line(file))
+
+
+def _findings(error: InputError, path: str, line: Callable[[Fault], int]) -> Iterator[Finding]:
+    for fault in error.faults:
+        sides = Fault(fault.what, found=fault.found, expected=fault.expected).sentence
+        yield Finding(RULE, Place(fault.path or path, fault.line or line(fault)), sides, fault.fix or _FIX)
+
+
+def _codeowners(checkout: Checkout) -> Iterator[Finding]:
+    file = checkout.codeowners_file
+    try:
+        expected = services.codeowners(checkout).splitlines()
+    except InputError:
+        return  # said of the file that it is about
+    lines = read_text(file).splitlines()
+    for number, (actual, meant) in enumerate(zip_longest(lines, expected), 1):
+        if actual != meant:
+            place = Place(checkout.relative(file), min(number, max(len(lines), 1)))
+            yield Finding(RULE, place, f"expected {meant!r}, found {actual!r}", "run: gitops service codeowners")
+            return

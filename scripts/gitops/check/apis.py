@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gitops.check.schema import Schemas
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
 
@@ -19,6 +21,16 @@ def table() -> dict[str, dict[str, str]]:
     """'group/version Kind' to when it was deprecated and removed, and what to use."""
     apis: dict[str, dict[str, str]] = yamlfile.parse_all(_TABLE.read_bytes(), _TABLE.name)[0]["apis"]
     return apis
+
+
+def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
+    """A cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
+    file = checkout.root / cluster / "cluster.yaml"
+    text = str(yamlfile.read(checkout, file)["data"].get("kubernetesVersion"))
+    major, dot, minor = text.partition(".")
+    if not (dot and major.isdigit() and minor.isdigit()):
+        raise InputError("kubernetesVersion", path=checkout.relative(file), expected="one such as 1.36", found=text)
+    return int(major), int(minor)
 
 
 def check(unit: Unit, schemas: Schemas, version: tuple[int, int]) -> Iterator[Finding]:

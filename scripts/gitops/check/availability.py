@@ -32,7 +32,7 @@ _SLEEP = re.compile(r"\bsleep\s+(\d+)\b")
 
 
 @dataclass(frozen=True)
-class Workload:
+class LastingWorkload:
     """A workload that lasts, and what else an overlay says of it.
 
     `served`: a Service selects its pods; `autoscalers`: those that scale it; `budgets`: those that select its pods.
@@ -44,7 +44,7 @@ class Workload:
     budgets: tuple[Object, ...]
 
     @classmethod
-    def of(cls, unit: Unit, pods: Template) -> Workload:
+    def of(cls, unit: Unit, pods: Template) -> LastingWorkload:
         """What a unit says of a pod template."""
         services = [spec_of(item).get("selector") or {} for item in unit.kind("Service")]
         served = any(selector and selector.items() <= pods.labels.items() for selector in services)
@@ -92,7 +92,7 @@ def check(unit: Unit) -> Iterator[Finding]:
         pods = template(item)
         if pods is None:
             continue
-        workload = Workload.of(unit, pods)
+        workload = LastingWorkload.of(unit, pods)
         yield from _scale(unit, workload)
         yield from _budget(unit, workload)
         yield from _probed(unit, workload)
@@ -104,7 +104,7 @@ def check(unit: Unit) -> Iterator[Finding]:
 # -- how many
 
 
-def _scale(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _scale(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     item, path = workload.item, ("spec", "replicas")
     count = value_at(item, path)
     if workload.autoscalers and count is not None:
@@ -135,7 +135,7 @@ def _guards(budget: Object, pods: Template) -> bool:
     return selects(spec_of(budget).get("selector"), pods.labels)
 
 
-def _budget(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _budget(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     if workload.served and workload.most > 1 and not workload.budgets:
         what = "has no PodDisruptionBudget: a drain may end all of its pods at once"
         yield unit.finding("budget", workload.item, ("metadata", "name"), what, "leave base/web's as it is")
@@ -167,7 +167,7 @@ def _free(field: str, value: Any, pods: int) -> int:  # noqa: ANN401 - a number,
 # -- probes
 
 
-def _probed(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _probed(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     """A container that serves is asked whether it can; the bases' own one also whether it lives."""
     for path, container in workload.pods.containers():
         main = container.get("name") == _MAIN
@@ -187,7 +187,7 @@ def _probed(unit: Unit, workload: Workload) -> Iterator[Finding]:
 # -- rollouts
 
 
-def _strategy(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _strategy(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     item = workload.item
     if item.get("kind") != "Deployment":
         return
@@ -213,7 +213,7 @@ def _strategy(unit: Unit, workload: Workload) -> Iterator[Finding]:
         yield unit.finding("rollout", item, where, what, "maxUnavailable: 0, as base/web has it")
 
 
-def _spread(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _spread(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     """What has more than one pod survives a zone; nothing else is spread over (docs/adr/0013)."""
     field = (*workload.pods.path, "spec", "topologySpreadConstraints")
     constraints = value_at(workload.item, field) or []
@@ -234,7 +234,7 @@ def _spread(unit: Unit, workload: Workload) -> Iterator[Finding]:
 # -- the end
 
 
-def _ending(unit: Unit, workload: Workload) -> Iterator[Finding]:
+def _ending(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     spec = workload.pods.spec
     said = spec.get("terminationGracePeriodSeconds")
     grace = _GRACE if said is None else int(said)

@@ -19,6 +19,6 @@ def check(change: Change, graph: Graph) -> Iterator[Finding]:
     if whole or any(path.startswith(unlisted.SHARED) for path in change.files):
         yield from unlisted.check_shared(graph)
     if whole or any(path.startswith("base/") for path in change.files):
-        yield from unmatched.check_bases(unmatched.Sources(graph))
+        yield from unmatched.check_bases(unmatched.SourceFiles(graph))
     if whole or any(path.startswith("overlays/") and path.endswith((".yaml", ".yml")) for path in change.files):
         yield from identities.check_files(identities.Identities(graph, change.files))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gitops.ground.command import run
 from gitops.manifests.findings import Finding, Unit
@@ -25,6 +25,12 @@ def check(unit: Unit, pairs: Collection[tuple[Object, Object]]) -> Iterator[Find
                 problem = f"the tag went from {was} to {tag}, and the digest is still that of {was}, which runs on"
                 fix = "move both: gitops images bump proposes them together; or leave both"
                 yield unit.finding("image-pin", new, (*path, "image", "tag"), problem, fix)
+
+
+def moved(change: Change, changed: Iterable[tuple[Unit, Collection[tuple[Object, Object]]]]) -> Iterator[Finding]:
+    """What `check` finds in each unit and its changed objects, but for what the bot moved."""
+    for unit, pairs in changed:
+        yield from (finding for finding in check(unit, pairs) if not by_bot(change, finding.place.file))
 
 
 def _images(item: Object) -> Mapping[FieldPath, tuple[str, str]]:

@@ -106,6 +106,11 @@ class _Scope:
             if unit.overlay:
                 yield unit.overlay, unit
 
+    @property
+    def both_sides(self) -> list[Unit]:
+        """The overlays that were there before."""
+        return [unit for _, unit in self.overlays if unit.name in self.before]
+
     def differing(self, unit: Unit) -> tuple[list[Object], list[Object]]:
         """The objects of a unit that are not the same on both sides: (before, after).
 
@@ -173,7 +178,7 @@ def run(
             findings += [*tree.check(change), *_by_schema(scope)]
             platforms = _platforms(scope)
             findings += [*_offline(scope, platforms), *beside.check(change, scope.graph)]
-            findings += _moved_tags(change, scope)
+            findings += pins.moved(change, ((unit, scope.changed(unit)) for unit in scope.both_sides))
         with progress.step("gitleaks"):
             findings += leaks.check(checkout, change)
         # Every cluster has those of policies/.
@@ -267,22 +272,12 @@ def _platforms(scope: _Scope) -> list[Platform]:
     return [Platform(units[root], tuple(map(units.__getitem__, others))) for root, *others in parts.values()]
 
 
-def kubernetes_version(checkout: Checkout, cluster: str) -> tuple[int, int]:
-    """A cluster's version of Kubernetes, as its cluster.yaml says. Raises InputError."""
-    file = checkout.root / cluster / "cluster.yaml"
-    text = str(yamlfile.read(checkout, file)["data"].get("kubernetesVersion"))
-    major, dot, minor = text.partition(".")
-    if not (dot and major.isdigit() and minor.isdigit()):
-        raise InputError("kubernetesVersion", path=checkout.relative(file), expected="one such as 1.36", found=text)
-    return int(major), int(minor)
-
-
 def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     graph = scope.graph
     findings = [*argo.check_folders(graph, scope.base)]
     bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
     services = addresses.lookup(graph, scope.units, lambda path: _rendered(scope.tools, graph, [path])[path])
-    read = unmatched.Sources(graph)
+    read = unmatched.SourceFiles(graph)
     for overlay, unit in scope.overlays:
         # What the others are held to is what is wrong already.
         for platform in (platform for platform in platforms if not platform.partial):
@@ -322,7 +317,7 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     findings: list[Finding] = []
     schemas = schema.Schemas(scope.checkout)
     graph = scope.graph
-    versions = {cluster: kubernetes_version(graph.checkout, cluster) for cluster in graph.clusters}
+    versions = {cluster: apis.kubernetes_version(graph.checkout, cluster) for cluster in graph.clusters}
     for unit in list(scope.units.values()):
         findings += unit.malformations
         # What an overlay has is served by every cluster, also by the newest.
@@ -338,12 +333,6 @@ def _by_schema(scope: _Scope) -> list[Finding]:
         scope.units[unit.name] = Unit(unit.name, tuple(valid), unit.places, partial=partial)
         findings += sizes.check(scope.units[unit.name])
     return findings
-
-
-def _moved_tags(change: Change, scope: _Scope) -> Iterator[Finding]:
-    for _, unit in scope.overlays:
-        moved = pins.check(unit, scope.changed(unit)) if scope.base and unit.name in scope.before else ()
-        yield from (finding for finding in moved if not pins.by_bot(change, finding.place.file))
 
 
 def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:

@@ -45,7 +45,7 @@ class _Source:
     layer: int
 
 
-class Sources:
+class SourceFiles:
     """The files of a revision, each read once."""
 
     def __init__(self, graph: Graph) -> None:
@@ -90,7 +90,7 @@ class _Kustomization:
     content: Object
     node: yaml.Node | None
     layer: int
-    sources: Sources
+    sources: SourceFiles
 
     def entries(self, field: str) -> Iterator[tuple[Object, yaml.Node | None]]:
         """The mappings of a list, each with its node."""
@@ -121,7 +121,7 @@ class _Kustomization:
                     yield selected, self.place(select), select
 
 
-def check(unit: Unit, sources: Sources) -> Iterator[Finding]:
+def check(unit: Unit, sources: SourceFiles) -> Iterator[Finding]:
     """What an overlay's own kustomizations name and do not meet."""
     layers = sources.graph.reach(unit.name).layers
     objects = list(_objects(layers, sources))
@@ -139,7 +139,7 @@ def check(unit: Unit, sources: Sources) -> Iterator[Finding]:
         yield from images.of(made, unit if own else None)
 
 
-def check_bases(sources: Sources) -> Iterator[Finding]:
+def check_bases(sources: SourceFiles) -> Iterator[Finding]:
     """What a component of base/ is for and base/ has not, under whatever name."""
     root = sources.graph.checkout.root
     files = sorted(str(file.relative_to(root)) for file in (root / "base").rglob("*.yaml"))
@@ -152,7 +152,7 @@ def check_bases(sources: Sources) -> Iterator[Finding]:
                     yield _unmet(selected, place, node, objects, made, "", "base/")
 
 
-def _objects(layers: Sequence[Layer], sources: Sources) -> Iterator[_Source]:
+def _objects(layers: Sequence[Layer], sources: SourceFiles) -> Iterator[_Source]:
     """What the layers bring, before anything changes it."""
     for number, layer in enumerate(layers):
         if layer.role in ("resource", "component"):
@@ -301,7 +301,7 @@ def _in(file: str, folder: str) -> bool:
 class _Images:
     """The names of images as kustomize comes by: each kustomization's `images` renames what the ones before it left."""
 
-    def __init__(self, layers: Sequence[Layer], sources: Sources) -> None:
+    def __init__(self, layers: Sequence[Layer], sources: SourceFiles) -> None:
         self._layers, self._sources = layers, sources
         self._names: set[str] = set()
         self._read = 0
@@ -329,7 +329,7 @@ def _replaced(made: _Kustomization) -> bool:
     return "image" in str(made.content.get("replacements") or "")
 
 
-def _image_names(layer: Layer, sources: Sources) -> Iterator[str]:
+def _image_names(layer: Layer, sources: SourceFiles) -> Iterator[str]:
     """The names of the images that a layer's file or patch has."""
     if layer.role not in ("resource", "component", "patch"):
         return

@@ -109,6 +109,8 @@ def _change(
     for overlay in overlays:
         site, own = _site(checkout, overlay), hosts_in(overlay, names, environment)
         known += site.hosts
+        if gone and own[gone[0]] not in site.hosts:  # by prod's name, where its own was meant
+            own = hosts_in(overlay, names, None)
         if gone and own[gone[0]] not in site.hosts:
             continue
         added += [own[name] for name in new]

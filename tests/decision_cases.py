@@ -103,6 +103,15 @@ VERSIONS = [
     direct("signatures, attestations and caches", SEMVER, "3.1.0.att 1d, buildcache 1d", about="3.1.0.att"),
 ]
 
+KEYLESS: Policy = {
+    "semver": {},
+    "cosign-keyless": {
+        "identity": "https://github.com/ft/mogle/.github/workflows/build.yaml@refs/heads/main",
+        "issuer": "https://token.actions.githubusercontent.com",
+        "trust-root": "trusted_root.json",
+    },
+}
+
 IMAGES = [
     direct(
         "the newest lacks a platform", SEMVER, "3.1.0 2d, 3.2.0 1d", platforms={"3.2.0": "linux/arm64"}, about="3.2.0"
@@ -114,6 +123,7 @@ IMAGES = [
         platforms={"3.1.0": "linux/arm64/v8"},
     ),
     direct("its manifest is gone", SEMVER, NEWER, broken=("3.1.0",), about="3.1.0"),
+    direct("an identity is named, and it is not signed", KEYLESS, NEWER, about="3.1.0"),
     direct("a key is named, and it is not signed", {"semver": {}, "cosign-key": "cosign.pub"}, NEWER, about="3.1.0"),
 ]
 

@@ -13,8 +13,8 @@ from gitops.manifests.overlay import Overlay
 from gitops.repository.reconcile import Main
 
 BUMP = "bump/"
-# Branches of commands that a person gives for an overlay (`gitops images`).
-BY_HAND = ("rollback", "promote", "hold")
+# Branches of commands that a person gives for an overlay (`gitops images`), and what each is called.
+BY_HAND = {"rollback": "rollback", "promote": "promotion", "hold": "hold"}
 _BOTS = (BUMP, "oauth/", "seals/")
 
 
@@ -27,9 +27,9 @@ class OpenByHand:
     def why_wait(self, target: FollowedOverlay) -> str:
         """Why nothing is proposed for an overlay now; empty where nothing of a person's is open."""
         rest = target.branch.partition("/")[2]
-        for kind in BY_HAND:
+        for kind, called in BY_HAND.items():
             if pull := self._main.pulls.get(f"{kind}/{rest}"):
-                return f"waits for #{pull.number}, a {kind} by hand: merge it or close it"
+                return f"waits for #{pull.number}, a {called} by hand: merge it or close it"
         if number := self._reverts.get(target.overlay):
             return f"waits for #{number}, which goes back to an image that ran: merge it or close it"
         return ""

@@ -173,6 +173,30 @@ def test_a_branch_with_a_persons_commit_and_no_pull_request_is_left_alone(github
     assert github.head("bump/mogle/prod") == mine
 
 
+@pytest.mark.parametrize("end", ["squash", "merge", "closed"])
+def test_a_persons_commit_that_ended_with_its_pull_request_stops_nothing(github: GitHub, work: Path, end: str) -> None:
+    """Whoever merges or closes it has decided; the branch stays where nobody deletes it, for years."""
+    bring(github, work)
+    github.commit("bump/mogle/prod", {FILE: b"by: hand\n"}, "By hand")
+    assert bring(github, work).action == "stopped"
+    if end == "closed":
+        github.pulls[1].state = "closed"
+    else:
+        github.merge(1, user="student", method=end)
+    newer = Proposal(WANTED.branch, "", "Newer", "other", {FILE: b"newer: true\n"})
+    assert bring(github, work, newer).number == 2
+    check_one(github, "newer: true")
+
+
+def test_a_persons_commit_after_the_end_is_left_alone(github: GitHub, work: Path) -> None:
+    bring(github, work)
+    github.merge(1)
+    mine = github.commit("bump/mogle/prod", {FILE: b"by: hand\n"}, "By hand")
+    newer = Proposal(WANTED.branch, "", "Newer", "other", {FILE: b"newer: true\n"})
+    assert bring(github, work, newer).action == "stopped"
+    assert github.head("bump/mogle/prod") == mine
+
+
 FULL = pytest.mark.matrix
 TRANSIENT = [
     (500, True),

@@ -112,7 +112,7 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
     """
     title = printable.subject(proposal.title)
     head = history.branch(proposal.branch)
-    if head and (people := _by_people(hub, history, head, proposal.branch)):
+    if head and (people := _by_people(hub, history, pull, head, proposal.branch)):
         return _stop(hub, pull, proposal.branch, people[0])
     fresh = head is not None and _carries(history, head, proposal)
     made: str | None = None
@@ -149,7 +149,7 @@ def merge_proved(
     branch = pull.head.ref
     head = history.branch(branch)
     base = history.fork_point(head) if head else None
-    if not head or not base or history.when(head) < since or _by_people(hub, history, head, branch):
+    if not head or not base or history.when(head) < since or _by_people(hub, history, pull, head, branch):
         return leave(pull, "left to the next run that makes it anew")
     main, paths = history.main(), history.changes(base, head)
     untouched = all(history.content(base, path) == history.content(main, path) for path in paths)
@@ -186,8 +186,16 @@ def _delete_work_branch(hub: Hub, history: History, branch: str) -> None:
         hub.delete_branch(WORK + branch, head)
 
 
-def _by_people(hub: Hub, history: History, head: str, branch: str) -> list[Commit]:
-    return history.by_people(head, TRAILER, ours.may_change(history, branch), hub.signed_by_github)
+def _by_people(hub: Hub, history: History, pull: PullRequest | None, head: str, branch: str) -> list[Commit]:
+    """The commits of a branch that the bot must not lose. None where its pull request ended with all of them, merged or
+    closed, and the branch alone stayed behind.
+    """
+    people = history.by_people(head, TRAILER, ours.may_change(history, branch), hub.signed_by_github)
+    if people and pull is None:
+        merged_or_closed = [*hub.closed_pulls(branch, merged=True), *hub.closed_pulls(branch)]
+        if any(ended.head.sha == head for ended in merged_or_closed):
+            return []
+    return people
 
 
 def _carries(history: History, head: str, proposal: Proposal) -> bool:
@@ -238,7 +246,7 @@ def withdraw(hub: Hub, history: History, pull: PullRequest | None, branch: str, 
     """Close the pull request of a branch and delete it, as its reason is gone. A person's commits keep it open."""
     head = history.branch(branch)
     _delete_work_branch(hub, history, branch)
-    if head and (people := _by_people(hub, history, head, branch)):
+    if head and (people := _by_people(hub, history, pull, head, branch)):
         return _stop(hub, pull, branch, people[0]) if pull else Outcome(PullAction.NOTHING, why=why)
     if pull:
         hub.comment_once(pull, "<!-- gitops: withdrawn -->", f"Withdrawn: {code(why)}.")

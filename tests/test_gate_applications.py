@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gitops.ground.checkout import Checkout
@@ -27,18 +29,19 @@ def values(one: ApplicationChange) -> dict[str, str]:
     return changed
 
 
+PATCH = '[{"op": "add", "path": "/spec/minReadySeconds", "value": 9}]'
 # What the template's source says of kustomize, and what mogle-prod then is: a field's value, or an object's name.
 SAID = {
     f"images: ['app={IMAGE}:9.9']": ("Deployment/web spec.template.spec.containers[name=app].image", ":9.9"),
     "replicas: [{name: web, count: 9}]": ("Deployment/web spec.replicas", "9"),
     "commonLabels: {who: me}": ("Deployment/web metadata.labels.who", "me"),
-    "commonAnnotations: {who: me}": ("Deployment/web metadata.annotations.who", "me"),
+    "commonAnnotations: {who: me}": ("Deployment/web metadata.annotations", "me"),
     "namespace: other": ("namespace", "other"),
     "namePrefix: x-": ("name", "x-web"),
     "nameSuffix: -x": ("name", "web-x"),
-    "patches: [{target: {kind: Deployment}, patch: '[{op: replace, path: /spec/minReadySeconds, value: 99}]'}]": (
+    f"patches: [{{target: {{kind: Deployment}}, patch: '{PATCH}'}}]": (
         "Deployment/web spec.minReadySeconds",
-        "99",
+        "9",
     ),
     "components: [../../../base/components/burst]": ("HorizontalPodAutoscaler/web spec.maxReplicas", ""),
 }
@@ -100,7 +103,7 @@ def test_a_folder_of_the_platform_is_rendered_as_its_application_says(scratch: C
         scratch, "apps/platform/cluster/application.yaml", path, f"{path}    kustomize: {{commonLabels: {{who: me}}}}\n"
     )
     policies = app(preview(scratch), "cluster (seoul)")
-    assert values(policies)["IngressClass/platform metadata.labels.who"] == "me"
+    assert values(policies)["IngressClass/platform metadata.labels"] == '{"who": "me"}'
 
 
 def test_a_field_that_argo_cd_ignores_is_said(scratch: Checkout) -> None:
@@ -112,9 +115,16 @@ def test_a_field_that_argo_cd_ignores_is_said(scratch: Checkout) -> None:
 
 
 def test_another_source_of_one_cluster_is_that_clusters_alone(scratch: Checkout) -> None:
-    value = "[{op: add, path: /spec/template/spec/source/kustomize, value: {commonLabels: {who: me}}}]"
+    said = {"commonLabels": {"who": "me"}}
+    value = json.dumps([{"op": "add", "path": "/spec/template/spec/source/kustomize", "value": said}])
     patch = f"  - target: {{kind: ApplicationSet}}\n    patch: '{value}'\n"
     edit(scratch, "clusters/seoul/kustomization.yaml", "patches:\n", f"patches:\n{patch}")
-    names = [one.name for one in preview(scratch).applications]
-    assert "mogle-prod (seoul)" in names
-    assert "mogle-prod" not in names
+    actions = {one.name: one.action for one in preview(scratch).applications}
+    assert actions["mogle-prod (seoul)"] == "changed"
+    assert "mogle-prod" not in actions
+
+
+def test_a_cluster_that_does_not_render_takes_nothing(scratch: Checkout) -> None:
+    edit(scratch, "clusters/seoul/kustomization.yaml", "  - ingress.yaml\n", "  - gone.yaml\n")
+    actions = {one.name: one.action for one in preview(scratch).applications}
+    assert actions == {"all Applications": "broken", "root (seoul)": "broken"}

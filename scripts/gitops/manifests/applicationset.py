@@ -1,8 +1,7 @@
 """The Applications that Argo CD makes of an ApplicationSet, by its own rules, without asking it.
 
 Source: argo-cd v3.6.1, applicationset/generators/git.go, applicationset/utils/utils.go, reposerver/repository/utils.go.
-Held to the real controller by tests/lab/test_applicationset.py. A generator or a function of a template that is not
-understood here is a fault, so that nothing passes unseen.
+A generator or a function of a template that is not understood here is a fault, so that nothing passes unseen.
 """
 
 from __future__ import annotations

@@ -141,7 +141,8 @@ def _of_cluster(renders: Renderer, graph: Graph, cluster: str) -> _Cluster:
     for one in all_of_it:
         folder = one.folder or next((str(source.get("path")) for _, source in one.sources), "")
         readers.setdefault(folder, one)
-    return _Cluster(readers, tuple(f"ApplicationSet: {fault.problem}" for fault in faults))
+    broken = tuple(f"{one.unit} does not render" for one in built if one.error)
+    return _Cluster(readers, (*broken, *(f"ApplicationSet: {fault.problem}" for fault in faults)))
 
 
 def ignored(application: Application | None, pairs: Sequence[tuple[Object | None, Object | None]]) -> Iterator[str]:

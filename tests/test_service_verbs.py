@@ -83,7 +83,8 @@ def test_a_result_that_the_check_refuses_is_not_written(
     monkeypatch.setattr(gate, "errors", lambda *_: [Fault("a-rule: is broken", path="overlays/mogle", fix="mend it")])
     done = given(*VERBS[verb])
     assert (done.code, done.out) == (1, "")
-    assert done.err.splitlines() == [
+    # On a busy machine a step that takes long says so.
+    assert [line for line in done.err.splitlines() if not line.startswith("the result rendered")] == [
         "gitops: the check refuses the result, so nothing was written",
         "overlays/mogle: a-rule: is broken; mend it",
     ]

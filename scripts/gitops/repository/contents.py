@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,12 +56,23 @@ def write_all(checkout: Checkout, contents: Contents) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """What would interrupt is told once the block is over."""
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    """What would interrupt is told once the block is over.
+
+    By handlers and not by a mask: a signal comes to any thread, and Python then tells the main one of it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # it is told of no signal
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _replace(file: Path, content: bytes | None) -> None:

@@ -79,7 +79,8 @@ def _unlisted(has: Platform) -> Platform:
     for item in has.unit.objects:
         spec = item.get("spec")
         if item["kind"] == "AppProject" and name(item) == SERVICES_PROJECT and isinstance(spec, dict):
-            item = {**item, "spec": {**spec, "namespaceResourceWhitelist": []}}
+            # An empty list would allow nothing.
+            item = {**item, "spec": {key: spec[key] for key in spec if key != "namespaceResourceWhitelist"}}
         objects.append(item)
     return Platform(Unit(has.unit.name, tuple(objects), has.unit.places), has.others)
 

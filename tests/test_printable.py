@@ -301,6 +301,23 @@ def test_markdown_is_made_in_one_place(pattern: str) -> None:
     assert places <= {"printable.py"}
 
 
+@given(ANY, st.integers(min_value=20, max_value=400))
+def test_of_a_long_text_both_ends_are_kept(text: str, longest: int) -> None:
+    short, whole = printable.elided(text, longest), " ".join(text.split())
+    assert len(short) <= longest + len(" ... ")
+    assert short.startswith(whole[: longest // 3])
+    assert short.endswith(whole[-(longest // 3) :])
+    assert (short == whole) or " ... " in short
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 errors"), (1, "1 error"), (2, "2 errors")], ids=["none", "one", "some"]
+)
+def test_a_number_has_the_noun_that_goes_with_it(number: int, said: str) -> None:
+    assert printable.counted(number, "error") == said
+    assert printable.counted(number, "entry", "entries").startswith(f"{number} entr{'y' if number == 1 else 'ies'}")
+
+
 def test_every_medium_is_tested() -> None:
     """A new function of the module gets its property here."""
     functions = {name for name, value in vars(printable).items() if isinstance(value, Callable) and name[0] != "_"}  # type: ignore[arg-type]

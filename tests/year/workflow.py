@@ -52,6 +52,7 @@ class Job:
 
     def commands(self, facts: Mapping[str, Any]) -> Iterator[Command]:
         """Those that its steps give, of the steps that run where all went well."""
+        facts = {f"steps.{step['id']}.outcome": "success" for step in self.steps if "id" in step} | dict(facts)
         for step in self.steps:
             condition = str(step.get("if", ""))
             lines = str(step.get("run", "")).splitlines()

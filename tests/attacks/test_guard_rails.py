@@ -100,11 +100,18 @@ def edit(checkout: Checkout, path: str, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new))
 
 
+def empty(checkout: Checkout) -> None:
+    """Take every file out of the overlay: what no kustomization lists is refused for that alone."""
+    for file in (checkout.root / PROD).parent.iterdir():
+        file.unlink()
+
+
 @attack(Door.MEMBER, "one raw Deployment in place of base/web {how}", Guard.GATE)
 @pytest.mark.parametrize("how", ["alone", "beside a copy of base/workload without its walls"])
 def test_the_base_left_out(prod: Checkout, guard: Guard | None, how: str) -> str | None:
     copied = "  - account.yaml\n" if how != "alone" else ""
     files = {PROD: ALONE + copied, "overlays/mogle/prod/raw.yaml": RAW}
+    empty(prod)
     account = (prod.root / "base/workload/serviceaccount.yaml").read_text()
     write(prod, files | ({"overlays/mogle/prod/account.yaml": account} if copied else {}))
     return refusal(prod)
@@ -179,5 +186,6 @@ def test_an_account_of_its_own(prod: Checkout, guard: Guard | None, how: str) ->
 def test_an_overlay_without_a_base_that_names_the_floor_passes(scratch: Checkout) -> None:
     """The guards are asked for, whichever way they come; words and labels of its own are nobody's matter."""
     own = "components:\n  - ../../../base/workload\ncommonAnnotations: {note: ours}\nlabels: [{pairs: {tier: one}}]\n"
+    empty(scratch)
     write(scratch, {PROD: ALONE + own, "overlays/mogle/prod/raw.yaml": RAW})
     assert refusal(scratch) is None

@@ -87,15 +87,15 @@ def bring(server: Server, rules: Rules) -> None:
                 server.cluster.delete(f"{_ADMISSION}/{plural}/{name(item)}")
     for item in rules.policies:
         server.apply(item)
-    _apply_last(server)
-    wait_in_force(server)
+    _apply_last(server, rules.mark)
+    wait_in_force(server, rules.mark)
     metadata = {"name": MANAGER, "namespace": "default"}
     data = {"rules": rules.mark, "definitions": own}
     server.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
-def _apply_last(server: Server) -> None:
-    """A policy that refuses one ConfigMap, whatever is in it."""
+def _apply_last(server: Server, mark: str) -> None:
+    """A policy that refuses one ConfigMap, whatever is in it, and says for which rules it came."""
     rule: dict[str, Any] = {
         "apiGroups": [""],
         "apiVersions": ["v1"],
@@ -104,7 +104,7 @@ def _apply_last(server: Server) -> None:
         "resourceNames": [_READY],
     }
     body = {
-        "validations": [{"expression": "false", "message": "ready"}],
+        "validations": [{"expression": "false", "message": mark}],
         "matchConstraints": {"resourceRules": [rule]},
     }
     policy = {
@@ -118,8 +118,11 @@ def _apply_last(server: Server) -> None:
         server.apply(item)
 
 
-def wait_in_force(server: Server) -> None:
-    """The server takes policies up one after the other: the last one is in force when all are."""
+def wait_in_force(server: Server, mark: str = "") -> None:
+    """The server takes policies up one after the other: the last one is in force when all are.
+
+    `mark`: of the rules that were just brought, as the last of earlier ones may be in force still.
+    """
     probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _READY, "namespace": "default"}}
 
     def denied() -> bool:
@@ -128,7 +131,7 @@ def wait_in_force(server: Server) -> None:
         except ClusterError as error:
             refused = denial(error)
             if refused is not None and refused.policy == _READY:
-                return True
+                return mark in refused.text
             raise
         return False
 

@@ -218,7 +218,7 @@ def test_no_amount_is_nothing(after: Resources, words: str | None) -> None:
 @pytest.mark.bots
 def test_clusters_that_change_alike_are_said_once(scratch: Checkout) -> None:
     for cluster in ("lab", "seoul"):
-        edit(scratch, f"clusters/{cluster}/objects/configmap.yaml", "data:\n  name:", "data:\n  more: x\n  name:")
+        edit(scratch, f"clusters/{cluster}/objects/configmap.yaml", "\ndata:\n  name:", "\ndata:\n  more: x\n  name:")
     [app] = preview(scratch).applications
     assert (app.name, app.clusters) == ("cluster (lab, seoul)", ("lab", "seoul"))
     assert text.headline(preview(scratch)).startswith("2 of ")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from gitops.ground import printable
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
@@ -82,6 +83,9 @@ def check(unit: Unit, networks: Networks) -> Iterator[Finding]:
     if not networks.clusters:
         return
     for item in unit.kind("NetworkPolicy"):
+        if unreadable := list(_unreadable(unit, item)):
+            yield from unreadable
+            continue
         for path, listed in _blocks(item, "ingress", "from"):
             if listed != networks.public:
                 what = f"admits {_text(listed)}; the load balancers are in {_text(networks.public)}"
@@ -119,14 +123,35 @@ def _blocks(
     for number, rule in enumerate(spec_of(item).get(direction) or []):
         if side not in rule:
             continue
-        blocks = {
-            ("spec", direction, number, side, position, "ipBlock", "cidr"): IPv4Network(block["cidr"], strict=False)
+        named = {
+            ("spec", direction, number, side, position, "ipBlock", "cidr"): _range(block["cidr"])
             for position, peer in enumerate(rule.get(side) or [])
             if (block := peer.get("ipBlock"))
         }
+        blocks = {path: network for path, network in named.items() if network}
         ports = {entry.get("port") for entry in rule.get("ports") or []}
         if port in ports if port else blocks:
             yield next(iter(blocks), ("spec", direction, number, side)), set(blocks.values())
+
+
+def _range(text: str) -> IPv4Network | None:
+    """None for what is no range of IPv4: `_unreadable` says so."""
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _unreadable(unit: Unit, item: Object) -> Iterator[Finding]:
+    """Ranges that hold nobody here, as every network of ours is of IPv4."""
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        for number, rule in enumerate(spec_of(item).get(direction) or []):
+            for position, peer in enumerate(rule.get(side) or []):
+                block = peer.get("ipBlock")
+                if block and _range(block["cidr"]) is None:
+                    path = ("spec", direction, number, side, position, "ipBlock", "cidr")
+                    what = f"{printable.elided(str(block['cidr']), 60)} is no range of IPv4"
+                    yield unit.finding(_RULE, item, path, what, "write it as 10.0.0.0/16")
 
 
 def _text(networks: set[IPv4Network]) -> str:

@@ -23,6 +23,8 @@ SHARED = ("apps/", "base/", "clusters/", "policies/")
 _OWNER = "owner.yaml"
 # What is read by people or by the bots, beside what is rendered.
 _BESIDE = re.compile(r"hold(_[a-z0-9_-]+)?\.yaml|(README|NOTES|CHANGELOG)(\.\w+)?|\..*|.*\.md", re.IGNORECASE)
+# Of a cluster: what its stacks on AWS gave, which `gitops cluster` writes and reads.
+_OUTPUTS = "outputs.yaml"
 _TEXTS = (".yaml", ".yml", ".json")
 _OBJECT = re.compile(r"""^(apiVersion|["']apiVersion["'])\s*:""", re.MULTILINE)
 
@@ -52,8 +54,9 @@ def check_shared(graph: Graph) -> Iterator[Finding]:
     folders = {posixpath.dirname(path) for path in kustomizations}
     listed = {*kustomizations, *itertools.chain.from_iterable(_listed(graph, path) for path in kustomizations)}
     for path in files:
-        folder = posixpath.dirname(path)
-        if folder in folders and path not in listed and _is_object(graph.checkout.root / path):
+        folder, name = posixpath.split(path)
+        read = name == _OUTPUTS and folder.startswith("clusters/")
+        if folder in folders and not read and path not in listed and _is_object(graph.checkout.root / path):
             yield _finding(path, f"{folder}/{NAMES[0]}", "")
 
 

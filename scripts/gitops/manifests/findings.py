@@ -277,6 +277,6 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     # A file that is wrong in itself, or a secret, has to be dealt with first.
     kept = [one for one in kept if not (one.rule == "unlisted" and one.place.file in told)]
     # An Application that reads the wrong folder leaves the right one unread.
-    misled = tuple(finding.unit for finding in once.values() if finding.rule == "source" and finding.unit)
+    misled = tuple("/".join(finding.unit.split("/")[:2]) for finding in once.values() if finding.rule == "source")
     kept = [one for one in kept if not (one.rule == "applications" and one.unit.startswith(misled))]
     return sorted(kept, key=lambda finding: (finding.place.file, finding.place.line, finding.rule, finding.what))

@@ -14,6 +14,7 @@ import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.manifests.overlay import Overlay
+from gitops.repository import services
 from tests.conftest import commit_all
 from tests.frozen import platform
 
@@ -65,6 +66,7 @@ def repository(folder: Path, count: int, *, seed: int = 42) -> Checkout:
     (folder / ".tools").symlink_to(frozen.tools.resolve())
     for number in range(count):
         overlay(folder, number, seed=seed)
+    (folder / ".github/CODEOWNERS").write_text(services.codeowners(Checkout(folder)))
     from git import Repo
 
     Repo.init(folder, initial_branch="main").close()
@@ -78,6 +80,7 @@ def overlay(root: Path, number: int, *, seed: int = 42) -> Path:
     name, environment = f"gen-{number:03d}", chance.choice(["staging", "prod"])
     folder = root / "overlays" / name / environment
     folder.mkdir(parents=True)
+    _write(folder.parent / "owner.yaml", {"team": "community", "contact": f"#{name}", "description": f"Service {name}"})
     shape = chance.choice(["web", "web", "web", "bot"])
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -185,6 +188,7 @@ def _addon(chance: random.Random, folder: Path, name: str) -> None:
         "name": "cache",
         "image": f"docker.io/library/redis:7.{chance.randint(0, 9)}@sha256:{'c' * 64}",
         "ports": [{"name": "redis", "containerPort": 6379}],
+        "readinessProbe": {"tcpSocket": {"port": "redis"}},
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -193,8 +197,10 @@ def _addon(chance: random.Random, folder: Path, name: str) -> None:
         },
     }
     security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    zones = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
     pod = {
         "automountServiceAccountToken": False,
+        "topologySpreadConstraints": [{**zones, "labelSelector": {"matchLabels": labels}}],
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "securityContext": security,
         "containers": [container],

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from unittest.mock import patch
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from gitops.clients.registries import ListedImage, Registry
@@ -72,7 +72,21 @@ def situations(draw: st.DrawFn) -> Situation:
     )
 
 
+# A person declined what the policy does not allow (any more).
+DECLINED_OUTSIDE = Situation(
+    policies={"staging": {"newest": {}, "allow": [r"[0-2]\..*"]}},
+    registry="3.1.0=3.1.0 14d, 0.1.0=0.1.0 17d, 1.2.0=1.2.0 23d",
+    ran={"staging": "1.2.0=1.2.0 39d"},
+    declined={"staging": "3.1.0=3.1.0"},
+)
+
+
+def test_what_the_policy_does_not_allow_holds_nothing_back(tmp_path: Path) -> None:
+    assert choice(DECLINED_OUTSIDE, image_planner._Registry, tmp_path) == {"staging": "0.1.0"}
+
+
 @settings(max_examples=100)
+@example(situation=DECLINED_OUTSIDE)
 @given(situation=situations())
 def test_the_choice_is_the_same_as_with_all_facts(
     situation: Situation, tmp_path_factory: pytest.TempPathFactory

@@ -147,7 +147,10 @@ def _refusal(policy: Policy, listing: Sequence[ListedImage], declined: Declined)
     listed = next((image for image in listing if image.digest and image.digest == declined.digest), None)
     listed = listed or next((image for image in listing if image.tag == declined.tag), None)
     pushed = listed.pushed if listed else None
-    return _Refusal(declined, _key(policy, declined.tag, pushed), pushed)
+    key = _key(policy, declined.tag, pushed)
+    if listed and isinstance(policy.select, Newest) and isinstance(_judge(policy, policy.select, listed), Rejection):
+        key = None  # what the policy does not take has no place among what it takes
+    return _Refusal(declined, key, pushed)
 
 
 def _key(policy: Policy, tag: str, pushed: datetime | None) -> SortKey | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -161,8 +162,10 @@ def _link(checkout: Checkout, tools: list[Tool], *, sweep: bool) -> None:
             old.unlink()
     for link, target in links.items():
         if not (link.is_symlink() and link.readlink() == target):
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
+            # In one step: another command may be about to start the tool.
+            fresh = link.with_name(f".{link.name}.{os.getpid()}")
+            fresh.symlink_to(target)
+            fresh.replace(link)
 
 
 def _sha256(file: Path) -> str:

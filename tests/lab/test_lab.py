@@ -134,8 +134,9 @@ def test_a_broken_overlay_breaks_no_other_service_is_named_and_reverts(running: 
     assert status.code == 1
     assert "jobs-bot-prod: Unknown" in status.err
     slack = running.lab.slack_file
-    until("Slack told", lambda: slack.exists() and "jobs-bot-prod does not render" in slack.read_text())
-    told = [json.loads(line) for line in slack.read_text().splitlines() if "jobs-bot-prod does not render" in line]
+    until("Slack told", lambda: slack.exists() and "missing.yaml" in slack.read_text())
+    told = [json.loads(line) for line in slack.read_text().splitlines() if "missing.yaml" in line]
+    assert told[0]["text"].startswith(":x: jobs-bot-prod does not render")
     texts = [block["text"] for block in json.loads(told[0]["blocks"])]
     # What kustomize said is plain text alone.
     assert [text["type"] for text in texts if hostile in text["text"]] == ["plain_text"]

@@ -86,18 +86,17 @@ def scale(
     """Have the autoscaler keep a site between other bounds. Raises as `draft.keep` does."""
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
-    files: Contents = {}
-    expectations: dict[Overlay, Expectation] = {}
-    for overlay in overlays:
-        draft, program = OverlayDraft(checkout, overlay), workload.read(checkout, overlay)
+
+    def edit(draft: OverlayDraft, program: Workload) -> Expectation:
         scaler = _scaler(draft, program)
-        _check(overlay, spec_of(scaler), bounds)
+        _check(draft.overlay, spec_of(scaler), bounds)
         if day:
             _open(draft, name(scaler), bounds.fields, day)
         else:
             _set(draft, name(scaler), bounds.fields)
-        files |= draft.files
-        expectations[overlay] = _has(name(scaler), bounds.fields)
+        return _has(name(scaler), bounds.fields)
+
+    files, expectations = workload.edited(checkout, overlays, edit)
     notes = _notes(service, environment, day) if day else []
     return EnvironmentChange(keep(checkout, gate, files, expectations), tuple(notes))
 

@@ -12,9 +12,7 @@ from gitops.ground.errors import Fault, InputError
 from gitops.ground.suggest import did_you_mean
 from gitops.manifests import yamledit
 from gitops.manifests.objects import Object
-from gitops.manifests.overlay import Overlay
 from gitops.repository import services
-from gitops.repository.contents import Contents
 from gitops.service import secretlike, workload
 from gitops.service.change import check_clean
 from gitops.service.draft import Expectation, Gate, OverlayDraft, keep
@@ -75,15 +73,13 @@ def set_all(
     """Give a service's program these variables, in one environment or in all. Raises as `draft.keep` does."""
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
-    files: Contents = {}
-    expectations: dict[Overlay, Expectation] = {}
-    for overlay in overlays:
-        draft, program = OverlayDraft(checkout, overlay), workload.read(checkout, overlay)
+
+    def edit(draft: OverlayDraft, program: Workload) -> Expectation:
         for name, value in variables.items():
             set_one(draft, program, name, value)
-        files |= draft.files
-        expectations[overlay] = _has(variables)
-    return EnvironmentChange(keep(checkout, gate, files, expectations))
+        return _has(variables)
+
+    return EnvironmentChange(keep(checkout, gate, *workload.edited(checkout, overlays, edit)))
 
 
 def _has(variables: Mapping[str, str]) -> Expectation:
@@ -138,17 +134,15 @@ def unset(
     """Take variables from a service's program, wherever its overlays set them. Raises as `draft.keep` does."""
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
-    files: Contents = {}
-    expectations: dict[Overlay, Expectation] = {}
     notes: list[str] = []
     known, gone = set[str](), set[str]()
-    for overlay in overlays:
-        draft, program = OverlayDraft(checkout, overlay), workload.read(checkout, overlay)
-        known |= {str(entry.get("name")) for entry in program.app.get("env") or []}
-        for name in names:
-            gone |= {name} if _unset_one(draft, program, name, notes) else set()
-        files |= draft.files
-        expectations[overlay] = _has_none(names)
+
+    def edit(draft: OverlayDraft, program: Workload) -> Expectation:
+        known.update(str(entry.get("name")) for entry in program.app.get("env") or [])
+        gone.update(name for name in names if _unset_one(draft, program, name, notes))
+        return _has_none(names)
+
+    files, expectations = workload.edited(checkout, overlays, edit)
     if missing := [name for name in names if name not in gone]:
         raise InputError(f"{service} sets no variable {missing[0]}", fix=did_you_mean(missing[0], known))
     return EnvironmentChange(keep(checkout, gate, files, expectations), tuple(notes))

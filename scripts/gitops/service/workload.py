@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template as Text
@@ -17,7 +17,8 @@ from gitops.manifests.lines import Place
 from gitops.manifests.objects import FieldPath, Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.pods import TEMPLATES, Template, template
-from gitops.service.draft import OverlayDraft
+from gitops.repository.contents import Contents
+from gitops.service.draft import Expectation, OverlayDraft
 
 APP = "app"
 # Where an image that does not follow the base says so: what is asked for by name later stands elsewhere.
@@ -65,6 +66,22 @@ def read(checkout: Checkout, overlay: Overlay) -> Workload:
         return Workload(unit, pods, path)
     fix = "name the container of the service's own image `app`, as base/ does"
     raise InputError("no Deployment or CronJob here has a container `app`", path=overlay.kustomization, fix=fix)
+
+
+def edited(
+    checkout: Checkout, overlays: Iterable[Overlay], edit: Callable[[OverlayDraft, Workload], Expectation]
+) -> tuple[Contents, dict[Overlay, Expectation]]:
+    """What `draft.keep` takes: the files as an edit leaves them of each overlay, and what each then has to render.
+
+    Raises as `read` and `edit` do.
+    """
+    files: Contents = {}
+    expectations: dict[Overlay, Expectation] = {}
+    for overlay in overlays:
+        draft = OverlayDraft(checkout, overlay)
+        expectations[overlay] = edit(draft, read(checkout, overlay))
+        files |= draft.files
+    return files, expectations
 
 
 def _apps(objects: Sequence[Object]) -> list[tuple[Template, FieldPath]]:

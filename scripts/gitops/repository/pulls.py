@@ -191,10 +191,8 @@ def _by_people(hub: Hub, history: History, pull: PullRequest | None, head: str, 
     closed, and the branch alone stayed behind.
     """
     people = history.by_people(head, TRAILER, ours.may_change(history, branch), hub.signed_by_github)
-    if people and pull is None:
-        merged_or_closed = [*hub.closed_pulls(branch, merged=True), *hub.closed_pulls(branch)]
-        if any(ended.head.sha == head for ended in merged_or_closed):
-            return []
+    if people and pull is None and any(ended.head.sha == head for ended in hub.closed_pulls(branch, merged=None)):
+        return []
     return people
 
 

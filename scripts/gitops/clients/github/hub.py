@@ -126,11 +126,11 @@ class Hub:
         with errors("list pull requests"):
             return list(self._repo.get_pulls(state="open"))
 
-    def closed_pulls(self, branch: str, *, merged: bool = False) -> list[PullRequest]:
-        """The pull requests of a branch that were closed without a merge (or by one), newest first."""
+    def closed_pulls(self, branch: str, *, merged: bool | None = False) -> list[PullRequest]:
+        """The pull requests of a branch that were closed without a merge (by one; None: by either), newest first."""
         with errors(f"list pull requests of {branch}"):
             pulls = list(self._repo.get_pulls(state="closed", head=f"{self.owner}:{branch}"))
-        return [pull for pull in pulls if bool(pull.merged_at) is merged and self._is_own(pull)]
+        return [pull for pull in pulls if merged in (None, bool(pull.merged_at)) and self._is_own(pull)]
 
     def commit(
         self, branch: str, *, base: str, expected: str | None, files: Mapping[str, bytes | None], message: str

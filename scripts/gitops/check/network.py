@@ -123,35 +123,39 @@ def _blocks(
     for number, rule in enumerate(spec_of(item).get(direction) or []):
         if side not in rule:
             continue
-        named = {
-            ("spec", direction, number, side, position, "ipBlock", "cidr"): _range(block["cidr"])
-            for position, peer in enumerate(rule.get(side) or [])
-            if (block := peer.get("ipBlock"))
-        }
-        blocks = {path: network for path, network in named.items() if network}
+        path = ("spec", direction, number, side)
+        blocks = {place: IPv4Network(cidr, strict=False) for place, cidr in _cidrs(rule, path).items()}
         ports = {entry.get("port") for entry in rule.get("ports") or []}
         if port in ports if port else blocks:
-            yield next(iter(blocks), ("spec", direction, number, side)), set(blocks.values())
+            yield next(iter(blocks), path), set(blocks.values())
 
 
-def _range(text: str) -> IPv4Network | None:
-    """None for what is no range of IPv4: `_unreadable` says so."""
-    try:
-        return IPv4Network(text, strict=False)
-    except ValueError:
-        return None
+def _cidrs(rule: Object, path: FieldPath) -> dict[FieldPath, str]:
+    """The ranges among the peers of a rule, as they are written, by where each stands. `path`: of its peers."""
+    peers = enumerate(rule.get(str(path[-1])) or [])
+    return {
+        (*path, position, "ipBlock", "cidr"): block["cidr"]
+        for position, peer in peers
+        if (block := peer.get("ipBlock"))
+    }
 
 
 def _unreadable(unit: Unit, item: Object) -> Iterator[Finding]:
     """Ranges that hold nobody here, as every network of ours is of IPv4."""
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for number, rule in enumerate(spec_of(item).get(direction) or []):
-            for position, peer in enumerate(rule.get(side) or []):
-                block = peer.get("ipBlock")
-                if block and _range(block["cidr"]) is None:
-                    path = ("spec", direction, number, side, position, "ipBlock", "cidr")
-                    what = f"{printable.elided(str(block['cidr']), 60)} is no range of IPv4"
-                    yield unit.finding(_RULE, item, path, what, "write it as 10.0.0.0/16")
+            for place, cidr in _cidrs(rule, ("spec", direction, number, side)).items():
+                if not _is_range(cidr):
+                    what = f"{printable.elided(str(cidr), 60)} is no range of IPv4"
+                    yield unit.finding(_RULE, item, place, what, "write it as 10.0.0.0/16")
+
+
+def _is_range(cidr: str) -> bool:
+    try:
+        IPv4Network(cidr, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _text(networks: set[IPv4Network]) -> str:

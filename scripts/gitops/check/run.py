@@ -278,13 +278,15 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
     services = addresses.lookup(graph, scope.units, lambda path: _rendered(scope.tools, graph, [path])[path])
     read = unmatched.SourceFiles(graph)
+    # What the others are held to is what is wrong already.
+    sound = [platform for platform in platforms if not platform.partial]
+    pools = [amounts.pools(platform.kind("NodePool")) for platform in sound]
     for overlay, unit in scope.overlays:
-        # What the others are held to is what is wrong already.
-        for platform in (platform for platform in platforms if not platform.partial):
+        for platform, nodes in zip(sound, pools, strict=True):
             findings += argo.check_overlay(unit, overlay, platform)
             findings += argo.check_paths(graph, unit.name, platform)
             if not unit.partial:
-                findings += amounts.check(unit, amounts.pools(platform.kind("NodePool")))
+                findings += amounts.check(unit, nodes)
         findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
         findings += [*unlisted.check(graph, unit.name), *identities.check(unit)]
         if not unit.partial:
@@ -293,7 +295,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
         findings += applications.check_waits(unit)
-    for platform in (platform for platform in platforms if not platform.partial):
+    for platform in sound:
         cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")
         for unit in platform.units:
             if unit.name in scope.units:

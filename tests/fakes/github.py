@@ -67,6 +67,7 @@ class GitHub(Pulls):
         # Who asks with which token.
         self.tokens: dict[str, Actor] = {TOKEN: BOT_ACTOR}
         self.requests: list[str] = []
+        self.writes: list[str] = []
         self.bodies: list[str] = []
         self.failures: list[str] = []
         self.faults: list[Fault] = []
@@ -100,10 +101,6 @@ class GitHub(Pulls):
     def clone_url(self) -> str:
         return f"{self.url}/{self.name}.git"
 
-    @property
-    def writes(self) -> list[str]:
-        return [request for request in self.requests if not request.startswith("GET") and "query " not in request]
-
     def close(self) -> None:
         self.server.close()
         assert not self.failures, "\n".join(self.failures)
@@ -126,6 +123,8 @@ class GitHub(Pulls):
             line += f" {asked['query'].split('(')[0]}"
         with self._lock:
             self.requests.append(line)
+            if request.command != "GET" and "query " not in line:
+                self.writes.append(line)
             self.bodies.append(body.decode())
             fault = pick(
                 self.faults,

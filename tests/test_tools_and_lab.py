@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.clients.workloads import SIMULATED
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import InputError, MachineError
@@ -181,6 +183,20 @@ def test_an_option_that_would_say_nothing_is_refused(scratch: Checkout, words: l
     assert done.err.startswith(message.format_map(settings.ports)), done.err
     assert done.err.count("\n") == 1
     assert process.running(lab) == {}
+
+
+@pytest.mark.parametrize("verb", ["status", "push", "up", "demo"])
+def test_that_no_image_was_run_is_said_before_anything_else(scratch: Checkout, verb: str) -> None:
+    """Each verb ends soon: the lab is down, and has too few tools for another start."""
+    (scratch.root / ".tools").unlink()
+    Lab(scratch, "mine").create(2)
+    done = gitops(scratch, "lab", verb, "--name", "mine", GITOPS_TOOL_CACHE="/proc/none", GOPROXY="off")
+    assert done.code != 0
+    assert done.out.splitlines()[0] == f"lab 'mine': {SIMULATED}"
+    assert "no image was run" in SIMULATED
+    if verb == "status":
+        told = gitops(scratch, "lab", verb, "--name", "mine", "--output", "json")
+        assert json.loads(told.out)["simulated"] is True
 
 
 def test_all_labs_end_whatever_lab_the_environment_names(scratch: Checkout) -> None:

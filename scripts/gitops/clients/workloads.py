@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from gitops.clients.kubernetes import Cluster
 from gitops.manifests.objects import Object
 
+# What a person must know of a cluster whose nodes are kwok's before anything else.
+SIMULATED = "its pods are simulated, so no image was run and there are no logs; its Secrets have values of its own"
 _CONTROLLERS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",

@@ -64,11 +64,13 @@ def up(name: str, nodes: int | None, api_port: int | None) -> None:
     from gitops.tools.build import ensure
 
     target, progress = _lab(name), Progress()
+    _say_simulated(target)
     ensure(target.checkout, progress)
     _warn_dirty(target)
     if not labs.up(target, progress, nodes_per_zone=nodes, api_port=api_port):
         say(f"lab {name!r} is already up")
     _print_addresses(target)
+    _say_simulated(target)
 
 
 @lab.command()
@@ -88,12 +90,14 @@ def status(name: str, output: str) -> None:
         say_json(
             {
                 "lab": name,
+                "simulated": True,
                 "memory_bytes": memory,
                 "parts": [vars(part) for part in parts],
                 "applications": [app.as_dict() for app in apps or []],
             }
         )
     else:
+        _say_simulated(target)
         running = [part.name for part in parts if part.alive]
         say(f"{len(running)} of {len(parts)} processes run, with {memory / 2**20:.0f} MiB ({target.command('logs')})")
         print_applications(apps or [])
@@ -158,6 +162,8 @@ def push(name: str) -> None:
     from gitops.lab import lab as labs
 
     target, progress = _lab(name), Progress()
+    target.settings()
+    _say_simulated(target)
     _warn_dirty(target)
     commit = labs.push(target, progress)
     say(f"the lab runs {commit[:12]}")
@@ -173,6 +179,7 @@ def demo(name: str) -> None:
     from gitops.tools.build import ensure
 
     target, progress = _lab(name), Progress()
+    _say_simulated(target)
     ensure(target.checkout, progress)
     _warn_dirty(target)
     if not labs.up(target, progress):
@@ -182,6 +189,7 @@ def demo(name: str) -> None:
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
     print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
     _print_addresses(target)
+    _say_simulated(target)
     say(f"look around: {target.command('status')}; end it: {target.command('down')}   (in .venv/bin)")
 
 
@@ -191,8 +199,13 @@ def print_applications(apps: list[argocd.AppStatus]) -> None:
     print_table(["application", "sync", "health", "revision", "why"], rows)
 
 
+def _say_simulated(target: Lab) -> None:
+    from gitops.clients.workloads import SIMULATED
+
+    say(f"lab {target.name!r}: {SIMULATED}")
+
+
 def _print_addresses(target: Lab) -> None:
-    say("its pods are simulated: no image was run, and its Secrets have values of the lab's own")
     rows: dict[str, Any] = {
         "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
         "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",

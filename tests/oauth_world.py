@@ -127,10 +127,10 @@ class RotationWorld(World):
     def open(self) -> list[int]:
         return [number for number, pull in self.github.pulls.items() if pull.state == "open"]
 
-    def merge(self, *, delivered: bool = True, ago: timedelta = timedelta()) -> None:
+    def merge(self, *, delivered: bool = True, ago: timedelta = timedelta(), method: str = "squash") -> None:
         """A person merges the open pull request (so long ago); `delivered`: Argo CD says that its pods run it."""
         [number] = self.open()
-        self.github.merge(number, when=datetime.now(UTC) - ago)
+        self.github.merge(number, when=datetime.now(UTC) - ago, method=method)
         if delivered:
             self.argo_says("success")
 

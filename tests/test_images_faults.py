@@ -85,6 +85,18 @@ def test_each_slip_in_a_file_is_told_for_its_own_overlay_and_all_others_go_on(im
         assert rows[name]["error"].splitlines()[0] in done.err
 
 
+@pytest.mark.parametrize("fault", ["key-that-is-a-list", "components-text", "rules-text"])
+def test_a_slip_in_prod_stops_nothing_of_staging(images: ImageWorld, fault: str) -> None:
+    path, content, told = FAULTS[fault]
+    images.write(f"overlays/mogle/{path}", str(content))
+    images.ecr.push("mogle", "3.1.0")
+    done = images.run("images", "bump", "--output", "json")
+    assert (done.code, images.open()) == (2, ["bump/mogle/staging"])
+    [row] = [row for row in json.loads(done.out) if row["error"]]
+    assert row["environment"] == "prod"
+    assert told in row["error"]
+
+
 def test_an_entry_of_images_without_a_name_is_none_of_the_bots_business(images: ImageWorld) -> None:
     images.write(STAGING, images.file(STAGING).decode().replace(PIN, f"- newTag: nameless\n  {PIN}"))
     images.ecr.push("mogle", "3.1.0")

@@ -50,6 +50,16 @@ def test_a_rotation_is_merged_delivered_and_told_without_a_person(known: Rotatio
     assert "every pod holds generation 3" in known.github.pulls[1].comments[-1]
 
 
+@pytest.mark.parametrize("method", ["squash", "merge"])
+def test_a_delivery_is_told_where_a_person_edited_the_pull_request(known: RotationWorld, method: str) -> None:
+    next_shows(known)
+    known.rotate()
+    known.github.pulls[1].body = "It is Thursday."
+    known.merge(delivered=False, ago=3 * HOURS, method=method)
+    assert deliver(known, code=1)["state"] == "STUCK"
+    assert "not delivered for 3 h" in known.slack.told(OWNER)[-1]
+
+
 def old_success(world: RotationWorld) -> None:
     """What Argo CD said of the commit before."""
 

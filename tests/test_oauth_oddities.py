@@ -94,15 +94,38 @@ def test_an_owner_file_that_cannot_be_read(known: RotationWorld) -> None:
     holds(known, both(known), neighbour, f"overlays/{neighbour}/owner.yaml")
 
 
-def test_a_marker_that_a_person_edited(known: RotationWorld) -> None:
+EDITED = {
+    "too deep": '{"rotation": ' + "[" * 90_000 + "]" * 90_000 + "}",
+    "a number": '{"rotation": 1e999}',
+    "empty": "{}",
+    "no JSON": '{"a": NaN, 2}',
+    "another word": '{"rotation": "none"}',
+}
+
+
+@pytest.mark.parametrize("marker", EDITED.values(), ids=EDITED)
+def test_what_a_person_closed_stays_closed_whatever_its_marker_says(known: RotationWorld, marker: str) -> None:
     next_shows(known)
     known.rotate()
     pull = known.github.pulls[1]
-    for marker in ('{"rotation": ' + "[" * 90_000 + "]" * 90_000 + "}", '{"rotation": 1e999}', "{}", '{"a": NaN, 2}'):
-        pull.state, pull.body = "closed", f"x\n<!-- gitops-oauth: {marker} -->"
-        row = known.rotate()
-        assert (row["state"], row["action"]) == ("PR_OPEN", "opened"), "what it declines nobody can say"
-        known.github.pulls.popitem()
+    pull.state, pull.body = "closed", f"x\n<!-- gitops-oauth: {marker} -->"
+    row = known.rotate(code=1)
+    assert (row["state"], known.open()) == ("BLOCKED", []), "its commit says what it proposed"
+    assert "a person declined this secret" in row["next"]
+    known.intra.apps[ID].next = None
+    known.intra.show_next(ID)
+    assert known.rotate()["state"] == "PR_OPEN", "another secret"
+
+
+def test_of_a_marker_that_was_edited_and_a_commit_that_is_gone_nobody_can_say_what_they_declined(
+    known: RotationWorld,
+) -> None:
+    next_shows(known)
+    known.rotate()
+    pull = known.github.pulls[1]
+    pull.state, pull.body, pull.last_head = "closed", "", "1" * 40
+    known.github.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    assert known.rotate()["action"] == "opened"
 
 
 def test_generate_now_is_pressed_while_another_run_moves_the_branch(known: RotationWorld) -> None:

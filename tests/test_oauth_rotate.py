@@ -107,6 +107,20 @@ def test_a_clean_up_of_its_own_comes_only_where_no_rotation_is_near_and_merges_b
     assert known.rotate()["state"] == "IDLE"
 
 
+@pytest.mark.parametrize("marker", ["", '<!-- gitops-oauth: {"rotation": "clean-down"} -->'])
+def test_who_closes_a_clean_up_keeps_the_previous_generation(known: RotationWorld, marker: str) -> None:
+    next_shows(known)
+    known.rotate()
+    known.merge()
+    known.intra.period = timedelta(days=60)
+    switch(known, KEEP + timedelta(hours=15))
+    assert known.rotate()["action"] == "opened"
+    [number] = known.open()
+    pull = known.github.pulls[number]
+    pull.state, pull.body = "closed", marker
+    assert (known.rotate()["action"], known.open()) == ("nothing", [])
+
+
 def test_argo_cd_tells_merged_from_synced_from_running(known: RotationWorld) -> None:
     next_shows(known)
     known.rotate()

@@ -68,6 +68,9 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay]
             continue
         for environment, own in policies.items():
             overlay = Overlay(name, environment)
+            if overlay in services[name].broken:
+                broken.append(ImagePlan(overlay, error=services[name].broken[overlay]))
+                continue
             for made in _followed(base, overlay, own):
                 if isinstance(made, FollowedOverlay):
                     readable.append(made)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from github.PullRequest import PullRequest
-
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import code, table
@@ -131,24 +129,19 @@ def clean_up_body(application: OAuthApplication) -> str:
             "",
             "After this, `git revert` of the rotation brings back a secret that 42 refuses.",
             "",
-            marker(clean_up_id(application)),
+            marker(clean_up_id(number)),
         ]
     )
 
 
 def marker(rotation: str) -> str:
-    """The line of a pull request's body that `declined` reads."""
+    """The line of a pull request's body that `proposed` reads."""
     return MARKER.line({"rotation": rotation})
 
 
-def declined(closed: Sequence[PullRequest]) -> set[str]:
-    """The rotations of pull requests that a person closed without a merge."""
-    return {proposal["rotation"] for proposal in MARKER.declined(closed) if "rotation" in proposal}
-
-
-def clean_up_id(application: OAuthApplication) -> str:
-    """What stands for a rotation in the clean-up's marker."""
-    return f"clean-up-{application.deployed.number}"
+def clean_up_id(generation: int) -> str:
+    """What stands for a rotation in the marker of the clean-up that leaves `generation` alone."""
+    return f"clean-up-{generation}"
 
 
 def _when(moment: datetime | None) -> str:

@@ -17,7 +17,7 @@ from gitops.clients.github import Hub
 from gitops.clients.intra42 import Api
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
-from gitops.oauth import change, observe
+from gitops.oauth import observe, proposed
 from gitops.oauth.observe import Observation
 from gitops.oauth.rotate import RotationReport, targets
 from gitops.oauth.state import SyncStatus
@@ -62,7 +62,7 @@ def run(
         report = replace(report, outcome=_merge(main, hub, observation, now))
         if report.outcome and report.outcome.action is PullAction.MERGED:
             return report
-        return _followed(hub, report, observation)
+        return _followed(main, hub, report, observation)
 
     return reconcile.run(checkout, hub, token, look, act, Budget(SECONDS))
 
@@ -74,13 +74,13 @@ def _merge(main: reconcile.Main, hub: Hub, observation: Observation, now: dateti
     return merge_proved(hub, main.history, pull, is_rotation, since=now - FRESH)
 
 
-def _followed(hub: Hub, report: DeliveryReport, observation: Observation) -> DeliveryReport:
+def _followed(main: reconcile.Main, hub: Hub, report: DeliveryReport, observation: Observation) -> DeliveryReport:
     """With what is news of the delivery, which is written into the pull request that brought it."""
     facts, since = observation.facts, observation.past.since
     is_news = since is not None and facts.sync is SyncStatus.HEALTHY and facts.now - since <= _NEWS
     if not is_news and not facts.undeliverable:
         return report
-    pull = _merged_pull(hub, observation)
+    pull = _merged_pull(main, hub, observation)
     if pull is None:
         return report
     if is_news:
@@ -90,8 +90,9 @@ def _followed(hub: Hub, report: DeliveryReport, observation: Observation) -> Del
     return replace(report, alarming=hub.comment_once(pull, _STUCK, text))
 
 
-def _merged_pull(hub: Hub, observation: Observation) -> PullRequest | None:
+def _merged_pull(main: reconcile.Main, hub: Hub, observation: Observation) -> PullRequest | None:
     """The pull request that brought what main deploys; None where a person brought it in another way."""
-    pull = next(iter(hub.closed_pulls(observation.application.branch, merged=True)), None)
-    rotation = change.MARKER.read(pull).get("rotation") if pull else None
-    return pull if rotation is not None and rotation == observation.facts.deployed else None
+    application = observation.application
+    pull = next(iter(hub.closed_pulls(application.branch, merged=True)), None)
+    brought = proposed.of(main.history, application, pull) if pull else set()
+    return pull if observation.facts.deployed in brought else None

@@ -99,11 +99,14 @@ def applications(
     for service in known:
         if names and service.name not in names:
             continue
-        overlays = [summary.overlay for summary in service.overlays]
+        overlays = [*(summary.overlay for summary in service.overlays), *service.broken]
         overlays = [overlay for overlay in overlays if (base.root / overlay.file(FILE)).exists()]
         if names and not overlays:
             raise InputError(f"service {service.name!r}: has no {FILE}, so no application of 42")
         for overlay in overlays:
+            if overlay in service.broken:
+                broken.append((overlay, service.broken[overlay]))
+                continue
             try:
                 readable.append(_application(base, overlay, service.owner))
             except Exception as error:  # of whatever type: it is this one's

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from gitops.clients.intra42 import AcceptedSecret, Api, Intra42Error, SecretRefusedError
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.manifests import sealedsecret
-from gitops.oauth import change, dates, delivery, model
+from gitops.oauth import dates, delivery, model, proposed
 from gitops.oauth.answers import LoginError, UnreachableError
 from gitops.oauth.blocks import LayoutError
 from gitops.oauth.delivery import Arrival
@@ -128,7 +128,7 @@ def observe(application: OAuthApplication, main: Main, source: Source | None, ap
     facts = observation.facts
     if main.hub and not facts.settled:
         # Asked of GitHub only where there is something to propose.
-        closed = change.declined(main.hub.closed_pulls(application.branch))
+        closed = proposed.declined(main.history, application, main.hub.closed_pulls(application.branch))
         facts = replace(facts, declined=facts.declined | closed)
         observation = replace(observation, facts=facts)
     if main.hub and facts.held:

@@ -18,7 +18,7 @@ from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests import sealedsecret
-from gitops.oauth import change, model, observe
+from gitops.oauth import change, model, observe, proposed
 from gitops.oauth.model import OAuthApplication, rotation_id
 from gitops.oauth.observe import BlockedError, Observation
 from gitops.oauth.sources import Source
@@ -108,8 +108,9 @@ class _Rotation:
         return outcome
 
     def _clean_up(self) -> Outcome:
-        declined = change.declined(self.hub.closed_pulls(self.application.branch))
-        if change.clean_up_id(self.application) in declined:
+        closed = self.hub.closed_pulls(self.application.branch)
+        declined = proposed.declined(self.main.history, self.application, closed)
+        if change.clean_up_id(self.application.deployed.number) in declined:
             return Outcome(PullAction.NOTHING, why="a person keeps the previous generation")
         return propose_or_retry(self.hub, self.main.history, self.observation.pull, self._clean_up_proposal)
 

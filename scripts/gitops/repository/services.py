@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,12 +77,13 @@ class OverlaySummary:
 
 @dataclass(frozen=True)
 class Service:
-    """A folder under overlays/."""
+    """A folder under overlays/; `broken`: its overlays that cannot be read, and why."""
 
     name: str
     folder: Path
     owner: Owner
     overlays: tuple[OverlaySummary, ...]
+    broken: Mapping[Overlay, InputError] = field(default_factory=dict)
 
 
 def teams(checkout: Checkout) -> dict[str, Team]:
@@ -92,12 +94,19 @@ def teams(checkout: Checkout) -> dict[str, Team]:
 def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
     known, broken = readable(checkout)
-    if broken:
-        faults: list[Fault] = []
-        for error in broken.values():
-            faults += error.faults
-        raise InputError.several(faults)
+    errors = list(broken.values())
+    for service in known:
+        errors += service.broken.values()
+    _raise_all(errors)
     return known
+
+
+def _raise_all(errors: Sequence[InputError]) -> None:
+    faults: list[Fault] = []
+    for error in errors:
+        faults += error.faults
+    if faults:
+        raise InputError.several(faults)
 
 
 def one(checkout: Checkout, name: str) -> Service:
@@ -108,6 +117,7 @@ def one(checkout: Checkout, name: str) -> Service:
     names = {service.name: service for service in known}
     if name not in names:
         raise InputError(f"service {name!r}: does not exist", fix=did_you_mean(name, names))
+    _raise_all(list(names[name].broken.values()))
     return names[name]
 
 
@@ -123,19 +133,27 @@ def chosen(checkout: Checkout, name: str, environment: str | None) -> list[Overl
 
 
 def readable(checkout: Checkout) -> tuple[list[Service], dict[str, InputError]]:
-    """Every service that can be read, by name, and why the others cannot: one owner's slip stops nobody else."""
+    """Every service whose owner can be read, by name, and why the others cannot: one slip stops nothing else."""
     known: list[Service] = []
     broken: dict[str, InputError] = {}
     # A hidden folder is a draft of a `service new` that was killed.
     for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
         try:
-            owner = yamlfile.read_model(checkout, folder / "owner.yaml", Owner)
-            kustomizations = sorted(folder.glob("*/kustomization.yaml"))
-            summaries = tuple(_summary(checkout, file.parent) for file in kustomizations)
-            known.append(Service(folder.name, folder, owner, summaries))
+            known.append(_service(checkout, folder, yamlfile.read_model(checkout, folder / "owner.yaml", Owner)))
         except InputError as error:
             broken[folder.name] = error
     return known, broken
+
+
+def _service(checkout: Checkout, folder: Path, owner: Owner) -> Service:
+    summaries: list[OverlaySummary] = []
+    broken: dict[Overlay, InputError] = {}
+    for file in sorted(folder.glob("*/kustomization.yaml")):
+        try:
+            summaries.append(_summary(checkout, file.parent))
+        except InputError as error:
+            broken[Overlay(folder.name, file.parent.name)] = error
+    return Service(folder.name, folder, owner, tuple(summaries), broken)
 
 
 def _summary(checkout: Checkout, folder: Path) -> OverlaySummary:

@@ -58,6 +58,13 @@ class PolicyServer:
         item = {**item, "metadata": {**item["metadata"], "namespace": namespace}}
         return self._ask("POST", self.server.path(item).rpartition("/")[0], item)
 
+    def refusal_of_change(
+        self, item: Object, namespace: str, patch: Object, *, kind: str = "merge", part: str = ""
+    ) -> Refusal | None:
+        """What refuses a patch of an object that is there, or of a part of it (`/status`, `/scale`)."""
+        item = {**item, "metadata": {**item["metadata"], "namespace": namespace}}
+        return self._ask("PATCH", f"{self.server.path(item)}{part}", patch, kind=kind)
+
     def pod_policies(self) -> set[str]:
         """The policies that look at pods."""
         path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"

@@ -40,6 +40,9 @@ class Server:
         taken = True
         for item in items:
             try:
+                # What an earlier check left would be judged by its change alone.
+                if self.cluster.find(path := self.path(item)):
+                    self.cluster.delete(path)
                 self.apply(item)
             except ClusterError:
                 taken = False

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 
 import click
 import pytest
@@ -14,8 +15,10 @@ from click.testing import CliRunner
 from gitops.cli import cli
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group, first_sentence
+from gitops.ground.suggest import did_you_mean
 from tests.conftest import GITOPS, gitops
-from tests.frozen import ROOT
+from tests.frozen import ROOT, platform
+from tests.world import run_here
 
 # What takes a tenth of a second and more to import.
 HEAVY = (
@@ -31,6 +34,12 @@ HEAVY = (
     "pydantic",
     "rich",
 )
+
+
+@pytest.fixture
+def shared() -> Checkout:
+    """The frozen platform, to be read alone."""
+    return platform()
 
 
 def groups() -> list[tuple[str, Group]]:
@@ -73,7 +82,7 @@ def test_help_loads_nothing_that_is_slow(verb: str) -> None:
         # Before a value is asked for, or a server.
         (["secrets", "seal", "mogle", "mail", "--key", "token", "--cluster", "soul"], "soul"),
         (["secrets", "reseal", "--cluster", "soul"], "soul"),
-        (["secrets", "recover", "--backup", "/dev/null", "--cluster", ""], "no such cluster"),
+        (["secrets", "recover", "--backup", "/dev/null", "--cluster", ""], "cluster ''"),
         (["oauth", "rotate", "--cluster", "soul"], "soul"),
         (["oauth", "provide", "mogle", "--cluster", "soul"], "soul"),
         (["oauth", "provide", "mogle", "--environment", "production"], "production"),
@@ -99,6 +108,44 @@ def test_an_unknown_name_is_refused(words: list[str], name: str, scratch: Checko
     done = gitops(scratch, *words, GITHUB_REPOSITORY="platform/gitops")
     assert done.code == 2, (done.out, done.err)
     assert name in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        (["servise", "list"], "Did you mean 'service'?"),
+        (["images", "rolback", "mogle"], "Did you mean 'rollback'?"),
+        (["service", "domain", "ad", "mogle", "x.example.com"], "Did you mean 'add'?"),
+        (["check", "--ofline"], "Did you mean '--offline'?"),
+        (["service", "set", "mogle", "A=1", "--enviroment", "prod"], "Did you mean '--environment'?"),
+        (["lab", "logs", "argocd-srver"], "part 'argocd-srver': does not exist; did you mean argocd-server?"),
+        (["tools", "kustomise"], "tool 'kustomise': does not exist; did you mean kustomize?"),
+        (["secrets", "status", "mogel"], "service 'mogel': does not exist; did you mean mogle?"),
+        (["images", "adopt", "benfit"], "service 'benfit': does not exist; did you mean benefit?"),
+        (["service", "set", "mogle", "A=1", "--environment", "stagin"], "did you mean staging?"),
+        (["lb", "show", "--cluster", "seol"], "cluster 'seol': does not exist; did you mean seoul?"),
+        (
+            ["service", "handover", "mogle", "--to", "benefits"],
+            "team 'benefits': does not exist; did you mean be",
+        ),
+        (["secrets", "leaked", "mogle", "mogle-oauth-42"], "did you mean mogle-oauth-42-g1?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_of_a_mistyped_name_the_nearest_is_said(words: list[str], nearest: str, shared: Checkout) -> None:
+    done = run_here(shared.root, words, None, {})
+    assert (done.code, done.out) == (2, "")
+    assert nearest in done.err
+
+
+def test_of_many_names_some_are_listed() -> None:
+    assert did_you_mean("x", [f"service-{number}" for number in range(30)]).endswith(", and 18 more")
+    assert did_you_mean("x", []) == "there is none"
+
+
+def test_the_version_is_said(shared: Checkout) -> None:
+    done = gitops(shared, "--version")
+    assert (done.code, done.out) == (0, f"gitops {version('gitops')}\n")
 
 
 @pytest.mark.parametrize(

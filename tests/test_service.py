@@ -16,6 +16,7 @@ from gitops.service import registries
 from tests.conftest import Run, commit_all
 from tests.fakes.aws import HOST, ecr_server
 from tests.fakes.registry import Registry
+from tests.service_world import AUTHOR
 
 DIGEST = "sha256:" + "a" * 64
 # The one that the policies allow.
@@ -49,6 +50,36 @@ def test_a_new_web_service_is_exactly_its_own_files_and_codeowners(scratch: Chec
     assert pod["containers"][0]["image"] == IMAGE
     [ingress] = [item for item in rendered if item["kind"] == "Ingress"]
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["shop.example.com"]
+
+
+@pytest.mark.parametrize("branch", ["shop", "shop/first-try"])
+def test_the_next_line_works_also_where_the_branch_is_there(scratch: Checkout, run: Run, branch: str) -> None:
+    subprocess.run(["git", "branch", branch], cwd=scratch.root, check=True)
+    done = run("service", "new", "shop", "--image", IMAGE, *OK)
+    assert done.code == 0, done.err
+    [step] = [line.removeprefix("next: ") for line in done.out.splitlines() if line.startswith("next: ")]
+    subprocess.run(["bash", "-ec", step], cwd=scratch.root, check=True, capture_output=True, env=AUTHOR)
+    assert status(scratch) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "contact"),
+    [
+        (["--owner", "community"], "#community"),
+        (["--owner", "bots"], "#bots-dev"),
+        ([], "#platform"),
+        (["--owner", "community", "--contact", "#shop-dev"], "#shop-dev"),
+    ],
+)
+def test_a_new_service_has_the_channel_of_its_team_or_its_own(
+    scratch: Checkout, run: Run, words: list[str], contact: str
+) -> None:
+    done = run("service", "new", "shop", "--image", IMAGE, *OK, *words)
+    assert done.code == 0, done.err
+    assert f"who is told of it: {contact} " in done.out
+    [shop] = [service for service in model.services(scratch) if service.name == "shop"]
+    assert shop.owner.contact == contact
+    assert model.teams(scratch)[shop.owner.team].contact == contact or "--contact" in words
 
 
 @pytest.mark.parametrize("image", [IMAGE, f"{ECR}/shop:1.2.3@{DIGEST}"], ids=["ghcr", "ecr"])
@@ -195,9 +226,10 @@ BAD = {
     "unknown owner": (
         ["shop", "--image", IMAGE, *OK, "--owner", "nobody"],
         2,
-        "owner: unknown; expected one of .github/teams",
+        "team 'nobody': does not exist; there are: benefit, bots, ",
     ),
     "web without a domain": (["shop", "--image", IMAGE], 2, "a web service needs at least one --domain"),
+    "contact with a quote": (["shop", "--image", IMAGE, *OK, "--contact", '#a"b'], 2, "contact; expected a channel"),
     "port of root": (["shop", "--image", IMAGE, *OK, "--port", "80"], 2, "port; expected 1024 to 65535"),
     "health is no path": (["shop", "--image", IMAGE, *OK, "--health", "a b"], 2, "health; expected a path such"),
     "registry that the policies refuse": (

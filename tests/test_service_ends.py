@@ -11,6 +11,7 @@ import yaml
 from git import Repo
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.groups import Command
 from gitops.images import cli_here
 from gitops.secrets import cli_wire
 from gitops.service import cli_edit, cli_end
@@ -150,8 +151,8 @@ def commands(verbs: tuple[click.Command, ...]) -> list[click.Command]:
 def test_the_example_of_a_help_works(
     here: Checkout, given: Given, command: click.Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = command.help or ""
-    [example] = [line.partition("Example: ")[2] for line in text.splitlines() if "Example: " in line]
+    assert isinstance(command, Command)
+    text, [example] = command.help or "", command.examples
     words = shlex.split(example.rpartition("| ")[2])
     assert words[0] == "gitops"
     if "rollback" in words:

@@ -54,6 +54,7 @@ class _Verbs(Group):
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="gitops", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """The platform's one command.
@@ -61,6 +62,8 @@ def cli(context: click.Context) -> None:
     Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
     3 this machine lacks something; 4 a program or service that was called failed; 70 a fault of gitops itself;
     130 interrupted.
+
+    Example: gitops service list
     """
     context.meta[GATE] = _gate
 
@@ -76,7 +79,10 @@ def _gate(checkout: Checkout, change: Change) -> list[Fault]:
 @click.argument("names", nargs=-1)
 @click.option("--prune", "pruning", is_flag=True, help="Build nothing; clear the cache of what no pin names.")
 def tools(names: tuple[str, ...], pruning: bool) -> None:
-    """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/."""
+    """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/.
+
+    Example: gitops tools kustomize
+    """
     from gitops.tools.build import ensure, prune
 
     if pruning and names:

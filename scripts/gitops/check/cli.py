@@ -8,6 +8,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.groups import Command
 from gitops.ground.options import base_option, head_option, output_option
 from gitops.ground.output import say, say_json, summarise, write
 from gitops.ground.progress import Progress
@@ -16,7 +17,7 @@ from gitops.ground.progress import Progress
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
 
 
-@click.command()
+@click.command(cls=Command)
 @base_option
 @head_option
 @click.option("--all", "everything", is_flag=True, help="Every overlay and cluster, not only what the change concerns.")
@@ -39,6 +40,8 @@ def check(
 
     Renders the overlays that it affects, and asks a real API server (a control plane of its own, gone afterwards) for
     every object and pod, with the cluster's policies in force. Exit code 1: something was found.
+
+    Example: gitops check --offline
     """
     checkout, progress = Checkout.find(), Progress()
     if lab is not None:

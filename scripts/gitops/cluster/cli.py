@@ -27,7 +27,10 @@ _HEAD = ["stack", "do", "resource", "type", "replaced"]
 
 @click.group(cls=Group)
 def cluster() -> None:
-    """A cluster on AWS, from an empty account and back."""
+    """A cluster on AWS, from an empty account and back.
+
+    Example: gitops cluster plan seoul
+    """
 
 
 @cluster.command()
@@ -37,6 +40,8 @@ def adopt(name: str) -> None:
 
     A cluster.yaml that still has the account of documentation gets the one that you are signed in to. Run again it
     changes nothing. Exit codes: 0 done; 2 cluster.yaml or the credentials cannot be used; 4 AWS could not be asked.
+
+    Example: gitops cluster adopt seoul
     """
     from gitops.cluster import run
 
@@ -57,6 +62,8 @@ def plan(name: str, head: str | None, comment: bool, output: str) -> None:
 
     Exit codes: 0 said; 2 what must be true first is not (wrong account, expired credentials, an overlapping range ...);
     4 AWS could not be asked, or refuses.
+
+    Example: gitops cluster plan seoul
     """
     from gitops.cluster import run
 
@@ -99,6 +106,8 @@ def apply(name: str, yes: bool) -> None:
     """Make what follows from the overlays and no more: repositories, the roles that push to them, and certificates.
 
     It is what the workflow `cluster` may do. Exit codes: as those of `up`.
+
+    Example: gitops cluster apply seoul --yes
     """
     from gitops.cluster import run
 
@@ -118,6 +127,8 @@ def up(name: str, yes: bool, aws_only: bool) -> None:
     into clusters/CLUSTER, to be committed. Exit codes: 0 all is as the files say; 1 a change set was not agreed to, or
     an Application is not Healthy; 2 what must be true first is not; 4 AWS or the cluster refused or was not done in
     time: what was made before it stays, and both are said.
+
+    Example: gitops cluster up seoul
     """
     from gitops.cluster import run
 
@@ -136,6 +147,8 @@ def kubeconfig(name: str) -> None:
     """Print a kubeconfig for CLUSTER. It holds no secret: kubectl asks `gitops cluster token` each time.
 
     Exit codes: 0 printed; 1 there is no cluster yet; 2 wrong account, region or credentials; 4 AWS could not be asked.
+
+    Example: gitops cluster kubeconfig seoul > seoul.kubeconfig
     """
     from gitops.cluster import run
 
@@ -150,6 +163,8 @@ def token(name: str, region: str, role: str) -> None:
     """Print a token for CLUSTER, as kubectl asks for it. It is good for 14 minutes.
 
     Exit codes: 0 printed; 2 the credentials cannot be used; 4 AWS denies the role, or could not be asked.
+
+    Example: gitops cluster token seoul --region ap-northeast-2 --role arn:aws:iam::111122223333:role/seoul-admin
     """
     from gitops.cluster import access
 
@@ -164,6 +179,8 @@ def down(name: str, yes: str | None) -> None:
 
     Keys, logs, backups, images, zones and certificates stay. Exit codes: 0 it is gone; 1 not agreed to; 2 wrong
     account, region or credentials; 4 AWS refused or was not done in time: run it again.
+
+    Example: gitops cluster down seoul
     """
     from gitops.cluster import run
 
@@ -184,6 +201,8 @@ def status(name: str, output: str) -> None:
 
     Exit codes: 0 all is there and whole; 1 something is missing, moving or stuck; 2 wrong account, region or
     credentials; 4 AWS could not be asked.
+
+    Example: gitops cluster status seoul
     """
     from gitops.cluster import run
 
@@ -202,6 +221,8 @@ def cost(name: str, output: str) -> None:
     """Say what the cluster costs a month, from its templates and scripts/gitops/cluster/prices.yaml.
 
     Exit codes: 0 said; 2 cluster.yaml cannot be read, or something has no price.
+
+    Example: gitops cluster cost seoul
     """
     from gitops.cluster import run
 
@@ -221,6 +242,8 @@ def doctor(name: str) -> None:
     """Look at everything that must be true, and say all that is not.
 
     Exit codes: 0 all is right; 1 something is not; 2 cluster.yaml cannot be read.
+
+    Example: gitops cluster doctor seoul
     """
     from gitops.cluster import run
 

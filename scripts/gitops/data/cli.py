@@ -26,7 +26,10 @@ _database_option = click.option(
 
 @click.group(cls=Group)
 def data() -> None:
-    """Copies of databases in a bucket, and the way back into an empty one."""
+    """Copies of databases in a bucket, and the way back into an empty one.
+
+    Example: gitops data list s3://seoul-backups-111122223333/databases/mogle-prod
+    """
 
 
 @data.command()
@@ -38,6 +41,8 @@ def dump(place: str, target: str, output: str) -> None:
 
     Exit codes: 0 done; 2 the bucket does not encrypt by our key, or is not there; 3 pg_dump is not installed; 4
     PostgreSQL or AWS refused: there is no backup.
+
+    Example: gitops data dump s3://seoul-backups-111122223333/databases/mogle-prod --database service=mogle
     """
     from gitops.data import run
 
@@ -51,6 +56,8 @@ def check(url: str, output: str) -> None:
     """Fetch a backup and read it to its end.
 
     Exit codes: 0 it is whole; 2 it is not, or is not there; 3 pg_restore is not installed; 4 AWS refused.
+
+    Example: gitops data check s3://seoul-backups-111122223333/databases/mogle-prod/2027-01-31.dump
     """
     from gitops.data import run
 
@@ -66,6 +73,9 @@ def load(url: str, target: str, output: str) -> None:
 
     Exit codes: 0 every table and sequence is as in the backup; 2 the database is not empty, or the backup is not whole;
     3 pg_restore is not installed; 4 PostgreSQL or AWS refused, and the database is as before.
+
+    Example: gitops data load s3://seoul-backups-111122223333/databases/mogle-prod/2027-01-31.dump --database
+    service=mogle
     """
     from gitops.data import run
 
@@ -79,6 +89,8 @@ def list_(place: str, output: str) -> None:
     """Show the backups below S3URL, the newest last.
 
     Exit codes: 0 there is one; 1 there is none; 4 AWS refused.
+
+    Example: gitops data list s3://seoul-backups-111122223333/databases/mogle-prod
     """
     from gitops.data import run
 

@@ -9,6 +9,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
+from gitops.ground.groups import Command
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--tell", is_flag=True, help="Tell Slack of those that have ended, end soon or are wrong (SLACK_TOKEN).")
 @output_option
 @click.pass_obj
@@ -24,6 +25,8 @@ def exceptions(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
     """Show what may break a rule for a while, and fail where its time is over.
 
     Exit codes: 0 all hold; 1 one has ended or is wrong; 2 a file cannot be read; 4 Slack could not be told.
+
+    Example: gitops exceptions
     """
     from gitops.exceptions import run
 

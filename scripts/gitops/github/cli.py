@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def github() -> None:
-    """GitHub's own settings as files: who may merge what, and main's verdict on a change."""
+    """GitHub's own settings as files: who may merge what, and main's verdict on a change.
+
+    Example: gitops github plan
+    """
 
 
 @github.command()
@@ -33,6 +36,8 @@ def plan(output: str) -> None:
 
     GITHUB_REPOSITORY and GITHUB_TOKEN say where and who (an administrator sees all of it), BOT_APP_ID the bot's App.
     Exit codes: 0 said; 2 a file is wrong; 4 GitHub could not be asked.
+
+    Example: gitops github plan
     """
     from gitops.github import run
 
@@ -49,6 +54,8 @@ def apply(prune: bool, output: str) -> None:
     Needs an administrator's token. A second run changes nothing. Exit codes: 0 all is as declared; 1 an undeclared
     ruleset was left (--prune), or a person has to set something by hand; 2 a file is wrong; 4 GitHub refused a change:
     what was done before it stays, and both are said.
+
+    Example: gitops github apply
     """
     from gitops.github import apply as applying
     from gitops.github import run
@@ -83,6 +90,8 @@ def verify(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
 
     Exit codes: 0 as declared, as far as this token is shown (what it is not shown is said, and which ruleset was edited
     there since the last scheduled run); 1 drift; 2 a file is wrong; 4 GitHub or Slack could not be asked.
+
+    Example: gitops github verify
     """
     from gitops.github import run
 
@@ -105,6 +114,8 @@ def gate(commit: str, result: str, patience: int) -> None:
     """Set the status `main-gate` of COMMIT to what the gate of main's own code said of it.
 
     RESULT: `success`, or anything else for a failure. Exit codes: 0 set; 2 no commit; 4 GitHub refused.
+
+    Example: gitops github gate 0123456789abcdef0123456789abcdef01234567 success
     """
     from gitops.github import verdict
 
@@ -119,6 +130,8 @@ def main(taken: Mapping[str, SecretStr], run: int) -> None:
 
     RUN: its number, the last part of its address. Exit codes: 0 it succeeded, or is none of main's; 1 it did not and
     Slack was told; 4 GitHub or Slack could not be asked.
+
+    Example: gitops github main 1234567
     """
     from gitops.github import verdict
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.ground.errors import InputError
+from gitops.ground.suggest import unknown
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Checkout:
         """The folder of a cluster. Raises InputError where there is none of this name."""
         known = sorted(file.parent.name for file in self.root.glob("clusters/[!.]*/cluster.yaml"))
         if name not in known:
-            raise InputError("no such cluster", expected=f"one of {', '.join(known)}", found=repr(name))
+            raise unknown("cluster", name, known)
         return self.root / "clusters" / name
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from gitops.clients.registries import ListedImage, Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, combined
+from gitops.ground.suggest import unknown
 from gitops.images import edit, lookup, order
 from gitops.images.select import no_image
 from gitops.manifests.image import MUTABLE_TAGS, REFERENCE, Image
@@ -58,8 +59,8 @@ def adopt(checkout: Checkout, registry: Registry, services: Sequence[str], *, dr
 
 def _kustomizations(checkout: Checkout, services: Sequence[str]) -> list[Path]:
     known = sorted(path.name for path in checkout.overlays.glob("[!.]*") if path.is_dir())
-    if unknown := [name for name in services if name not in known]:
-        raise InputError(f"service {unknown[0]!r}: does not exist", expected=f"one of {', '.join(known)}")
+    if missing := [name for name in services if name not in known]:
+        raise unknown("service", missing[0], known)
     files = [sorted((checkout.overlays / name).glob("*/kustomization.yaml")) for name in services or known]
     return list(itertools.chain.from_iterable(files))
 

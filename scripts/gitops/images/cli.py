@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def images() -> None:
-    """Image updates: from the registry to a pull request; back to what ran; the freeze."""
+    """Image updates: from the registry to a pull request; back to what ran; the freeze.
+
+    Example: gitops images status mogle
+    """
 
 
 @images.command()
@@ -39,6 +42,8 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
 
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; a dry run does without. SLACK_TOKEN says who tells a
     person once what one must see, such as a running image that is gone from the registry (exit code 1).
+
+    Example: gitops images bump --dry-run mogle
     """
     from gitops.clients.github import Hub
     from gitops.clients.registries import Registries
@@ -80,6 +85,8 @@ def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], outpu
 
     GITHUB_REPOSITORY and GITHUB_TOKEN say where pull requests and Argo CD's word are; without them that is left out.
     Writes nothing. Exit code 1: something that a person must see.
+
+    Example: gitops images status mogle
     """
     from gitops.clients.github import Hub
     from gitops.clients.registries import Registries
@@ -109,6 +116,8 @@ def adopt(taken: Mapping[str, SecretStr], services: tuple[str, ...], dry_run: bo
 
     For overlays that pin a tag alone or a digest alone. The registry is asked for the other half; comments and every
     other byte stay. All files are written, or none.
+
+    Example: gitops images adopt --dry-run mogle
     """
     from gitops.clients.registries import Registries
     from gitops.images import adopt as adopting
@@ -128,6 +137,8 @@ def freeze() -> None:
     """Set the commit status `freeze` on all that waits to be merged to what holds now.
 
     In a window only a change that does nothing but go back to images that main ran before passes.
+
+    Example: gitops images freeze
     """
     from gitops.clients.github import Hub
     from gitops.images import way_back

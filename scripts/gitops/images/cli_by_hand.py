@@ -10,6 +10,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.groups import Command
 from gitops.ground.options import environment_option
 from gitops.ground.output import say
 from gitops.ground.progress import Progress
@@ -46,7 +47,7 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @environment_option
 @reason_option
@@ -60,6 +61,8 @@ def hold(
     """Open the pull request by which SERVICE stays on the image that it runs, until a moment.
 
     Exit codes: 0 opened, or open already; 2 there is no such overlay or policy; 4 GitHub refused.
+
+    Example: gitops images hold mogle --reason "evaluation week" --for 7d
     """
     from gitops.clients.github import person
     from gitops.images import by_hand
@@ -72,7 +75,7 @@ def hold(
     say(f"{outcome.action}: {what} {outcome.url} {outcome.why}".rstrip())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @environment_option
 @image_option
@@ -80,6 +83,8 @@ def unhold(service: str, environment: str, entry: str | None) -> None:
     """Open the pull request that ends the hold on SERVICE, so that the bot goes on.
 
     Exit codes: 0 opened, or open already; 2 there is no hold; 4 GitHub refused.
+
+    Example: gitops images unhold mogle
     """
     from gitops.clients.github import person
     from gitops.images import by_hand
@@ -89,7 +94,7 @@ def unhold(service: str, environment: str, entry: str | None) -> None:
     say(f"{outcome.action}: {target.label} is held on {held.tag} no more {outcome.url} {outcome.why}".rstrip())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.option("--environment", help="Only there (default: everywhere).")
 @click.option("--image", "entry", help="Of which image, by its entry's name (default: the only one declined).")
@@ -97,6 +102,8 @@ def undecline(service: str, environment: str | None, entry: str | None) -> None:
     """Let the bot propose again what was declined for SERVICE by closing its pull requests.
 
     They get the label `withdrawn`. Exit codes: 0 done, or nothing was declined; 2 there is no policy; 4 GitHub refused.
+
+    Example: gitops images undecline mogle
     """
     from gitops.clients.github import person
     from gitops.images import by_hand
@@ -110,7 +117,7 @@ def undecline(service: str, environment: str | None, entry: str | None) -> None:
             say(f"{done.label}: {tag} was taken back on main; gitops images rollback {words} brings it back")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.option("--from", "source", default="staging", show_default=True, help="The environment that runs it.")
 @click.option("--to", "target", default="prod", show_default=True, help="The environment that is to run it.")
@@ -121,6 +128,8 @@ def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: s
 
     It says which soak time is passed over. Exit codes: 0 opened, or open already; 2 it runs there already, is held
     there or must not run there; 4 GitHub refused.
+
+    Example: gitops images promote mogle --from staging --to prod
     """
     from gitops.clients.github import person
     from gitops.clients.registries import Registries

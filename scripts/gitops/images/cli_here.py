@@ -9,6 +9,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.groups import Command
 from gitops.ground.options import environment_option, everywhere_option, pass_gate
 from gitops.ground.output import say
 from gitops.ground.progress import Progress
@@ -27,7 +28,7 @@ image_option = click.option(
 )
 
 
-@click.command("set")
+@click.command("set", cls=Command)
 @click.argument("service")
 @click.argument("version")
 @everywhere_option
@@ -51,7 +52,7 @@ def set_image(
     say_written(checkout, done.paths, f"{service}-image", f"{service}: {done.tag}", *done.notes)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @environment_option
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")

@@ -14,6 +14,7 @@ from gitops.clients import registries
 from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
+from gitops.ground.suggest import unknown
 from gitops.images import cosign, edit, hold, keyless, lookup, policy, promotion, wide
 from gitops.images.policy import EnvironmentPolicy, Policy, Promote
 from gitops.images.reasons import (
@@ -53,12 +54,12 @@ def targets(base: Checkout, names: Sequence[str]) -> tuple[list[FollowedOverlay]
     """Every overlay with a policy, and those whose files cannot be used. Raises InputError for an unknown service."""
     known, unreadable = model.readable(base)
     services = {service.name: service for service in known}
-    if unknown := [name for name in names if name not in services and name not in unreadable]:
-        expected = f"one of {', '.join(sorted(services))}"
-        raise InputError(f"service {unknown[0]!r}: does not exist", expected=expected)
+    known_names = services.keys() | unreadable.keys()
+    if missing := [name for name in names if name not in known_names]:
+        raise unknown("service", missing[0], known_names)
     readable: list[FollowedOverlay] = []
     broken: list[ImagePlan] = []
-    for name in names or sorted(services.keys() | unreadable.keys()):
+    for name in names or sorted(known_names):
         if name in unreadable:
             broken.append(ImagePlan(Overlay(name, EVERY_ENVIRONMENT), error=unreadable[name]))
             continue

@@ -13,6 +13,7 @@ from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
 from gitops.ground.progress import Progress
+from gitops.ground.suggest import unknown
 from gitops.lab import process
 from gitops.lab.layout import default_name
 from gitops.manifests.overlay import Overlay
@@ -29,7 +30,10 @@ name_option = click.option("--name", default=default_name, show_default="default
 
 @click.group(cls=Group)
 def lab() -> None:
-    """The platform's real components on this machine: etcd, Kubernetes, Argo CD, on loopback."""
+    """The platform's real components on this machine: etcd, Kubernetes, Argo CD, on loopback.
+
+    Example: gitops lab up
+    """
 
 
 def _lab(name: str) -> Lab:
@@ -44,8 +48,7 @@ def _existing(name: str) -> Lab:
 
     target = _lab(name)
     if not target.folder.is_dir():
-        known = ", ".join(lab.name for lab in find_labs(target.checkout)) or "none"
-        raise InputError(f"lab {name!r}: does not exist", expected=f"one of {known}")
+        raise unknown("lab", name, [lab.name for lab in find_labs(target.checkout)])
     return target
 
 
@@ -59,7 +62,10 @@ def _existing(name: str) -> Lab:
 )
 @click.option("--api-port", type=click.IntRange(1024, 65535), help="The API server's port (a new lab only).")
 def up(name: str, nodes: int | None, api_port: int | None) -> None:
-    """Start what is not running; wait until every Application is Synced and Healthy."""
+    """Start what is not running; wait until every Application is Synced and Healthy.
+
+    Example: gitops lab up
+    """
     from gitops.lab import lab as labs
     from gitops.tools.build import ensure
 
@@ -77,7 +83,10 @@ def up(name: str, nodes: int | None, api_port: int | None) -> None:
 @name_option
 @output_option
 def status(name: str, output: str) -> None:
-    """Every process and every Application; exit code 1 where one is dead or not Healthy."""
+    """Every process and every Application; exit code 1 where one is dead or not Healthy.
+
+    Example: gitops lab status
+    """
     from gitops.clients import argocd
     from gitops.lab import lab as labs
 
@@ -119,7 +128,10 @@ def status(name: str, output: str) -> None:
 @click.option("--all", "every", is_flag=True, help="Every lab of this checkout.")
 @click.pass_context
 def down(context: click.Context, name: str, every: bool) -> None:
-    """End every process of the lab; its state stays for the next `up`."""
+    """End every process of the lab; its state stays for the next `up`.
+
+    Example: gitops lab down
+    """
     from gitops.lab import lab as labs
     from gitops.lab.layout import find_labs
 
@@ -134,7 +146,10 @@ def down(context: click.Context, name: str, every: bool) -> None:
 @lab.command()
 @name_option
 def reset(name: str) -> None:
-    """End the lab and forget its state: ports, certificates, origin and cluster."""
+    """End the lab and forget its state: ports, certificates, origin and cluster.
+
+    Example: gitops lab reset
+    """
     from gitops.lab import lab as labs
 
     labs.reset(_existing(name))
@@ -146,19 +161,25 @@ def reset(name: str) -> None:
 @name_option
 @click.option("--lines", type=click.IntRange(min=1), default=process.TAIL_LINES, show_default=True)
 def logs(part: str | None, name: str, lines: int) -> None:
-    """The end of one PART's log, or of all of them."""
+    """The end of one PART's log, or of all of them.
+
+    Example: gitops lab logs argocd-server --lines 20
+    """
     from gitops.lab import lab as labs
 
-    target = _lab(name)
+    target, names = _lab(name), labs.select_parts(part)
     target.settings()
-    for part_name in labs.select_parts(part):
+    for part_name in names:
         say(f"==> {target.log(part_name)}", *process.tail(target, part_name, lines).split("\n"))
 
 
 @lab.command()
 @name_option
 def push(name: str) -> None:
-    """Bring this checkout's commit into the lab and wait until every Application has it."""
+    """Bring this checkout's commit into the lab and wait until every Application has it.
+
+    Example: gitops lab push
+    """
     from gitops.lab import lab as labs
 
     target, progress = _lab(name), Progress()
@@ -172,7 +193,10 @@ def push(name: str) -> None:
 @lab.command()
 @name_option
 def demo(name: str) -> None:
-    """The main job: a push to git that Argo CD syncs until every service is Healthy (what `make demo` runs)."""
+    """The main job: a push to git that Argo CD syncs until every service is Healthy (what `make demo` runs).
+
+    Example: gitops lab demo
+    """
     from gitops.clients import argocd
     from gitops.clients.kubernetes import Cluster
     from gitops.lab import lab as labs

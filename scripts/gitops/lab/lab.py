@@ -11,6 +11,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
+from gitops.ground.suggest import unknown
 from gitops.lab import bootstrap, control, origin, pki, process, redis, upstream
 from gitops.lab.control import check_alive
 from gitops.lab.layout import Lab
@@ -235,7 +236,7 @@ def select_parts(name: str | None) -> list[str]:
     if name is None:
         return list(PARTS)
     if name not in PARTS:
-        raise InputError("no such part", expected=f"one of {', '.join(PARTS)}", found=repr(name))
+        raise unknown("part", name, PARTS)
     return [name]
 
 

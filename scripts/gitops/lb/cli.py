@@ -27,14 +27,20 @@ def checkout() -> Checkout:
 
 @click.group(cls=Group)
 def lb() -> None:
-    """The one load balancer: what its controller would build from all Ingresses of the working copy."""
+    """The one load balancer: what its controller would build from all Ingresses of the working copy.
+
+    Example: gitops lb route mogle.example.com /
+    """
 
 
 @lb.command()
 @cluster_option
 @output_option
 def show(cluster: str, output: str) -> None:
-    """Draw the routing table in the order of its rules, and how much of each quota is used."""
+    """Draw the routing table in the order of its rules, and how much of each quota is used.
+
+    Example: gitops lb show
+    """
     from gitops.lb import model, table
 
     routing = table.load(checkout(), cluster)
@@ -66,6 +72,8 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
     """Say which Service answers a request for HOST and PATH (default: /), and by which rule.
 
     Exit code 1: none, the load balancer itself answers 404.
+
+    Example: gitops lb route mogle.example.com /
     """
     from gitops.lb import table
 

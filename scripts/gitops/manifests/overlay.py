@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from gitops.ground.errors import InputError
+from gitops.ground.suggest import unknown
 
 # Every environment that there is, in the order of promotion: their one home. What has to name them as well (the
 # ApplicationSet, its AppProject, the policy on namespaces) is held to this by the gate's rule `environments`.
@@ -97,4 +98,4 @@ def check_service(name: str) -> None:
 def check_environment(name: str) -> None:
     """Raise InputError unless `name` is an environment."""
     if name not in ENVIRONMENTS:
-        raise InputError(f"environment {name!r}: does not exist", expected=f"one of {', '.join(ENVIRONMENTS)}")
+        raise unknown("environment", name, ENVIRONMENTS)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def oauth() -> None:
-    """42's OAuth secrets: what each is at, and rotating them by pull requests."""
+    """42's OAuth secrets: what each is at, and rotating them by pull requests.
+
+    Example: gitops oauth status
+    """
     credentials.harden()
 
 
@@ -39,6 +42,8 @@ def status(context: click.Context, services: tuple[str, ...], output: str) -> No
     42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is (with ARGOCD_APP, whose
     word on the cluster counts); otherwise git's own memory is shown. Exit code 1: something is BLOCKED, STUCK, AT_RISK
     or EXPIRED.
+
+    Example: gitops oauth status mogle
     """
     from gitops.oauth import alerts
     from gitops.oauth import run as runs
@@ -64,6 +69,8 @@ def rotate(context: click.Context, services: tuple[str, ...], cluster: str, metr
 
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where; INTRA42_LOGIN, INTRA42_PASSWORD and, with one-time
     codes, INTRA42_TOTP_SEED who reads 42's pages; SLACK_TOKEN who tells. Exit code 1: something needs a person.
+
+    Example: gitops oauth rotate mogle
     """
     from gitops.oauth import alerts
     from gitops.oauth import run as runs
@@ -88,6 +95,8 @@ def deliver(context: click.Context, services: tuple[str, ...], output: str) -> N
 
     42 is not asked. GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL say where, ARGOCD_APP whose word on the cluster
     counts, SLACK_TOKEN who tells the owners. Exit code 1: something was not merged or not delivered in time.
+
+    Example: gitops oauth deliver mogle
     """
     from gitops.oauth import alerts
     from gitops.oauth import run as runs
@@ -108,6 +117,8 @@ def provide(service: str, environment: str, cluster: str) -> None:
     """Seal a secret of 42 that you type or pipe in: the break-glass, when 42's page cannot be read.
 
     It is tried at 42, sealed as SERVICE's next generation, and its files are written into this working copy.
+
+    Example: gitops oauth provide mogle --environment staging
     """
     from gitops.clients.intra42 import Api
     from gitops.oauth import provide as provides
@@ -129,6 +140,8 @@ def layout(context: click.Context, application: str) -> None:
 
     It writes one file into this working copy: a test's fixture, and what a page that cannot be read is compared with.
     INTRA42_LOGIN and INTRA42_PASSWORD say who reads it; nothing on it is pressed. Exit code 1: it cannot be read yet.
+
+    Example: gitops oauth layout 41002
     """
     from gitops.oauth import run as runs
 
@@ -152,6 +165,8 @@ def doctor(context: click.Context, services: tuple[str, ...], cluster: str, url:
 
     Says what works, what does not and what to do (SERVICES: only these applications). Writes nothing. What has no
     credential in the environment is not tried. Exit code 1: something does not work.
+
+    Example: gitops oauth doctor mogle
     """
     from gitops.oauth import run as runs
     from gitops.oauth.doctor import Examined

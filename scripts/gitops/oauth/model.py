@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
+from gitops.ground.suggest import unknown
 from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.overlay import Overlay
 from gitops.oauth.blocks import UID
@@ -88,8 +89,8 @@ def applications(
     """
     known, unreadable = services.readable(base)
     existing = {service.name for service in known} | unreadable.keys()
-    if unknown := [name for name in names if name not in existing]:
-        raise InputError(f"service {unknown[0]!r}: does not exist; gitops service list shows those that do")
+    if missing := [name for name in names if name not in existing]:
+        raise unknown("service", missing[0], existing)
     readable: list[OAuthApplication] = []
     broken: list[tuple[Overlay, GitopsError]] = []
     for name, error in unreadable.items():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import ExternalError, InputError
+from gitops.ground.errors import ExternalError
+from gitops.ground.suggest import unknown
 from gitops.oauth import layout, model, page
 from gitops.oauth.blocks import LayoutError
 from gitops.oauth.sources import IntraPage
@@ -36,8 +37,7 @@ def record(checkout: Checkout, source: IntraPage, number: str, login: str) -> Re
     applications, _ = model.applications(checkout, [])
     known = {application.id for application in applications}
     if number not in known:
-        expected = f"one of this repository: {', '.join(sorted(known)) or 'none'}"
-        raise InputError(f"application {number!r}", expected=expected)
+        raise unknown("application", number, known)
     check_clean(checkout)
     html, date = source.page(number)
     text = layout.blank(html, number, (login,))

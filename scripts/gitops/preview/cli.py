@@ -32,6 +32,8 @@ def preview(context: click.Context, base: str | None, head: str | None, output: 
     """Show what a change does to every Application, object by object and field by field.
 
     Exit code 1: an Application would not render any more.
+
+    Example: gitops preview
     """
     if context.invoked_subcommand:
         return
@@ -74,6 +76,8 @@ def comment(sarif: Path | None) -> None:
 
     The event of GitHub Actions says which (workflow_run: GITHUB_EVENT_PATH); GITHUB_REPOSITORY, GITHUB_TOKEN and
     GITHUB_API_URL say where. number and sarif become outputs of the step.
+
+    Example: gitops preview comment --sarif findings.sarif
     """
     from gitops.clients.github import Hub, artifacts, workflow_run
     from gitops.ground import settings

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
-from gitops.ground.suggest import did_you_mean
+from gitops.ground.suggest import did_you_mean, unknown
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, Overlay, check_service
 
@@ -116,7 +116,7 @@ def one(checkout: Checkout, name: str) -> Service:
         raise broken[name]
     names = {service.name: service for service in known}
     if name not in names:
-        raise InputError(f"service {name!r}: does not exist", fix=did_you_mean(name, names))
+        raise unknown("service", name, names)
     _raise_all(list(names[name].broken.values()))
     return names[name]
 
@@ -213,8 +213,7 @@ def check_exists(checkout: Checkout, overlay: Overlay) -> None:
     for service in services(checkout):
         known += [summary.overlay for summary in service.overlays]
     if overlay not in known:
-        expected = f"one of {', '.join(map(str, known))}"
-        raise InputError("no such overlay", found=str(overlay), expected=expected)
+        raise unknown("overlay", str(overlay), map(str, known))
 
 
 def check_domain(domain: str, existing: list[Service]) -> None:
@@ -245,8 +244,7 @@ def check_domain(domain: str, existing: list[Service]) -> None:
 def check_team(team: str, known: dict[str, Team]) -> None:
     """Raise InputError unless the team is in .github/teams.yaml."""
     if team not in known:
-        expected = f"one of .github/teams.yaml: {', '.join(sorted(known))}"
-        raise InputError("owner: unknown", expected=expected, found=repr(team))
+        raise unknown("team", team, known)
 
 
 def codeowners(checkout: Checkout, *, without: str = "") -> str:

@@ -55,7 +55,10 @@ controller_option = click.option(
 
 @click.group(cls=Group)
 def secrets() -> None:
-    """Sealed secrets: nobody needs kubeseal, and no value is ever an argument."""
+    """Sealed secrets: nobody needs kubeseal, and no value is ever an argument.
+
+    Example: gitops secrets list
+    """
 
 
 @secrets.command()
@@ -69,6 +72,8 @@ def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: b
 
     GitHub is asked what runs where GITHUB_TOKEN and ARGOCD_APP are set. Exit code 1: one has ended, or ends within two
     weeks.
+
+    Example: gitops secrets status mogle
     """
     from gitops.secrets import propose, tell
     from gitops.secrets import status as states
@@ -107,6 +112,8 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
 
     The pull request is opened where GITHUB_TOKEN and GITHUB_REPOSITORY are set; without them the files are in the
     working copy.
+
+    Example: gitops secrets leaked mogle mogle-oauth-42-g1
     """
     from gitops.secrets import give, propose
     from gitops.secrets import leaked as leaks
@@ -144,7 +151,10 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
 @secrets.command("list")
 @output_option
 def list_sealed(output: str) -> None:
-    """Every SealedSecret: where, its keys, and the certificate that it was sealed against."""
+    """Every SealedSecret: where, its keys, and the certificate that it was sealed against.
+
+    Example: gitops secrets list
+    """
     from gitops.manifests import sealedsecret
 
     sealed = sealedsecret.all_sealed(Checkout.find())
@@ -179,7 +189,10 @@ def list_sealed(output: str) -> None:
 @controller_option
 @output_option
 def verify(url: str, output: str) -> None:
-    """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all."""
+    """Ask the controller whether it opens every seal of this checkout. Exit code 1: not all.
+
+    Example: gitops secrets verify --controller http://127.0.0.1:8080
+    """
     from gitops.clients.sealed_secrets import Controller
     from gitops.manifests import sealedsecret
     from gitops.secrets import manage
@@ -203,7 +216,10 @@ def verify(url: str, output: str) -> None:
 @click.option("--all", "every", is_flag=True, help="Also what says that it is sealed against the newest certificate.")
 @click.option("--propose", "proposing", is_flag=True, help="Open its pull request (GITHUB_TOKEN, GITHUB_REPOSITORY).")
 def reseal(url: str, cluster: str, every: bool, proposing: bool) -> None:
-    """Seal anew what is not sealed with the controller's newest key, without knowing any value, and pin that key."""
+    """Seal anew what is not sealed with the controller's newest key, without knowing any value, and pin that key.
+
+    Example: gitops secrets reseal --controller http://127.0.0.1:8080
+    """
     from gitops.clients.github import Hub
     from gitops.clients.sealed_secrets import Controller
     from gitops.secrets import manage, propose
@@ -236,6 +252,8 @@ def renew(cluster: str) -> None:
     """Open the pull request with what the cluster's own job sealed anew (the workflow `seals` does it by itself).
 
     Exit codes: 0 it is open, or there is nothing; 2 no bucket yet, or no credentials; 4 AWS or GitHub refused.
+
+    Example: gitops secrets renew
     """
     from gitops.clients.github import Hub
     from gitops.secrets import backup
@@ -249,7 +267,10 @@ def renew(cluster: str) -> None:
 @controller_option
 @cluster_option
 def pin(url: str, cluster: str) -> None:
-    """Pin the certificate of a new cluster's controller, and say what must be sealed anew because it opens it not."""
+    """Pin the certificate of a new cluster's controller, and say what must be sealed anew because it opens it not.
+
+    Example: gitops secrets pin --controller http://127.0.0.1:8080
+    """
     from gitops.clients.sealed_secrets import Controller
     from gitops.secrets import manage
     from gitops.service.change import check_clean

@@ -8,17 +8,20 @@ import click
 
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
+from gitops.ground.groups import Command
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import Table, present, say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--backup", required=True, type=click.Path(path_type=Path), help="The controller's keys: PEM or Secrets.")
 @cluster_option
 def recover(backup: Path, cluster: str) -> None:
     """When the controller lost its keys: open every seal with a backup of them and seal it for the pinned certificate.
 
     Values stay in memory.
+
+    Example: gitops secrets recover --backup keys.pem
     """
     from gitops.secrets import manage
     from gitops.service.change import check_clean
@@ -31,7 +34,7 @@ def recover(backup: Path, cluster: str) -> None:
     say("", "next: commit and open a pull request; then gitops secrets verify")
 
 
-@click.command()
+@click.command(cls=Command)
 @cluster_option
 @output_option
 def backups(cluster: str, output: str) -> None:
@@ -39,6 +42,8 @@ def backups(cluster: str, output: str) -> None:
 
     Exit codes: 0 the key of what is sealed against is among them; 2 there is no bucket yet, or no credentials; 4 one
     cannot be opened, or that key is not there.
+
+    Example: gitops secrets backups
     """
     from gitops.secrets import backup
 
@@ -53,7 +58,7 @@ def backups(cluster: str, output: str) -> None:
     backup.check_pinned(where, keys)
 
 
-@click.command()
+@click.command(cls=Command)
 @cluster_option
 @click.option(
     "--kubeconfig",
@@ -67,6 +72,8 @@ def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
 
     Keys stay in memory. Exit codes: 0 they are there; 2 no bucket, no credentials or no kubeconfig; 4 AWS or the
     cluster refused, or a key cannot be opened, and then none is given.
+
+    Example: gitops secrets restore --kubeconfig seoul.kubeconfig
     """
     from gitops.clients.kubernetes import Cluster
     from gitops.secrets import backup

@@ -12,6 +12,7 @@ import click
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.groups import Command
 from gitops.ground.options import cluster_option, everywhere_option, pass_gate
 from gitops.ground.output import say
 from gitops.ground.progress import Progress
@@ -36,7 +37,11 @@ _VALUES = (
         help="KEY=VALUE on each line, as kubectl has it.",
     ),
     click.option(
-        "--type", "kind", type=click.Choice(list(TYPES)), help="The Secret's type (default: its own, or Opaque)."
+        "--type",
+        "kind",
+        type=click.Choice(list(TYPES)),
+        metavar="TYPE",
+        help=f"The Secret's type: {', '.join(TYPES)} (default: its own, or Opaque).",
     ),
     click.option("--exact", is_flag=True, help="Keep the newline that a pipe adds to a value."),
     click.option("--allow-empty", is_flag=True, help="Nothing is a value too."),
@@ -52,7 +57,7 @@ def value_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.argument("name")
 @value_options
@@ -106,7 +111,7 @@ def seal(
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.argument("name")
 @click.option("--key", help="Only this key of it.")

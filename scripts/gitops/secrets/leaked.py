@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from gitops.clients.github import Hub
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 from gitops.ground.printable import code
+from gitops.ground.suggest import unknown
 from gitops.manifests import kustomize, secret, yamlfile
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
@@ -36,8 +36,7 @@ def look(checkout: Checkout, cluster: str, hub: Hub | None, overlay: Overlay, na
     mine = [entry for entry in known if entry.sealed.overlay == overlay and entry.sealed.name == name]
     if not mine:
         sealed = sorted(entry.sealed.name for entry in known if entry.sealed.overlay == overlay)
-        expected = f"one of {', '.join(sealed)}" if sealed else "one that is sealed; this overlay has none"
-        raise InputError(f"no such sealed secret in {overlay}", expected=expected, found=repr(name))
+        raise unknown(f"sealed secret of {overlay}", name, sealed)
     [own] = mine
     elsewhere = [
         entry.sealed.path

@@ -13,6 +13,7 @@ from typing import Any
 from gitops.clients.github import Health, Hub, health_changes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.suggest import unknown
 from gitops.manifests import sealedsecret, secret
 from gitops.manifests.sealedsecret import CERTIFICATE, ENDS, VALID_UNTIL, Sealed
 from gitops.repository import services
@@ -87,8 +88,8 @@ def read(checkout: Checkout, cluster: str, hub: Hub | None, names: Sequence[str]
     Raises InputError, ExternalError.
     """
     known = {service.name: service.owner for service in services.services(checkout)}
-    if unknown := [name for name in names if name not in known]:
-        raise InputError("no such service", expected=f"one of {', '.join(known)}", found=unknown[0])
+    if missing := [name for name in names if name not in known]:
+        raise unknown("service", missing[0], known)
     pin = certificate.ever_pinned(checkout, cluster)
     history = History(checkout.root)
     said = _Said(hub, history)

@@ -37,8 +37,8 @@ class NewService:
     """What a new service is to be. `domains` are prod's hosts; staging gets shop.staging.example.com for
     shop.example.com, so that one certificate covers all that are not yet open.
 
-    `port` and `health` only where the image does not listen on $PORT (8080) or answers its probes on another path
-    than /healthz and /readyz.
+    `contact`: who is told of it, if not its team's channel. `port` and `health` only where the image does not listen
+    on $PORT (8080) or answers its probes on another path than /healthz and /readyz.
     """
 
     name: str
@@ -48,6 +48,7 @@ class NewService:
     team: str
     port: int | None = None
     health: str | None = None
+    contact: str | None = None
 
     @property
     def overlays(self) -> list[Overlay]:
@@ -82,7 +83,7 @@ def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Pat
         shutil.rmtree(killed)
     draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{request.name}."))
     try:
-        _write(draft, request, teams[request.team].contact, image)
+        _write(draft, request, contact_of(checkout, request), image)
         for overlay in request.overlays:
             kustomize.build(checkout, draft / overlay.environment)
         draft.chmod(0o755)
@@ -91,6 +92,11 @@ def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Pat
         shutil.rmtree(draft, ignore_errors=True)
     write_codeowners(checkout)
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
+
+
+def contact_of(checkout: Checkout, request: NewService) -> str:
+    """Who is told of a new service: whom its maker named, or its team. Raises InputError."""
+    return request.contact or model.teams(checkout)[request.team].contact
 
 
 def uncovered(checkout: Checkout, request: NewService) -> list[str]:
@@ -149,6 +155,8 @@ def _check_shape(request: NewService) -> None:
     if request.port is not None and not 1024 <= request.port <= 65535:
         expected = "1024 to 65535, as an image that is not root has no lower ones"
         raise InputError("port", expected=expected, found=str(request.port))
+    if request.contact is not None and not re.fullmatch(r"[^\s\"\\$]+", request.contact):
+        raise InputError("contact", expected="a channel or an address, as #shop-dev", found=repr(request.contact))
     if request.health is not None and not re.fullmatch(r"/[\w./~%-]*", request.health):
         raise InputError("health", expected="a path such as /status", found=repr(request.health))
 

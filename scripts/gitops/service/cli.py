@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def service() -> None:
-    """Make a service, change it, list them, hand one over, end one."""
+    """Make a service, change it, list them, hand one over, end one.
+
+    Example: gitops service list
+    """
 
 
 @service.command()
@@ -31,6 +34,7 @@ def service() -> None:
 @click.option("--domain", "domains", multiple=True, metavar="HOST", help="Prod's host (repeat it for more).")
 @click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True)
 @click.option("--owner", default="platform", show_default=True, metavar="TEAM", help="A team of .github/teams.yaml.")
+@click.option("--contact", metavar="CHANNEL", help="Who is told of it, as #shop-dev (default: its team's channel).")
 @click.option("--port", type=int, metavar="PORT", help="Where the image listens, if not on $PORT (8080).")
 @click.option("--health", metavar="PATH", help="What it answers while it is well, if not /healthz and /readyz.")
 @click.pass_obj
@@ -41,21 +45,27 @@ def new(
     domains: tuple[str, ...],
     shape: str,
     owner: str,
+    contact: str | None,
     port: int | None,
     health: str | None,
 ) -> None:
-    """Write the files of a new service, ready to merge."""
+    """Write the files of a new service, ready to merge.
+
+    Example: gitops service new shop --image ghcr.io/ft-platform/shop:1.2.3 --domain shop.example.com --owner community
+    """
     from gitops.clients.registries import Registries
     from gitops.service import change
+    from gitops.service.draft import next_steps
 
     checkout = Checkout.find()
-    request = change.NewService(name, image, domains, shape, owner, port, health)
-    for path in change.new(checkout, request, Registries(taken)):
+    request = change.NewService(name, image, domains, shape, owner, port, health, contact)
+    paths = change.new(checkout, request, Registries(taken))
+    for path in paths:
         say(f"wrote {checkout.relative(path)}")
     say(
+        f"owner: {owner}; who is told of it: {change.contact_of(checkout, request)} (overlays/{name}/owner.yaml)",
         "",
-        f"next: git switch -c {name} && git add overlays/{name} .github/CODEOWNERS && git commit -m 'Add {name}'",
-        "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push",
+        *next_steps(checkout, name, f"Add {name}", paths),
         f"the image must listen on {port or '$PORT (8080)'}, answer GET {health or '/healthz and /readyz'}, "
         "run as any user and write to /tmp alone",
     )
@@ -70,7 +80,10 @@ def new(
 @service.command("list")
 @output_option
 def list_services(output: str) -> None:
-    """Every service: environment, image, domains, owner."""
+    """Every service: environment, image, domains, owner.
+
+    Example: gitops service list
+    """
     from gitops.repository import services as model
 
     rows: list[tuple[model.Service, model.OverlaySummary]] = []
@@ -109,7 +122,10 @@ def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:
 @click.argument("name")
 @click.option("--to", "team", required=True, metavar="TEAM", help="A team of .github/teams.yaml.")
 def handover(name: str, team: str) -> None:
-    """Give a service to another team: owner, labels and CODEOWNERS."""
+    """Give a service to another team: owner, labels and CODEOWNERS.
+
+    Example: gitops service handover mogle --to benefit
+    """
     from gitops.service import change
 
     checkout = Checkout.find()
@@ -124,7 +140,10 @@ def handover(name: str, team: str) -> None:
 
 @service.command()
 def codeowners() -> None:
-    """Write CODEOWNERS anew, after a service was removed or a team or an owner changed by hand."""
+    """Write CODEOWNERS anew, after a service was removed or a team or an owner changed by hand.
+
+    Example: gitops service codeowners
+    """
     from gitops.service import change
 
     checkout = Checkout.find()

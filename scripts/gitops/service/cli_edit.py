@@ -9,7 +9,7 @@ import click
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.ground.groups import Group
+from gitops.ground.groups import Command, Group
 from gitops.ground.options import everywhere_option, pass_gate
 from gitops.ground.output import say
 
@@ -31,7 +31,7 @@ def say_written(checkout: Checkout, paths: Sequence[Path], branch: str, message:
     say(*(f"note: {note}" for note in notes), "", *next_steps(checkout, branch, message, paths))
 
 
-@click.command("set")
+@click.command("set", cls=Command)
 @click.argument("service")
 @click.argument("variables", nargs=-1, required=True, metavar="NAME=VALUE...")
 @everywhere_option
@@ -53,7 +53,7 @@ def set_variables(gate: Gate, service: str, variables: tuple[str, ...], environm
     say_written(checkout, done.paths, f"{service}-set", f"{service}: set {names}", *done.notes)
 
 
-@click.command("unset")
+@click.command("unset", cls=Command)
 @click.argument("service")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @everywhere_option
@@ -72,7 +72,10 @@ def unset_variables(gate: Gate, service: str, names: tuple[str, ...], environmen
 
 @click.group(cls=Group)
 def domain() -> None:
-    """The hosts that a site answers for: one more, one less, another one."""
+    """The hosts that a site answers for: one more, one less, another one.
+
+    Example: gitops service domain add mogle shop.mogle.example.com
+    """
 
 
 @domain.command()
@@ -131,7 +134,7 @@ def move(gate: Gate, service: str, old: str, new: str, environment: str | None) 
     say_written(checkout, done.paths, f"{service}-domain", f"{service}: {new} for {old}", *done.notes)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.option("--min", "least", type=click.IntRange(1), metavar="PODS", help="Never fewer.")
 @click.option("--max", "most", type=click.IntRange(1), metavar="PODS", help="Never more.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.groups import Command
 from gitops.ground.options import everywhere_option, pass_gate
 from gitops.ground.output import say
 from gitops.manifests.overlay import Overlay
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gitops.service.draft import Gate
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @everywhere_option
 @click.option("--reason", default="the service is closed for good", show_default=True, help="In the exception.")
@@ -44,7 +45,7 @@ def remove(gate: Gate, service: str, environment: str | None, reason: str, finis
     say("", "what stays, and who takes it away:", *(f"  {line}" for line in done.left))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.argument("new")
 def rename(service: str, new: str) -> None:
@@ -59,7 +60,7 @@ def rename(service: str, new: str) -> None:
     raise refused.rename(Checkout.find(), service, new)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("service")
 @click.argument("new")
 def copy(service: str, new: str) -> None:
@@ -74,7 +75,7 @@ def copy(service: str, new: str) -> None:
     raise refused.copy(Checkout.find(), service, new)
 
 
-@click.command("add-environment")
+@click.command("add-environment", cls=Command)
 @click.argument("service")
 @click.argument("environment")
 def add_environment(service: str, environment: str) -> None:

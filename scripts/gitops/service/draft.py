@@ -141,7 +141,8 @@ def hold(
 def next_steps(checkout: Checkout, branch: str, message: str, paths: Sequence[Path]) -> list[str]:
     """What a person types next: a commit, on a branch of its own where main is checked out."""
     with Repo(checkout.root) as repo:
-        taken = {head.name for head in repo.heads}
+        # Beside a branch shop/x git makes none that is shop.
+        taken = {head.name for head in repo.heads} | {head.name.partition("/")[0] for head in repo.heads}
         current = None if repo.head.is_detached else repo.active_branch.name
     names = itertools.chain([branch], (f"{branch}-{number}" for number in itertools.count(2)))
     named = next(name for name in names if name not in taken)

@@ -18,6 +18,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.errors import InputError, MachineError
 from gitops.ground.progress import Progress
+from gitops.ground.suggest import unknown
 from gitops.tools.pins import Tool, go_binary, load
 
 # A cold build of the largest takes 5 minutes on 2 cores; a machine ten times slower still gets there.
@@ -36,8 +37,8 @@ def ensure(checkout: Checkout, progress: Progress, names: Collection[str] = ()) 
     own = settings.read()
     pinned = load(checkout)
     there = [tool.name for tool in pinned]
-    if unknown := [name for name in names if name not in there]:
-        raise InputError(f"tool {unknown[0]!r}: does not exist", expected=f"one of {', '.join(there)}")
+    if mistyped := [name for name in names if name not in there]:
+        raise unknown("tool", mistyped[0], there)
     tools = [tool for tool in pinned if not names or tool.name in names]
     with _only_one(checkout.tool_cache):
         missing = [tool for tool in tools if not _folder(checkout, tool).exists()]

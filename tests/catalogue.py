@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from gitops.check import run as runs
 from gitops.check.schema import Schemas
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
+from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
 from gitops.lab.layout import Lab
@@ -216,7 +217,8 @@ class Gate:
         rendered = build(self.checkout, root, unit)
         if rendered.error:
             return set(), set()
-        self._write_schemas(rendered.objects())
+        with suppress(InputError):  # what is no object at all has no schema: the peers see the text
+            self._write_schemas(rendered.objects())
         tool = self.checkout.tool
         location = f"{self.schemas}/{{{{.Group}}}}_{{{{.ResourceAPIVersion}}}}_{{{{.ResourceKind}}}}.json"
         argv: list[str | Path] = [

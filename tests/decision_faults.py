@@ -107,7 +107,7 @@ PULL_REQUESTS: dict[str, tuple[str, ...]] = {
         "another repository is denied: that one",
     ),
     "a syntax error in one file stops all": (
-        "prod's kustomization has a slip of syntax: its service",
+        "prod's kustomization has a slip of syntax: its staging",
         "prod's kustomization has a slip of syntax: another service",
         "images.yaml has a slip of syntax: another service",
     ),
@@ -120,7 +120,7 @@ PULL_REQUESTS: dict[str, tuple[str, ...]] = {
         "a person closed it, and its marker was edited",
     ),
     "strange YAML tags stop all": (
-        "a strange YAML tag in prod's entry: its service",
+        "a strange YAML tag in prod's entry: its staging",
         "a strange YAML tag in prod's entry: another service",
     ),
     "a student's branch named work blocks every pull request": (

@@ -231,7 +231,7 @@ def slip(says: str, act: Act, label: str = f"{OTHER}/staging") -> RunCase:
 FAULTS = [
     RunCase("another repository is denied: this one", BOTH, at_first(denied)),
     RunCase("another repository is denied: that one", BOTH, at_first(denied, label=f"{OTHER}/staging")),
-    slip("prod's kustomization has a slip of syntax: its service", broken, label="mogle/staging"),
+    slip("prod's kustomization has a slip of syntax: its staging", broken, label="mogle/staging"),
     slip("prod's kustomization has a slip of syntax: another service", broken),
     slip("images.yaml has a slip of syntax: another service", lambda world: world.write(POLICIES, "staging: {")),
     case(
@@ -239,7 +239,7 @@ FAULTS = [
         SEMVER,
         at_first(line(STAGING.kustomization, PIN, f"- newTag: nameless\n  {PIN}")),
     ),
-    slip("a strange YAML tag in prod's entry: its service", strange, label="mogle/staging"),
+    slip("a strange YAML tag in prod's entry: its staging", strange, label="mogle/staging"),
     slip("a strange YAML tag in prod's entry: another service", strange),
     case("a person's branch named `work`", SEMVER, at_first(branch("work"))),
     case("a person's branch named as a folder of ours", SEMVER, at_first(branch(f"{BRANCH}/mine"))),

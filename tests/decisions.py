@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from gitops.ground.printable import code
-from gitops.images import hold, policy, status, wording
+from gitops.images import memory, policy, status, wording
 from gitops.images.report import BumpReport
 from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
@@ -257,8 +257,8 @@ def windows() -> Iterator[tuple[str, str, str]]:
 def former(ran: str) -> str:
     """Where a rollback goes, if the registry still has it; what failed before is no way back."""
     version = Version("", NOW, "", "", b"")
-    past = [hold.PastImage(version, Image(NAME, tag, tag)) for tag in ran.split()]
-    images = hold.former_images(past[::-1])
+    past = [memory.PastImage(version, Image(NAME, tag, tag)) for tag in ran.split()]
+    images = memory.former_images(past[::-1])
     return images[0].tag if images else "nothing: it never ran another"
 
 

@@ -22,11 +22,12 @@ from gitops.clients.registries import ListedImage, Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.images import edit, plan, policy
-from gitops.images.hold import Declined, Hold
+from gitops.images.hold import Hold
+from gitops.images.memory import Declined
 from gitops.images.target import Declines, FollowedOverlay, ImagePlan, Sources
 from gitops.manifests.overlay import Overlay
 from gitops.repository.history import History
-from gitops.repository.pulls import TRAILER
+from gitops.repository.ours import TRAILER
 from gitops.repository.versions import Version
 
 SERVICE = "mogle"

@@ -314,3 +314,10 @@ def test_the_first_line_comes_before_anything_is_loaded() -> None:
     code = "import sys, gitops.check.cli, gitops.preview.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"jsonschema_rs", "kubernetes", "boto3", "git"}.isdisjoint(done.stdout.split())
+
+
+def test_a_check_loads_no_client_of_what_it_does_not_ask() -> None:
+    """A quarter of its time went there: it reads the bots' files, and asks neither GitHub nor 42."""
+    code = "import sys, gitops.check.run; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"github", "requests", "kubernetes", "boto3", "nacl", "jwt"}.isdisjoint(done.stdout.split())

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from git import Repo
 
-from gitops.images import edit, hold
+from gitops.images import edit, memory
 from gitops.manifests.image import Image
 from gitops.repository.versions import Version
 from tests.attacks.github_world import merge, protect
@@ -69,8 +69,8 @@ def test_rollback_opens_a_pull_request_and_its_hold_is_kept_until_its_end(images
     ],
 )
 def test_what_a_rollback_left_is_no_way_back(ran: str, former: str) -> None:
-    past = [hold.PastImage(cast("Version", None), Image("mogle", tag, "")) for tag in ran.split()]
-    assert [image.tag for image in hold.former_images(past[::-1])] == former.split()
+    past = [memory.PastImage(cast("Version", None), Image("mogle", tag, "")) for tag in ran.split()]
+    assert [image.tag for image in memory.former_images(past[::-1])] == former.split()
 
 
 def test_a_second_rollback_does_not_bring_back_what_failed(images: ImageWorld) -> None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from gitops.clients import registries
 from gitops.clients.registries import ListedImage
-from gitops.images import hold, order, policy
-from gitops.images.hold import Declined
+from gitops.images import memory, order, policy
+from gitops.images.memory import Declined
 from gitops.images.select import select
 from gitops.manifests.image import Image
-from gitops.repository.pulls import TRAILER
+from gitops.repository.ours import TRAILER
 from gitops.repository.versions import Version
 from tests.test_images_select import SEMVER, START, digest, winner
 
@@ -107,14 +107,14 @@ def test_nothing_older_nothing_declined_and_in_the_end_the_newest(
         assert all(keys[image] <= keys.get(runs, keys[image]) for image in fitting)
 
 
-def past(*runs: str, by_bot: bool = False) -> list[hold.PastImage]:
+def past(*runs: str, by_bot: bool = False) -> list[memory.PastImage]:
     """What ran, oldest first: `tag` or `tag@number`; the digest is the tag's own otherwise."""
     lines = frozenset({TRAILER} if by_bot else {"by a person"})
     made = []
     for number, run in enumerate(runs):
         tag, _, own = run.partition("@")
         version = Version(str(number), START + timedelta(hours=number), "x", "x", b"", lines)
-        made.append(hold.PastImage(version, Image("mogle", tag, own or tag)))
+        made.append(memory.PastImage(version, Image("mogle", tag, own or tag)))
     return made[::-1]
 
 
@@ -140,12 +140,12 @@ TAKEN_BACK: dict[str, tuple[dict[str, Any], list[str], bool, dict[str, int], lis
 def test_what_a_person_took_back(case: str) -> None:
     raw, ran, by_bot, hours, expected = TAKEN_BACK[case]
     pushed = {name: START + timedelta(hours=hour) for name, hour in hours.items()}
-    taken = hold.downgraded(policy.Policy.model_validate(raw), past(*ran, by_bot=by_bot), pushed.get)
+    taken = memory.downgraded(policy.Policy.model_validate(raw), past(*ran, by_bot=by_bot), pushed.get)
     assert [image.tag for image in taken] == expected
 
 
 def test_another_tag_of_one_digest_is_the_same_image_since_it_first_ran() -> None:
-    joined = hold.by_digest(past("1.0.0@A", "1.1.0-rc.1@B", "1.1.0@B", "1.0.0@A"))
+    joined = memory.by_digest(past("1.0.0@A", "1.1.0-rc.1@B", "1.1.0@B", "1.0.0@A"))
     assert [(run.image.tag, run.version.sha) for run in joined] == [("1.0.0", "3"), ("1.1.0", "1"), ("1.0.0", "0")]
 
 

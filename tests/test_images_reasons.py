@@ -14,7 +14,8 @@ from github.PullRequest import PullRequest
 from gitops.clients.github import Health
 from gitops.clients.registries import ListedImage
 from gitops.images import reasons, wording
-from gitops.images.hold import Declined, Hold
+from gitops.images.hold import Hold
+from gitops.images.memory import Declined
 from gitops.images.policy import Policy
 from gitops.images.reasons import Alert, NoChange, NoneNewer, Rejection, RejectionReason
 from gitops.images.select import select

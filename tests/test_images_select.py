@@ -12,7 +12,7 @@ from gitops.clients.registries import ListedImage, ecr, oci
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError
 from gitops.images import policy, wording
-from gitops.images.hold import Declined
+from gitops.images.memory import Declined
 from gitops.images.reasons import EmptyListing, NoneNewer, RunningImageGone, TagMoved
 from gitops.images.select import Selection, select
 from tests.fakes.aws import CONFIG, HOST, MANIFEST, Fault, ecr_server

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.ground.errors import ExternalError
 from gitops.repository.history import History
-from gitops.repository.pulls import TRAILER, WITHDRAWN, Outcome, Proposal, PullAction, propose, withdraw
+from gitops.repository.ours import TRAILER
+from gitops.repository.pulls import WITHDRAWN, Outcome, Proposal, PullAction, propose, withdraw
 from tests.fakes.github import TOKEN, Fault, GitHub
 from tests.fakes.github_repository import BOT, GITHUB
 

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from gitops.clients.github import Hub, RaceError, RepositorySettings
 from gitops.repository import ours, pulls
-from gitops.repository.pulls import TRAILER, PullAction
+from gitops.repository.ours import TRAILER
+from gitops.repository.pulls import PullAction
 from tests.attacks import Door, Guard, attack
 from tests.attacks.github_world import (
     BRANCH,

@@ -9,7 +9,7 @@ from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.image import REFERENCE
 from gitops.manifests.objects import FieldPath, Object
 from gitops.manifests.pods import template
-from gitops.repository.pulls import TRAILER
+from gitops.repository.ours import TRAILER
 from gitops.repository.revision import Change
 
 

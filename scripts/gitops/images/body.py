@@ -11,7 +11,7 @@ import yaml
 
 from gitops.clients.registries import Details
 from gitops.ground.printable import code, fence, table
-from gitops.images import hold
+from gitops.images import memory
 from gitops.images.entry import MAIN
 from gitops.images.target import ImagePlan
 from gitops.manifests.image import Image
@@ -95,7 +95,7 @@ def text(plan: ImagePlan, winner: Image, about: Sequence[str]) -> str:
         f"what runs: `gitops images rollback {plan.overlay.service}{_option(plan)}`. A commit of yours on this branch "
         "stops the bot.",
         "",
-        hold.marker(winner),
+        memory.marker(winner),
     ]
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code, fence
-from gitops.images import body, bump, declines, entry, group, plan, promotion, wide, wording
+from gitops.images import body, bump, declines, entry, group, memory, plan, promotion, wide, wording
 from gitops.images import hold as holds
 from gitops.images.proposal import LABELS, ProposedImage, files_of
 from gitops.images.reasons import NoChange
@@ -122,8 +122,8 @@ def _undeclined(main: reconcile.Main, target: FollowedOverlay, closed: Sequence[
     known = declines.of(main.history, closed, target)
     unknown = [f"what #{marker.number} proposed" for marker in known.edited if not marker.tag]
     tags = [*(declined.tag for declined in known.images), *unknown]
-    ran = holds.past_images(main.history, target.path, target.pin.entry)
-    taken_back = tuple(declined.tag for declined in holds.downgraded(target.policy, ran))
+    ran = memory.past_images(main.history, target.path, target.pin.entry)
+    taken_back = tuple(declined.tag for declined in memory.downgraded(target.policy, ran))
     return Undeclined(target.label, _words(target), tuple(tags), taken_back)
 
 

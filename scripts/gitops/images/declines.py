@@ -11,7 +11,7 @@ from github.PullRequest import PullRequest
 
 from gitops.ground.errors import InputError
 from gitops.images import edit, group
-from gitops.images.hold import Declined
+from gitops.images.memory import Declined
 from gitops.images.reasons import EditedMarker
 from gitops.images.target import Declines, FollowedOverlay
 from gitops.manifests.image import Image

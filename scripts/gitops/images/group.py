@@ -14,8 +14,8 @@ from functools import cached_property
 from github.PullRequest import PullRequest
 
 from gitops.clients.github import Hub, decisions
-from gitops.images import hold, wide
-from gitops.images.hold import Declined
+from gitops.images import memory, wide
+from gitops.images.memory import Declined
 from gitops.images.reasons import NotGrouped
 from gitops.images.report import BumpReport
 from gitops.images.target import ImagePlan
@@ -137,7 +137,7 @@ def is_readable(pull: PullRequest) -> bool:
     """Whether a pull request says what it proposes."""
     if is_group(pull.head.ref):
         return bool(MARKER.read(pull)) and all(map(_parted, MARKER.read(pull).values()))
-    read = hold.MARKER.read(pull)
+    read = memory.MARKER.read(pull)
     return bool(read.get("tag") and read.get("digest"))
 
 
@@ -149,6 +149,6 @@ def _parted(image: str) -> tuple[str, str] | None:
 def declined(pull: PullRequest, branch: str) -> list[Declined]:
     """What such a pull request declines of one image, by the branch that this has by itself."""
     if not is_group(pull.head.ref):
-        return hold.declined([pull])
+        return memory.declined([pull])
     image = _parted(MARKER.read(pull).get(branch, ""))
     return [Declined(*image, f"#{pull.number}")] if image else []

@@ -13,7 +13,7 @@ from datetime import datetime
 from gitops.clients.registries import ListedImage, Registry
 from gitops.ground.errors import InputError
 from gitops.images import order
-from gitops.images.hold import Declined
+from gitops.images.memory import Declined
 from gitops.images.policy import Digest, Newest, Policy
 from gitops.images.select import fits
 from gitops.manifests.image import Image

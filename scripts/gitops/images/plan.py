@@ -15,7 +15,7 @@ from gitops.clients.registries import CredentialsError, ListedImage
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError, UnexpectedError
 from gitops.ground.suggest import unknown
-from gitops.images import cosign, edit, hold, keyless, lookup, policy, promotion, wide
+from gitops.images import cosign, edit, hold, keyless, lookup, memory, policy, promotion, wide
 from gitops.images.policy import EnvironmentPolicy, Policy, Promote
 from gitops.images.reasons import (
     HoldIgnored,
@@ -121,7 +121,7 @@ def make(sources: Sources, targets: Sequence[FollowedOverlay]) -> list[ImagePlan
 
 def _since(sources: Sources, target: FollowedOverlay) -> datetime | None:
     """When main got what runs; None where its history does not say."""
-    ran = hold.by_digest(sources.past_images(target))
+    ran = memory.by_digest(sources.past_images(target))
     return ran[0].version.when if ran else None
 
 
@@ -174,8 +174,8 @@ def _selection(sources: Sources, target: FollowedOverlay, listing: Sequence[List
     pin = target.pin
     listing = lookup.with_facts(sources.registry, target.policy, pin.image, listing)
     ran = sources.past_images(target)
-    declined = hold.downgraded(target.policy, ran, lookup.times(sources.registry, pin.image.name, listing))
-    brought = hold.by_digest(ran)[0].version.when if ran else None
+    declined = memory.downgraded(target.policy, ran, lookup.times(sources.registry, pin.image.name, listing))
+    brought = memory.by_digest(ran)[0].version.when if ran else None
 
     def choose() -> Selection:
         running = pin.image
@@ -218,7 +218,7 @@ def _assessments(selection: Selection, checked: Mapping[ListedImage, Assessment]
 
 
 def _checked(
-    sources: Sources, target: FollowedOverlay, listed: ListedImage, declined: Sequence[hold.Declined]
+    sources: Sources, target: FollowedOverlay, listed: ListedImage, declined: Sequence[memory.Declined]
 ) -> Assessment:
     """What was chosen by the listing, held against what the registry says of the image itself."""
     image: ListedImage | None = listed

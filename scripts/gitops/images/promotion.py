@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from gitops.clients.github import Health
 from gitops.ground.errors import GitopsError
-from gitops.images import edit, hold, order
-from gitops.images.hold import Declined, PastImage
+from gitops.images import edit, memory, order
+from gitops.images.memory import Declined, PastImage
 from gitops.images.policy import Promote
 from gitops.images.reasons import (
     DeclinedPromotion,
@@ -65,9 +65,9 @@ def soaked(
     """
     source, first = stages[0], stages[-1].policy
     taken = {
-        stage.overlay.environment: hold.downgraded(first, sources.past_images(stage)) for stage in (*stages, target)
+        stage.overlay.environment: memory.downgraded(first, sources.past_images(stage)) for stage in (*stages, target)
     }
-    ran = hold.by_digest(sources.past_images(source))
+    ran = memory.by_digest(sources.past_images(source))
     waits: NoChange | None = None  # why not the newest
     until = sources.now
     for index, run in enumerate(ran):

@@ -11,7 +11,7 @@ from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError, InputError
 from gitops.ground.printable import code
-from gitops.images import edit, entry, hold
+from gitops.images import edit, entry, hold, memory
 from gitops.images.proposal import LABELS
 from gitops.images.set import runs
 from gitops.images.way_back import goes_back
@@ -48,7 +48,7 @@ def rollback(
         if not file.is_file():
             raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
         pin = edit.read(file.read_bytes(), path, name)
-        fitting = _fitting(path, hold.past_images(main.history, path, pin.entry), to, pin.image)
+        fitting = _fitting(path, memory.past_images(main.history, path, pin.entry), to, pin.image)
         image, asked = _there(path, registry, fitting)
         content = edit.replace(file.read_bytes(), path, image, name)
         with contents.temporarily_written(main.files, {path: content}):
@@ -104,7 +104,7 @@ def rollback_here(
         raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
     pin = edit.read(content, path, name)
     past = versions.of_files(checkout.root, start, [path], limit=100)[path]
-    fitting = _fitting(path, hold.images_of(past, path, pin.entry), to, pin.image)
+    fitting = _fitting(path, memory.images_of(past, path, pin.entry), to, pin.image)
     image, asked = _there(path, registry, fitting)
     files: contents.Contents = {path: edit.replace(content, path, image, name)}
     files[entry.hold_file(overlay, name)] = hold.write(hold.Hold(tag=image.tag, reason=reason, until=until))
@@ -126,9 +126,9 @@ def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Ima
     raise InputError("gone from the registry", path=path, found=gone, fix="push it again, or choose another with --to")
 
 
-def _fitting(path: str, ran: Sequence[hold.PastImage], to: str | None, current: Image) -> list[Image]:
+def _fitting(path: str, ran: Sequence[memory.PastImage], to: str | None, current: Image) -> list[Image]:
     # By name any that ran; by itself none that was left by a rollback.
-    images = hold.former_images(ran) if to is None else [run.image for run in ran]
+    images = memory.former_images(ran) if to is None else [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
     fitting = [image for image in before if to in (None, image.tag)]
     if not fitting:

@@ -11,7 +11,7 @@ from functools import cache, partial
 
 from gitops.clients.registries import MANIFESTS, ListedImage
 from gitops.images import order
-from gitops.images.hold import Declined
+from gitops.images.memory import Declined
 from gitops.images.order import SortKey
 from gitops.images.policy import Digest, Newest, Pattern, Policy, Select, Semver
 from gitops.images.reasons import (

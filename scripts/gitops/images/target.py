@@ -10,8 +10,8 @@ from gitops.clients.github import HealthChange
 from gitops.clients.registries import Registry
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
-from gitops.images import edit, entry, hold, order
-from gitops.images.hold import Declined
+from gitops.images import edit, entry, hold, memory, order
+from gitops.images.memory import Declined
 from gitops.images.policy import Policy
 from gitops.images.reasons import Alert, EditedMarker, NoChange
 from gitops.images.select import Assessment
@@ -110,11 +110,11 @@ class Sources:
     now: datetime
     closed: ClosedPulls
     health: HealthOf
-    _past: dict[tuple[str, str], list[hold.PastImage]] = field(default_factory=dict, repr=False)
+    _past: dict[tuple[str, str], list[memory.PastImage]] = field(default_factory=dict, repr=False)
 
-    def past_images(self, target: FollowedOverlay) -> list[hold.PastImage]:
+    def past_images(self, target: FollowedOverlay) -> list[memory.PastImage]:
         """What an overlay ran on main, newest first; its history is read once."""
         key = (target.path, target.pin.entry)
         if key not in self._past:
-            self._past[key] = hold.past_images(self.history, *key)
+            self._past[key] = memory.past_images(self.history, *key)
         return self._past[key]

@@ -8,10 +8,10 @@ from datetime import datetime
 from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, InputError, combined
-from gitops.images import edit, entry, hold
+from gitops.images import edit, entry, hold, memory
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
-from gitops.repository import freeze
+from gitops.repository import freeze, freeze_status
 from gitops.repository.git import FILE_MODE
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
@@ -35,7 +35,7 @@ def set_all(checkout: Checkout, hub: Hub, now: datetime) -> dict[str, str]:
     waiting = [(f"#{pull.number}", pull.head.sha) for pull in hub.open_heads()]
     for name, head in [*waiting, *history.branches(QUEUE)]:
         try:
-            if text := freeze.set_one(hub, history, window, head, goes_back):
+            if text := freeze_status.set_one(hub, history, window, head, goes_back):
                 written[name] = text
         except ExternalError as error:
             # GitHub takes 1,000 statuses of one name on a commit: whoever used them up stops their own alone.
@@ -92,7 +92,7 @@ def _image_taken_back(history: History, path: str, before: bytes, after: bytes, 
     """The former image of one entry, where `after` is `before` with that image and no other change."""
     try:
         pin = edit.read(before, path, name)
-        past = hold.former_images(hold.past_images(history, path, pin.entry))
+        past = memory.former_images(memory.past_images(history, path, pin.entry))
         former = [image for image in past if image.name == pin.image.name]
         # What a stranger wrote is compared and never parsed.
         fitting = [image for image in former if image != pin.image and edit.replace(before, path, image, name) == after]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import Overlay
-from gitops.repository.history import History
 
+if TYPE_CHECKING:  # the gate names branches, and loads no client of GitHub's for it
+    from gitops.repository.history import History
+
+# Every commit of a bot ends with this line: what has it not, a person made.
+TRAILER = "Made-By: gitops"
 # What a change of an image consists of: the entry that pins it, and what holds it.
 _IMAGE_FILES = re.compile(r"kustomization\.yaml|hold(_[a-z0-9_-]+)?\.yaml")
 _IMAGE_KINDS = ("bump", "rollback", "promote", "hold")

@@ -21,13 +21,12 @@ from github.PullRequest import PullRequest
 from gitops.clients.github import WORK, Hub, RaceError, decisions
 from gitops.ground import jsontext, printable
 from gitops.ground.printable import code
-from gitops.repository import freeze, ours
-from gitops.repository.freeze import GoesBack
+from gitops.repository import freeze_status, ours
+from gitops.repository.freeze_status import GoesBack
 from gitops.repository.git import FILE_MODE, GONE_MODE, Commit
 from gitops.repository.history import History
+from gitops.repository.ours import TRAILER
 
-# Every commit of a bot ends with this line: what has it not, a person made.
-TRAILER = "Made-By: gitops"
 # A pull request that the bot itself closed: nobody declined it.
 WITHDRAWN = "withdrawn"
 _STOPPED = "<!-- gitops: stopped -->"
@@ -127,10 +126,10 @@ def propose(hub: Hub, history: History, pull: PullRequest | None, proposal: Prop
     if pull is None:
         pull = hub.open_pull(proposal.branch, title, proposal.body, list(proposal.labels))
         # Also of a commit that a run left which was killed before it opened anything.
-        freeze.judge_made(hub, history, made or head, proposal.goes_back)
+        freeze_status.judge_made(hub, history, made or head, proposal.goes_back)
         return Outcome(PullAction.OPENED, pull.number, pull.html_url)
     edited = hub.edit_pull(pull, title, proposal.body, list(proposal.labels))
-    freeze.judge_made(hub, history, made, proposal.goes_back)
+    freeze_status.judge_made(hub, history, made, proposal.goes_back)
     if fresh and head and proposal.auto_merge and (outcome := _merge_passed(hub, pull, head)):
         return outcome
     action = PullAction.UNCHANGED if fresh and not edited else PullAction.UPDATED

@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gitops.ground.errors import InputError
 from gitops.manifests import sealedsecret, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from gitops.repository.contents import Contents
 from gitops.repository.git import FILE_MODE, GONE_MODE
-from gitops.repository.history import History
+
+if TYPE_CHECKING:  # the gate reads a rotation's files, and loads no client of GitHub's for it
+    from gitops.repository.history import History
 
 FILE = "oauth-42.yaml"
 KEY = "client-secret"

@@ -9,7 +9,7 @@ from gitops.clients.github import Hub
 from gitops.ground import printable, settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.repository import contents, freeze
+from gitops.repository import contents, freeze_status
 from gitops.repository.history import History
 
 
@@ -37,6 +37,6 @@ def propose(checkout: Checkout, hub: Hub, branch: str, title: str, body: str, pa
     files = contents.read(checkout, names)
     made = hub.commit(branch, base=base, expected=history.branch(branch), files=files, message=shown)
     pull = hub.open_pull(branch, shown, body, [])
-    freeze.judge_made(hub, history, made)
+    freeze_status.judge_made(hub, history, made)
     contents.write(checkout, before)
     return pull.html_url

@@ -50,7 +50,7 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
         fix = "write what it asks for; what must break it for a while is a file in policies/exceptions"
         finding = unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
         # A base's image has a name for an overlay's entry alone.
-        if path[-1:] == ("image",) and finding.place.file.startswith("base/"):
+        if "image" in path[-2:] and finding.place.file.startswith("base/"):
             fix = f"give the base's image its name, tag and digest in images of {unit.places.top.file}"
             finding = replace(finding, place=unit.places.field("images") or unit.places.top, fix=fix)
         yield finding

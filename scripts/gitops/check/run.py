@@ -37,7 +37,6 @@ from gitops.check import (
     sizes,
     sources,
     tree,
-    unlisted,
     unmatched,
 )
 from gitops.check.argo import Platform
@@ -288,7 +287,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
             if not unit.partial:
                 findings += amounts.check(unit, nodes)
         findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
-        findings += [*unlisted.check(graph, unit.name), *identities.check(unit)]
+        findings += identities.check(unit)
         if not unit.partial:
             findings += [*references.check(unit), *kept.check(unit), *availability.check(unit)]
             findings += [*addresses.check(unit, services), *unmatched.check(unit, read)]

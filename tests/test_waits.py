@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gitops.clients import argocd
+from gitops.clients.argocd import waits
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.errors import NotHealthyError
 
@@ -24,12 +25,17 @@ class Scripted(Cluster):
     def __init__(self, *statuses: dict[str, Any], services: dict[str, Any] | None = None) -> None:
         self.statuses = list(statuses)
         self.services = services
+        # What its namespace has, by the resource.
+        self.objects: dict[str, list[dict[str, Any]]] = {}
         self.patched: list[str] = []
         self.annotations: list[dict[str, str]] = []
 
     def items(self, path: str, **query: str) -> list[dict[str, Any]]:
+        if path != argocd.APPLICATIONS:
+            return self.objects.get(path.rpartition("/")[2], [])
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        return [{"metadata": {"name": "x-prod"}, "spec": {"project": "services"}, "status": status}]
+        spec = {"project": "services", "destination": {"namespace": "x-prod"}}
+        return [{"metadata": {"name": "x-prod"}, "spec": spec, "status": status}]
 
     def find(self, path: str, **query: str) -> dict[str, Any] | None:
         return self.services
@@ -56,7 +62,16 @@ def status(
     }
 
 
+def with_operation(item: dict[str, Any], **operation: Any) -> dict[str, Any]:
+    return {**item, "operationState": {**item["operationState"], **operation}}
+
+
+def with_health(item: dict[str, Any], health: str, *resources: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "health": {"status": health}, "resources": list(resources)}
+
+
 GOOD = status("Synced", NEW)
+APPLY_FAILED = {"message": "one or more objects failed to apply, reason: quota"}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +84,10 @@ GOOD = status("Synced", NEW)
         status("Unknown", OLD, invalid="application repo https://x/y is not permitted in project 's'"),
         status("OutOfSync", NEW, failed="resource batch:Job is not permitted in project services"),
         status("OutOfSync", NEW, failed='Service "x" is invalid: spec.ports[0].port: Invalid value: 70000'),
+        # Of an older commit; asked to look again it says the same of the newest.
+        status("Unknown", OLD, error=DENIED),
+        with_operation(status("OutOfSync", NEW), phase="Failed", message="not permitted"),
+        with_operation(status("OutOfSync", NEW), retryCount=4, message="could not build it"),
     ],
 )
 def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> None:
@@ -89,6 +108,9 @@ def test_a_refusal_ends_the_wait_with_its_reason(refused: dict[str, Any]) -> Non
         status("Unknown", OLD, invalid=ELSEWHERE),
         status("Unknown", NEW, invalid="Application referencing project s which does not exist"),
         status("Unknown", NEW, invalid='there are no clusters with this name: "x"'),
+        with_operation(status("OutOfSync", OLD), phase="Failed", **APPLY_FAILED),
+        with_operation(status("OutOfSync", NEW), retryCount=3, **APPLY_FAILED),
+        with_operation(status("OutOfSync", NEW, synced=OLD), retryCount=9, **APPLY_FAILED),
     ],
 )
 def test_what_may_still_end_is_waited_for(slow: dict[str, Any]) -> None:
@@ -110,7 +132,7 @@ def test_an_application_set_that_contradicts_itself_ends_the_wait() -> None:
 
 def test_an_application_set_with_an_error_that_passes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cache had no project yet when it was made: by itself it tries again after three minutes."""
-    monkeypatch.setattr(argocd, "_SET_PAUSE", 0.0)
+    monkeypatch.setattr(waits, "_SET_PAUSE", 0.0)
     message = 'error getting project services: AppProject.argoproj.io "services" not found'
     reason = "ApplicationParamsGenerationError"
     error = {"type": "ErrorOccurred", "status": "True", "reason": reason, "message": message}
@@ -126,7 +148,7 @@ def test_what_older_projects_and_policies_refused_is_tried_again_first() -> None
     again = {**early, "operationState": {**early["operationState"], "retryCount": 1}}
     root = argocd.AppStatus("root", "platform", "OutOfSync", "Healthy", OLD, "")
     service = argocd.applications(Scripted(early))[0]
-    refusals = argocd._Refusals(Scripted(early), NEW)
+    refusals = waits._Refusals(Scripted(early), NEW)
     refusals.check([root, service])
     refusals.check([service])
     with pytest.raises(NotHealthyError, match="denied"):
@@ -135,7 +157,7 @@ def test_what_older_projects_and_policies_refused_is_tried_again_first() -> None
 
 def test_what_does_not_come_to_the_commit_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argo CD tells nothing of a render that failed the first time; a hard refresh is answered at once."""
-    monkeypatch.setattr(argocd, "_PATIENCE", 0.0)
+    monkeypatch.setattr(waits, "_PATIENCE", 0.0)
     silent, told = status("Synced", OLD), status("Unknown", "refs/heads/main", error=UNRENDERED)
     cluster = Scripted(silent, silent, silent, told)
     with pytest.raises(NotHealthyError, match=r"refused(.|\n)*x-prod: .*kustomize build"):
@@ -147,3 +169,65 @@ def test_nothing_is_asked_of_what_comes_in_time() -> None:
     cluster = Scripted(status("Synced", OLD), GOOD)
     argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
     assert cluster.annotations == []
+
+
+WAITING = {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}
+MISSING = {
+    "metadata": {"name": "web-1"},
+    "status": {"containerStatuses": [{"name": "app", "state": {"waiting": WAITING}}]},
+}
+PROGRESSING = with_health(GOOD, "Progressing")
+UNOPENED = {"kind": "SealedSecret", "name": "s", "health": {"status": "Degraded", "message": "no key could decrypt"}}
+SCALES = {"kind": "HorizontalPodAutoscaler", "name": "web", "health": {"status": "Degraded", "message": "no metrics"}}
+AWAY = status("Unknown", OLD, error="rpc error: repository not found")
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What must be said for a while is said for long enough at the second look."""
+    for name in ("_LOOK", "_LASTS", "_UNKNOWN_LASTS"):
+        monkeypatch.setattr(waits, name, 0.0)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("stays", "pods", "reason"),
+    [
+        (PROGRESSING, [MISSING], 'pod web-1: app: CreateContainerConfigError: secret "s" not found'),
+        (with_health(GOOD, "Degraded", UNOPENED), [], "SealedSecret s: no key could decrypt"),
+        (AWAY, [], "repository not found"),
+    ],
+    ids=["a Secret that is not there", "a seal that nothing opens", "nothing to compare with"],
+)
+def test_what_only_a_change_ends_is_not_waited_for(
+    stays: dict[str, Any], pods: list[dict[str, Any]], reason: str
+) -> None:
+    cluster = Scripted(stays)
+    cluster.objects["pods"] = pods
+    with pytest.raises(NotHealthyError, match=r"waiting does not help(.|\n)*x-prod: ") as stopped:
+        argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
+    assert reason in str(stopped.value)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("passing", "pods"),
+    [
+        # Pods of what ran before.
+        (with_health(status("Synced", OLD), "Progressing"), [MISSING]),
+        (with_health(status("OutOfSync", NEW), "Progressing"), [MISSING]),
+        (with_health(GOOD, "Degraded", SCALES), []),
+        (PROGRESSING, [{**MISSING, "metadata": {"name": "web-1", "deletionTimestamp": "2026-01-01T00:00:00Z"}}]),
+    ],
+    ids=["another commit", "not applied yet", "an autoscaler without metrics", "a pod that goes"],
+)
+def test_what_passes_is_waited_for(passing: dict[str, Any], pods: list[dict[str, Any]]) -> None:
+    cluster = Scripted(passing, passing, passing, GOOD)
+    cluster.objects["pods"] = pods
+    assert argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW) < 30
+
+
+def test_a_reason_must_be_said_without_a_break() -> None:
+    cluster = Scripted(PROGRESSING, PROGRESSING, GOOD)
+    cluster.objects["pods"] = [MISSING]
+    assert argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW) < 30

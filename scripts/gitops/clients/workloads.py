@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from gitops.clients.kubernetes import Cluster
 from gitops.manifests.objects import Object
@@ -16,65 +17,121 @@ _CONTROLLERS = {
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "PersistentVolumeClaim": "/api/v1/namespaces/{}/persistentvolumeclaims",
+    "Ingress": "/apis/networking.k8s.io/v1/namespaces/{}/ingresses",
 }
 # What a condition says of a fault, by its type and status (k8s.io/api, apps, batch and autoscaling).
 _FAULTS = {("ReplicaFailure", "True"), ("Failed", "True"), ("ScalingActive", "False"), ("AbleToScale", "False")}
 _EXPLAINS_ITSELF = ("PodInitializing", "ContainerCreating", "ScalingDisabled")
+# Why a container waits that no further try changes: what it names is not there, or is no image (k8s.io/kubernetes,
+# pkg/kubelet/kuberuntime and images). What cannot be pulled may come, and a program that crashes may get through.
+_LASTING = ("CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One cause, whole. `lasting`: nothing but a change ends it."""
+
+    text: str
+    lasting: bool = False
+
+
+def reasons(cluster: Cluster, namespace: str) -> list[Reason]:
+    """What the pods of a namespace and what controls them say, each cause once with the number of pods that have it.
+
+    Where an object does not say it itself (a probe that fails, pods that a policy refuses), its newest warning does.
+    Raises ClusterError.
+    """
+    warnings = _warnings(cluster, namespace)
+    pods: dict[Reason, list[str]] = {}
+    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
+        for reason in _of_pod(pod, warnings):
+            pods.setdefault(reason, []).append(pod["metadata"]["name"])
+    told = [Reason(f"{_pods(names)}: {reason.text}", reason.lasting) for reason, names in pods.items()]
+    for kind, path in _CONTROLLERS.items():
+        for item in cluster.items(path.format(namespace)):
+            told += [Reason(text) for text in _of_controller(kind, item, warnings)]
+    return told
 
 
 def faults(cluster: Cluster, namespace: str) -> list[str]:
-    """What the pods of a namespace and what controls them say, each cause once with the number of pods that have it.
+    """The texts of its reasons. Raises ClusterError."""
+    return [reason.text for reason in reasons(cluster, namespace)]
 
-    Raises ClusterError.
-    """
-    told: dict[str, list[str]] = {}
-    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
-        for reason in _of_pod(pod):
-            told.setdefault(reason, []).append(pod["metadata"]["name"])
-    lines = [f"{_pods(names)}: {reason}" for reason, names in told.items()]
-    for kind, path in _CONTROLLERS.items():
-        for item in cluster.items(path.format(namespace)):
-            lines += _of_controller(kind, item)
-    return lines
+
+def _warnings(cluster: Cluster, namespace: str) -> dict[tuple[str, str], str]:
+    """The newest warning about each object, by its kind and name."""
+    events = cluster.items(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")
+    events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return {_about(event["involvedObject"]): _said(event) for event in events}
+
+
+def _about(reference: Object) -> tuple[str, str]:
+    return str(reference.get("kind")), str(reference.get("name"))
+
+
+def _said(event: Object) -> str:
+    return ": ".join(filter(None, (event.get("reason"), (event.get("message") or "").strip())))
 
 
 def _pods(names: list[str]) -> str:
     return f"pod {names[0]}" if len(names) == 1 else f"pod {names[0]} and {len(names) - 1} more"
 
 
-def _of_pod(pod: Object) -> Iterator[str]:
+def _of_pod(pod: Object, warnings: Mapping[tuple[str, str], str]) -> Iterator[Reason]:
     status = pod.get("status", {})
     if "deletionTimestamp" in pod["metadata"] or status.get("phase") == "Succeeded":
         return
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        yield f"{scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', 'no node takes it')}"
+        yield Reason(f"{scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', 'no node takes it')}")
     known = False
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         for reason in _of_container(container):
             known = True
-            yield f"{container['name']}: {reason}"
+            yield reason
     ready = conditions.get("Ready", {})
     if not known and scheduled.get("status") == "True" and ready.get("status") == "False":
-        yield ready.get("message") or ready.get("reason") or "not ready"
+        warning = warnings.get(("Pod", pod["metadata"]["name"]))
+        yield Reason(warning or ready.get("message") or ready.get("reason") or "not ready")
 
 
-def _of_container(status: Object) -> Iterator[str]:
+def _of_container(status: Object) -> Iterator[Reason]:
     waiting = status.get("state", {}).get("waiting", {})
     ended = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated") or {}
-    if waiting.get("reason") and waiting["reason"] not in _EXPLAINS_ITSELF:
-        yield ": ".join(filter(None, (waiting["reason"], waiting.get("message"))))
+    why = waiting.get("reason")
+    if why and why not in _EXPLAINS_ITSELF:
+        words = ": ".join(filter(None, (status["name"], why, waiting.get("message"))))
+        yield Reason(words, why in _LASTING)
     if ended.get("exitCode"):
-        yield f"{ended.get('reason', 'ended')}, exit code {ended['exitCode']}"
+        yield Reason(f"{status['name']}: {ended.get('reason', 'ended')}, exit code {ended['exitCode']}")
 
 
-def _of_controller(kind: str, item: Object) -> Iterator[str]:
+def _of_controller(kind: str, item: Object, warnings: Mapping[tuple[str, str], str]) -> Iterator[str]:
     name = f"{kind} {item['metadata']['name']}"
     status = item.get("status", {})
+    told = False
     for condition in status.get("conditions", []):
         failed = (condition["type"], condition["status"]) in _FAULTS
         if failed and condition.get("reason") not in _EXPLAINS_ITSELF:
+            told = True
             yield f"{name}: {condition.get('message') or condition.get('reason') or condition['type']}"
-    if status.get("phase") in ("Pending", "Lost"):
+    warning = warnings.get((kind, item["metadata"]["name"]))
+    if not told and warning and _lacks(kind, item):
+        yield f"{name}: {warning}"
+    elif status.get("phase") in ("Pending", "Lost"):
         yield f"{name}: {status['phase']}, no volume yet"
+
+
+def _lacks(kind: str, item: Object) -> bool:
+    """Whether an object has not what it asks for, and its conditions do not say so."""
+    spec, status = item.get("spec", {}), item.get("status", {})
+    if kind == "StatefulSet":
+        return int(status.get("readyReplicas", 0)) < int(spec.get("replicas", 1))
+    if kind == "DaemonSet":
+        return int(status.get("numberReady", 0)) < int(status.get("desiredNumberScheduled", 0))
+    if kind == "Job":
+        return not status.get("active") and not status.get("succeeded")
+    if kind == "PersistentVolumeClaim":
+        return bool(status.get("phase") != "Bound")
+    return kind == "Ingress" and "ingress" not in (status.get("loadBalancer") or {})

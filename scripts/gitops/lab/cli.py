@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -186,8 +187,8 @@ def push(name: str) -> None:
     target.settings()
     _say_simulated(target)
     _warn_dirty(target)
-    commit = labs.push(target, progress)
-    say(f"the lab runs {commit[:12]}")
+    pushed = labs.push(target, progress)
+    say(f"{'the lab runs' if pushed.new else 'nothing new: the lab already runs'} {pushed.commit[:12]}")
 
 
 @lab.command()
@@ -247,4 +248,5 @@ def _warn_dirty(target: Lab) -> None:
 
     sha, _, changed = origin.source_commit(target)
     if changed:
-        say(f"note: the lab runs commit {sha[:12]}; {len(changed)} uncommitted files are not in it", err=True)
+        files = printable.counted(len(changed), "uncommitted file is", "uncommitted files are")
+        say(f"note: the lab runs commit {sha[:12]}; {files} not in it: commit first", err=True)

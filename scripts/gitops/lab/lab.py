@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.ground import printable
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.ground.suggest import unknown
@@ -23,6 +24,16 @@ from gitops.manifests.overlay import Overlay
 SYNC_SECONDS = 600.0
 # In each zone of a new lab.
 NODES = 2
+# Characters of what is waited for, in the line that tells of progress.
+NOTE = 120
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The commit of the origin's main, and whether a push brought it."""
+
+    commit: str
+    new: bool
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
     def alive() -> None:
         check_alive(lab)
 
-    with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, len(expected))):
+    with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, expected)):
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     waits = "metrics"
 
@@ -164,12 +175,17 @@ def _key(item: Object) -> tuple[str, str]:
     return item["metadata"]["namespace"], item["metadata"]["name"]
 
 
-def _counter(cluster: Cluster, total: int) -> Callable[[], str]:
+def _counter(cluster: Cluster, names: Collection[str], revision: str | None = None) -> Callable[[], str]:
+    """How many of the Applications are good by now, and what the first of the others says."""
+
     def count() -> str:
         try:
-            return f"({sum(app.good for app in argocd.applications(cluster))} of {total})"
+            apps = [app for app in argocd.applications(cluster) if app.name in names]
         except ClusterError:
             return ""
+        late = [app for app in apps if not (app.good and revision in (None, app.revision))]
+        first = f"; {late[0].name}: {argocd.describe(late[0], revision)}" if late else ""
+        return f"({len(apps) - len(late)} of {len(names)}{printable.elided(first, NOTE)})"
 
     return count
 
@@ -210,16 +226,21 @@ def applications(lab: Lab) -> list[argocd.AppStatus] | None:
         raise
 
 
-def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> str:
-    """Send the working copy's commit to the origin and wait until every Application has it. Returns main's commit."""
+def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> Pushed:
+    """Send the working copy's commit to the origin and wait until every Application has it.
+
+    Raises NotHealthyError that names each Application that does not come to it, and why: at once where waiting does not
+    help.
+    """
     check_alive(lab)
     before = origin.main(lab)
     commit = origin.push(lab)
     if commit == before and _whole(lab, lab.settings().nodes_per_zone):
-        return commit
+        return Pushed(commit, new=False)
     cluster, touched = Cluster(lab.kubeconfig), origin.touched(lab, before, commit)
     if touched:
-        with progress.step(f"{len(touched)} Applications at {commit[:12]}"):
+        what = f"{printable.counted(len(touched), 'Application')} at {commit[:12]}"
+        with progress.step(what, note=_counter(cluster, touched, commit)):
             argocd.wait_for(
                 cluster,
                 touched,
@@ -228,7 +249,7 @@ def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> str:
                 alive=lambda: check_alive(lab),
             )
     wait_synced(lab, progress, seconds=seconds)
-    return commit
+    return Pushed(commit, new=commit != before)
 
 
 def select_parts(name: str | None) -> list[str]:

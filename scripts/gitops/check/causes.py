@@ -24,12 +24,16 @@ def joined(findings: Iterable[Finding], overlays: int) -> list[Finding]:
 def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
     """Without what follows from another finding."""
     unmatched = {finding.unit for finding in findings if finding.rule == "unmatched"}
+    unrendered = {finding.unit for finding in findings if finding.rule in ("render", "render-hangs")}
     leaked = {finding.place.file for finding in findings if finding.rule == "leaked-secret"}
     for finding in findings:
         # The image that no entry of `images` gave its name.
         unnamed = finding.rule == "policy" and finding.unit in unmatched and _IMAGE.search(finding.problem)
         # What is replaced where it was issued is no Secret any more.
-        if not unnamed and not (finding.rule == "plain-secret" and finding.place.file in leaked):
+        replaced = finding.rule == "plain-secret" and finding.place.file in leaked
+        # What an overlay is made of is not known where it does not render.
+        unread = finding.rule == "unlisted" and finding.unit in unrendered
+        if not (unnamed or replaced or unread):
             yield finding
 
 

@@ -282,7 +282,7 @@ def main(names: list[str]) -> int:
             print(
                 f"{'caught' if outcome.caught else 'MISSED'} {name}{f'  (also {marks})' if marks else ''}", flush=True
             )
-            if not outcome.caught or names:
+            if not outcome.caught or names or len(outcome.findings) > 1:
                 print(f"    expected {outcome.expected}")
                 for finding in outcome.findings:
                     print(f"    found {finding.rule} at {finding.place.file}:{finding.place.line}: {finding.what}")

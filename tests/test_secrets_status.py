@@ -51,7 +51,7 @@ def test_age_is_of_the_values_and_the_key_is_the_files(pinned: Checkout, inside:
     inside("seal", "notice-bot", "kakao", "--key", "token")
     on_main(pinned, 40, "Seal")
     file = pinned.root / FILE
-    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    [known] = [entry for entry in status.read(pinned, "seoul", None)[0] if entry.sealed.path == FILE]
     assert (known.days(NOW), known.against, known.delivery.value) == (40, Against.PINNED, "unknown")
     owner = yamlfile.read(pinned, pinned.overlays / "notice-bot/owner.yaml")
     assert (known.team, known.contact) == (owner["team"], owner["contact"])
@@ -61,14 +61,14 @@ def test_age_is_of_the_values_and_the_key_is_the_files(pinned: Checkout, inside:
     again = sealedsecret.read(file.read_bytes(), FILE)
     file.write_bytes(sealedsecret.reseal(file.read_bytes(), FILE, {"token": again.encrypted["token"][::-1]}, name))
     on_main(pinned, 10, "Seal anew")
-    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    [known] = [entry for entry in status.read(pinned, "seoul", None)[0] if entry.sealed.path == FILE]
     assert (known.days(NOW), known.against) == (40, Against.OLDER)
     pin(pinned, newer)
     assert inside("seal", "notice-bot", "kakao", "--key", "other", stdin="x").code == 0
     on_main(pinned, 3, "Another key")
-    [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+    [known] = [entry for entry in status.read(pinned, "seoul", None)[0] if entry.sealed.path == FILE]
     assert (known.days(NOW), known.against) == (3, Against.PINNED)
-    strangers = status.read(pinned, "seoul", None, ["mogle"])
+    strangers, _ = status.read(pinned, "seoul", None, ["mogle"])
     assert {entry.against for entry in strangers} == {Against.UNKNOWN}
     assert {entry.sealed.overlay.service for entry in strangers} == {"mogle"}
 
@@ -84,7 +84,7 @@ def test_age_is_of_the_values_however_often_they_were_sealed_anew(
         again = sealedsecret.read(file.read_bytes(), FILE).encrypted["token"][::-1]
         file.write_bytes(sealedsecret.reseal(file.read_bytes(), FILE, {"token": again}, f"{number:064x}"))
         on_main(pinned, 30 - number, "Seal anew")
-        [known] = [entry for entry in status.read(pinned, "seoul", None) if entry.sealed.path == FILE]
+        [known] = [entry for entry in status.read(pinned, "seoul", None)[0] if entry.sealed.path == FILE]
         assert known.days(NOW) == 40
 
 
@@ -148,7 +148,7 @@ def test_what_ends_does_not_run_or_is_of_an_older_key_is_told_every_week(pinned:
     soon = now.date() + timedelta(days=3)
     inside("seal", "notice-bot", "kakao", "--key", "token", "--valid-until", soon.isoformat())
     on_main(pinned, 0, "Seal")
-    known = status.read(pinned, "seoul", None)
+    known, _ = status.read(pinned, "seoul", None)
     [ending] = [line for line in tell.lines(pinned, "seoul", known, now) if "kakao" in line]
     assert ending.startswith(f"{FILE} ends on {soon}: seal the next one")
     [kakao] = [entry for entry in known if entry.sealed.path == FILE]

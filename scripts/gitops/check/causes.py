@@ -25,6 +25,7 @@ def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
     """Without what follows from another finding."""
     unmatched = {finding.unit for finding in findings if finding.rule == "unmatched"}
     unrendered = {finding.unit for finding in findings if finding.rule in ("render", "render-hangs")}
+    broken = {(finding.place.file, finding.problem) for finding in findings if finding.rule == "render"}
     leaked = {finding.place.file for finding in findings if finding.rule == "leaked-secret"}
     for finding in findings:
         # The image that no entry of `images` gave its name.
@@ -33,7 +34,9 @@ def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
         replaced = finding.rule == "plain-secret" and finding.place.file in leaked
         # What an overlay is made of is not known where it does not render.
         unread = finding.rule == "unlisted" and finding.unit in unrendered
-        if not (unnamed or replaced or unread):
+        # A file that is no YAML is said once, by what renders it.
+        repeated = finding.rule != "render" and (finding.place.file, finding.problem) in broken
+        if not (unnamed or replaced or unread or repeated):
             yield finding
 
 

@@ -111,10 +111,20 @@ class Complaint:
 
 def finding(graph: Graph, unit: str, error: InputError) -> Finding:
     """A folder that does not render, as a finding."""
+    if isinstance(error, RenderError) and error.syntax:
+        fault = error.syntax[0]
+        return Finding("render", Place(str(fault.path), fault.line or 1), fault.what, str(fault.fix), unit)
     hangs = isinstance(error, RenderError) and error.timed_out
     words = complaint(error)
     fix = next((fix for pattern, fix in _FIXES if re.search(pattern, words)), _FIX)
     return Finding("render-hangs" if hangs else "render", locate(graph, unit, words), text(error), fix, unit)
+
+
+def told(error: InputError, unit: str) -> InputError:
+    """The same for whom a folder has to render: the file that is no YAML, or the folder with kustomize's reason."""
+    if isinstance(error, RenderError) and error.syntax:
+        return error
+    return InputError(f"does not render: {text(error)}", path=unit)
 
 
 def text(error: InputError) -> str:

@@ -266,7 +266,7 @@ def _platforms(scope: _Scope) -> list[Platform]:
     units = dict(scope.units)
     for unit, rendered in _rendered(scope.tools, scope.graph, sorted(missing)).items():
         if rendered.error:
-            raise InputError(f"does not render: {render_faults.text(rendered.error)}", path=unit)
+            raise render_faults.told(rendered.error, unit)
         units[unit] = Unit.of(scope.graph, rendered)
     return [Platform(units[root], tuple(map(units.__getitem__, others))) for root, *others in parts.values()]
 

@@ -55,7 +55,7 @@ def check_file(path: str, content: bytes) -> Iterator[Finding]:
     try:
         nodes = yamlfile.compose_all(content, path)
     except InputError as error:
-        yield Finding("plain-secret", Place(path, error.fault.line or 1), error.fault.sentence, _FIX)
+        yield Finding("plain-secret", Place(path, error.fault.line or 1), error.fault.what, error.fault.fix or _FIX)
         return
     if [scalar(node, "kind") for node in nodes] != [KIND]:
         fix = "one to a file; give a file with something else another name"

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import RULES, Finding
 from gitops.manifests.lines import Place, line_of, read_text
@@ -135,8 +135,10 @@ def _problems(
     try:
         content = yamlfile.read_model(checkout, file, ExceptionFile)
     except InputError as error:
-        problem = "\n".join(f"{file.name}: {fault.sentence}" for fault in error.faults)
-        yield Finding("exception", place, problem, "give it reason, owner (a team) and until (a date)")
+        for fault in error.faults:
+            sides = Fault(fault.what, found=fault.found, expected=fault.expected).sentence
+            fix = fault.fix or "give it reason, owner (a team) and until (a date)"
+            yield Finding("exception", Place(place.file, fault.line or place.line), sides, fix)
         return
     if content.owner not in teams:
         fix = f"the teams are: {', '.join(sorted(teams))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -11,11 +11,11 @@ from queue import Empty, LifoQueue
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, Limits, run
-from gitops.ground.errors import InputError
+from gitops.ground.errors import Fault, InputError
 from gitops.ground.worker import TooLongError, Worker
 from gitops.manifests import walk, yamlfile
 from gitops.manifests.objects import Object
-from gitops.manifests.reach import Files, Reach, RefusedError
+from gitops.manifests.reach import NAMES, Files, Reach, RefusedError
 
 # A build ends before Go's collector has paid for itself: half the time of one with it.
 _ENV = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
@@ -28,11 +28,17 @@ _LONGEST = 20_000
 
 
 class RenderError(InputError):
-    """A folder does not render. `complaint`: kustomize's own words, with paths as the repository has them."""
+    """A folder does not render. `complaint`: kustomize's own words, with paths as the repository has them.
 
-    def __init__(self, folder: str, complaint: str, *, timed_out: bool) -> None:
+    Where a file that it is made of is no YAML, `syntax` has where, its faults are these, and kustomize's words, which
+    name no line, are left out.
+    """
+
+    def __init__(self, folder: str, complaint: str, *, timed_out: bool, syntax: Sequence[Fault] = ()) -> None:
         super().__init__(f"does not render: {complaint}", path=folder)
-        self.complaint, self.timed_out = complaint, timed_out
+        self.timed_out, self.syntax = timed_out, tuple(syntax)
+        self.faults = self.syntax or self.faults
+        self.complaint = "\n".join(map(str, syntax)) or complaint
 
 
 def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None, reach: Reach | None = None) -> bytes:
@@ -41,23 +47,32 @@ def text(checkout: Checkout, folder: Path, *, tools: Checkout | None = None, rea
     `reach`: what the folder is made of, where that is known already. Raises RefusedError, before kustomize reads
     anything, for what is no file of the repository; RenderError.
     """
-    _refuse(checkout, folder, reach)
+    reach = _allowed(checkout, folder, reach)
     # An overlay takes a tenth of a second. One that takes this long hangs: on a network, or in a loop.
     timeout = settings.read().render_timeout
     argv: list[str | Path] = [(tools or checkout).tool("kustomize"), "build", folder]
     try:
         return run(argv, timeout=timeout, env=_ENV, limits=LIMITS)
     except CommandError as error:
-        raise _failure(checkout, folder, error, timeout) from None
+        raise _failure(checkout, folder, reach, error, timeout) from None
 
 
-def _refuse(checkout: Checkout, folder: Path, reach: Reach | None) -> None:
+def _allowed(checkout: Checkout, folder: Path, reach: Reach | None) -> Reach:
+    """What a folder is made of, where kustomize may read it. Raises RefusedError, RenderError."""
     reach = reach or walk.read(Files(checkout), checkout.relative(folder))
     if reach.refusals:
+        if syntax := _syntax(checkout, reach):
+            raise RenderError(checkout.relative(folder), "", timed_out=False, syntax=syntax)
         raise RefusedError.of(reach.refusals)
+    return reach
 
 
-def _failure(checkout: Checkout, folder: Path, error: CommandError, timeout: float) -> RenderError:
+def _syntax(checkout: Checkout, reach: Reach) -> list[Fault]:
+    texts = (path for path in sorted(reach.files) if path.endswith((".yaml", ".yml", NAMES[-1])))
+    return yamlfile.syntax_faults(checkout.root, texts)
+
+
+def _failure(checkout: Checkout, folder: Path, reach: Reach, error: CommandError, timeout: float) -> RenderError:
     """Why kustomize ended without a result."""
     timed_out = error.returncode is None
     said = error.stderr[:_LONGEST]
@@ -67,14 +82,17 @@ def _failure(checkout: Checkout, folder: Path, error: CommandError, timeout: flo
         complaint = f"kustomize needs more memory than it is given, or prints more than {megabytes} MiB"
     if timed_out:
         complaint = f"kustomize gave no result within {timeout:g} s"
-    return _complaint(checkout, folder, complaint, timed_out=timed_out)
+    return _complaint(checkout, folder, reach, complaint, timed_out=timed_out)
 
 
-def _complaint(checkout: Checkout, folder: Path, complaint: str, *, timed_out: bool = False) -> RenderError:
+def _complaint(
+    checkout: Checkout, folder: Path, reach: Reach, complaint: str, *, timed_out: bool = False
+) -> RenderError:
     # Another program's text, and the only one that knows the folder by its full path: put right where it comes in.
     root = str(checkout.root)
     complaint = complaint.replace(f"{root}/", "").replace(root, "the repository")
-    return RenderError(checkout.relative(folder), complaint, timed_out=timed_out)
+    syntax = () if timed_out else _syntax(checkout, reach)
+    return RenderError(checkout.relative(folder), complaint, timed_out=timed_out, syntax=syntax)
 
 
 class Renderer:
@@ -89,7 +107,7 @@ class Renderer:
 
     def text(self, checkout: Checkout, folder: Path, *, reach: Reach | None = None) -> bytes:
         """What `kustomize build folder` prints, byte for byte. Raises as the function `text` does."""
-        _refuse(checkout, folder, reach)
+        reach = _allowed(checkout, folder, reach)
         timeout = settings.read().render_timeout
         try:
             worker = self._idle.get_nowait()
@@ -98,10 +116,10 @@ class Renderer:
         try:
             word, content = worker.ask(os.fsencode(folder), timeout=timeout)
         except CommandError as error:
-            raise _failure(checkout, folder, error, timeout) from None
+            raise _failure(checkout, folder, reach, error, timeout) from None
         self._idle.put(worker)
         if word != "ok":
-            raise _complaint(checkout, folder, content[:_LONGEST].decode(errors="replace").strip())
+            raise _complaint(checkout, folder, reach, content[:_LONGEST].decode(errors="replace").strip())
         return content
 
     def end(self) -> None:

@@ -75,17 +75,28 @@ def check_place(sealed: Sealed) -> None:
         raise InputError(what, path=sealed.path, fix=f"move it to {expected}, or seal it anew under its own name")
 
 
-def all_sealed(checkout: Checkout) -> list[Sealed]:
-    """Every SealedSecret under overlays/. Raises InputError, all faults at once."""
+def readable(checkout: Checkout) -> tuple[list[Sealed], list[Fault]]:
+    """Every SealedSecret under overlays/ that can be read, and why the others cannot."""
     sealed: list[Sealed] = []
     faults: list[Fault] = []
     for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")):
-        content = file.read_bytes()
-        if f"kind: {KIND}".encode() in content:
-            try:
-                sealed.append(read(content, checkout.relative(file)))
-            except InputError as error:
-                faults += error.faults
+        path = checkout.relative(file)
+        try:
+            content = file.read_bytes()
+            if f"kind: {KIND}".encode() in content:
+                sealed.append(read(content, path))
+            elif file.name.startswith(f"{KIND.lower()}-"):
+                yamlfile.compose_all(content, path)
+        except OSError as error:
+            faults.append(Fault(f"cannot be read: {error.strerror}", path=path))
+        except InputError as error:
+            faults += error.faults
+    return sealed, faults
+
+
+def all_sealed(checkout: Checkout) -> list[Sealed]:
+    """Every SealedSecret under overlays/. Raises InputError, all faults at once."""
+    sealed, faults = readable(checkout)
     if faults:
         raise InputError.several(faults)
     return sealed

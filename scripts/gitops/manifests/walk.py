@@ -266,7 +266,9 @@ class _Walk:
 
     def _broken(self, source: _Source, fault: Fault) -> None:
         place = Place(fault.path or source.path, fault.line or 1)
-        refusal = RenderRefusal("render", place, fault.sentence, "write what is read in one way alone, and by all")
+        sides = Fault(fault.what, found=fault.found, expected=fault.expected).sentence
+        fix = fault.fix or "write what is read in one way alone, and by all"
+        refusal = RenderRefusal("render", place, sides, fix)
         if refusal not in self.reach.refusals:
             self.reach.refusals.append(refusal)
 

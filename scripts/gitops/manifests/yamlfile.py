@@ -28,7 +28,17 @@ _LONGEST_NUMBER = 100
 # Without a run of these nothing is nested by its indentation more deeply than this; libyaml takes 20,000.
 _FAR_IN = re.compile(r"[ \t?:-]{400}")
 _MOST_BRACKETS = 400
+# What to do, by what libyaml says.
+_FIXES = {
+    "found character that cannot start any token": "indent with blanks, not with tabs; quote what begins with @ or `",
+    "mapping values are not allowed in this context": "quote a value that has `: `, or look at the indent above",
+    "found unexpected end of stream": "close the quote or the bracket that is open",
+}
 _FEW_ALIASES = 8
+
+
+class SyntaxFaultError(InputError):
+    """A text that is no YAML, or no text; said in the same words by whatever reads it."""
 
 
 class LimitError(InputError):
@@ -107,9 +117,8 @@ def decode(content: bytes, source: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"not UTF-8 (byte {error.start})", path=source, line=line, fix="save the file as UTF-8"
-        ) from None
+        what = f"not UTF-8 (byte {error.start})"
+        raise SyntaxFaultError(what, path=source, line=line, fix="save the file as UTF-8") from None
 
 
 def parse_all(text: str | bytes, source: str) -> list[dict[str, Any]]:
@@ -165,9 +174,25 @@ def parsing(source: str) -> Iterator[None]:
     except (yaml.YAMLError, ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or f"a value that is none ({type(error).__name__})"
-        raise InputError(f"not valid YAML: {what}", path=source, line=mark.line + 1 if mark else None) from None
+        fix = _FIXES.get(what, "look at the indent, the quotes and the brackets here and above")
+        line = mark.line + 1 if mark else None
+        raise SyntaxFaultError(f"not valid YAML: {what}", path=source, line=line, fix=fix) from None
     except RecursionError:
-        raise InputError("not valid YAML: nested too deeply", path=source) from None
+        raise SyntaxFaultError("not valid YAML: nested too deeply", path=source) from None
+
+
+def syntax_faults(root: Path, paths: Iterable[str]) -> list[Fault]:
+    """Which of some files (as the repository has them) are no YAML, and where. Those that are not there are none."""
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            content = (root / path).read_bytes()
+            compose_all(content, path)
+        except SyntaxFaultError as error:
+            faults += error.faults
+        except (OSError, InputError):
+            continue
+    return faults
 
 
 def read(checkout: Checkout, file: Path) -> dict[str, Any]:

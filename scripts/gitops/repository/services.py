@@ -93,12 +93,22 @@ def teams(checkout: Checkout) -> dict[str, Team]:
 
 def services(checkout: Checkout) -> list[Service]:
     """Every service, by name. Raises InputError where a file cannot be read, all faults at once."""
-    known, broken = readable(checkout)
-    errors = list(broken.values())
-    for service in known:
-        errors += service.broken.values()
-    _raise_all(errors)
+    known, faults = listed(checkout)
+    if faults:
+        raise InputError.several(faults)
     return known
+
+
+def listed(checkout: Checkout) -> tuple[list[Service], list[Fault]]:
+    """Every service whose owner can be read, and each fault of what cannot be: for whoever shows the rest."""
+    known, broken = readable(checkout)
+    faults: list[Fault] = []
+    for error in broken.values():
+        faults += error.faults
+    for service in known:
+        for error in service.broken.values():
+            faults += error.faults
+    return known, faults
 
 
 def _raise_all(errors: Sequence[InputError]) -> None:
@@ -257,7 +267,9 @@ def codeowners(checkout: Checkout, *, without: str = "") -> str:
         "# Generated from .github/teams.yaml and overlays/*/owner.yaml by `gitops service`. Do not edit.",
         f"* {known['platform'].github}",
     ]
-    for service in services(checkout):
+    readable_services, broken = readable(checkout)
+    _raise_all([error for name, error in broken.items() if name != without])
+    for service in readable_services:
         if service.name == without:
             continue
         check_team(service.owner.team, known)

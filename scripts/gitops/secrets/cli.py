@@ -79,7 +79,7 @@ def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: b
     from gitops.secrets import status as states
 
     now, checkout = datetime.now(UTC), Checkout.find()
-    known = states.read(checkout, cluster, propose.reachable(), services)
+    known, broken = states.read(checkout, cluster, propose.reachable(), services)
     head = ["namespace", "name", "keys", "owner", "days", "until", "key", "runs"]
     rows = [
         [
@@ -97,7 +97,7 @@ def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: b
     present(output, Table(head, rows), [entry.as_dict(now) for entry in known])
     if telling:
         tell.tell(tell.lines(checkout, cluster, known, now), taken)
-    if due := states.due(known, now):
+    if due := [*broken, *states.due(known, now)]:
         raise NotHealthyError.several(due)
 
 
@@ -157,32 +157,29 @@ def list_sealed(output: str) -> None:
     """
     from gitops.manifests import sealedsecret
 
-    sealed = sealedsecret.all_sealed(Checkout.find())
-    if output == "json":
-        rows = [
-            {
-                "path": secret.path,
-                "namespace": secret.namespace,
-                "name": secret.name,
-                "keys": sorted(secret.encrypted),
-                "certificate": secret.annotations.get(sealedsecret.CERTIFICATE),
-            }
-            for secret in sealed
-        ]
-        say_json(rows)
-        return
-    print_table(
-        ["namespace", "name", "keys", "certificate"],
+    sealed, faults = sealedsecret.readable(Checkout.find())
+    documents = [
+        {
+            "path": secret.path,
+            "namespace": secret.namespace,
+            "name": secret.name,
+            "keys": sorted(secret.encrypted),
+            "certificate": secret.annotations.get(sealedsecret.CERTIFICATE),
+        }
+        for secret in sealed
+    ]
+    rows = [
         [
-            [
-                secret.namespace,
-                secret.name,
-                " ".join(sorted(secret.encrypted)),
-                secret.annotations.get(sealedsecret.CERTIFICATE, "?")[:12],
-            ]
-            for secret in sealed
-        ],
-    )
+            secret.namespace,
+            secret.name,
+            " ".join(sorted(secret.encrypted)),
+            secret.annotations.get(sealedsecret.CERTIFICATE, "?")[:12],
+        ]
+        for secret in sealed
+    ]
+    present(output, Table(["namespace", "name", "keys", "certificate"], rows), documents)
+    if faults:
+        raise NotHealthyError.several(faults)
 
 
 @secrets.command()
@@ -197,17 +194,18 @@ def verify(url: str, output: str) -> None:
     from gitops.manifests import sealedsecret
     from gitops.secrets import manage
 
-    progress = Progress()
+    progress, (sealed, faults) = Progress(), sealedsecret.readable(Checkout.find())
     with progress.step("the controller tries every seal"):
-        verified = manage.verify(sealedsecret.all_sealed(Checkout.find()), Controller(url))
+        verified = manage.verify(sealed, Controller(url))
     if output == "json":
         rows = [{"path": secret.path, "opens": opens} for secret, opens in verified]
         say_json(rows)
     else:
         print_table(["file", "opens"], [[secret.path, "yes" if opens else "NO"] for secret, opens in verified])
-    if bad := [secret.path for secret, opens in verified if not opens]:
-        what = "sealed for another cluster, namespace or name"
-        raise NotHealthyError.several(Fault(what, path=path, fix="seal it anew") for path in bad)
+    what = "sealed for another cluster, namespace or name"
+    faults += [Fault(what, path=secret.path, fix="seal it anew") for secret, opens in verified if not opens]
+    if faults:
+        raise NotHealthyError.several(faults)
 
 
 @secrets.command()

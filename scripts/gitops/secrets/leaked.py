@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gitops.clients.github import Hub
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.ground.printable import code
 from gitops.ground.suggest import unknown
 from gitops.manifests import kustomize, secret, yamlfile
@@ -32,7 +33,9 @@ class Leak:
 
 def look(checkout: Checkout, cluster: str, hub: Hub | None, overlay: Overlay, name: str) -> Leak:
     """Raises InputError where no such Secret is sealed, ExternalError."""
-    known = status.read(checkout, cluster, hub)
+    known, faults = status.read(checkout, cluster, hub)
+    if unreadable := [fault for fault in faults if str(fault.path).startswith(f"{overlay.path}/")]:
+        raise InputError.several(unreadable)
     mine = [entry for entry in known if entry.sealed.overlay == overlay and entry.sealed.name == name]
     if not mine:
         sealed = sorted(entry.sealed.name for entry in known if entry.sealed.overlay == overlay)

@@ -82,33 +82,45 @@ class SecretStatus:
         }
 
 
-def read(checkout: Checkout, cluster: str, hub: Hub | None, names: Sequence[str] = ()) -> list[SecretStatus]:
-    """Every SealedSecret of the checkout, or those of some services. `hub`: who is asked what runs, if anybody is.
+def read(
+    checkout: Checkout, cluster: str, hub: Hub | None, names: Sequence[str] = ()
+) -> tuple[list[SecretStatus], list[Fault]]:
+    """Every SealedSecret of the checkout, or those of some services, and why the others cannot be read.
 
-    Raises InputError, ExternalError.
+    `hub`: who is asked what runs, if anybody is. Raises InputError for a service that does not exist, ExternalError.
     """
-    known = {service.name: service.owner for service in services.services(checkout)}
-    if missing := [name for name in names if name not in known]:
+    readable, broken = services.readable(checkout)
+    known = {service.name: service.owner for service in readable}
+    if missing := [name for name in names if name not in known and name not in broken]:
         raise unknown("service", missing[0], known)
+    faults: list[Fault] = []
+    for error in broken.values():
+        faults += error.faults
     pin = certificate.ever_pinned(checkout, cluster)
     history = History(checkout.root)
     said = _Said(hub, history)
+    every, strange = sealedsecret.readable(checkout)
     statuses = []
-    for sealed in sealedsecret.all_sealed(checkout):
+    for sealed in every:
         owner = known.get(sealed.overlay.service)
         if names and sealed.overlay.service not in names:
             continue
-        status = SecretStatus(
-            sealed,
-            owner.team if owner else "",
-            owner.contact if owner else "",
-            _given(history, sealed),
-            _until(sealed),
-            _against(sealed, pin.fingerprint if pin else None),
-            said.delivery(checkout, sealed),
-        )
-        statuses.append(status)
-    return statuses
+        try:
+            status = SecretStatus(
+                sealed,
+                owner.team if owner else "",
+                owner.contact if owner else "",
+                _given(history, sealed),
+                _until(sealed),
+                _against(sealed, pin.fingerprint if pin else None),
+                said.delivery(checkout, sealed),
+            )
+        except InputError as error:
+            strange += error.faults
+        else:
+            statuses.append(status)
+    asked = [f"{checkout.relative(checkout.overlays)}/{name}/" for name in names]
+    return statuses, [fault for fault in [*faults, *strange] if not names or str(fault.path).startswith(tuple(asked))]
 
 
 def _against(sealed: Sealed, pin: str | None) -> Against:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
-from gitops.ground.output import print_table, say, say_json
+from gitops.ground.output import Table, present, say
 from gitops.service import cli_edit, cli_end
 
 if TYPE_CHECKING:
@@ -86,25 +87,25 @@ def list_services(output: str) -> None:
     """
     from gitops.repository import services as model
 
+    known, faults = model.listed(Checkout.find())
     rows: list[tuple[model.Service, model.OverlaySummary]] = []
-    for service in model.services(Checkout.find()):
+    for service in known:
         rows += [(service, summary) for summary in service.overlays]
-    if output == "json":
-        documents = [
-            {
-                "service": service.name,
-                "environment": summary.overlay.environment,
-                "image": ", ".join(map(str, summary.images)),
-                "domains": list(summary.domains),
-                "owner": service.owner.team,
-                "contact": service.owner.contact,
-            }
-            for service, summary in rows
-        ]
-        say_json(documents)
-        return
+    documents = [
+        {
+            "service": service.name,
+            "environment": summary.overlay.environment,
+            "image": ", ".join(map(str, summary.images)),
+            "domains": list(summary.domains),
+            "owner": service.owner.team,
+            "contact": service.owner.contact,
+        }
+        for service, summary in rows
+    ]
     head = ["service", "environment", "image", "owner", "contact", "domains"]
-    print_table(head, [_row(service, summary) for service, summary in rows])
+    present(output, Table(head, [_row(service, summary) for service, summary in rows]), documents)
+    if faults:
+        raise NotHealthyError.several(faults)
 
 
 def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:

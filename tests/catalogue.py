@@ -174,7 +174,7 @@ class Gate:
         finally:
             with Repo(self.checkout.root) as repo:
                 repo.git.checkout("--force", "HEAD", "--", ".")
-                repo.git.clean("-ffd", "--", "overlays", "apps", "clusters", "policies")
+                repo.git.clean("-ffd", "--", "overlays", "apps", "base", "clusters", "policies", ".github")
 
     @contextmanager
     def with_mistake(self, name: str) -> Iterator[Mistake]:

@@ -340,7 +340,7 @@ def test_who_answers_is_said_with_the_line_that_says_so() -> None:
         (["shop.example.com"], 1, "no rule matches; the load balancer answers 404"),
         (["https://mogle.example.com/x"], 2, "expected a host name alone, such as mogle.example.com"),
         (["mogle.example.com", "x"], 2, "path; expected one that begins with /, found 'x'"),
-        (["mogle.example.com", "--cluster", "mars"], 2, "no such cluster; expected one of lab, seoul"),
+        (["mogle.example.com", "--cluster", "mars"], 2, "cluster 'mars': does not exist; there are: lab, seoul"),
     ):
         done = gitops(CHECKOUT, "lb", "route", *words)
         assert (done.code, done.out) == (code, "")

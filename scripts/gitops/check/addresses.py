@@ -16,7 +16,8 @@ from typing import Any
 from gitops.check.references import workloads
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
-from gitops.manifests.objects import FieldPath, Object, name, spec_of
+from gitops.manifests.objects import FieldPath, Object, name, selects, spec_of
+from gitops.manifests.openings import by_label, opens
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered
 
@@ -64,15 +65,27 @@ Services = Callable[[str], Mapping[str, set[int]] | None]
 
 
 def ports(unit: Unit) -> dict[str, set[int]]:
-    """The Services that a unit has, and the ports of each; none where it leads elsewhere or to pods themselves."""
+    """The Services that a unit has, and the ports of each that other pods are let to; none where it leads elsewhere or
+    to pods themselves.
+    """
     made: dict[str, set[int]] = {}
     for item in unit.kind("Service"):
         spec = spec_of(item)
-        listed = [port.get("port") for port in spec.get("ports") or []]
+        listed = [port for port in spec.get("ports") or [] if port.get("port") is not None]
         # Pods are reached at whatever port they listen on.
         headless = spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName"
-        made[name(item)] = set() if headless else {int(port) for port in listed if port is not None}
+        made[name(item)] = set() if headless else {int(port["port"]) for port in listed if _is_open(unit, spec, port)}
     return made
+
+
+def _is_open(unit: Unit, service: Object, port: Object) -> bool:
+    """Whether the network lets other pods to a Service's port, as far as its pods are known."""
+    selector, target = service.get("selector"), str(port.get("targetPort", port["port"]))
+    for pods in workloads(unit):
+        number = pods.ports().get(target) if selector and selects({"matchLabels": selector}, pods.labels) else None
+        if number is not None and not opens(unit.kind("NetworkPolicy"), pods, number, by_label):
+            return False
+    return True
 
 
 def lookup(graph: Graph, units: Mapping[str, Unit], render: Callable[[str], Rendered]) -> Services:
@@ -171,5 +184,5 @@ def _problem(unit: Unit, address: Address, services: Services) -> tuple[str, str
             return what, "add ../../../base/components/internal-client to components"
     if known[address.service] and address.port is not None and address.port not in known[address.service]:
         listed = ", ".join(map(str, sorted(known[address.service])))
-        return f"calls port {address.port} of {called}, which has: {listed}", f"call port {listed}"
+        return f"calls port {address.port} of {called}, which lets others to: {listed}", f"call port {listed}"
     return None

@@ -6,9 +6,11 @@ kustomize says both in English alone, and most often without a line. What is und
 from __future__ import annotations
 
 import itertools
+import json
 import posixpath
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import yaml
@@ -28,6 +30,8 @@ _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.
 _IDS = re.compile(
     r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w-]+)\.(?:\[|[a-z])|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)"""
 )
+# Two objects that a namespace makes one: kustomize prints both, whole.
+_CONFLICT = re.compile(r"produces ID conflict: \[(\{.*\})\]", re.DOTALL)
 # An entry of `replicas` that meets nothing.
 _UNMET = re.compile(r"resource with name (\S+) does not match")
 # Go's name for a field of a kustomization that has another type.
@@ -44,7 +48,7 @@ _FIX = "write what kustomize asks for on this line, or take out what the change 
 _FIXES = (
     (r"gave no result within", "take out what it waits for: nothing that is rendered may ask a network, or itself"),
     (r"more memory than it is given", "render less in this folder: split it, or take out what multiplies"),
-    (r"already registered id|may not add resource", "give one of the two another name, or take it out"),
+    (r"already registered id|may not add resource|ID conflict", "give one of the two another name, or take it out"),
     (r"already defined at line|key .* already set", "keep one of the two keys"),
     (r"found character that cannot start any token|a tab", "indent with blanks, not with tabs"),
     (
@@ -81,7 +85,7 @@ class Complaint:
     type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part, and the
     objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it;
     `followed`: the path of a field of the object that it could not follow;
-    `entry`: the name of an entry that meets nothing.
+    `entry`: the name of an entry that meets nothing; `twice`: the (kind, name) of what stands there twice.
     """
 
     objects: tuple[tuple[str, str], ...] = ()
@@ -90,6 +94,7 @@ class Complaint:
     lacking: str = ""
     followed: tuple[str, ...] = ()
     entry: str = ""
+    twice: tuple[str, str] | None = None
 
     @classmethod
     def of(cls, text: str) -> Complaint:
@@ -106,6 +111,7 @@ class Complaint:
             lacking[1] if lacking else "",
             tuple(followed[1].split("/")) if (followed := _FOLLOWED.search(text)) else (),
             entry[1] if entry else "",
+            _conflicting(text),
         )
 
 
@@ -130,7 +136,19 @@ def told(error: InputError, unit: str) -> InputError:
 def text(error: InputError) -> str:
     """Why a folder does not render, on one line and not longer than one reads: the innermost of kustomize's reasons."""
     words = " ".join(complaint(error).split())
+    if twice := _conflicting(words):
+        return f"{' '.join(twice)} stands here twice"
     return elided(words.rpartition(_WRAPPING)[2].partition(_WRAPPED)[0] if _WRAPPING in words else words, _LONGEST)
+
+
+def _conflicting(words: str) -> tuple[str, str] | None:
+    """The kind and the name of what stands there twice, by the first of the two."""
+    if not (printed := _CONFLICT.search(words)):
+        return None
+    with suppress(ValueError, KeyError, TypeError):
+        item, _ = json.JSONDecoder().raw_decode(printed[1].replace('\\"', '"'))
+        return str(item["kind"]), str(item["metadata"]["name"])
+    return None
 
 
 def locate(graph: Graph, unit: str, words: str) -> Place:
@@ -160,6 +178,8 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
         yield Place(top, _field_line(texts.get(top, ""), understood.field))
     if understood.entry and (line := line_of(texts.get(top, ""), f"name: {understood.entry}")):
         yield Place(top, line)
+    if understood.twice:
+        yield from _lines_of(ordered, *understood.twice)
     for file, content in texts.items():
         if understood.lacking and file.endswith(f"/{posixpath.basename(understood.lacking)}"):
             yield Place(file, _unnamed(content))
@@ -170,11 +190,18 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
     for kind, name in understood.objects:
         for file in by_name:
             content = ordered[file]
-            of_kind = re.search(rf"^kind: {kind}$", content, re.MULTILINE)
-            if of_kind and understood.followed:
+            if understood.followed and re.search(rf"^kind: {kind}$", content, re.MULTILINE):
                 yield Place(file, _field_line(content, understood.followed))
-            elif of_kind and (line := line_of(content, f"name: {name}")):
-                yield Place(file, line)
+            else:
+                yield from _lines_of({file: content}, kind, name)
+
+
+def _lines_of(texts: dict[str, str], kind: str, name: str) -> Iterator[Place]:
+    """Where files have an object of a kind and a name."""
+    for file, content in texts.items():
+        of_kind = re.search(rf"^kind: {kind}$", content, re.MULTILINE)
+        if of_kind and (line := line_of(content, f"name: {name}")):
+            yield Place(file, line)
 
 
 def _unnamed(content: str) -> int:

@@ -1,4 +1,4 @@
-"""Whether a target group's health check asks what the pods behind it answer."""
+"""Whether the pods behind a target group answer its health check, and may be reached at all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gitops.lb.model import LoadBalancer
-from gitops.lb.sources import Setting, mapping, pods_of, setting
+from gitops.lb.sources import Setting, ingress_rules, mapping, pods_of, rule_paths, setting
 from gitops.lb.targets import TRAFFIC_PORT, TargetGroup
 from gitops.manifests.findings import Finding
 from gitops.manifests.objects import FieldPath
+from gitops.manifests.openings import by_range, opens
 from gitops.manifests.pods import Template
 
 
@@ -30,6 +31,7 @@ def check_health(balancer: LoadBalancer) -> Iterator[Finding]:
         if templates:
             yield from _port(group, templates)
             yield from _readiness(group, templates)
+            yield from _closed(group, templates)
 
 
 def _port(group: TargetGroup, templates: list[Template]) -> Iterator[Finding]:
@@ -80,6 +82,37 @@ def _number(group: TargetGroup, templates: list[Template]) -> int | None:
     target = group.service_port.get("targetPort", group.service_port.get("port"))
     numbers = {pods.ports().get(str(target)) for pods in templates}
     return next(filter(None, numbers), target if isinstance(target, int) else None)
+
+
+def _closed(group: TargetGroup, templates: list[Template]) -> Iterator[Finding]:
+    """Ports of the pods that their network keeps the load balancer from."""
+    policies = group.service.unit.kind("NetworkPolicy")
+    target = group.service_port.get("targetPort", group.service_port.get("port"))
+    said = setting("healthcheck-port", group.service, group.ingress)
+    for pods in templates:
+        numbers = set(pods.ports().values())
+        reached = {number for number in numbers if opens(policies, pods, number, by_range)}
+        listed = ", ".join(map(str, sorted(reached))) or "none"
+        number = pods.ports().get(str(target))
+        if number is not None and number not in reached:
+            what = f"sends to port {number} of the pods; their network lets the load balancer to: {listed}"
+            yield group.ingress.finding("lb-network", _backend(group), what, "send to the Service's port http")
+        asked = group.check.port
+        if said and asked != TRAFFIC_PORT and int(asked) in numbers - reached:
+            what = f"asks port {asked}; the pods' network lets the load balancer to: {listed}"
+            yield said.finding("lb-network", what, f"write {TRAFFIC_PORT}; what it asks answers behind the port http")
+
+
+def _backend(group: TargetGroup) -> FieldPath:
+    """Where the Ingress names the Service's port first."""
+    for location, rule in ingress_rules(group.ingress.item):
+        for path_location, path in rule_paths(location, rule):
+            service = mapping(mapping(path.get("backend")).get("service"))
+            port = mapping(service.get("port"))
+            for by in ("name", "number"):
+                if service.get("name") == group.service_name and str(port.get(by)) == group.port:
+                    return (*path_location, "backend", "service", "port", by)
+    return ("metadata", "name")
 
 
 def _says(group: TargetGroup, short: str) -> Setting | None:

@@ -140,6 +140,7 @@ RULES = _rules(
     ("lb-certificate", "Browsers refuse a host that no certificate covers."),
     ("lb-redirect", "A person who types a name without https:// sees an error in place of the site."),
     ("lb-annotation", "One Ingress that the controller cannot read freezes the whole group."),
+    ("lb-network", "The pods' network takes the load balancer's requests by none of their other ports: they time out."),
     ("lb-health", "A health check of what is not there takes every target out."),
     ("lb-path", "The controller refuses the path, and with it the whole group."),
     ("lb-host", "A rule without a host answers for every service's address, a host without paths nobody answers for."),

@@ -171,6 +171,8 @@ def test_list_shows_environment_image_domains_and_owner(run: Run) -> None:
 
 def test_handover_changes_owner_labels_and_codeowners(scratch: Checkout, run: Run) -> None:
     done = run("service", "handover", "mogle", "--to", "benefit")
+    following = "git switch -c mogle-handover && git add .github/CODEOWNERS overlays/mogle && git commit -m"
+    assert f"next: {following} 'mogle: to benefit'" in done.out
     assert done.code == 0, done.err
     assert sorted(line[3:] for line in status(scratch).splitlines()) == [
         ".github/CODEOWNERS",

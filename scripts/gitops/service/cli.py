@@ -128,13 +128,15 @@ def handover(name: str, team: str) -> None:
     Example: gitops service handover mogle --to benefit
     """
     from gitops.service import change
+    from gitops.service.draft import next_steps
 
     checkout = Checkout.find()
     changed = change.handover(checkout, name, team=team)
     for path in changed:
         say(f"changed {checkout.relative(path)}")
     if changed:
-        say("", "next: commit these files and open a pull request; both teams' approval is asked for by CODEOWNERS")
+        say("", *next_steps(checkout, f"{name}-handover", f"{name}: to {team}", changed))
+        say("both teams' approval is asked for by CODEOWNERS")
     else:
         say(f"{name} belongs to {team} already")
 

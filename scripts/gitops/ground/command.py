@@ -64,8 +64,9 @@ def run(
     stdin: bytes | None = None,
     ok: tuple[int, ...] = (0,),
     limits: Limits | None = None,
+    together: bool = False,
 ) -> bytes:
-    """Run a program without a shell and return its standard output.
+    """Run a program without a shell and return its standard output; `together`: and its standard error, as they came.
 
     `env` is laid over this process's own environment; `timeout` is in seconds; `limits`: what it may take of the
     machine beside. The program leads a process group of its own, so that a timeout ends its children too.
@@ -75,7 +76,7 @@ def run(
     words = [str(word) for word in argv]
     environment = {**os.environ, **env} if env else None
     if limits is None:
-        return _run(words, timeout, cwd, environment, stdin, ok)
+        return _run(words, timeout, cwd, environment, stdin, ok, together=together)
     # A pipe would have all of it in this process's memory. The file has no name, and ends with the block.
     with tempfile.TemporaryFile() as printed:
         _run(words, timeout, cwd, environment, stdin, ok, limits, printed)
@@ -130,6 +131,8 @@ def _run(
     ok: tuple[int, ...],
     limits: Limits | None = None,
     printed: IO[bytes] | None = None,
+    *,
+    together: bool = False,
 ) -> bytes:
     try:
         process = subprocess.Popen(
@@ -138,7 +141,7 @@ def _run(
             env=env,
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=printed or subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if together else subprocess.PIPE,
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -152,10 +155,15 @@ def _run(
     except BaseException as error:
         # The group's leader still runs or is not yet reaped, so its number cannot belong to anyone else.
         os.killpg(process.pid, signal.SIGKILL)
-        _, err = process.communicate()
+        out, err = process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise CommandError(words[0], None, err.decode(errors="replace"), timeout) from None
+            raise CommandError(words[0], None, _complaint(out, err), timeout) from None
         raise
     if process.returncode not in ok:
-        raise CommandError(words[0], process.returncode, err.decode(errors="replace"), timeout)
+        raise CommandError(words[0], process.returncode, _complaint(out, err), timeout)
     return out or b""
+
+
+def _complaint(out: bytes | None, err: bytes | None) -> str:
+    """What a program said on standard error; it is in the one text where both came together."""
+    return ((out if err is None else err) or b"").decode(errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ import yaml
 
 from gitops.ground import jsontext
 from gitops.ground.command import run
-from gitops.ground.errors import ExternalError, NotHealthyError, told
+from gitops.ground.errors import ExternalError, InputError, NotHealthyError, told
+from gitops.ground.suggest import did_you_mean
 from gitops.manifests.objects import Object, name
 
 REQUEST_SECONDS = 30.0
@@ -48,26 +50,31 @@ class Cluster:
     """One cluster, reached by a kubeconfig (any that kubectl understands). Paths are the API's own, such as
     /api/v1/namespaces/x/pods; keyword arguments are its query (labelSelector, dryRun ...)."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path | str, context: str | None = None, *, seconds: float = REQUEST_SECONDS) -> None:
+        """`kubeconfig`: one file, or several as KUBECONFIG names them; `context`: not its current one.
+
+        `seconds`: what an answer may take.
+        """
         # A tenth of a second, that who asks no cluster does not spend.
         import urllib3
         from kubernetes import client, config
 
         settings = client.Configuration()
         config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(kubeconfig), client_configuration=settings
+            str(kubeconfig), context=context, client_configuration=settings, persist_config=False
         )
         settings.retries = urllib3.Retry(total=0)
         self._api = client.ApiClient(settings)
+        self._seconds = seconds
 
     def get(self, path: str, **query: str) -> Object:
         """One object, or a list with its `items`."""
         return self._call("GET", path, query)
 
-    def text(self, path: str) -> str:
-        """What a path answers that is no object, such as a Service's behind the API server's proxy."""
+    def text(self, path: str, **query: str) -> str:
+        """What a path answers that is no object: a pod's log, or a Service's behind the API server's proxy."""
         try:
-            answer = self._request("GET", path, {}, accept="*/*")
+            answer = self._request("GET", path, query, accept="*/*")
             content: str = answer.read().decode(errors="replace")
         except _lost() as error:
             raise ClusterError(f"GET {path}: {told(error)}") from None
@@ -163,7 +170,7 @@ class Cluster:
         query: dict[str, str],
         body: Object | None = None,
         kind: str = "json",
-        read: float = REQUEST_SECONDS,
+        read: float | None = None,
         accept: str = "application/json",
     ) -> Any:  # noqa: ANN401 - the client library has no types
         serialized = self._api.param_serialize(
@@ -177,8 +184,45 @@ class Cluster:
             *serialized[:3],
             # The client makes JSON of a body that goes as JSON alone; the server reads JSON as the YAML that it is.
             body=json.dumps(body) if kind == "apply" else body,
-            _request_timeout=(REQUEST_SECONDS, read),
+            _request_timeout=(self._seconds, read or self._seconds),
         )
+
+
+def of_person(files: str, context: str | None, *, seconds: float = REQUEST_SECONDS) -> tuple[Cluster, str]:
+    """The cluster of a person's kubeconfig, and the name of its context. `files` as KUBECONFIG has them.
+
+    Raises InputError where the files or the context cannot be used, ExternalError where the login that they name fails.
+    """
+    from kubernetes import config
+
+    heard = _Heard()
+    logging.getLogger().addHandler(heard)
+    try:
+        contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
+        names = [entry["name"] for entry in contexts]
+        if context is not None and context not in names:
+            raise InputError(f"context {context!r}: {files} has none of this name", fix=did_you_mean(context, names))
+        cluster = Cluster(files, context, seconds=seconds)
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        fix = "it is made by: aws eks update-kubeconfig --name CLUSTER"
+        raise InputError(f"no kubeconfig that can be used ({type(error).__name__})", path=files, fix=fix) from None
+    finally:
+        logging.getLogger().removeHandler(heard)
+    if heard.words:
+        raise ExternalError(f"the login that the kubeconfig names failed: {heard.words[0]}", path=files)
+    return cluster, context or str(current["name"])
+
+
+class _Heard(logging.Handler):
+    """What the client library logs of a login that failed, and goes on without."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.words: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it on one line."""
+        self.words.append(" ".join(record.getMessage().split()))
 
 
 def _message(content: bytes) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gitops.clients.kubernetes import Cluster
-from gitops.manifests.objects import Object
+from gitops.clients.kubernetes import Cluster, ClusterError
+from gitops.manifests.objects import Object, name
 
 # What a person must know of a cluster whose nodes are kwok's before anything else.
 SIMULATED = "its pods are simulated, so no image was run and there are no logs; its Secrets have values of its own"
+# kwok's own mark on a node of its (sigs.k8s.io/kwok, kustomize/stage).
+_KWOK = "kwok.x-k8s.io/node"
 _CONTROLLERS = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
@@ -43,14 +45,40 @@ def reasons(cluster: Cluster, namespace: str) -> list[Reason]:
     """
     warnings = _warnings(cluster, namespace)
     pods: dict[Reason, list[str]] = {}
-    for pod in cluster.items(f"/api/v1/namespaces/{namespace}/pods"):
-        for reason in _of_pod(pod, warnings):
+    for pod, its in _pods_of(cluster, namespace, warnings):
+        for reason in its:
             pods.setdefault(reason, []).append(pod["metadata"]["name"])
     told = [Reason(f"{_pods(names)}: {reason.text}", reason.lasting) for reason, names in pods.items()]
     for kind, path in _CONTROLLERS.items():
         for item in cluster.items(path.format(namespace)):
             told += [Reason(text) for text in _of_controller(kind, item, warnings)]
     return told
+
+
+def pods_with_reasons(cluster: Cluster, namespace: str) -> list[tuple[Object, list[str]]]:
+    """Every pod of a namespace, by name, and why it is not as it should be. Raises ClusterError."""
+    told: list[tuple[Object, list[str]]] = []
+    for pod, its in _pods_of(cluster, namespace, _warnings(cluster, namespace)):
+        told.append((pod, [reason.text for reason in its]))
+    return sorted(told, key=lambda own: name(own[0]))
+
+
+def _pods_of(
+    cluster: Cluster, namespace: str, warnings: Mapping[tuple[str, str], str]
+) -> list[tuple[Object, list[Reason]]]:
+    items = cluster.items(f"/api/v1/namespaces/{namespace}/pods")
+    return [(pod, list(_of_pod(pod, warnings))) for pod in items]
+
+
+def are_simulated(cluster: Cluster) -> bool:
+    """Whether no image is run in a cluster: its nodes are kwok's. Raises ClusterError."""
+    try:
+        nodes = cluster.items("/api/v1/nodes", limit="1")
+    except ClusterError as error:
+        if error.status == 403:  # whoever may not look at nodes is in no lab
+            return False
+        raise
+    return any(_KWOK in (node["metadata"].get("annotations") or {}) for node in nodes)
 
 
 def faults(cluster: Cluster, namespace: str) -> list[str]:

@@ -72,6 +72,10 @@ class Checkout:
         """Where each lab keeps its state. Ignored by git."""
         return self.root / ".lab"
 
+    def lab_kubeconfig(self, name: str) -> Path:
+        """The kubeconfig of a lab, which is there once the lab was started."""
+        return self.labs / name / "kubeconfig"
+
     def relative(self, path: Path) -> str:
         """`path` as a person in the checkout's root would write it."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)

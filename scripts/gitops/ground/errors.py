@@ -149,6 +149,8 @@ def told(error: BaseException) -> str:
     """
     reason = getattr(error, "reason", None)
     inner = reason if isinstance(reason, BaseException) else error
+    # urllib3 says of a connection that could not be made which of the system's errors it was.
+    inner = inner.__cause__ if isinstance(inner.__cause__, OSError) and inner.__cause__.errno else inner
     if isinstance(inner, OSError) and isinstance(inner.errno, int) and inner.errno > 0:
         return os.strerror(inner.errno)
     return type(inner).__name__

@@ -51,6 +51,16 @@ class Settings(BaseModel):
         "seoul", alias="GITOPS_CLUSTER", description="The folder under clusters/ that --cluster stands for."
     )
     lab_name: str = Field("default", alias="GITOPS_LAB_NAME", description="The lab that --name stands for.")
+    team: str | None = Field(
+        None,
+        alias="GITOPS_TEAM",
+        description="Whose services are yours in `gitops status`: a team of .github/teams.yaml.",
+    )
+    kubeconfig: str | None = Field(
+        None,
+        alias="KUBECONFIG",
+        description="Who is asked what runs: files, with colons between them; without it: ~/.kube/config.",
+    )
     tool_cache: Path | None = Field(
         None,
         alias="GITOPS_TOOL_CACHE",

@@ -75,7 +75,7 @@ class Lab:
     @property
     def kubeconfig(self) -> Path:
         """For kubectl and every part. Its context's namespace is argocd, which Argo CD takes its own from."""
-        return self.folder / "kubeconfig"
+        return self.checkout.lab_kubeconfig(self.name)
 
     @property
     def origin(self) -> Path:

@@ -11,7 +11,7 @@ from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say
-from gitops.service import cli_edit, cli_end
+from gitops.service import cli_edit, cli_end, cli_live, cli_try
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def service() -> None:
-    """Make a service, change it, list them, hand one over, end one.
+    """Make a service, change it, try its image, watch it, list them, hand one over, end one.
 
     Example: gitops service list
     """
@@ -156,5 +156,5 @@ def codeowners() -> None:
         say(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")
 
 
-for command in (*cli_edit.COMMANDS, *cli_end.COMMANDS):
+for command in (*cli_edit.COMMANDS, *cli_end.COMMANDS, *cli_live.COMMANDS, *cli_try.COMMANDS):
     service.add_command(command)

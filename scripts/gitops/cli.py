@@ -37,7 +37,8 @@ class _Verbs(Group):
         "preview": "Show what a change does to every Application, object by object and field by field.",
         "scope": "Say which tests a change can break, as targets of make.",
         "secrets": "Sealed secrets: nobody needs kubeseal, and no value is ever an argument.",
-        "service": "Make a service, change it, list them, hand one over, end one.",
+        "service": "Make a service, change it, try its image, watch it, list them, hand one over, end one.",
+        "status": "Everything of your services: what runs, what is open or newer, and what needs a person.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,11 +54,15 @@ class _Verbs(Group):
         return self.verbs.get(name) or super().summary(ctx, name)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="gitops", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """The platform's one command.
+    """The platform's one command. Without a verb: your services, and what needs you, within a second.
 
     Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
     3 this machine lacks something; 4 a program or service that was called failed; 70 a fault of gitops itself;
@@ -66,6 +71,13 @@ def cli(context: click.Context) -> None:
     Example: gitops service list
     """
     context.meta[GATE] = _gate
+    if context.invoked_subcommand is None:
+        from gitops.status import cli as status
+
+        if status.is_here():
+            status.glance()
+        else:
+            say(*context.get_help().split("\n"))
 
 
 def _gate(checkout: Checkout, change: Change) -> list[Fault]:

@@ -66,6 +66,8 @@ class GitHub(Pulls):
         self.issues = Issues()
         # Who asks with which token.
         self.tokens: dict[str, Actor] = {TOKEN: BOT_ACTOR}
+        # The teams of who asks, as owner/team; None: nobody but the owner's account is there, or the token may not see.
+        self.members: list[str] | None = None
         self.requests: list[str] = []
         self.writes: list[str] = []
         self.bodies: list[str] = []
@@ -219,7 +221,7 @@ class GitHub(Pulls):
         if actor is None:
             return 401, {"message": "Bad credentials", "documentation_url": "x"}, {}
         if path == "/api/graphql":
-            return 200, github_graphql.execute(self, self.rules, actor, asked), {}
+            return 200, github_graphql.execute(self, self.rules, actor, asked, self.deployments, self.members), {}
         path, method = path.removeprefix("/api/v3"), request.command
         own = f"/repos/{self.name}"
         if not path.startswith(f"{own}/") and path != own:

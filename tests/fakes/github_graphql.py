@@ -8,17 +8,26 @@ from typing import Any
 from graphql import GraphQLError, graphql_sync
 
 from tests.fakes import openapi
+from tests.fakes.github_deployments import Deployments
 from tests.fakes.github_repository import BOT, GITHUB, Pull, Repository
 from tests.fakes.github_rulesets import Actor, Rules
 
 
-def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:
+def execute(
+    repository: Repository,
+    rules: Rules,
+    actor: Actor,
+    asked: dict[str, Any],
+    deployments: Deployments,
+    members: list[str] | None,
+) -> dict[str, Any]:
     """What GitHub answers to a query of an actor, which has to be one of its schema."""
     root = {
         "viewer": lambda info: {"login": actor.login},
         "repository": lambda info, owner, name, **_: (
-            _described(repository) if f"{owner}/{name}" == repository.name else None
+            _described(repository, deployments) if f"{owner}/{name}" == repository.name else None
         ),
+        "organization": lambda info, login: _organization(login, members),
         "createCommitOnBranch": lambda info, input: _create_commit(repository, rules, actor, input),
         "updateRefs": lambda info, input: _update_refs(repository, rules, actor, input),
         "disablePullRequestAutoMerge": lambda info, input: _disarm(repository, actor, input),
@@ -38,21 +47,58 @@ def execute(repository: Repository, rules: Rules, actor: Actor, asked: dict[str,
     return told
 
 
-def _described(repository: Repository) -> dict[str, Any]:
+def _organization(login: str, members: list[str] | None) -> dict[str, Any]:
+    if members is None:
+        what = f"Could not resolve to an Organization with the login of '{login}'."
+        raise GraphQLError(what, extensions={"type": "NOT_FOUND"})
+    nodes = [{"combinedSlug": name} for name in members]
+    return {"teams": lambda info, first, role: {"nodes": nodes[:first]}}
+
+
+def _described(repository: Repository, deployments: Deployments) -> dict[str, Any]:
     return {
+        "deployments": lambda info, environments, first, orderBy: {
+            "nodes": _deployments(deployments, environments)[:first]
+        },
         "id": "R_1",
-        "pullRequest": lambda info, number: _pull(repository.pulls[number]),
-        "pullRequests": lambda info, headRefName, states, last: {
+        "pullRequest": lambda info, number: _pull(repository.pulls[number], repository),
+        "pullRequests": lambda info, states, headRefName=None, last=100, first=100: {
             "nodes": [
-                _pull(pull)
+                _pull(pull, repository)
                 for pull in repository.pulls.values()
-                if pull.head == headRefName and ("MERGED" if pull.merged_at else pull.state.upper()) in states
-            ][-last:]
+                if headRefName in (None, pull.head) and ("MERGED" if pull.merged_at else pull.state.upper()) in states
+            ][-last:][:first]
         },
     }
 
 
-def _pull(pull: Pull) -> dict[str, Any]:
+def _deployments(deployments: Deployments, environments: list[str]) -> list[dict[str, Any]]:
+    """The newest first, each with what was said of it last. Here a bot's login has no `[bot]`."""
+    nodes = []
+    for item in deployments.kept[::-1]:
+        if item["environment"] not in environments:
+            continue
+        said = deployments.statuses.get(item["id"], [])[-1:]
+        login = said[0]["creator"]["login"] if said else ""
+        kind = "Bot" if login.endswith("[bot]") else "User"
+        last = {
+            "state": said[0]["state"].upper() if said else "",
+            "creator": {"__typename": kind, "login": login.removesuffix("[bot]")},
+        }
+        own = {"environment": item["environment"], "commitOid": item["sha"]}
+        nodes.append({**own, "latestStatus": last if said else None})
+    return nodes
+
+
+def _rollup(repository: Repository, head: str) -> dict[str, Any] | None:
+    states = {status["context"]: status["state"] for status in repository.statuses.get(head, [])}.values()
+    if not states:
+        return None
+    worst = [state for state in ("failure", "pending", "success") if state in states]
+    return {"state": worst[0].upper()}
+
+
+def _pull(pull: Pull, repository: Repository) -> dict[str, Any]:
     def timeline(info: Any, itemTypes: list[str], last: int) -> dict[str, Any]:
         asked = {name.title().replace("_", "") for name in itemTypes}
         return {"nodes": [event for event in pull.timeline if event["__typename"] in asked][-last:]}
@@ -63,9 +109,22 @@ def _pull(pull: Pull) -> dict[str, Any]:
     return {
         "number": pull.number,
         "isDraft": pull.draft,
+        "title": pull.title,
+        "url": f"https://github.com/{repository.name}/pull/{pull.number}",
+        "headRefName": pull.head,
+        "author": {"__typename": "User", "login": pull.user.removesuffix("[bot]")},
+        "reviewDecision": "CHANGES_REQUESTED" if pull.opposed else "REVIEW_REQUIRED",
+        "files": lambda info, first: {"nodes": [{"path": path} for path in _paths(repository, pull)[:first]]},
+        "commits": lambda info, last: {
+            "nodes": [{"commit": {"statusCheckRollup": _rollup(repository, repository.head(pull.head) or "")}}]
+        },
         "latestOpinionatedReviews": lambda info, last, writersOnly: {"nodes": reviews[-last:]},
         "timelineItems": timeline,
     }
+
+
+def _paths(repository: Repository, pull: Pull) -> list[str]:
+    return repository.git("diff", "--name-only", f"{pull.base}...{pull.head}").splitlines()
 
 
 def _create_commit(repository: Repository, rules: Rules, actor: Actor, asked: dict[str, Any]) -> dict[str, Any]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
-from gitops.clients.slack import Slack
 from gitops.exceptions import files
 from gitops.ground.checkout import Checkout
 from gitops.manifests import kustomize
 from gitops.manifests.objects import name
 from gitops.repository import services
 from gitops.service import scale
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 RUNBOOK = "docs/runbooks/gate.md"
 
@@ -74,6 +74,8 @@ def _word(until: date, today: date) -> str:
 
 def tell(states: Sequence[ExceptionState], credentials: Mapping[str, SecretStr]) -> None:
     """Say to Slack what needs its owner, if anything does. Raises InputError, ExternalError."""
+    from gitops.clients.slack import Slack
+
     slack = Slack.needed(credentials, "of an exception that has ended")
     due = [state for state in states if state.word != "holds"]
     if due:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gitops.ground.checkout import Checkout
@@ -75,11 +75,13 @@ def check_place(sealed: Sealed) -> None:
         raise InputError(what, path=sealed.path, fix=f"move it to {expected}, or seal it anew under its own name")
 
 
-def readable(checkout: Checkout) -> tuple[list[Sealed], list[Fault]]:
-    """Every SealedSecret under overlays/ that can be read, and why the others cannot."""
+def readable(checkout: Checkout, names: Collection[str] | None = None) -> tuple[list[Sealed], list[Fault]]:
+    """Every SealedSecret under overlays/ that can be read, and why the others cannot. `names`: of some services."""
     sealed: list[Sealed] = []
     faults: list[Fault] = []
     for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")):
+        if names is not None and file.parent.parent.name not in names:
+            continue
         path = checkout.relative(file)
         try:
             content = file.read_bytes()

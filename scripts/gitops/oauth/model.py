@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -21,9 +21,11 @@ from gitops.manifests import sealedsecret, yamlfile
 from gitops.manifests.overlay import Overlay
 from gitops.oauth.blocks import UID
 from gitops.repository import rotation, services
-from gitops.repository.history import History
 from gitops.repository.rotation import FILE, Record, generation_of, sealed_file
 from gitops.repository.services import Owner
+
+if TYPE_CHECKING:
+    from gitops.repository.history import History
 
 _TAG = b"gitops oauth-42 rotation\n"
 
@@ -87,8 +89,8 @@ def applications(
 
     Raises InputError for a service that does not exist, or that has no application.
     """
-    known, unreadable = services.readable(base)
-    existing = {service.name for service in known} | unreadable.keys()
+    known, unreadable = services.readable(base, names or None)
+    existing = {folder.name for folder in base.overlays.glob("[!.]*") if folder.is_dir()}
     if missing := [name for name in names if name not in existing]:
         raise unknown("service", missing[0], existing)
     readable: list[OAuthApplication] = []

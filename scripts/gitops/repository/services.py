@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -142,12 +142,17 @@ def chosen(checkout: Checkout, name: str, environment: str | None) -> list[Overl
     return fitting
 
 
-def readable(checkout: Checkout) -> tuple[list[Service], dict[str, InputError]]:
-    """Every service whose owner can be read, by name, and why the others cannot: one slip stops nothing else."""
+def readable(checkout: Checkout, names: Collection[str] | None = None) -> tuple[list[Service], dict[str, InputError]]:
+    """Every service whose owner can be read, by name, and why the others cannot: one slip stops nothing else.
+
+    `names`: no other folder is looked at.
+    """
     known: list[Service] = []
     broken: dict[str, InputError] = {}
     # A hidden folder is a draft of a `service new` that was killed.
     for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
+        if names is not None and folder.name not in names:
+            continue
         try:
             known.append(_service(checkout, folder, yamlfile.read_model(checkout, folder / "owner.yaml", Owner)))
         except InputError as error:

@@ -8,18 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gitops.clients.github import Health, Hub, health_changes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.ground.suggest import unknown
 from gitops.manifests import sealedsecret, secret
 from gitops.manifests.sealedsecret import CERTIFICATE, ENDS, VALID_UNTIL, Sealed
 from gitops.repository import services
-from gitops.repository.history import History
 from gitops.repository.versions import Version
 from gitops.secrets import certificate
+
+if TYPE_CHECKING:
+    from gitops.clients.github import Health, Hub
+    from gitops.repository.history import History
 
 # Days before a declared end in which a person hears of it.
 SOON = 14
@@ -97,6 +99,9 @@ def read(
     for error in broken.values():
         faults += error.faults
     pin = certificate.ever_pinned(checkout, cluster)
+    # Who asks for declared ends alone does without git's history.
+    from gitops.repository.history import History
+
     history = History(checkout.root)
     said = _Said(hub, history)
     every, strange = sealedsecret.readable(checkout)
@@ -111,7 +116,7 @@ def read(
                 owner.team if owner else "",
                 owner.contact if owner else "",
                 _given(history, sealed),
-                _until(sealed),
+                declared_end(sealed),
                 _against(sealed, pin.fingerprint if pin else None),
                 said.delivery(checkout, sealed),
             )
@@ -130,7 +135,7 @@ def _against(sealed: Sealed, pin: str | None) -> Against:
     return Against.PINNED if named == pin else Against.OLDER
 
 
-def _until(sealed: Sealed) -> date | None:
+def declared_end(sealed: Sealed) -> date | None:
     """The day that a person declared, or the moment that 42 named. Raises InputError where it is neither."""
     text = sealed.annotations.get(ENDS) or sealed.annotations.get(VALID_UNTIL)
     if not text:
@@ -180,6 +185,8 @@ class _Said:
         last = self._of(sealed.overlay.application)
         if last is None:
             return Delivery.UNKNOWN
+        from gitops.clients.github import Health
+
         health, commit = last
         if self._history.content(commit, sealed.path) != (checkout.root / sealed.path).read_bytes():
             return Delivery.WAITING
@@ -187,6 +194,8 @@ class _Said:
 
     def _of(self, application: str) -> tuple[Health, str] | None:
         if application not in self._last:
+            from gitops.clients.github import health_changes
+
             changes = health_changes(self._hub, application, None) if self._hub else []
             self._last[application] = (changes[-1].health, changes[-1].commit) if changes else None
         return self._last[application]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
-from gitops.clients.registries import Registry, resolve
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import certificates, kustomize, names, yamlfile
@@ -25,6 +25,9 @@ from gitops.repository import contents
 from gitops.repository import services as model
 from gitops.repository.git import GitError, Repo
 from gitops.service.registries import check_registry
+
+if TYPE_CHECKING:
+    from gitops.clients.registries import Registry
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The environments that a new service of each shape begins with.
@@ -76,6 +79,9 @@ def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Pat
     teams = model.teams(checkout)
     _check_request(checkout, request, teams)
     check_clean(checkout)
+    # A fifth of a second of AWS's client, that no other verb needs.
+    from gitops.clients.registries import resolve
+
     image = resolve(request.image, registry)
 
     folder = checkout.overlays / request.name

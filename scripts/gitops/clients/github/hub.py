@@ -71,12 +71,12 @@ class Hub:
         """The repository of the environment; `token`: one that was taken out of it. Raises InputError."""
         return cls(RepositorySettings.from_environment(token), pause=environment.read().github_pause)
 
-    def __init__(self, settings: RepositorySettings, *, pause: float = 1.0) -> None:
-        """`pause`: seconds between two writes, as GitHub asks for of bots."""
+    def __init__(self, settings: RepositorySettings, *, pause: float = 1.0, tries: int = 5) -> None:
+        """`pause`: seconds between two writes, as GitHub asks for of bots; `tries`: more of a request that failed."""
         self.settings = settings
         self.writes = 0
         wait = environment.read().github_wait
-        retry = CarefulRetry(total=5, secondary_rate_wait=wait, max_rate_limit_wait=max(wait, LONGEST_WAIT))
+        retry = CarefulRetry(total=tries, secondary_rate_wait=wait, max_rate_limit_wait=max(wait, LONGEST_WAIT))
         self._github = Github(
             auth=Auth.Token(settings.token.get_secret_value()),
             base_url=settings.api_url,

@@ -22,15 +22,15 @@ _SHORT = re.compile(r"(?:[^@/]+@)?(?P<host>[^:/]+):(?!//)(?P<path>.+)")
 _PATH = re.compile(r"/?([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 
 
-def hub_of(root: Path) -> Hub:
-    """GitHub as a person with a clone at `root` may use it. Raises InputError.
+def hub_of(root: Path, *, tries: int = 5) -> Hub:
+    """GitHub as a person with a clone at `root` may use it; `tries` as Hub has them. Raises InputError.
 
     GITHUB_REPOSITORY, GITHUB_TOKEN and GITHUB_API_URL come first; then origin's address and what `gh` signed in with.
     """
     own = environment.read()
     repository = own.github_repository or _of_origin(root, any_host="github_api_url" in own.model_fields_set)
     token = own.github_token or _of_gh()
-    return Hub(RepositorySettings(repository, token, own.github_api_url), pause=own.github_pause)
+    return Hub(RepositorySettings(repository, token, own.github_api_url), pause=own.github_pause, tries=tries)
 
 
 def _of_origin(root: Path, *, any_host: bool) -> str:

@@ -1,0 +1,116 @@
+"""What takes longer than a glance: registries, 42's rotations, the seals, and the check of what main has not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+
+from gitops.check import draft, report, run
+from gitops.clients.github import Hub, person
+from gitops.clients.registries import Registries
+from gitops.ground import settings
+from gitops.ground.checkout import Checkout
+from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.printable import counted
+from gitops.ground.progress import Progress
+from gitops.images import bump, status
+from gitops.images.status import OverlayStatus
+from gitops.oauth import alerts
+from gitops.oauth import run as rotations
+from gitops.repository import revision
+from gitops.repository.rotation import FILE
+from gitops.secrets import status as secrets
+from gitops.tools.build import ensure
+
+
+@dataclass
+class Full:
+    """Lines for a person under each head, and what needs one; `unasked`: what could not be told, and why."""
+
+    images: list[OverlayStatus] = field(default_factory=list)
+    rotations: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
+    unasked: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, of what `Glance` has not."""
+        return {"images": [own.as_dict() for own in self.images], "rotations": self.rotations}
+
+
+def look(
+    checkout: Checkout, names: Sequence[str], taken: Mapping[str, SecretStr], progress: Progress, cluster: str
+) -> Full:
+    """Ask everybody about some services; what fails of one stops not the others. `taken`: the credentials."""
+    full = Full()
+    if not names:
+        return full
+    ensure(checkout, progress, draft.TOOLS)
+    hub = _hub(checkout)
+    parts: dict[str, Callable[[], None]] = {
+        "images": lambda: _images(full, checkout, names, taken, hub),
+        "42's secrets": lambda: _rotations(full, checkout, names, taken),
+        "sealed secrets": lambda: _secrets(full, checkout, names, hub, cluster),
+        "the check": lambda: _check(full, checkout),
+    }
+    for what, part in parts.items():
+        with progress.step(what):
+            try:
+                part()
+            except GitopsError as error:
+                full.unasked.append(f"{what}: {str(error.fault).splitlines()[0]}")
+    return full
+
+
+def _hub(checkout: Checkout) -> Hub | None:
+    try:
+        return person.hub_of(checkout.root)
+    except InputError:  # the overview says it
+        return None
+
+
+def _images(
+    full: Full, checkout: Checkout, names: Sequence[str], taken: Mapping[str, SecretStr], hub: Hub | None
+) -> None:
+    token = hub.settings.token if hub else settings.read().github_token
+    reports = bump.run(checkout, hub, Registries(taken), names=names, now=datetime.now(UTC), token=token, dry_run=True)
+    full.unasked += dict.fromkeys(f"images: {own.error.fault.what.splitlines()[0]}" for own in reports if own.error)
+    full.images = [status.of(own) for own in reports if not own.error]
+    full.findings += [Fault(f"{own.label}: {own.trouble}") for own in full.images if own.trouble]
+
+
+def _rotations(full: Full, checkout: Checkout, names: Sequence[str], taken: Mapping[str, SecretStr]) -> None:
+    having = sorted({file.parent.parent.name for file in checkout.overlays.glob(f"*/*/{FILE}")} & set(names))
+    if not having:
+        return
+    for own in rotations.look(taken, having).reports:
+        then = alerts.explain(own)
+        full.rotations.append(
+            {"overlay": str(own.overlay), "state": own.state.value if own.known else "?", "next": then}
+        )
+        if own.needs_a_person:
+            full.findings.append(Fault(f"{own.overlay}: 42's secret is {own.state}: {then}"))
+
+
+def _secrets(full: Full, checkout: Checkout, names: Sequence[str], hub: Hub | None, cluster: str) -> None:
+    statuses, faults = secrets.read(checkout, cluster, hub, names)
+    full.findings += [*faults, *secrets.due(statuses, datetime.now(UTC))]
+
+
+def _check(full: Full, checkout: Checkout) -> None:
+    with revision.compare(checkout, None, None, for_all=run.FOR_ALL) as change:
+        if not change.files:
+            return
+        today, quiet = datetime.now(UTC).date(), Progress(quiet=True)
+        result = run.run(checkout, change, quiet, offline=True, everything=False, lab=None, today=today)
+    known = {entry.fingerprint for entry in report.read_baseline(checkout, checkout.root / report.BASELINE).findings}
+    new = [finding for finding in result.findings if finding.fingerprint not in known]
+    for finding in new:
+        place = finding.place
+        full.findings.append(Fault(f"{finding.rule}: {finding.what}", place.file, place.line, fix=finding.fix))
+    if new:
+        words = counted(len(new), "finding", "findings")
+        full.unasked.append(f"an API server of the {words} above: gitops check does")

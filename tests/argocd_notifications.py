@@ -72,6 +72,11 @@ class Notifications:
         assert len(results) == len(SENDS), lines
         return [name for name, result in zip(SENDS, results, strict=True) if result == "true"]
 
+    def message(self, template: str, application: dict[str, Any]) -> str:
+        """The one line that stands for a message where it is short."""
+        said = self._ask("template", "notify", template, application)
+        return str(yaml.safe_load(said[said.index("message:") :])["message"]).strip()
+
     def blocks(self, template: str, application: dict[str, Any]) -> list[str]:
         """The texts of a message's blocks."""
         said = self._ask("template", "notify", template, application)

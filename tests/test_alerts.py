@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import runbooks
 from tests.argocd_notifications import Notifications, health
 
 pytestmark = pytest.mark.bots
@@ -248,3 +250,23 @@ def test_the_message_says_what_since_when_and_what_to_type_first(notifications: 
     assert reason.startswith("Deployment web: since 2")
     assert reason.endswith(SHORT)
     assert "First: kubectl --namespace x-prod get pods,events" in rest
+
+
+# What each message is made of, by the template.
+MESSAGES = (
+    ("render-failed", unknown("`kustomize build x` failed exit status 1: no file", 1)),
+    ("render-failed", unknown(DENIED, 1)),
+    ("sync-failed", application("Healthy", "OutOfSync", **syncing("Service x is invalid: port", 2))),
+    ("health-degraded", broken("Deployment")),
+    ("well-again", application()),
+)
+
+
+def test_runbooks_begin_with_the_messages_word_for_word(notifications: Notifications) -> None:
+    sent = {notifications.message(template, timed(state)) for template, state in MESSAGES}
+    assert len(sent) == len(MESSAGES)
+    sent |= {text.replace("x-prod", "argocd") for text in sent} | {text.replace("x-prod", "NAME") for text in sent}
+    sent |= {text.replace("argocd", "sealed-secrets") for text in sent}
+    quoted = itertools.chain.from_iterable(runbooks.seen(file) for file in runbooks.FILES)
+    messages = {text for text in quoted if text.startswith(runbooks.RENDERED)}
+    assert messages - sent == set()

@@ -126,8 +126,8 @@ def applications(cluster: Cluster) -> list[AppStatus]:
             AppStatus(
                 name=item["metadata"]["name"],
                 project=item["spec"]["project"],
-                sync=status.get("sync", {}).get("status", "Unknown"),
-                health=status.get("health", {}).get("status", "Missing"),
+                sync=status.get("sync", {}).get("status") or "Unknown",
+                health=status.get("health", {}).get("status") or "Missing",
                 revision=status.get("sync", {}).get("revision", ""),
                 message="; ".join(dict.fromkeys(map(plain, filter(None, problems)))),
                 refusal=_refusal(status),

@@ -1,6 +1,7 @@
 """All that is printed, and what a run hands on. What stands in it may be a stranger's: `printable` makes it text.
 
-Lines and tables are for a person and for grep: aligned columns, no line ever cut or wrapped.
+Lines and tables are for a person and for grep: aligned columns, nothing ever left out. A table wraps to a terminal's
+width (or to COLUMNS), and never where a file or a program reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from gitops.ground import hidden, printable
+from gitops.ground import columns, hidden, printable
 from gitops.ground.errors import GitopsError, InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def say_error(error: GitopsError) -> None:
     for fault in error.faults:
         first, *rest = str(fault).split("\n")
         lines += [first, *(f"    {text}" for text in rest)]
-    say(f"gitops: {lines[0]}", *lines[1:], err=True)
+    limit = columns.width()
+    for text in (f"gitops: {lines[0]}", *lines[1:]):
+        say(*columns.wrapped(printable.line(text), limit, "    "), err=True)
 
 
 def say_bug(error: BaseException) -> None:
@@ -95,12 +98,13 @@ def present(output: str, table: Table, documents: Sequence[Any]) -> None:
         print_table(*table)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a head on standard output."""
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, widest: int = 0) -> None:
+    """Print rows under a head on standard output, as wide as the terminal is.
+
+    `widest`: the columns of a line for a file or a program (0: a row is one line there, for grep).
+    """
     lines = [list(map(printable.line, row)) for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    say(*columns.table(lines, columns.width() or widest))
 
 
 def write(path: Path, text: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gitops.clients import argocd
     from gitops.lab.layout import Lab
 
+# The columns of a status where no terminal says how many it has: a reason may be long.
+WIDEST = 160
 # The overlay that the demo changes.
 DEMO = Overlay("mogle", "staging")
 
@@ -221,7 +223,7 @@ def demo(name: str) -> None:
 def print_applications(apps: list[argocd.AppStatus]) -> None:
     """The table that an operator reads."""
     rows = [[app.name, app.sync, app.health, app.short_revision, app.message] for app in apps]
-    print_table(["application", "sync", "health", "revision", "why"], rows)
+    print_table(["application", "sync", "health", "revision", "why"], rows, widest=WIDEST)
 
 
 def _say_simulated(target: Lab) -> None:

@@ -111,7 +111,7 @@ def test_a_bots_pull_request_passes_from_end_to_end(github: GitHub, runner: Runn
     head = runner.propose({KUSTOMIZATION: bumped.decode()}, "bump/mogle/prod")
     done = runner.run("pull_request", pull(head))
     assert done.code == 0, done.text
-    assert "1 files differ from origin/main: make test-live" in done.text
+    assert "1 file differs from origin/main: make test-live" in done.text
     assert re.search(r"\d+ passed", done.text)
     assert "gate: success, tests: success" in done.text
 

@@ -189,7 +189,7 @@ def test_the_workflow_tells_a_pull_request_and_takes_it_back(aws: AwsWorld, gith
     assert done.code == 0, done.text
     [comment] = proposed.comments
     assert comment.startswith(delivery.marker("seoul"))
-    assert "2 changes of 1 stacks" in comment, comment
+    assert "2 changes of 1 stack" in comment, comment
     assert "UmbrellaNextRepository" in comment
     assert aws.half_made() == []
     # A definition that cannot be is told too, in the same comment.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from gitops.repository import revision, services
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
 from tests.conftest import commit_all
+from tests.frozen import ROOT, platform
 
 NEW = "overlays/broken/prod"
 
@@ -121,3 +124,64 @@ def test_a_render_that_hangs_says_so_by_its_type(scratch: Checkout, monkeypatch:
         kustomize.build(scratch, scratch.overlays / "mogle/prod")
     assert caught.value.timed_out
     assert isinstance(caught.value, GitopsError)
+
+
+# -- what messages are made of
+
+SOURCES = sorted((ROOT / "scripts/gitops").rglob("*.py"))
+# A path of the repository, whole: not a pattern, and nothing is filled in behind it.
+_PATH = re.compile(
+    r"(?<![\w./<>{}\\-])((?:apps|base|clusters|docs|overlays|policies|scripts|tests|\.github)/[\w/-]+(?:\.\w+)*)"
+    r"(?![\w.]*[/<{}*\[\\-])(?!\w)"
+)
+# `{len(...)} files`, and other numbers; behind "of" the noun is of all of them.
+_NUMBER = re.compile(r"^(len\(.*\)|sum\(.*\)|.*\.days(\(\w*\))?)$")
+_NOUN = re.compile(r"^ (?:\w+ )?(?!less\b|has\b|is\b|was\b|times\b)[a-z]+s\b")
+
+
+def texts(file: Path) -> Iterator[tuple[int, str]]:
+    """Every text of a module that is no docstring, `{}` for what is filled in."""
+    tree = ast.parse(file.read_text())
+    inside = set[int]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inside.add(id(node.value))
+        if isinstance(node, ast.JoinedStr):
+            inside.update(map(id, node.values))
+            parts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            yield node.lineno, "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.lineno, node.value
+
+
+def absent(text: str) -> list[str]:
+    """The paths in a text that nothing in the repository has, nor begins with."""
+    paths = [match[1] for match in _PATH.finditer(text) if not re.match(r"apps/v\d|.*[A-Z]{3}", match[1])]
+    return [path for path in paths if not any(platform().root.glob(f"{path}*"))]
+
+
+def uncounted(file: Path) -> list[str]:
+    """Numbers with a noun that is said of several, whatever the number is."""
+    lines = []
+    for node in [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr)]:
+        parts = node.values
+        for before, number, noun in zip([None, *parts], parts, parts[1:], strict=False):
+            if isinstance(number, ast.FormattedValue) and isinstance(noun, ast.Constant):
+                told = ast.unparse(number.value)
+                share = isinstance(before, ast.Constant) and str(before.value).endswith((" of ", "'s "))
+                if _NUMBER.match(told) and _NOUN.match(str(noun.value)) and not share:
+                    lines.append(f"{file.name}:{node.lineno}: {{{told}}}{noun.value!s}")
+    return lines
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT / "scripts/gitops")))
+def test_no_message_names_a_path_that_is_not_there_or_says_1_errors(file: Path) -> None:
+    assert [(line, paths) for line, text in texts(file) if (paths := absent(text))] == []
+    assert uncounted(file) == []
+
+
+def test_what_is_not_there_and_what_is_not_counted_is_noticed(tmp_path: Path) -> None:
+    assert absent("see (apps/policies), docs/runbooks/gate.md and overlays/<service>/owner.yaml") == ["apps/policies"]
+    module = tmp_path / "module.py"
+    module.write_text("print(f\"{len(errors)} errors, {len(done)} of {len(files)} files, {counted(1, 'file')} files\")")
+    assert uncounted(module) == ["module.py:1: {len(errors)} errors, "]

@@ -88,3 +88,20 @@ def test_the_servers_words_for_a_place_are_a_path(
     deployment: dict[str, Any], field: str, path: tuple[str | int, ...]
 ) -> None:
     assert answers.field_path(deployment, field) == path
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{'x': 1, " + "'y' " * 2_000 + "}", '"' + "a" * 5_000 + '"', "[" + "1," * 3_000 + "]"],
+    ids=["an object", "a text", "a list"],
+)
+def test_of_a_long_value_nothing_else_is_cut(unit: Unit, deployment: dict[str, Any], value: str) -> None:
+    words = (
+        "cannot set `allowPrivilegeEscalation` to false and `privileged` to true, "
+        + "as it says here " * 30
+        + "at last"
+    )
+    field = "spec.template.spec.containers[0].securityContext"
+    [finding] = refused(unit, deployment, 422, "x", (field, f"Invalid value: {value}: {words}"))
+    assert finding.problem.endswith(f": {words}")
+    assert len(finding.problem) < len(words) + 250

@@ -94,7 +94,7 @@ def test_a_tag_alone_gets_its_digest(shop: Shop) -> None:
     before = shop.write(f"  - name: app # ours\n    newName: {shop.name}\n    newTag: 1.10 # why\n")
     dry = shop.adopt("--dry-run")
     assert (dry.code, shop.entry) == (0, before)
-    assert dry.out.endswith("would change 1 files\n")
+    assert dry.out.endswith("would change 1 file\n")
     done = shop.adopt()
     assert done.code == 0, done.err
     assert f"{PATH}:{shop.head.count(chr(10)) + 2}: app is {shop.name}:1.10@{digest}\n" in done.out

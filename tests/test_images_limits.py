@@ -110,7 +110,7 @@ def test_more_pull_requests_than_may_be_open_wait_and_are_told(images: ImageWorl
     images.ecr.push("mogle", "3.1.0", pushed=TODAY - timedelta(days=1))
     rows = images.bump()
     assert {name: row["action"] for name, row in rows.items()} == {"prod": "opened", "staging": "nothing"}
-    told = "waits for its turn: 1 pull requests are open, 1 may be (.github/images.yaml)"
+    told = "waits for its turn: 1 pull request is open, 1 may be (.github/images.yaml)"
     assert rows["staging"]["why"] == told
     # A rollback takes nobody's place, though nothing goes forward beside it.
     assert images.run("images", "rollback", "mogle", "--reason", "x").code == 0

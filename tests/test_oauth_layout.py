@@ -90,7 +90,7 @@ def test_the_layout_is_recorded_into_the_working_copy(known: RotationWorld) -> N
     assert LOGIN not in text
     assert page.read(text, str(layout.APPLICATION), layout.READ_AT).next
     assert known.run("oauth", "layout", ID).code == 2, "a working copy with changes"
-    assert "one of this repository: 41002" in record(known, "7")[2]
+    assert "there are: 41002" in record(known, "7")[2]
 
 
 @pytest.mark.bots

@@ -219,7 +219,7 @@ def test_no_next_secret_is_waited_for_then_a_risk_then_expired(known: RotationWo
     assert "AT_RISK less than 3 days left" in known.slack.messages[-1]
     known.intra.advance(2 * DAY)
     assert known.rotate(code=1)["state"] == "EXPIRED"
-    assert "less than 1 days left" in known.slack.messages[-1]
+    assert "less than 1 day left" in known.slack.messages[-1]
     assert known.slack.messages[-1].endswith("Runbook: docs/runbooks/oauth.md")
 
 

@@ -194,4 +194,4 @@ def test_what_a_person_provides_is_proved_too(known: RotationWorld) -> None:
     told = provide(known, "x", "--environment", "staging")[2]
     assert "overlays/mogle/staging: has no application of 42; expected an environment that has one: prod" in told
     told = provide(known, "x", "--cluster", "moon")[2]
-    assert "no such cluster; expected one of lab, seoul, found 'moon'" in told
+    assert "cluster 'moon': does not exist; there are: lab, seoul" in told

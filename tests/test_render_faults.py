@@ -81,7 +81,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, str, str]] = {
     "no YAML": (
         {"kustomization.yaml": "resources:\n- a.yaml\n", "a.yaml": f"{MAP} x: y\n"},
         "a.yaml:7",
-        "yaml",
+        "not valid YAML",
         "indent",
     ),
     "a key twice": (

@@ -129,7 +129,7 @@ def test_the_step_has_outputs(scratch: Checkout, tmp_path: Path) -> None:
     (scratch.root / "overlays/mogle/prod/new.yaml").write_text("a: 1\n")
     done = gitops(scratch, "scope", "--base", "HEAD", GITHUB_OUTPUT=str(tmp_path / "output"))
     assert (done.code, done.out) == (0, "test-live\n")
-    assert "1 files differ from HEAD: make test-live" in done.err
+    assert "1 file differs from HEAD: make test-live" in done.err
     assert (tmp_path / "output").read_text() == "base=HEAD\nhead=HEAD\ntests=test-live\n"
 
 

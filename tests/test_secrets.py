@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.manifests import sealedsecret, yamlfile, yamltext
 from gitops.oauth import model
 from gitops.secrets import certificate
@@ -102,8 +103,12 @@ def test_list_says_what_there_is(command: Seal) -> None:
 
 
 BAD: dict[str, tuple[list[str], str, str]] = {
-    "no overlay": (["shop", "kakao", "--key", "a"], "x", "no such overlay; expected one of benefit/prod"),
-    "no environment": (["notice-bot", "kakao", "--key", "a", "--environment", "staging"], "x", "no such overlay"),
+    "no overlay": (["shop", "kakao", "--key", "a"], "x", "service 'shop': does not exist; there are: benefit, "),
+    "no environment": (
+        ["notice-bot", "kakao", "--key", "a", "--environment", "staging"],
+        "x",
+        "notice-bot has none of this name",
+    ),
     "name": (["notice-bot", "Kakao", "--key", "a"], "x", "name; expected lower-case letters"),
     "key": (["notice-bot", "kakao", "--key", "a b"], "x", "key; expected letters, digits"),
     "nothing": (["notice-bot", "kakao", "--key", "a"], "", "nothing was given; type it at the prompt, or pipe it in"),
@@ -112,7 +117,7 @@ BAD: dict[str, tuple[list[str], str, str]] = {
     "cluster": (
         ["notice-bot", "kakao", "--key", "a", "--cluster", "../x"],
         "x",
-        "no such cluster; expected one of lab",
+        ": does not exist; there are: lab",
     ),
     "no certificate": (
         ["notice-bot", "kakao", "--key", "a", "--cluster", "lab"],
@@ -221,7 +226,7 @@ def test_a_new_controller_is_pinned_and_what_it_cannot_open_is_said(pinned: Chec
         assert f"pinned: {fingerprint}" in done.out
         assert certificate.pinned(pinned, "seoul").fingerprint == fingerprint
         assert opened(pinned, FILE, new) == {"token": CANARY.encode()}
-        assert f"{len(strangers)} seals are for another key" in done.out
+        assert counted(len(strangers), "seal is", "seals are") + " for another key" in done.out
         assert {path: (pinned.root / path).read_bytes() for path in strangers} == before
         assert "gitops oauth rotate (the workflow" in done.out
         assert "gitops secrets seal oauth-watch slack --key token --environment prod" in done.out

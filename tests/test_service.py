@@ -301,7 +301,7 @@ def test_a_dirty_working_copy_is_refused(scratch: Checkout, run: Run) -> None:
     (scratch.root / "README.md").write_text("changed")
     done = run("service", "new", "shop", "--image", IMAGE, *OK)
     assert done.code == 2
-    assert "the working copy has 1 uncommitted changes (first: README.md)" in done.err
+    assert "the working copy has 1 uncommitted change (first: README.md)" in done.err
     assert not (scratch.overlays / "shop").exists()
 
 

@@ -72,7 +72,7 @@ def test_a_dirty_tree_is_left_as_it_is(here: Checkout, given: Given, verb: str) 
     (here.root / "README.md").write_text("mine")
     done = given(*VERBS[verb])
     assert (done.code, done.out) == (2, "")
-    assert "the working copy has 1 uncommitted changes (first: README.md); commit or stash" in done.err
+    assert "the working copy has 1 uncommitted change (first: README.md); commit or stash" in done.err
     assert changed(here) == ["README.md"]
 
 

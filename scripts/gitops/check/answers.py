@@ -22,6 +22,9 @@ _AT = re.compile(r"^at (\S+): (.*)", re.DOTALL)
 _TYPED = re.compile(r"typed patch object .*?: \.(\S+): (duplicate entries .*)")
 # Fields whose keys are a person's own.
 _KEYED = (("labels",), ("annotations",), ("matchLabels",), ("selector",), ("nodeSelector",))
+# What it quotes before it says what is wrong with it: a whole container, at times.
+_VALUE = re.compile(r'(?<=Invalid value: )(\{.*\}|\[.*\]|"(?:[^"\\]|\\.)*")(?=: )', re.DOTALL)
+_LONGEST_VALUE, _LONGEST = 80, 2000
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
@@ -31,6 +34,11 @@ class Denial:
 
     policy: str
     text: str
+
+
+def decisive(text: str) -> str:
+    """The API server's words on one line, all of them: only the value that it was given, which is known, is cut."""
+    return printable.elided(_VALUE.sub(lambda value: printable.elided(value[0], _LONGEST_VALUE), text), _LONGEST)
 
 
 def denial(error: ClusterError) -> Denial | None:
@@ -84,7 +92,7 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
             rule,
             item,
             path,
-            f"{word}{field + ': ' if field else ''}{printable.elided(message)}",
+            f"{word}{field + ': ' if field else ''}{decisive(message)}",
             "write what the API server asks for",
         )
 

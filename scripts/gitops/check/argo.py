@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gitops.check.answers import Denial
+from gitops.ground.printable import counted
 from gitops.manifests import applicationset, names
 from gitops.manifests.applicationset import Application, Generated
 from gitops.manifests.appproject import permits_kind
@@ -128,7 +129,7 @@ def check_folders(graph: Graph, before: Graph | None) -> Iterator[Finding]:
                 yield Finding(
                     "orphan-folder",
                     Place(f"{path}/{file.name}", 1),
-                    f"{path} is {depth} folders deep; no Application looks there",
+                    f"{path} is {counted(depth, 'folder')} deep; no Application looks there",
                     "move it to overlays/<service>/<environment>",
                 )
     for folder in sorted(root.glob("overlays/*/*")):

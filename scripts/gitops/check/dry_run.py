@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from gitops.check import answers
 from gitops.clients.kubernetes import Cluster, ClusterError
-from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.manifests.findings import Finding, Unit
@@ -82,7 +81,7 @@ class Server:
                         where = answers.field_path(new, field)
                         fix = "leave it as it is, or give the object another name (the old one is then deleted)"
                         findings.append(
-                            unit.finding("immutable", new, where, f"{field}: {printable.elided(message)}", fix)
+                            unit.finding("immutable", new, where, f"{field}: {answers.decisive(message)}", fix)
                         )
             finally:
                 with suppress(ClusterError):

@@ -11,7 +11,6 @@ from gitops.check.argo import Platform, expected_labels
 from gitops.check.dry_run import MANAGER, POLICY_KINDS, Server
 from gitops.check.known_bad import PLACE, KnownBad, known_bad
 from gitops.clients.kubernetes import ClusterError
-from gitops.ground import printable
 from gitops.manifests.differences import differences
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.lines import Place, line_of, read_text
@@ -167,7 +166,7 @@ def taken(server: Server, platform: Platform, objects: Sequence[Object]) -> tupl
         for field, message in error.causes or [("", error.reason)]:
             path = answers.field_path(item, field)
             cel = _CEL.search(" ".join(message.split()))
-            said = f"CEL: {cel[1]}" if cel else printable.elided(message)
+            said = f"CEL: {cel[1]}" if cel else answers.decisive(message)
             problem = f"{field}: {said}" if field else said
             fix = "write what the API server asks for: it takes the whole policy or none of it"
             faults.append(_Fault(unit.places.of(item, path), problem, name(item), fix, unit.name))
@@ -244,7 +243,7 @@ def evaluated(platform: Platform, findings: Sequence[Finding]) -> list[Finding]:
         place = unit.places.of(item, ("spec", "validations", number, "expression"))
         fix = "mend the expression: as it is, it refuses everything"
         faults.append(
-            _Fault(place, f"cannot be evaluated: {printable.elided(failed[2])}", finding.policy, fix, unit.name)
+            _Fault(place, f"cannot be evaluated: {answers.decisive(failed[2])}", finding.policy, fix, unit.name)
         )
     return [*rest, *_together(faults)]
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from gitops.check.argo import TEMPLATE, Platform
+from gitops.ground.printable import counted
 from gitops.manifests import applicationset
 from gitops.manifests.appproject import Spec, permits_destination
 from gitops.manifests.findings import Finding, Unit
@@ -27,7 +28,7 @@ def check(unit: Unit, platform: Platform, *, told: bool) -> Iterator[Finding]:
     overlays = [path for path in _overlays(platform) if kustomization(root / path)]
     if not platform.generator:
         place = _listed(platform, "apps/kustomization.yaml", "apps/services.yaml")
-        what = f"no ApplicationSet is there: Argo CD takes away the Applications of all {len(overlays)} overlays"
+        what = f"no ApplicationSet is there: Argo CD takes away the Applications of {counted(len(overlays), 'overlay')}"
         yield Finding("applications", place, what, "list services.yaml, the ApplicationSet, in resources", unit.name)
         return
     sets = unit.kind("ApplicationSet")

@@ -14,6 +14,7 @@ from gitops.ground.errors import Fault, GitopsError, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, print_table, say
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
@@ -282,8 +283,8 @@ def _argo_size(size: SizedArgo) -> list[str]:
         ]
     step = size.step
     lines = [
-        f"Argo CD: {size.applications} Applications (settings for up to {step.applications}): {step.repo_servers} "
-        f"repo-servers, {step.shards} shards at most, one for each cluster"
+        f"Argo CD: {counted(size.applications, 'Application')} (settings for up to {step.applications}): "
+        f"{counted(step.repo_servers, 'repo-server')}, {counted(step.shards, 'shard')} at most, one for each cluster"
     ]
     for key, value in step.settings.items():
         stands = f", and not {size.unset[key] or 'unset'}: set it in apps/argocd" if key in size.unset else ""
@@ -293,7 +294,7 @@ def _argo_size(size: SizedArgo) -> list[str]:
 
 def _summary(item: PlannedStack) -> str:
     after = ", once the stacks before it are there" if item.waits else ""
-    return f"{item.stack.name}: {item.status}, {len(item.changes)} changes{after}"
+    return f"{item.stack.name}: {item.status}, {counted(len(item.changes), 'change')}{after}"
 
 
 def _kinds(stack: Stack) -> str:

@@ -17,6 +17,7 @@ from gitops.cluster.world import ClusterWorld
 from gitops.ground import printable
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.repository import revision
 
@@ -71,8 +72,8 @@ def comment(name: str, planned: Sequence[PlannedStack]) -> str | None:
         return None
     rows = list(itertools.chain.from_iterable(map(_rows, planned)))
     replaced = [row for row in rows if row[-1] != "False"]
-    anew = f", {len(replaced)} make something anew" if replaced else ""
-    summary = f"{len(rows)} changes of {len(planned)} stacks{anew}"
+    anew = f", {counted(len(replaced), 'makes', 'make')} something anew" if replaced else ""
+    summary = f"{counted(len(rows), 'change')} of {counted(len(planned), 'stack')}{anew}"
     by = f"Merged, {' and '.join(PARTS)} are made by the workflow `cluster`, all else by `gitops cluster up {name}`."
     return "\n".join([marker(name), f"### At AWS: {summary}", "", *printable.table(HEAD, rows), "", by, ""])
 

@@ -14,6 +14,7 @@ from gitops.clients.kubernetes import Cluster, apply, wait_established
 from gitops.cluster import access
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests import installation
 from gitops.repository.git import Repo
@@ -43,11 +44,11 @@ def run(world: ClusterWorld, progress: Progress) -> None:
                 _install(world, cluster, kubeconfig)
         argocd.refresh(cluster)
         platform = installation.platform(world.checkout, world.definition.name)
-        with progress.step(f"{len(platform)} Applications of the platform"):
+        with progress.step(f"{counted(len(platform), 'Application')} of the platform"):
             argocd.wait_for(cluster, platform, seconds=_MINUTES * 60)
         _check_certificate(world, cluster)
         services = installation.services(world.checkout)
-        with progress.step(f"{len(services)} Applications of services"):
+        with progress.step(f"{counted(len(services), 'Application')} of services"):
             argocd.wait_for(cluster, [*platform, *services], seconds=_MINUTES * 60)
 
 
@@ -58,9 +59,13 @@ def _check_merged(world: ClusterWorld) -> None:
     history.fetch(None)
     with Repo(world.checkout.root) as repo:
         if changed := repo.git.status("--porcelain", "--", *_READ).splitlines():
-            raise InputError(f"{len(changed)} files are not committed", found=changed[0][3:], fix=fix)
+            raise InputError(
+                f"{counted(len(changed), 'file is', 'files are')} not committed", found=changed[0][3:], fix=fix
+            )
         if others := repo.git.diff("--name-only", history.main(), "HEAD", "--", *_READ).splitlines():
-            raise InputError(f"{len(others)} files are not as main has them", found=others[0], fix=fix)
+            raise InputError(
+                f"{counted(len(others), 'file is', 'files are')} not as main has them", found=others[0], fix=fix
+            )
 
 
 def _in_charge(cluster: Cluster) -> bool:

@@ -15,6 +15,7 @@ from gitops.cluster.stacks import Stack
 from gitops.cluster.world import ClusterWorld
 from gitops.ground import settings
 from gitops.ground.errors import ExternalError, InputError, NotHealthyError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 
 # Says yes or no to what a change set would do.
@@ -248,7 +249,7 @@ def _late(stack: Stack) -> ExternalError:
     fix = "AWS goes on: run it again, and it waits on"
     if pending:
         fix = f"a certificate is pending until its record is seen; look at the zone's CNAME records. {fix}"
-    return ExternalError(f"stack {stack.name}: not done after {stack.minutes} minutes", fix=fix)
+    return ExternalError(f"stack {stack.name}: not done after {counted(stack.minutes, 'minute')}", fix=fix)
 
 
 def _new(name: str, kind: str) -> ResourceChange:

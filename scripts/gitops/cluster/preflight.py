@@ -11,6 +11,7 @@ from gitops.cluster import definition as definitions
 from gitops.cluster import generated, identity, support
 from gitops.cluster.world import ClusterWorld
 from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.printable import counted
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def check_delegation(world: ClusterWorld, zones: dict[str, str]) -> None:
 def examine(world: ClusterWorld, today: date) -> Iterator[Examination]:
     """Everything, one after the other, whatever is wrong with the one before (`gitops cluster doctor`)."""
     left = support.days_left(world.definition.version, today) if not list(_version(world, today)) else 0
-    note = f"standard support ends in {left} days"
+    note = f"standard support ends in {counted(left, 'day')}"
     looks: list[tuple[str, str, Callable[[], list[Fault]]]] = [
         ("definition", "", lambda: list(_written(world))),
         ("names", world.definition.organisation, lambda: identity.faults(world.checkout)),
@@ -105,7 +106,7 @@ def _version(world: ClusterWorld, today: date) -> Iterator[Fault]:
 def _notice(world: ClusterWorld, left: int) -> Iterator[Fault]:
     if left < support.NOTICE_DAYS:
         yield Fault(
-            f"the support of {world.definition.version} ends in {left} days",
+            f"the support of {world.definition.version} ends in {counted(left, 'day')}",
             path=world.source,
             fix="take up a newer one (CONTRIBUTING.md: a new version of Kubernetes)",
         )

@@ -12,6 +12,7 @@ from gitops.cluster.definition import Definition
 from gitops.cluster.generated import KEPT, StackTemplate, logical, new
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.manifests.overlay import Overlay
 from gitops.repository import state
 from gitops.repository.services import Service
@@ -127,7 +128,7 @@ def _instance_name(definition: Definition, overlay: Overlay, generation: int) ->
             f"{name}: RDS does not take it for the name of a database",
             path=overlay.path,
             expected=f"at most {_LONGEST_NAME} characters, no two hyphens together",
-            found=f"{len(name)} characters",
+            found=counted(len(name), "character"),
             fix="give the service a shorter name",
         )
     return name

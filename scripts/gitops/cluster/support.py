@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
+from gitops.ground.printable import counted
 from gitops.manifests import yamlfile
 
 FILE = Path(__file__).with_name("support.yaml")
@@ -79,5 +80,5 @@ def argo_cd_fault(checkout: Checkout, today: date) -> Fault | None:
     if left < 0:
         return Fault(f"Argo CD {version}: out of support since {end}", path=ARGO_CD, fix=fix)
     if left < NOTICE_DAYS:
-        return Fault(f"Argo CD {version}: its support ends in {left} days", path=ARGO_CD, fix=fix)
+        return Fault(f"Argo CD {version}: its support ends in {counted(left, 'day')}", path=ARGO_CD, fix=fix)
     return None

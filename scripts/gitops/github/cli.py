@@ -13,6 +13,7 @@ from gitops.ground.errors import ExternalError, NotHealthyError, combined
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say, summarise
+from gitops.ground.printable import counted
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -66,7 +67,7 @@ def apply(prune: bool, output: str) -> None:
     if failed:
         raise ExternalError(
             f"{failed[0].change.kind} {failed[0].change.name}: not set ({failed[0].error})",
-            found=f"{len(applying.unfinished(steps))} of {len(steps)} changes not made",
+            found=f"{len(applying.unfinished(steps))} of {counted(len(steps), 'change')} not made",
             fix="what is marked done stays; mend the reason and run it again",
         )
     errors = []

@@ -6,18 +6,25 @@ Nothing is left out: what a narrow terminal has no room for stands on further li
 from __future__ import annotations
 
 import itertools
-import shutil
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 _GAP = "  "
 # What a block's lines begin with, below its first cell.
 _INDENT = "  "
 
 
-def width() -> int:
-    """The characters of a line: of COLUMNS or of the terminal; 0 where what is printed goes to a file or a program."""
-    return shutil.get_terminal_size((0, 0)).columns
+def width(stream: TextIO) -> int:
+    """The columns of the terminal that a stream leads to; 0 where it leads to a file or a program.
+
+    COLUMNS says nothing of those: readline sets it for every child of a program that uses it.
+    """
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (OSError, ValueError):  # no stream of the system's, or a closed one
+        return 0
 
 
 def cells(text: str) -> int:

@@ -1,7 +1,7 @@
 """All that is printed, and what a run hands on. What stands in it may be a stranger's: `printable` makes it text.
 
 Lines and tables are for a person and for grep: aligned columns, nothing ever left out. A table wraps to a terminal's
-width (or to COLUMNS), and never where a file or a program reads it.
+width, and never where a file or a program reads it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def say_error(error: GitopsError) -> None:
     for fault in error.faults:
         first, *rest = str(fault).split("\n")
         lines += [first, *(f"    {text}" for text in rest)]
-    limit = columns.width()
+    limit = columns.width(sys.stderr)
     for text in (f"gitops: {lines[0]}", *lines[1:]):
         say(*columns.wrapped(printable.line(text), limit, "    "), err=True)
 
@@ -104,7 +104,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, widest: i
     `widest`: the columns of a line for a file or a program (0: a row is one line there, for grep).
     """
     lines = [list(map(printable.line, row)) for row in (head, *rows)]
-    say(*columns.table(lines, columns.width() or widest))
+    say(*columns.table(lines, columns.width(sys.stdout) or widest))
 
 
 def write(path: Path, text: str) -> None:

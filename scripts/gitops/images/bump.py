@@ -17,6 +17,7 @@ from gitops.clients.registries import Registry
 from gitops.ground.budget import Budget
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import UnexpectedError
+from gitops.ground.printable import counted
 from gitops.images import beside, body, declines, edit, group, plan, wide, wording
 from gitops.images.group import Grouping
 from gitops.images.proposal import Proposals, ProposedImage
@@ -230,7 +231,8 @@ class _Room:
         """Why no more is opened now; nothing where one may be."""
         if self.limit is None or len(self.open) < self.limit:
             return ""
-        return f"waits for its turn: {len(self.open)} pull requests are open, {self.limit} may be ({wide.FILE})"
+        there = counted(len(self.open), "pull request is open", "pull requests are open")
+        return f"waits for its turn: {there}, {self.limit} may be ({wide.FILE})"
 
     def note(self, branch: str, action: PullAction) -> None:
         """What was done about one."""

@@ -12,6 +12,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, say, summarise
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.images import cli_by_hand, cli_here
 
@@ -129,7 +130,9 @@ def adopt(taken: Mapping[str, SecretStr], services: tuple[str, ...], dry_run: bo
     for adoption in adoptions:
         say(f"{adoption.path}:{adoption.line}: {adoption.entry} is {adoption.image}")
     files = len({adoption.path for adoption in adoptions})
-    say(f"{'would change' if dry_run else 'changed'} {files} files" if adoptions else "all entries are whole")
+    say(
+        f"{'would change' if dry_run else 'changed'} {counted(files, 'file')}" if adoptions else "all entries are whole"
+    )
 
 
 @images.command()

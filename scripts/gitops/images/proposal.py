@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gitops.clients import registries
 from gitops.clients.registries import Details, Registry
 from gitops.ground.errors import GitopsError
+from gitops.ground.printable import counted
 from gitops.images import body, edit, group
 from gitops.images.notes import ReleaseNotes
 from gitops.images.report import Edited
@@ -63,7 +64,7 @@ class Proposals:
         return Proposal(
             branch=branch,
             base=self._main.history.main(),
-            title=titles if few else f"{group.name(branch)}: {len(changes)} images",
+            title=titles if few else f"{group.name(branch)}: {counted(len(changes), 'image')}",
             body=body.together(sections, marker),
             files=files_of(changes),
             labels=(*LABELS, *sorted({change.target.overlay.environment for change in changes})),

@@ -13,6 +13,7 @@ from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.ground.suggest import unknown
 from gitops.lab import process
@@ -143,7 +144,11 @@ def down(context: click.Context, name: str, every: bool) -> None:
         raise InputError(f"--all and --name {name}", expected=expected)
     for target in find_labs(Checkout.find()) if every else [_existing(name)]:
         count = labs.down(target)
-        say(f"lab {target.name!r}: {count} processes ended" if count else f"lab {target.name!r}: nothing runs")
+        say(
+            f"lab {target.name!r}: {counted(count, 'process', 'processes')} ended"
+            if count
+            else f"lab {target.name!r}: nothing runs"
+        )
 
 
 @lab.command()

@@ -11,6 +11,7 @@ from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground import printable
 from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.ground.suggest import unknown
 from gitops.lab import bootstrap, control, origin, pki, process, redis, upstream
@@ -67,7 +68,7 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
             f"lab {lab.name!r} is a check's: it has no nodes", fix=f"{lab.command('reset')}, or another name"
         )
     if nodes_per_zone and nodes_per_zone != settings.nodes_per_zone:
-        what = f"lab {lab.name!r} has {settings.nodes_per_zone} nodes in each zone"
+        what = f"lab {lab.name!r} has {counted(settings.nodes_per_zone, 'node')} in each zone"
         raise InputError(what, fix=f"{lab.command('reset')} forgets that")
     parts = all_parts(lab)
     control.end_where_network_died(lab)
@@ -127,7 +128,7 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
     def alive() -> None:
         check_alive(lab)
 
-    with progress.step(f"{len(expected)} Applications Synced and Healthy", note=_counter(cluster, expected)):
+    with progress.step(f"{counted(len(expected), 'Application')} Synced and Healthy", note=_counter(cluster, expected)):
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     waits = "metrics"
 

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from gitops.ground.printable import counted
 from gitops.lb.health import check_health
 from gitops.lb.model import QUOTAS, VALUES_PER_RULE, WILDCARDS_PER_RULE, LoadBalancer
 from gitops.lb.names import LISTEN, REDIRECT
@@ -176,5 +177,8 @@ def _quotas(balancer: LoadBalancer) -> Iterator[Finding]:
             message = f"{used} of {quota} {what} are used, {crowd.most} of them here"
             fix = "lower it where fewer do, have AWS raise the quota, or plan a second load balancer"
         if used <= quota:
-            rule, message = "lb-forecast", f"{message}; room for {balancer.remaining_services()} more services"
+            rule, message = (
+                "lb-forecast",
+                f"{message}; room for {counted(balancer.remaining_services() or 0, 'more service')}",
+            )
         yield source.finding(rule, path, message, fix)

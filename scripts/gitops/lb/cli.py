@@ -13,6 +13,7 @@ from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table, say, say_json
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 
 
@@ -55,7 +56,8 @@ def show(cluster: str, output: str) -> None:
             say(f"{what}: {used} of {model.QUOTAS[what]} used, {model.QUOTAS[what] - used} left")
         if (remaining := balancer.remaining_services()) is not None:
             rules_each = len(balancer.rules) / balancer.services
-            say(f"forecast: at {rules_each:.1f} rules a service, {remaining} more services fit")
+            more = counted(remaining, "more service fits", "more services fit")
+            say(f"forecast: at {rules_each:.1f} rules a service, {more}")
     faults = [
         Fault(f"{finding.rule}: {finding.what}", finding.place.file, finding.place.line) for finding in routing.findings
     ]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gitops.ground.errors import Fault, InputError
+from gitops.ground.printable import counted
 
 OPAQUE, TLS, DOCKER = "Opaque", "kubernetes.io/tls", "kubernetes.io/dockerconfigjson"
 DOCKER_KEY = ".dockerconfigjson"
@@ -76,7 +77,7 @@ def refusals(name: object, keys: Iterable[object], kind: object = OPAQUE) -> Ite
 def _shown(value: object) -> str:
     """Whoever makes a mistake of hundreds of characters knows it by its beginning."""
     text = repr(value)
-    return text if len(text) <= LONGEST // 2 else f"{text[: LONGEST // 4]}... ({len(str(value))} characters)"
+    return text if len(text) <= LONGEST // 2 else f"{text[: LONGEST // 4]}... ({counted(len(str(value)), 'character')})"
 
 
 def check(name: object, keys: Iterable[object], kind: object = OPAQUE, *, path: str | None = None) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
+from gitops.ground.printable import counted
 
 Model = TypeVar("Model", bound=BaseModel)
 # The largest render of ours has some hundred values, nested 15 deep; Argo CD's own definitions have 1.5 MB.
@@ -52,7 +53,7 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         """An int or a float. Thousands of digits, or groups of base 60, take minutes."""
         if len(node.value) > _LONGEST_NUMBER:
             raise yaml.constructor.ConstructorError(
-                None, None, f"a number of {len(node.value)} characters", node.start_mark
+                None, None, f"a number of {counted(len(node.value), 'character')}", node.start_mark
             )
         construct = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
         number: int | float = construct(node)
@@ -67,7 +68,7 @@ def measured(content: str | bytes, source: str) -> str:
     """A text that is safe to parse. Raises LimitError where it is not, InputError where it is not UTF-8."""
     if len(content) > MOST_BYTES:
         raise LimitError(
-            "too large", path=source, expected=f"at most {MOST_BYTES // 2**20} MiB", found=f"{len(content)} bytes"
+            "too large", path=source, expected=f"at most {MOST_BYTES // 2**20} MiB", found=counted(len(content), "byte")
         )
     text = decode(content, source) if isinstance(content, bytes) else content
     brackets = text.count("[") + text.count("{")

@@ -8,6 +8,7 @@ import re
 import yaml
 
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.manifests import yamlfile
 
 
@@ -77,7 +78,7 @@ def remove_item(text: str, source: str, key: str, value: str) -> str:
     """Take the line of one plain item out of the block list `key`. Raises InputError where it is not there once."""
     matches = [node for node in _list(text, source, key).value if node.value == value]
     if len(matches) != 1:
-        raise InputError(f"{key} has {value} {len(matches)} times", path=source, expected="it once")
+        raise InputError(f"{key} has {value} {counted(len(matches), 'time')}", path=source, expected="it once")
     _dash(text, source, matches[0])
     start = text.rfind("\n", 0, matches[0].start_mark.index) + 1
     end = text.find("\n", matches[0].end_mark.index)

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from gitops.clients.slack import Slack
 from gitops.ground.errors import ExternalError, GitopsError, NotHealthyError, combined
+from gitops.ground.printable import counted
 from gitops.oauth.rotate import RotationReport
 from gitops.oauth.state import TABLE, Obstacle, Stage, crossed
 from gitops.repository.pulls import PullAction
@@ -61,7 +62,7 @@ def _alert(report: RotationReport, since: datetime | None) -> str:
     span = crossed(report.observation.facts, since) if report.observation else None
     if not report.needs_a_person and not span:
         return ""
-    what = f"less than {span.days} days left. " if span else ""
+    what = f"less than {counted(span.days, 'day')} left. " if span else ""
     return f"{_sign(report)} {report.overlay}: {report.state} {what}{explain(report)}"
 
 

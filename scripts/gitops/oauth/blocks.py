@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString, PageElement
 
 from gitops.ground.errors import ExternalError
+from gitops.ground.printable import counted
 
 NONE = "-"
 COPY, VALUE = "data-copy", "data-clipboard-text"
@@ -133,7 +134,7 @@ def _value(element: Tag, field: str) -> str:
     if not values and text == NONE:
         return NONE
     if len(values) != 1:
-        raise LayoutError(f"{len(values)} values in one element of {field}")
+        raise LayoutError(f"{counted(len(values), 'value')} in one element of {field}")
     return values.pop()
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from gitops.ground.credentials import mask
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.oauth import blocks, dates, layout
 from gitops.oauth.blocks import NONE, SECRET, UID, Credential, LayoutError
 
@@ -55,7 +56,7 @@ def entered(uid: str, value: str) -> Reading:
     """What a person typed instead, as if the page had shown it as the next secret. Raises InputError."""
     if not SECRET.fullmatch(value):
         expected = "s-s4t2ud- or s-s4t2af- and 64 hex digits"
-        raise InputError("not a secret of 42", expected=expected, found=f"{len(value)} characters")
+        raise InputError("not a secret of 42", expected=expected, found=f"{counted(len(value), 'character')}")
     return Reading(uid, None, mask(SecretStr(value)), None)
 
 
@@ -98,10 +99,10 @@ def _one(shown: Sequence[Credential], application: str, field: str) -> str:
     if field == "next-secret" and not values:
         return NONE
     if len(values) != 1:
-        raise LayoutError(f"{len(values)} values for the {field} of application {application}")
+        raise LayoutError(f"{counted(len(values), 'value')} for the {field} of application {application}")
     [value] = values
     if not _FORMS[field].fullmatch(value) and (field, value) != ("next-secret", NONE):
-        raise LayoutError(f"the {field} in another form, of {len(value)} characters")
+        raise LayoutError(f"the {field} in another form, of {counted(len(value), 'character')}")
     return value
 
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.preview.model import Preview
 
 NAME = "preview"
@@ -136,7 +137,9 @@ def read(archive: bytes) -> Artifact:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             if len(opened.infolist()) > _ENTRIES:
-                raise InputError(f"the artifact has {len(opened.infolist())} entries", expected=_EXPECTED)
+                raise InputError(
+                    f"the artifact has {counted(len(opened.infolist()), 'entry', 'entries')}", expected=_EXPECTED
+                )
             contents = {name: _content(opened, name) for name in (PREVIEW, SARIF)}
     except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, EOFError, OSError) as error:
         # RuntimeError: encrypted, or of a version that Python has not. ValueError: an offset before the beginning.
@@ -155,7 +158,7 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes | None:
     if not entries:
         return None
     if len(entries) > 1:
-        raise InputError(f"the artifact has {len(entries)} entries {name}", expected=_EXPECTED)
+        raise InputError(f"the artifact has {counted(len(entries), 'entry', 'entries')} {name}", expected=_EXPECTED)
     if entries[0].compress_type not in _COMPRESSIONS:
         raise InputError(f"{name} of the artifact is compressed otherwise", expected=_EXPECTED)
     with archive.open(entries[0]) as stream:

@@ -167,7 +167,7 @@ def change_of(
         # preserveResourcesOnDeletion (rule `preserve`), and none of the platform's Applications has a finalizer.
         kept = counted(len(pairs), "object stays", "objects stay")
         action, stays = "removed", not pair.deletes
-        lines = (f"the Application goes, and Argo CD deletes all {len(pairs)} objects with it",)
+        lines = (f"the Application goes, and Argo CD deletes {counted(len(pairs), 'object')} with it",)
         lines = (
             lines
             if pair.deletes

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from gitops.ground.printable import counted
 from gitops.manifests.forms import ABSENT
 from gitops.manifests.objects import Object
 
@@ -47,7 +48,7 @@ def _plain(value: Any) -> str:  # noqa: ANN401
 
 
 def _cut(shown: str, longest: int) -> str:
-    return shown if len(shown) <= longest else f"{shown[:longest]} ... ({len(shown)} characters)"
+    return shown if len(shown) <= longest else f"{shown[:longest]} ... ({counted(len(shown), 'character')})"
 
 
 def _differing(old: list[str], new: list[str], around: int) -> list[tuple[int, list[str], int]]:

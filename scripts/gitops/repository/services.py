@@ -136,9 +136,7 @@ def chosen(checkout: Checkout, name: str, environment: str | None) -> list[Overl
     overlays = [summary.overlay for summary in one(checkout, name).overlays]
     fitting = [overlay for overlay in overlays if environment in (None, overlay.environment)]
     if not fitting:
-        known = [overlay.environment for overlay in overlays]
-        what = f"environment {environment!r}: {name} has none of this name"
-        raise InputError(what, fix=did_you_mean(environment or "", known))
+        raise _no_environment(name, environment or "", overlays)
     return fitting
 
 
@@ -224,11 +222,17 @@ def check_name(name: str, existing: list[Service]) -> None:
 
 def check_exists(checkout: Checkout, overlay: Overlay) -> None:
     """Raise InputError unless there is such an overlay."""
-    known: list[Overlay] = []
-    for service in services(checkout):
-        known += [summary.overlay for summary in service.overlays]
+    by_name = {service.name: service for service in services(checkout)}
+    if overlay.service not in by_name:
+        raise unknown("service", overlay.service, by_name)
+    known = [own.overlay for own in by_name[overlay.service].overlays]
     if overlay not in known:
-        raise unknown("overlay", str(overlay), map(str, known))
+        raise _no_environment(overlay.service, overlay.environment, known)
+
+
+def _no_environment(service: str, name: str, known: Sequence[Overlay]) -> InputError:
+    what = f"environment {name!r}: {service} has none of this name"
+    return InputError(what, fix=did_you_mean(name, [overlay.environment for overlay in known]))
 
 
 def check_domain(domain: str, existing: list[Service]) -> None:

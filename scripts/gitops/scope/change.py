@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gitops.ground import settings
 from gitops.ground.checkout import Checkout
+from gitops.ground.printable import counted
 from gitops.repository import revision
 from gitops.scope.event import Comparison, comparison
 from gitops.scope.targets import MakeTarget, targets
@@ -43,7 +44,7 @@ def read(checkout: Checkout, base: str | None) -> Scope:
             return Scope(str(parents[0].hexsha), compared.head, (MakeTarget.ALL,), reason)
         files = _files(checkout, revision.resolve(repo, compared.base))
         needed = targets(files)
-        reason = f"{len(files)} files differ from {compared.base}: make {' '.join(needed)}"
+        reason = f"{counted(len(files), 'file differs', 'files differ')} from {compared.base}: make {' '.join(needed)}"
         return Scope(compared.base, compared.head, needed, reason)
 
 

@@ -14,6 +14,7 @@ from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import cluster_option, environment_option, output_option
 from gitops.ground.output import Table, present, print_table, say, say_json
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.secret import is_generation
@@ -127,7 +128,7 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     leak = leaks.look(checkout, cluster, hub, overlay, name)
     now = datetime.now(UTC)
     own = leak.status
-    age = "of an unknown age" if own.given is None else f"{own.days(now)} days old"
+    age = "of an unknown age" if own.given is None else f"{counted(own.days(now) or 0, 'day')} old"
     say(f"{own.sealed.path}: {own.sealed.kind} {name}, keys {' '.join(sorted(own.sealed.encrypted))}, {age}")
     say(f"owner: {own.team}, {own.contact}; {own.delivery.value}; sealed against the key that is {own.against.value}")
     say("", "read by:", *(f"  {use}" for use in leak.uses or ["nothing of this overlay"]))
@@ -239,7 +240,9 @@ def reseal(url: str, cluster: str, every: bool, proposing: bool) -> None:
         + ("and merge" if hub else "commit, open a pull request"),
     )
     if hub:
-        body = f"{len(paths)} files, by the controller itself. Compare the fingerprint: {newest.fingerprint}\n"
+        body = (
+            f"{counted(len(paths), 'file')}, by the controller itself. Compare the fingerprint: {newest.fingerprint}\n"
+        )
         title = f"Seal anew for the key {newest.fingerprint[:12]}"
         say(f"opened {propose.propose(checkout, hub, f'seal-keys/{cluster}', title, body, paths)}")
 
@@ -280,7 +283,7 @@ def pin(url: str, cluster: str) -> None:
         say(f"wrote {checkout.relative(path)}")
     say(f"pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}")
     if lost:
-        say("", f"{len(lost)} seals are for another key. Each must be sealed anew:")
+        say("", f"{counted(len(lost), 'seal is', 'seals are')} for another key. Each must be sealed anew:")
         print_table(["file", "by"], [[secret.path, _anew(secret)] for secret in lost])
     say(
         "",

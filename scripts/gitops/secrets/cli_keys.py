@@ -11,6 +11,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Command
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import Table, present, say
+from gitops.ground.printable import counted
 
 
 @click.command(cls=Command)
@@ -83,7 +84,7 @@ def restore(cluster: str, kubeconfig: Path, namespace: str) -> None:
     restored = backup.restore(Cluster(kubeconfig), keys, namespace)
     for name in restored:
         say(f"restored: {namespace}/{name}")
-    say(f"{len(keys)} keys in the backup, {len(restored)} of them were not in the cluster")
+    say(f"{counted(len(keys), 'key')} in the backup, {len(restored)} of them were not in the cluster")
     if restored:
         say(
             "",

@@ -12,6 +12,7 @@ from pathlib import Path
 from gitops.ground import credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.ground.printable import counted
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import ISSUER, VALID_UNTIL
 from gitops.secrets import manage, values
@@ -89,7 +90,7 @@ def read(
         raise InputError(f"the key {twice[0]!r} is given twice", fix="give it once")
     kinds = {manage.check_target(checkout, target, [*keys, *named], declared) for target in targets}
     if len(keys) > 1 and not sys.stdin.isatty():
-        raise InputError(f"{len(keys)} keys and one standard input; pipe in one key at a time")
+        raise InputError(f"{counted(len(keys), 'key')} and one standard input; pipe in one key at a time")
     for key in keys:
         raw = credentials.ask(f"{targets[0].name} {key}", allow_empty=asked.allow_empty)
         parts.append(values.piped(key, raw, exact=asked.exact))

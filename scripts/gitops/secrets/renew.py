@@ -19,7 +19,7 @@ from gitops.clients.github import Hub
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.ground.jsontext import parse
-from gitops.ground.printable import code
+from gitops.ground.printable import code, counted
 from gitops.manifests import sealedsecret
 from gitops.manifests.sealedsecret import Sealed
 from gitops.repository import contents
@@ -133,7 +133,8 @@ def run(checkout: Checkout, cluster: str, where: KeyBucket, hub: Hub) -> str:
     if any(pull.title == title for pull in hub.closed_pulls(branch)):
         return f"a person closed the pull request for the key {fingerprint[:12]}; reopen it, or wait for the next key"
     body = (
-        f"{len(made.files)} files, sealed by the controller of {code(cluster)} itself: no value became known.\n\n"
+        f"{counted(len(made.files), 'file')}, sealed by the controller of {code(cluster)} itself: "
+        "no value became known.\n\n"
         "Compare the fingerprint with the cluster's own before you merge (docs/runbooks/secrets.md): "
         f"{code(fingerprint)}\n"
     )

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from gitops.clients.slack import Slack
 from gitops.ground.checkout import Checkout
+from gitops.ground.printable import counted
 from gitops.manifests import secret
 from gitops.secrets import certificate, status
 from gitops.secrets.status import Against, Delivery, SecretStatus
@@ -30,7 +31,9 @@ def lines(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: 
         late = entry.given is not None and now - entry.given > _DELIVERED
         if late and entry.delivery in (Delivery.WAITING, Delivery.ROLLING):
             word = "is not in the cluster" if entry.delivery is Delivery.WAITING else "does not run"
-            told.append(f"{entry.sealed.path} {word}, {entry.days(now)} days after it came: {entry.contact}")
+            told.append(
+                f"{entry.sealed.path} {word}, {counted(entry.days(now) or 0, 'day')} after it came: {entry.contact}"
+            )
     return told + _old(checkout, cluster, known, now)
 
 
@@ -43,7 +46,7 @@ def _old(checkout: Checkout, cluster: str, known: Sequence[SecretStatus], now: d
         if entry.against is not Against.PINNED
         and (not secret.is_generation(entry.sealed.name) or entry.given is None or now - entry.given > RENEWED)
     ]
-    reasons = [f"{len(stale)} seals are not for the pinned key"] if stale else []
+    reasons = [f"{counted(len(stale), 'seal is', 'seals are')} not for the pinned key"] if stale else []
     if pin and now - pin.begins > RENEWED:
         reasons.append(f"the pinned key is from {pin.begins:%Y-%m-%d}, and the controller has a newer one")
     fix = "merge the pull request of the workflow `seals`, or start that"

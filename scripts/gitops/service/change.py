@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
+from gitops.ground.printable import counted
 from gitops.manifests import certificates, kustomize, names, yamlfile
 from gitops.manifests.graph import Graph
 from gitops.manifests.image import Image
@@ -276,6 +277,6 @@ def check_clean(checkout: Checkout) -> None:
         raise InputError("not a git working copy", path=str(checkout.root), fix="clone the repository") from None
     if changed:
         raise InputError(
-            f"the working copy has {len(changed)} uncommitted changes (first: {changed[0][3:]})",
+            f"the working copy has {counted(len(changed), 'uncommitted change')} (first: {changed[0][3:]})",
             fix="commit or stash them first, so that this change is a pull request of its own",
         )

@@ -179,7 +179,9 @@ def scale(
     day = scaling.opening(str(begin), str(end), str(zone), datetime.now(UTC)) if all(moments) else None
     done = scaling.scale(checkout, gate, service, scaling.Bounds(least, most), environment, day)
     words = " to ".join(str(number) for number in (least, most) if number is not None)
-    say_written(checkout, done.paths, f"{service}-scale", f"{service}: {words} pods", *done.notes)
+    say_written(
+        checkout, done.paths, f"{service}-scale", f"{service}: {words} {'pod' if words == '1' else 'pods'}", *done.notes
+    )
 
 
 COMMANDS = (set_variables, unset_variables, domain, scale)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests import kustomize, yamledit, yamlfile, yamltext
 from gitops.manifests.objects import Object
@@ -73,7 +74,7 @@ class OverlayDraft:
         if kind in kinds and len(kinds) > 1:
             line = nodes[kinds.index(kind)].start_mark.line + 1
             fix = "give each object a file of its own, or edit it by hand"
-            raise InputError(f"has {len(kinds)} objects", path=path, line=line, fix=fix)
+            raise InputError(f"has {counted(len(kinds), 'object')}", path=path, line=line, fix=fix)
         return kinds == [kind]
 
     def add_patch(self, name: str, text: str) -> str:

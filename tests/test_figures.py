@@ -1,4 +1,4 @@
-"""README's figures are those that were measured."""
+"""README's figures are those that were measured, in both languages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.frozen import ROOT, TEST
 pytestmark = pytest.mark.docs
 
 # Names that are no measurements: a service, an answer, a signal.
-NAMES = re.compile(r"\b42's\b|\(429,|\bkill -9\b")
+NAMES = re.compile(r"\b42('s\b|의)|\(429,|\bkill -9(?!\d)")
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 
@@ -24,18 +24,33 @@ def invented(template: str) -> list[str]:
     return re.findall(r"[\d.,]*\d", NAMES.sub("", PLACEHOLDER.sub("", template)))
 
 
-def test_readme_is_rendered_from_the_figures() -> None:
-    section = figures.render((ROOT / figures.TEMPLATE).read_text(), figures.read())
-    readme = (ROOT / figures.README).read_text()
+# A README, what its section is rendered from, and how that is headed.
+READMES = [
+    (figures.README, figures.TEMPLATE, "## Measured\n"),
+    (figures.KOREAN_README, figures.KOREAN_TEMPLATE, "## 측정 결과\n"),
+]
+readmes = pytest.mark.parametrize(("document", "template", "heading"), READMES, ids=["English", "Korean"])
+
+
+@readmes
+def test_readme_is_rendered_from_the_figures(document: str, template: str, heading: str) -> None:
+    section = figures.render((ROOT / template).read_text(), figures.read())
+    readme = (ROOT / document).read_text()
     assert readme == figures.with_section(readme, section), "run: .venv/bin/python -m tests.figures"
 
 
-def test_every_figure_of_readme_was_measured() -> None:
-    assert invented((ROOT / figures.TEMPLATE).read_text()) == []
-    readme = (ROOT / figures.README).read_text()
-    section = readme.split("## Measured\n")[1].split("\n## ")[0]
+@readmes
+def test_every_figure_of_readme_was_measured(document: str, template: str, heading: str) -> None:
+    assert invented((ROOT / template).read_text()) == []
+    readme = (ROOT / document).read_text()
+    section = readme.split(heading)[1].split("\n## ")[0]
     marked = section.split(figures.BEGIN)[1].split(figures.END)[0]
     assert section == f"\n{figures.BEGIN}{marked}{figures.END}", "words of the section stand in the template alone"
+
+
+def test_both_languages_have_the_same_figures_in_the_same_form() -> None:
+    english, korean = (sorted(PLACEHOLDER.findall((ROOT / template).read_text())) for _, template, _ in READMES)
+    assert english == korean
 
 
 def test_a_figure_by_hand_is_noticed() -> None:

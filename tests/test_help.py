@@ -174,6 +174,8 @@ def shown() -> list[str]:
     """Every command of ours that the documentation shows, in a block or in a sentence."""
     files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / ".github/workflows").glob("*.yaml")]
     text = "\n".join(file.read_text() for file in sorted(files))
+    # What a command showed names others in sentences.
+    text = re.sub(r"^```text\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     commands = re.findall(r"(?:^|`|\| |bin/)gitops ([a-z][^`\n|]*)", text, re.MULTILINE)
     return sorted({command.strip() for command in commands})
 

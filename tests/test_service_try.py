@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitops.ground.checkout import Checkout
+from gitops.lab.process import wait_until
 from gitops.service import contract, sockets
 from tests import containers
 from tests.conftest import GITOPS, Ran, gitops
@@ -50,7 +51,7 @@ def tries(impatient: Checkout, podman: Podman) -> Try:
     return lambda *words, **env: ask(impatient, "service", "try", IMAGE, *words, **podman.environment, **env)
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 def test_an_image_that_keeps_the_contract(tries: Try, podman: Podman) -> None:
     done = tries()
     assert done.code == 0, (done.out, done.err)
@@ -76,7 +77,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_clause_is_named_with_its_fix(tries: Try, podman: Podman, broken: str) -> None:
     done = tries("--env", f"BREAK={broken}", "--output", "json")
@@ -91,7 +92,7 @@ def test_a_broken_clause_is_named_with_its_fix(tries: Try, podman: Podman, broke
     assert podman.left() == []
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "words",
     [
@@ -107,7 +108,7 @@ def test_what_it_is_told_and_given_is_no_fault(tries: Try, words: tuple[str, ...
     assert tries(*words).code == 0
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 def test_what_it_said_and_a_file_of_variables(tries: Try, tmp_path: Path) -> None:
     done = tries("--env", "BREAK=variable")
     assert done.code == 1
@@ -117,7 +118,7 @@ def test_what_it_said_and_a_file_of_variables(tries: Try, tmp_path: Path) -> Non
     assert tries("--env-file", str(tmp_path / "variables")).code == 0
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 def test_an_image_that_is_nowhere(impatient: Checkout, podman: Podman) -> None:
     done = ask(impatient, "service", "try", "localhost/nobody:1", **podman.environment)
     assert (done.code, done.out) == (4, "")
@@ -125,7 +126,7 @@ def test_an_image_that_is_nowhere(impatient: Checkout, podman: Podman) -> None:
     assert "podman login" in done.err
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 def test_ctrl_c_leaves_no_container(scratch: Checkout, podman: Podman) -> None:
     """The base's own numbers: it would wait for a minute."""
     words = [str(GITOPS), "service", "try", IMAGE, "--env", "BREAK=silent"]
@@ -133,8 +134,7 @@ def test_ctrl_c_leaves_no_container(scratch: Checkout, podman: Podman) -> None:
         words, cwd=scratch.root, env={**os.environ, **podman.environment}, stderr=subprocess.PIPE, text=True
     )
     try:
-        while started.poll() is None and not podman.left():
-            pass
+        wait_until("its container runs", lambda: started.poll() is not None or bool(podman.left()), seconds=120)
         started.send_signal(signal.SIGINT)
         _, err = started.communicate(timeout=60)
     finally:

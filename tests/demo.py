@@ -9,10 +9,11 @@ from pathlib import Path
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster
 from gitops.ground.checkout import Checkout
-from gitops.ground.output import print_table
+from gitops.ground.output import say
+from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.lab import lab as labs
-from gitops.lab.cli import print_applications
+from gitops.lab.cli import print_applications, print_gains, say_next
 from gitops.lab.layout import Lab
 from tests.loops import PROD, STAGING, image_loop, oauth_loop, running_images
 
@@ -26,19 +27,18 @@ def main() -> None:
     labs.wait_synced(lab, progress)
     cluster = Cluster(lab.kubeconfig)
     print_applications(argocd.applications(cluster))
-    print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
-    for running in sorted(running_images(cluster, STAGING.namespace)):
-        print(f"{STAGING.namespace} runs {running}")
-    if running_images(cluster, STAGING.namespace) != {str(image)}:
-        sys.exit(f"expected {image}")
-    same = rotated.opened == rotated.secret
-    print(
-        f"{PROD.namespace}: the Secret that the controller opened is 42's next secret: {same}; "
-        f"in {rotated.without} of {rotated.samples} looks no ready pod held an accepted secret "
-        f"(fewest that did: {rotated.fewest_ready})"
-    )
-    if not same or rotated.without:
-        sys.exit("expected True, and no look without one")
+    runs = running_images(cluster, STAGING.namespace)
+    if runs != {str(image)}:
+        sys.exit(f"expected that {STAGING.namespace} runs {image}; found {', '.join(sorted(runs)) or 'nothing'}")
+    if rotated.opened != rotated.secret:
+        sys.exit(f"expected in {PROD.namespace} the secret that 42 showed; the controller opened another one")
+    if rotated.without:
+        looks = f"{rotated.without} of {counted(rotated.samples, 'look')} found none"
+        sys.exit(f"expected a secret that 42 accepts in {PROD.namespace} at all times; {looks}")
+    print_gains(progress.steps)
+    times = counted(rotated.samples, "time")
+    say(f"(looked at {times} while the secret changed: {PROD.namespace} always had a good one)")
+    say_next(lab)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ from tests.forward import forward
 
 SERVICE = "mogle"
 STAGING, PROD = Overlay(SERVICE, "staging"), Overlay(SERVICE, "prod")
+_PROPOSED = "42 showed new OAuth secrets: the bot tried each, sealed it and opened a pull request"
+_ROTATED = f"you merged it: {PROD.namespace} signs users in with the new secret, and never was without one"
 
 
 def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
@@ -49,7 +51,10 @@ def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
         # Higher than what any run before left there: a downgrade would be a hold.
         major = int(time.time())
         name = edit.read(_main(github, STAGING.kustomization), STAGING.kustomization).image.name
-        with progress.step(f"{SERVICE} runs an image of this registry, and no other service is bumped"):
+        with progress.step(
+            f"{SERVICE} runs an image of this registry, and no other service is bumped",
+            gain=f"{SERVICE} runs an image of a registry on this machine that answers as ECR does",
+        ):
             first = Image(name, f"{major}.0.0", ecr.push(SERVICE, f"{major}.0.0"))
             others = github.git("ls-tree", "-r", "--name-only", "main", "overlays/").splitlines()
             gone = {path: None for path in others if path.endswith("images.yaml") and f"/{SERVICE}/" not in path}
@@ -59,14 +64,20 @@ def image_loop(lab: Lab, folder: Path, progress: Progress) -> Image:
             }
             _merged(lab, github, lambda: github.commit("main", {**gone, **pins}, "Run an image of the demo's registry"))
             _wait(lab, cluster, github)
-        with progress.step(f"push {SERVICE}:{major}.1.0 to ECR; the scheduled workflow opens a pull request"):
+        with progress.step(
+            f"push {SERVICE}:{major}.1.0 to ECR; the scheduled workflow opens a pull request",
+            gain=f"you pushed an image: the bot saw it and opened the pull request that deploys {SERVICE} {major}.1.0",
+        ):
             second = Image(name, f"{major}.1.0", ecr.push(SERVICE, f"{major}.1.0"))
             Repo.clone_from(lab.origin, folder / "runner").close()
             done = act.run(folder / "runner", "images.yaml", "schedule", job="bump", github=github, ecr=ecr)
             if done.code:
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
         [pull] = github.pulls.values()
-        with progress.step(f"merge #{pull.number} ({pull.title}): new pods"):
+        with progress.step(
+            f"merge #{pull.number} ({pull.title}): new pods",
+            gain=f"you merged it: {STAGING.namespace} runs {major}.1.0, and undoing it is git revert",
+        ):
             _merged(lab, github, lambda: github.merge(pull.number))
             _wait(lab, cluster, github)
         # New pods have no metrics for some seconds, and their HorizontalPodAutoscaler says so.
@@ -86,7 +97,7 @@ def _merged(lab: Lab, github: GitHub, change: object) -> None:
     before = github.head("main") or ""
     assert callable(change)
     change()
-    send_webhooks(lab, "refs/heads/main", before, github.head("main") or "")
+    send_webhooks(lab, "refs/heads/main", before, github.head("main") or "", tell=lambda _: None)
 
 
 def _wait(lab: Lab, cluster: Cluster, github: GitHub, name: str = STAGING.application) -> None:
@@ -196,7 +207,8 @@ def oauth_loop(
             app.accepted, app.current = {value: (intra.now - timedelta(days=9), None)}, value
             # This GitHub is new: what Argo CD told it of before it has to hear again.
             github.deployments.says(application.overlay.application, "success", github.head("main") or "")
-        with progress.step(f"42 shows {len(applications)} next secrets; the scheduled workflow proposes them, sealed"):
+        what = f"42 shows {len(applications)} next secrets; the scheduled workflow proposes them, sealed"
+        with progress.step(what, gain=_PROPOSED):
             app = intra.apps[mine.id]
             intra.advance(app.switch - intra.shows_before - intra.now + timedelta(hours=1))
             assert app.next
@@ -219,7 +231,8 @@ def oauth_loop(
             if done.code:
                 raise NotHealthyError(f"the workflow failed:\n{done.text[-3000:]}")
         [pull] = [pull for pull in github.pulls.values() if pull.head == mine.branch]
-        step = progress.step(f"merge #{pull.number} ({pull.title}): new pods, the old ones serve until then")
+        what = f"merge #{pull.number} ({pull.title}): new pods, the old ones serve until then"
+        step = progress.step(what, gain=_ROTATED)
         with step, _Sampler(cluster, mine.overlay.namespace, intra, mine.id) as sampler:
             _merged(lab, github, lambda: github.merge(pull.number))
             _wait(lab, cluster, github, mine.overlay.namespace)

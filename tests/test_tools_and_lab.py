@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
 import io
+import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +25,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import InputError, MachineError
 from gitops.ground.progress import Progress
+from gitops.lab import cli as lab_cli
 from gitops.lab import process
 from gitops.lab.layout import PORTS, Lab, check_free
 from gitops.manifests.pods import Template
@@ -331,3 +335,32 @@ def test_an_error_of_the_api_keeps_its_status_whatever_its_body(tmp_path: Path, 
             Cluster(kubeconfig).get("/apis/metrics.k8s.io/v1beta1/pods")
         assert caught.value.status == 503
         server.shutdown()
+
+
+def test_what_a_lab_is_good_for_and_where_to_look_is_said_in_sentences(
+    scratch: Checkout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lab, "url", lambda *_: "https://127.0.0.1:20001")
+    progress = Progress(quiet=True)
+    with progress.step("a push", gain="you deployed: one line was pushed to git"), progress.step("no gain"):
+        pass
+    lab_cli.print_gains(progress.steps)
+    lab_cli.say_next(Lab(scratch, "other"))
+    text = capsys.readouterr().out
+    assert re.search(r"^\d+\.\d +you deployed: one line was pushed to git$", text, re.MULTILINE)
+    assert "a bare listing: its web pages are in no Go module" in text
+    assert ".tools/bin/argocd login 127.0.0.1:20001 --server-crt " in text
+    assert "argocd-initial-admin-secret -o jsonpath='{.data.password}' | base64 -d" in text
+    assert "where to look next (in .venv/bin): gitops lab status --name other" in text
+    assert "gitops lab down --name other" in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_every_phase_of_the_demo_says_what_one_has_by_it() -> None:
+    """Of both halves: the lab's own start, and the loops behind it."""
+    for file, phases in (("tests/loops.py", 5), ("scripts/gitops/lab/lab.py", 5)):
+        calls = [node for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.Call)]
+        steps = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "step"]
+        given = list(itertools.chain.from_iterable(step.keywords for step in steps))
+        named = [keyword for keyword in given if keyword.arg == "gain"]
+        assert len(named) == phases

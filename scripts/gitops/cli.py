@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import click
 
-from gitops.ground import credentials
+from gitops.ground import complete, credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.ground.groups import Group
@@ -88,7 +88,7 @@ def _gate(checkout: Checkout, change: Change) -> list[Fault]:
 
 
 @cli.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete.tools)
 @click.option("--prune", "pruning", is_flag=True, help="Build nothing; clear the cache of what no pin names.")
 def tools(names: tuple[str, ...], pruning: bool) -> None:
     """Build the pinned Go tools that are missing (NAMES: only these), check and link them into .tools/.

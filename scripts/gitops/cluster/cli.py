@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -35,7 +36,7 @@ def cluster() -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 def adopt(name: str) -> None:
     """Make every file name the account, registry and organisation that cluster.yaml of CLUSTER has.
 
@@ -54,7 +55,7 @@ def adopt(name: str) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @click.option("--head", help="A revision instead of the working copy; told of only where its stacks are not main's.")
 @click.option("--comment", is_flag=True, help="Tell the pull request of the event `workflow_run` (in Actions).")
 @output_option
@@ -101,7 +102,7 @@ def _tell(name: str, planned: Sequence[PlannedStack] | GitopsError) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @click.option("--yes", is_flag=True, help="Do what the change sets say without asking.")
 def apply(name: str, yes: bool) -> None:
     """Make what follows from the overlays and no more: repositories, the roles that push to them, and certificates.
@@ -117,7 +118,7 @@ def apply(name: str, yes: bool) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @click.option("--yes", is_flag=True, help="Do what the change sets say without asking.")
 @click.option("--aws-only", is_flag=True, help="Stop behind the stacks: nothing is asked of the cluster itself.")
 def up(name: str, yes: bool, aws_only: bool) -> None:
@@ -143,7 +144,7 @@ def up(name: str, yes: bool, aws_only: bool) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 def kubeconfig(name: str) -> None:
     """Print a kubeconfig for CLUSTER. It holds no secret: kubectl asks `gitops cluster token` each time.
 
@@ -157,7 +158,7 @@ def kubeconfig(name: str) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @click.option("--region", required=True, metavar="REGION")
 @click.option("--role", required=True, metavar="ARN", help="The role that the cluster knows.")
 def token(name: str, region: str, role: str) -> None:
@@ -173,7 +174,7 @@ def token(name: str, region: str, role: str) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @click.option("--yes", metavar="CLUSTER", help="The cluster's name once more, in place of the question.")
 def down(name: str, yes: str | None) -> None:
     """Delete what can be made anew, and say what stays.
@@ -195,7 +196,7 @@ def down(name: str, yes: str | None) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @output_option
 def status(name: str, output: str) -> None:
     """Show every stack as AWS has it, and the cluster.
@@ -216,7 +217,7 @@ def status(name: str, output: str) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 @output_option
 def cost(name: str, output: str) -> None:
     """Say what the cluster costs a month, from its templates and scripts/gitops/cluster/prices.yaml.
@@ -238,7 +239,7 @@ def cost(name: str, output: str) -> None:
 
 
 @cluster.command()
-@click.argument("name", metavar="CLUSTER")
+@click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
 def doctor(name: str) -> None:
     """Look at everything that must be true, and say all that is not.
 

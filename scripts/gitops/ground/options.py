@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 
@@ -17,10 +18,14 @@ def _check_revision(_: click.Context, option: click.Parameter, value: str | None
 # What holds a draft against every rule: the door puts it there, as those who write drafts stand below the check.
 GATE = "gitops.gate"
 pass_gate = click.decorators.pass_meta_key(GATE, doc_description="the check of a draft")
-everywhere_option = click.option("--environment", metavar="NAME", help="Only there (default: everywhere).")
+everywhere_option = click.option(
+    "--environment", metavar="NAME", shell_complete=complete.environments, help="Only there (default: everywhere)."
+)
 
 output_option = click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-environment_option = click.option("--environment", default="prod", show_default=True)
+environment_option = click.option(
+    "--environment", default="prod", show_default=True, shell_complete=complete.environments
+)
 head_option = click.option(
     "--head", metavar="REVISION", callback=_check_revision, help="What to look at (default: the working copy as it is)."
 )
@@ -46,5 +51,6 @@ cluster_option = click.option(
     default=_cluster,
     show_default="seoul",
     callback=_check_cluster,
+    shell_complete=complete.clusters,
     help="A folder under clusters/ (GITOPS_CLUSTER).",
 )

@@ -15,9 +15,13 @@ from gitops.ground import printable
 
 @dataclass
 class Step:
-    """One step of the work. `seconds` is how long it took, once it is over; `note` is added to its closing line."""
+    """One step of the work. `seconds` is how long it took, once it is over; `note` is added to its closing line.
+
+    `gain`: what whoever waited for it has by it, in one sentence; empty where that is nothing to tell.
+    """
 
     name: str
+    gain: str = ""
     seconds: float = 0.0
     note: str = ""
 
@@ -32,14 +36,20 @@ class Progress:
 
     @contextmanager
     def step(
-        self, name: str, *, expected: float | None = None, after: float = 0.0, note: Callable[[], str] | None = None
+        self,
+        name: str,
+        *,
+        expected: float | None = None,
+        after: float = 0.0,
+        note: Callable[[], str] | None = None,
+        gain: str = "",
     ) -> Iterator[Step]:
         """Show `name` while the block runs, then the seconds that it took.
 
         `expected`: seconds that it usually takes, `after`: seconds of the steps behind it; both only feed 'left'.
-        `note`: asked again and again for a word on how far the work is.
+        `note`: asked again and again for a word on how far the work is. `gain`: the step's.
         """
-        step = Step(name)
+        step = Step(name, gain)
         began = time.monotonic()
         done = threading.Event()
         from rich.console import Console

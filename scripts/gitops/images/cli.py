@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
@@ -34,7 +35,7 @@ def images() -> None:
 
 
 @images.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @click.option("--dry-run", is_flag=True, help="Say every image listed, why each is not taken, and the diff.")
 @output_option
 @click.pass_context
@@ -78,7 +79,7 @@ def bump(context: click.Context, services: tuple[str, ...], dry_run: bool, outpu
 
 
 @images.command("status")
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @output_option
 @click.pass_obj
 def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], output: str) -> None:
@@ -109,7 +110,7 @@ def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], outpu
 
 
 @images.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
 @click.pass_obj
 def adopt(taken: Mapping[str, SecretStr], services: tuple[str, ...], dry_run: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.groups import Command
@@ -48,7 +49,7 @@ def _moment(text: str) -> datetime:
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @environment_option
 @reason_option
 @span_option
@@ -76,7 +77,7 @@ def hold(
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @environment_option
 @image_option
 def unhold(service: str, environment: str, entry: str | None) -> None:
@@ -95,8 +96,8 @@ def unhold(service: str, environment: str, entry: str | None) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("service")
-@click.option("--environment", help="Only there (default: everywhere).")
+@click.argument("service", shell_complete=complete.services)
+@click.option("--environment", shell_complete=complete.environments, help="Only there (default: everywhere).")
 @click.option("--image", "entry", help="Of which image, by its entry's name (default: the only one declined).")
 def undecline(service: str, environment: str | None, entry: str | None) -> None:
     """Let the bot propose again what was declined for SERVICE by closing its pull requests.
@@ -118,7 +119,7 @@ def undecline(service: str, environment: str | None, entry: str | None) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.option("--from", "source", default="staging", show_default=True, help="The environment that runs it.")
 @click.option("--to", "target", default="prod", show_default=True, help="The environment that is to run it.")
 @image_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.groups import Command
@@ -29,7 +30,7 @@ image_option = click.option(
 
 
 @click.command("set", cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("version")
 @everywhere_option
 @image_option
@@ -53,7 +54,7 @@ def set_image(
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @environment_option
 @click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
 @cli_by_hand.reason_option

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import printable
+from gitops.ground import complete, printable
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
 from gitops.ground.options import output_option
 from gitops.ground.output import print_table, say, say_json
 from gitops.ground.printable import counted
-from gitops.ground.progress import Progress
+from gitops.ground.progress import Progress, Step
 from gitops.ground.suggest import unknown
 from gitops.lab import process
 from gitops.lab.layout import default_name
 from gitops.manifests.overlay import Overlay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops.clients import argocd
     from gitops.lab.layout import Lab
 
@@ -29,7 +31,13 @@ WIDEST = 160
 # The overlay that the demo changes.
 DEMO = Overlay("mogle", "staging")
 
-name_option = click.option("--name", default=default_name, show_default="default", help="Which lab (GITOPS_LAB_NAME).")
+name_option = click.option(
+    "--name",
+    default=default_name,
+    show_default="default",
+    shell_complete=complete.labs,
+    help="Which lab (GITOPS_LAB_NAME).",
+)
 
 
 @click.group(cls=Group)
@@ -38,6 +46,13 @@ def lab() -> None:
 
     Example: gitops lab up
     """
+
+
+def _parts(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell: the parts of a lab."""
+    from gitops.lab.parts import PARTS
+
+    return complete.fitting(PARTS, incomplete)
 
 
 def _lab(name: str) -> Lab:
@@ -165,7 +180,7 @@ def reset(name: str) -> None:
 
 
 @lab.command()
-@click.argument("part", required=False)
+@click.argument("part", required=False, shell_complete=_parts)
 @name_option
 @click.option("--lines", type=click.IntRange(min=1), default=process.TAIL_LINES, show_default=True)
 def logs(part: str | None, name: str, lines: int) -> None:
@@ -216,19 +231,36 @@ def demo(name: str) -> None:
     _warn_dirty(target)
     if not labs.up(target, progress):
         labs.wait_synced(target, progress)
-    with progress.step(f"a one-line change pushed to {DEMO}: Synced and Healthy"):
+    gain = f"you deployed: one line was pushed to git, and {DEMO.namespace} runs it"
+    with progress.step(f"a one-line change pushed to {DEMO}: Synced and Healthy", gain=gain):
         labs.push_one_line(target, DEMO, f"demo-{int(time.time())}")
     print_applications(argocd.applications(Cluster(target.kubeconfig)))
-    print_table(["phase", "seconds"], [[step.name, f"{step.seconds:.1f}"] for step in progress.steps])
-    _print_addresses(target)
-    _say_simulated(target)
-    say(f"look around: {target.command('status')}; end it: {target.command('down')}   (in .venv/bin)")
+    print_gains(progress.steps)
+    say_next(target)
 
 
 def print_applications(apps: list[argocd.AppStatus]) -> None:
     """The table that an operator reads."""
     rows = [[app.name, app.sync, app.health, app.short_revision, app.message] for app in apps]
     print_table(["application", "sync", "health", "revision", "why"], rows, widest=WIDEST)
+
+
+def print_gains(steps: Sequence[Step]) -> None:
+    """What a person has by each step that is over, in one sentence."""
+    rows = [[f"{step.seconds:.1f}", step.gain or step.name] for step in steps]
+    print_table(["seconds", "what you have by it"], rows, widest=WIDEST)
+
+
+def say_next(target: Lab) -> None:
+    """Where to look at what runs, and how it ends."""
+    _print_addresses(target)
+    _say_simulated(target)
+    say(
+        "",
+        f"where to look next (in .venv/bin): {target.command('status')} says what runs, and why where it does not",
+        "gitops service list says whose it is; README, Daily tasks: add a service of your own",
+        f"it stays up; end it: {target.command('down')}",
+    )
 
 
 def _say_simulated(target: Lab) -> None:
@@ -238,9 +270,14 @@ def _say_simulated(target: Lab) -> None:
 
 
 def _print_addresses(target: Lab) -> None:
+    address = target.url("argocd").removeprefix("https://").rstrip("/")
     rows: dict[str, Any] = {
         "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
-        "Argo CD": f"{target.url('argocd')} (user admin; password: Secret argocd-initial-admin-secret)",
+        "Argo CD": f"{target.url('argocd')} (a bare listing: its web pages are in no Go module)",
+        "  sign in": f".tools/bin/argocd login {address} --server-crt {target.ca} --username admin",
+        "  password": f".tools/bin/kubectl --kubeconfig {target.kubeconfig} -n argocd get secret "
+        "argocd-initial-admin-secret -o jsonpath='{.data.password}' | base64 -d",
+        "  then": ".tools/bin/argocd app list",
         "its CA": str(target.ca),
         "git origin": str(target.origin),
         "Slack": str(target.slack_file),

@@ -17,6 +17,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -156,8 +157,11 @@ def follow_pushes(lab: Lab) -> None:
                 threading.Thread(target=send_webhooks, args=(lab, moved[3], moved[1], moved[2]), daemon=True).start()
 
 
-def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
-    """Tell both of Argo CD's webhooks what GitHub would: the branch, its commits, and the files that they touched."""
+def send_webhooks(lab: Lab, ref: str, old: str, new: str, *, tell: Callable[[str], None] = say) -> None:
+    """Tell both of Argo CD's webhooks what GitHub would: the branch, its commits, and the files that they touched.
+
+    `tell`: who hears what they answered.
+    """
     page = lab.repo_url.removesuffix(".git")
     commits = []
     if NO_COMMIT not in (old, new):
@@ -201,10 +205,10 @@ def send_webhooks(lab: Lab, ref: str, old: str, new: str) -> None:
     for port, tls in (("argocd", network.tls_context(lab.ca)), ("applicationset-webhook", None)):
         try:
             status, text = network.request(lab, port, "/api/webhook", body=body, headers=headers, tls=tls, seconds=10)
-            say(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}")
+            tell(f"webhook {port} {ref} {new[:8]}: {status} {text[:200]!r}")
         except OSError as error:
             # Argo CD polls as well: a lost event costs minutes, not the change.
-            say(f"webhook {port} {ref} {new[:8]}: {error}")
+            tell(f"webhook {port} {ref} {new[:8]}: {error}")
 
 
 def main() -> None:

@@ -28,6 +28,13 @@ NODES = 2
 # Characters of what is waited for, in the line that tells of progress.
 NOTE = 120
 
+# What a person has by each step of a start.
+_API = "a real Kubernetes API server answers on this machine: what it refuses here, it refuses in production"
+_PARTS = "the real Argo CD, the controller that opens sealed secrets, and metrics for autoscaling run beside it"
+_ORIGIN = "your commit stands in a git repository of the lab's own, with secrets sealed for this lab alone"
+_HEALTHY = "every service runs as its folder in git says: nobody applied anything by hand"
+_SCALES = "every site would get more pods under load"
+
 
 @dataclass(frozen=True)
 class Pushed:
@@ -77,13 +84,13 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
     if not missing and seeded and _whole(lab, settings.nodes_per_zone):
         return False
     prepare(lab)
-    with progress.step("control plane"):
+    with progress.step("control plane", gain=_API):
         control.start(lab, [part.name for part in parts if part.wave < 3])
         bootstrap.apply_foundations(lab)
         bootstrap.create_nodes(Cluster(lab.kubeconfig), settings.nodes_per_zone)
-    with progress.step("controllers and Argo CD"):
+    with progress.step("controllers and Argo CD", gain=_PARTS):
         control.start(lab, PARTS)
-    with progress.step("git origin, sealed with the lab's certificate"):
+    with progress.step("git origin, sealed with the lab's certificate", gain=_ORIGIN):
         if not seeded:
             origin.push(lab)
         bootstrap.apply_root(lab, lab.folder / "seed")
@@ -128,7 +135,9 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
     def alive() -> None:
         check_alive(lab)
 
-    with progress.step(f"{counted(len(expected), 'Application')} Synced and Healthy", note=_counter(cluster, expected)):
+    with progress.step(
+        f"{counted(len(expected), 'Application')} Synced and Healthy", note=_counter(cluster, expected), gain=_HEALTHY
+    ):
         argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
     waits = "metrics"
 
@@ -137,7 +146,9 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
         waits = _without_metrics(cluster)
         return not waits
 
-    with progress.step("every HorizontalPodAutoscaler reads its metrics", note=lambda: f"(not yet: {waits[:120]})"):
+    with progress.step(
+        "every HorizontalPodAutoscaler reads its metrics", note=lambda: f"(not yet: {waits[:120]})", gain=_SCALES
+    ):
         try:
             process.wait_until("every HorizontalPodAutoscaler is active", active, seconds=limit, alive=alive, every=0.5)
         except NotHealthyError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import credentials
+from gitops.ground import complete, credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, NotHealthyError
 from gitops.ground.groups import Group
@@ -33,7 +33,7 @@ def oauth() -> None:
 
 
 @oauth.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @click.option("--output", type=click.Choice(["text", "json", "openmetrics"]), default="text", show_default=True)
 @click.pass_context
 def status(context: click.Context, services: tuple[str, ...], output: str) -> None:
@@ -59,7 +59,7 @@ def status(context: click.Context, services: tuple[str, ...], output: str) -> No
 
 
 @oauth.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @cluster_option
 @click.option("--metrics", type=click.Path(path_type=Path, dir_okay=False), help="Write OpenMetrics text here too.")
 @output_option
@@ -87,7 +87,7 @@ def rotate(context: click.Context, services: tuple[str, ...], cluster: str, metr
 
 
 @oauth.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @output_option
 @click.pass_context
 def deliver(context: click.Context, services: tuple[str, ...], output: str) -> None:
@@ -110,7 +110,7 @@ def deliver(context: click.Context, services: tuple[str, ...], output: str) -> N
 
 
 @oauth.command()
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @environment_option
 @cluster_option
 def provide(service: str, environment: str, cluster: str) -> None:
@@ -155,7 +155,7 @@ def layout(context: click.Context, application: str) -> None:
 
 
 @oauth.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @cluster_option
 @controller_option
 @output_option

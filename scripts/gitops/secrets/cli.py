@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import credentials
+from gitops.ground import complete, credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -63,7 +63,7 @@ def secrets() -> None:
 
 
 @secrets.command()
-@click.argument("services", nargs=-1)
+@click.argument("services", nargs=-1, shell_complete=complete.services)
 @click.option("--tell", "telling", is_flag=True, help="Tell Slack what needs a person (SLACK_TOKEN).")
 @cluster_option
 @output_option
@@ -103,8 +103,8 @@ def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: b
 
 
 @secrets.command()
-@click.argument("service")
-@click.argument("name")
+@click.argument("service", shell_complete=complete.services)
+@click.argument("name", shell_complete=complete.secrets)
 @value_options
 @environment_option
 @cluster_option

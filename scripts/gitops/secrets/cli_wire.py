@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops.ground import credentials
+from gitops.ground import complete, credentials
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.groups import Command
@@ -58,13 +58,16 @@ def value_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(cls=Command)
-@click.argument("service")
-@click.argument("name")
+@click.argument("service", shell_complete=complete.services)
+@click.argument("name", shell_complete=complete.secrets)
 @value_options
 @click.option("--as-env", is_flag=True, help="Have the program read each key as a variable of its environment.")
 @click.option("--as-file", "file", metavar="PATH", help="Have the program read the key as this file.")
 @click.option(
-    "--environment", metavar="NAME", help="Only there (default: prod; with --as-env or --as-file everywhere)."
+    "--environment",
+    metavar="NAME",
+    shell_complete=complete.environments,
+    help="Only there (default: prod; with --as-env or --as-file everywhere).",
 )
 @cluster_option
 @pass_gate
@@ -112,8 +115,8 @@ def seal(
 
 
 @click.command(cls=Command)
-@click.argument("service")
-@click.argument("name")
+@click.argument("service", shell_complete=complete.services)
+@click.argument("name", shell_complete=complete.secrets)
 @click.option("--key", help="Only this key of it.")
 @everywhere_option
 @pass_gate

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
@@ -34,7 +35,14 @@ def service() -> None:
 @click.option("--image", required=True, metavar="REF", help="REGISTRY/NAME:TAG[@DIGEST]; the digest is looked up.")
 @click.option("--domain", "domains", multiple=True, metavar="HOST", help="Prod's host (repeat it for more).")
 @click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True)
-@click.option("--owner", default="platform", show_default=True, metavar="TEAM", help="A team of .github/teams.yaml.")
+@click.option(
+    "--owner",
+    default="platform",
+    show_default=True,
+    metavar="TEAM",
+    shell_complete=complete.teams,
+    help="A team of .github/teams.yaml.",
+)
 @click.option("--contact", metavar="CHANNEL", help="Who is told of it, as #shop-dev (default: its team's channel).")
 @click.option("--port", type=int, metavar="PORT", help="Where the image listens, if not on $PORT (8080).")
 @click.option("--health", metavar="PATH", help="What it answers while it is well, if not /healthz and /readyz.")
@@ -120,8 +128,10 @@ def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:
 
 
 @service.command()
-@click.argument("name")
-@click.option("--to", "team", required=True, metavar="TEAM", help="A team of .github/teams.yaml.")
+@click.argument("name", shell_complete=complete.services)
+@click.option(
+    "--to", "team", required=True, metavar="TEAM", shell_complete=complete.teams, help="A team of .github/teams.yaml."
+)
 def handover(name: str, team: str) -> None:
     """Give a service to another team: owner, labels and CODEOWNERS.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.groups import Command, Group
@@ -32,7 +33,7 @@ def say_written(checkout: Checkout, paths: Sequence[Path], branch: str, message:
 
 
 @click.command("set", cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("variables", nargs=-1, required=True, metavar="NAME=VALUE...")
 @everywhere_option
 @click.option("--public", is_flag=True, help="It is no secret, though it looks like one.")
@@ -54,7 +55,7 @@ def set_variables(gate: Gate, service: str, variables: tuple[str, ...], environm
 
 
 @click.command("unset", cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @everywhere_option
 @pass_gate
@@ -79,7 +80,7 @@ def domain() -> None:
 
 
 @domain.command()
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("host")
 @everywhere_option
 @pass_gate
@@ -98,7 +99,7 @@ def add(gate: Gate, service: str, host: str, environment: str | None) -> None:
 
 
 @domain.command()
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("host")
 @everywhere_option
 @pass_gate
@@ -115,7 +116,7 @@ def remove(gate: Gate, service: str, host: str, environment: str | None) -> None
 
 
 @domain.command()
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("old")
 @click.argument("new")
 @everywhere_option
@@ -135,7 +136,7 @@ def move(gate: Gate, service: str, old: str, new: str, environment: str | None) 
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.option("--min", "least", type=click.IntRange(1), metavar="PODS", help="Never fewer.")
 @click.option("--max", "most", type=click.IntRange(1), metavar="PODS", help="Never more.")
 @click.option("--from", "begin", metavar="TIME", help="An opening day begins, as 2027-01-31T09:00.")

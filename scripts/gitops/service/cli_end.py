@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Command
 from gitops.ground.options import everywhere_option, pass_gate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @everywhere_option
 @click.option("--reason", default="the service is closed for good", show_default=True, help="In the exception.")
 @click.option("--finish", "finishing", is_flag=True, help="Its namespaces are gone: take the exceptions away.")
@@ -46,7 +47,7 @@ def remove(gate: Gate, service: str, environment: str | None, reason: str, finis
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("new")
 def rename(service: str, new: str) -> None:
     """Say why a service keeps its name, and what to type to have it under another one.
@@ -61,7 +62,7 @@ def rename(service: str, new: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("new")
 def copy(service: str, new: str) -> None:
     """Say why a service is not copied, and what to type to make another one of its image.
@@ -76,7 +77,7 @@ def copy(service: str, new: str) -> None:
 
 
 @click.command("add-environment", cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @click.argument("environment")
 def add_environment(service: str, environment: str) -> None:
     """Say why an environment is added by hand, and where the steps are.

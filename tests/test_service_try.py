@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -147,6 +148,7 @@ def test_ctrl_c_leaves_no_container(scratch: Checkout, podman: Podman) -> None:
 def nowhere(scratch: Checkout, folder: Path, **programs: str) -> Ran:
     """The command where PATH has these scripts alone."""
     folder.mkdir()
+    (folder / "git").symlink_to(shutil.which("git") or "")
     for name, text in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
@@ -186,7 +188,8 @@ def test_a_docker_without_its_engine_is_said(scratch: Checkout, tmp_path: Path) 
 def test_bad_input_is_refused_before_anything_is_started(
     scratch: Checkout, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    done = gitops(scratch, "service", "try", *words, PATH="/nowhere")
+    (tmp_path / "git").symlink_to(shutil.which("git") or "")
+    done = gitops(scratch, "service", "try", *words, PATH=str(tmp_path))
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert "abcdefgh" not in done.err

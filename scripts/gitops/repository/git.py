@@ -14,11 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-import git
-from git import Actor, Commit
-from git.exc import BadName, GitError
+from gitops.ground.errors import ExternalError, MachineError
 
-from gitops.ground.errors import ExternalError
+try:
+    import git
+    from git import Actor, Commit
+    from git.exc import BadName, GitError
+except ImportError:  # GitPython asks git for its version as soon as it is imported
+    raise MachineError("git cannot be started", fix="install it (apt: git)") from None
 
 __all__ = ["SECONDS", "Actor", "BadName", "Commit", "GitError", "Repo", "TimeLimitError"]
 

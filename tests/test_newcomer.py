@@ -84,7 +84,7 @@ def test_what_is_typed_next_is_what_was_said() -> None:
     assert wrong == []
 
 
-@pytest.mark.bots
+@pytest.mark.matrix
 @pytest.mark.timeout(1200)
 def test_every_command_that_needs_no_lab_works(tmp_path: Path, github: GitHub, ecr: Ecr) -> None:
     checkout, engine = newcomer.clone(tmp_path / "clone", github, ecr), newcomer.engine(tmp_path)

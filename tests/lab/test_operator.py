@@ -104,6 +104,7 @@ BREAKAGES = (
 )
 
 
+@pytest.mark.matrix
 def test_what_overlays_broke_is_named_at_once_and_reverted_by_the_runbook(operator: Operator) -> None:
     for breakage in BREAKAGES:
         service, _, environment = breakage.application.rpartition("-")

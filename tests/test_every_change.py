@@ -29,7 +29,7 @@ def commands(text: str) -> set[str]:
 # After how many changes the live tests run: the gate looks at each one, and the tests are most of the time.
 @pytest.mark.bots
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.matrix)])
 def test_every_change_piled_up_keeps_the_live_tree_green(
     tmp_path: Path, request: pytest.FixtureRequest, every: int
 ) -> None:

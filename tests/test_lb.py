@@ -357,8 +357,8 @@ def test_a_faulty_table_is_drawn_and_fails(scratch: Checkout) -> None:
     (scratch.root / "overlays/mogle/prod/ingress.yaml").write_text("a: [")
     done = gitops(scratch, "lb", "show")
     assert done.code == 1
-    assert "overlays/mogle/prod: does not render" in done.err
+    assert "overlays/mogle/prod/ingress.yaml:2: not valid YAML" in done.err
     assert "mogle-staging/web:http" in done.out
     done = gitops(scratch, "lb", "route", "staging.mogle.example.com")
     assert (done.code, "in namespace mogle-staging" in done.out) == (0, True)
-    assert "not in this answer: overlays/mogle/prod: does not render" in done.err
+    assert "not in this answer: overlays/mogle/prod/ingress.yaml:2: not valid YAML" in done.err

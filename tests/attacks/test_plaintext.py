@@ -125,6 +125,7 @@ BESIDE = {
 @pytest.mark.parametrize("what", sample(BESIDE, "another kind"))
 def test_what_stands_beside_a_seal(gate: Checkout, what: str, guard: Guard | None) -> str | None:
     write(gate, {f"{UNIT}/sealedsecret-slack.yaml": BESIDE[what]})
+    _listed(gate, "sealedsecret-slack.yaml")
     return refusal(gate)
 
 

@@ -52,7 +52,8 @@ def _organization(login: str, members: list[str] | None) -> dict[str, Any]:
         what = f"Could not resolve to an Organization with the login of '{login}'."
         raise GraphQLError(what, extensions={"type": "NOT_FOUND"})
     nodes = [{"combinedSlug": name} for name in members]
-    return {"teams": lambda info, first, role: {"nodes": nodes[:first]}}
+    # GitHub fills in what was not asked, such as rootTeamsOnly.
+    return {"teams": lambda info, first, **_: {"nodes": nodes[:first]}}
 
 
 def _described(repository: Repository, deployments: Deployments) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Schemas:
 
     def __init__(self, checkout: Checkout) -> None:
         self._built_in = checkout.tools / "share/kubernetes/api/openapi-spec/v3"
+        # By their names: what a manifest says may be longer than any name of a file, or lead elsewhere.
+        self._published_files = {file.name for file in self._built_in.glob("*.json")}
         self._definitions = definitions(checkout)
         self._made: dict[tuple[str, str], Any] = {}
 
@@ -51,7 +53,7 @@ class Schemas:
     def _published(self, api_version: str, kind: str) -> Object | None:
         group, _, version = api_version.rpartition("/")
         file = f"apis__{group}__{version}_openapi.json" if group else f"api__{version}_openapi.json"
-        if "/" in group or not (self._built_in / file).is_file():
+        if file not in self._published_files:
             return None
         components = _components(self._built_in / file)
         identity = {"group": group, "version": version, "kind": kind}

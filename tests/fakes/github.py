@@ -140,6 +140,8 @@ class GitHub(Pulls):
             if fault and fault.after and self._fail(request, fault):
                 return
             self._send(request, status, value, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            request.close_connection = True  # who asked waits no longer, which is no fault of anyone's
         except Exception:
             self.failures.append(f"{line}: {traceback.format_exc()}")
             self._send(request, 500, {"message": "the fake is broken"})

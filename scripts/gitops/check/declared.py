@@ -43,7 +43,7 @@ def check(change: Change) -> Iterator[Finding]:
     broken = list(_shape(checkout, checkout.teams_file, services.Teams)) if everything or touched else []
     yield from broken
     unowned: list[Finding] = []
-    for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
+    for folder in checkout.service_folders:
         if (everything or folder.name in touched) and any(folder.glob("*/kustomization.y*ml")):
             problems = list(_owner(checkout, folder, teams_are_broken=bool(broken)))
             yield from problems

@@ -40,6 +40,6 @@ class Budget:
         if self._ended:
             raise NotReachedError(f"not reached: {self._ended}", fix="run it again later")
         if not self.left:
-            minutes = f"{counted(round(self.seconds / 60), 'minute')}"
+            minutes = counted(round(self.seconds / 60), "minute")
             fix = "run it again; the log says who answered late"
             raise NotReachedError(f"not reached: the {minutes} of this run were over", fix=fix)

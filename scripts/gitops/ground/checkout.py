@@ -33,6 +33,11 @@ class Checkout:
         """The folder with one folder for each service."""
         return self.root / "overlays"
 
+    @property
+    def service_folders(self) -> list[Path]:
+        """The folders of services, by name. A hidden one is a draft of a `service new` that was killed."""
+        return sorted(path for path in self.overlays.glob("[!.]*") if path.is_dir())
+
     def cluster(self, name: str) -> Path:
         """The folder of a cluster. Raises InputError where there is none of this name."""
         known = sorted(file.parent.name for file in self.root.glob("clusters/[!.]*/cluster.yaml"))

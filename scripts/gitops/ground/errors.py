@@ -142,6 +142,11 @@ class ExternalError(GitopsError):
     exit_code = 4
 
 
+def faults_of(errors: Iterable[GitopsError]) -> list[Fault]:
+    """The faults of several errors, in their order."""
+    return list(itertools.chain.from_iterable(error.faults for error in errors))
+
+
 def told(error: BaseException) -> str:
     """What of a library's exception is told: its kind or, of the system's errors, the system's words.
 
@@ -159,6 +164,6 @@ def told(error: BaseException) -> str:
 def combined(errors: Iterable[GitopsError]) -> GitopsError:
     """Several errors (at least one) as one, each fault once, with the exit code of the worst."""
     errors = list(errors)
-    combination = GitopsError.several(itertools.chain.from_iterable(error.faults for error in errors))
+    combination = GitopsError.several(faults_of(errors))
     combination.exit_code = max(error.exit_code for error in errors)
     return combination

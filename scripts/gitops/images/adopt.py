@@ -58,7 +58,7 @@ def adopt(checkout: Checkout, registry: Registry, services: Sequence[str], *, dr
 
 
 def _kustomizations(checkout: Checkout, services: Sequence[str]) -> list[Path]:
-    known = sorted(path.name for path in checkout.overlays.glob("[!.]*") if path.is_dir())
+    known = [folder.name for folder in checkout.service_folders]
     if missing := [name for name in services if name not in known]:
         raise unknown("service", missing[0], known)
     files = [sorted((checkout.overlays / name).glob("*/kustomization.yaml")) for name in services or known]

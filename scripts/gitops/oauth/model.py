@@ -7,7 +7,7 @@ SealedSecret carries its record as annotations. Nothing of it is secret.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,11 @@ def rotation_id(application: str, secret: SecretStr) -> str:
     return hashlib.sha256(_TAG + f"{application}\n{secret.get_secret_value()}".encode()).hexdigest()
 
 
+def having(base: Checkout, names: Collection[str]) -> list[str]:
+    """Those of the services `names` that have an application of 42."""
+    return sorted({file.parent.parent.name for file in base.overlays.glob(f"[!.]*/*/{FILE}")} & set(names))
+
+
 def applications(
     base: Checkout, names: Sequence[str]
 ) -> tuple[list[OAuthApplication], list[tuple[Overlay, GitopsError]]]:
@@ -90,18 +95,15 @@ def applications(
     Raises InputError for a service that does not exist, or that has no application.
     """
     known, unreadable = services.readable(base, names or None)
-    existing = {folder.name for folder in base.overlays.glob("[!.]*") if folder.is_dir()}
+    existing = {folder.name for folder in base.service_folders}
     if missing := [name for name in names if name not in existing]:
         raise unknown("service", missing[0], existing)
     readable: list[OAuthApplication] = []
     broken: list[tuple[Overlay, GitopsError]] = []
     for name, error in unreadable.items():
-        if not names or name in names:
-            files = sorted((base.overlays / name).glob(f"*/{FILE}"))
-            broken += [(Overlay(name, file.parent.name), error) for file in files]
+        files = sorted((base.overlays / name).glob(f"*/{FILE}"))
+        broken += [(Overlay(name, file.parent.name), error) for file in files]
     for service in known:
-        if names and service.name not in names:
-            continue
         overlays = [*(summary.overlay for summary in service.overlays), *service.broken]
         overlays = [overlay for overlay in overlays if (base.root / overlay.file(FILE)).exists()]
         if names and not overlays:

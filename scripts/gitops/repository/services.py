@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import Fault, InputError
+from gitops.ground.errors import Fault, InputError, faults_of
 from gitops.ground.suggest import did_you_mean, unknown
 from gitops.manifests import yamlfile
 from gitops.manifests.overlay import DNS_LABEL, LONGEST_LABEL, Overlay, check_service
@@ -102,20 +102,14 @@ def services(checkout: Checkout) -> list[Service]:
 def listed(checkout: Checkout) -> tuple[list[Service], list[Fault]]:
     """Every service whose owner can be read, and each fault of what cannot be: for whoever shows the rest."""
     known, broken = readable(checkout)
-    faults: list[Fault] = []
-    for error in broken.values():
-        faults += error.faults
+    faults = faults_of(broken.values())
     for service in known:
-        for error in service.broken.values():
-            faults += error.faults
+        faults += faults_of(service.broken.values())
     return known, faults
 
 
-def _raise_all(errors: Sequence[InputError]) -> None:
-    faults: list[Fault] = []
-    for error in errors:
-        faults += error.faults
-    if faults:
+def _raise_all(errors: Iterable[InputError]) -> None:
+    if faults := faults_of(errors):
         raise InputError.several(faults)
 
 
@@ -127,7 +121,7 @@ def one(checkout: Checkout, name: str) -> Service:
     names = {service.name: service for service in known}
     if name not in names:
         raise unknown("service", name, names)
-    _raise_all(list(names[name].broken.values()))
+    _raise_all(names[name].broken.values())
     return names[name]
 
 
@@ -147,8 +141,7 @@ def readable(checkout: Checkout, names: Collection[str] | None = None) -> tuple[
     """
     known: list[Service] = []
     broken: dict[str, InputError] = {}
-    # A hidden folder is a draft of a `service new` that was killed.
-    for folder in sorted(path for path in checkout.overlays.glob("[!.]*") if path.is_dir()):
+    for folder in checkout.service_folders:
         if names is not None and folder.name not in names:
             continue
         try:
@@ -277,7 +270,7 @@ def codeowners(checkout: Checkout, *, without: str = "") -> str:
         f"* {known['platform'].github}",
     ]
     readable_services, broken = readable(checkout)
-    _raise_all([error for name, error in broken.items() if name != without])
+    _raise_all(error for name, error in broken.items() if name != without)
     for service in readable_services:
         if service.name == without:
             continue

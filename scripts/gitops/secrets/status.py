@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.errors import Fault, GitopsError, InputError, faults_of
 from gitops.ground.suggest import unknown
 from gitops.manifests import sealedsecret, secret
 from gitops.manifests.sealedsecret import CERTIFICATE, ENDS, VALID_UNTIL, Sealed
@@ -95,9 +95,7 @@ def read(
     known = {service.name: service.owner for service in readable}
     if missing := [name for name in names if name not in known and name not in broken]:
         raise unknown("service", missing[0], known)
-    faults: list[Fault] = []
-    for error in broken.values():
-        faults += error.faults
+    faults = faults_of(broken.values())
     pin = certificate.ever_pinned(checkout, cluster)
     # Who asks for declared ends alone does without git's history.
     from gitops.repository.history import History

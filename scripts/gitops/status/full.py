@@ -19,10 +19,9 @@ from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.images import bump, status
 from gitops.images.status import OverlayStatus
-from gitops.oauth import alerts
+from gitops.oauth import alerts, model
 from gitops.oauth import run as rotations
 from gitops.repository import revision
-from gitops.repository.rotation import FILE
 from gitops.secrets import status as secrets
 from gitops.tools.build import ensure
 
@@ -83,7 +82,7 @@ def _images(
 
 
 def _rotations(full: Full, checkout: Checkout, names: Sequence[str], taken: Mapping[str, SecretStr]) -> None:
-    having = sorted({file.parent.parent.name for file in checkout.overlays.glob(f"*/*/{FILE}")} & set(names))
+    having = model.having(checkout, names)
     if not having:
         return
     for own in rotations.look(taken, having).reports:

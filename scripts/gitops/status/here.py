@@ -10,14 +10,13 @@ from datetime import datetime
 from gitops.exceptions import run as exceptions
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
-from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.errors import Fault, GitopsError, InputError, faults_of
 from gitops.ground.printable import counted
 from gitops.manifests import sealedsecret
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
 from gitops.oauth.state import RISK
 from gitops.repository import services
-from gitops.repository.rotation import FILE
 from gitops.secrets import status as secrets
 
 # Seconds that git may take for what is not committed.
@@ -47,14 +46,11 @@ class Here:
 def look(checkout: Checkout, names: Collection[str], teams: Collection[str], now: datetime) -> Here:
     """What the files say of the services `names`, and of their `teams`."""
     known, broken = services.readable(checkout, names)
-    findings: list[Fault] = []
-    for error in broken.values():
-        findings += error.faults
+    findings = faults_of(broken.values())
     applications = _applications(checkout, names, findings)
     environments: list[EnvironmentFiles] = []
     for service in known:
-        for error in service.broken.values():
-            findings += error.faults
+        findings += faults_of(service.broken.values())
         for summary in service.overlays:
             image = ", ".join(entry.short for entry in summary.images)
             application = applications.get(summary.overlay)
@@ -76,12 +72,11 @@ def _applications(
     checkout: Checkout, names: Collection[str], findings: list[Fault]
 ) -> dict[Overlay, model.OAuthApplication]:
     """The applications of 42, by overlay; what cannot be read is a finding."""
-    having = sorted({file.parent.parent.name for file in checkout.overlays.glob(f"[!.]*/*/{FILE}")} & set(names))
+    having = model.having(checkout, names)
     if not having:
         return {}
     readable, broken = model.applications(checkout, having)
-    for _, error in broken:
-        findings += error.faults
+    findings += faults_of(error for _, error in broken)
     return {application.overlay: application for application in readable}
 
 

@@ -122,7 +122,7 @@ def _overlays(checkout: Checkout) -> list[Overlay]:
 
 def _read(checkout: Checkout, owners: dict[str, str], own: Mine, now: datetime) -> here.Here:
     # Of a service without a readable owner nobody knows whose it is: everybody is told.
-    folders = {folder.name for folder in checkout.overlays.glob("[!.]*") if folder.is_dir()}
+    folders = {folder.name for folder in checkout.service_folders}
     teams = {owners[name] for name in own.services}
     return here.look(checkout, {*own.services, *(folders - owners.keys())}, teams, now)
 

@@ -63,10 +63,16 @@ def until(what: str, check: Callable[[], bool], seconds: float = 120) -> None:
     process.wait_until(what, check, seconds=seconds)
 
 
+def keep(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """As on a laptop: a runner keeps none, whatever is set, and CI is one."""
+    monkeypatch.setenv("GITOPS_CHECK_KEEP", str(seconds))
+    monkeypatch.delenv("CI", raising=False)
+
+
 @pytest.fixture
 def kept(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
     """A checkout whose checks leave a control plane for the next."""
-    monkeypatch.setenv("GITOPS_CHECK_KEEP", "300")
+    keep(monkeypatch, 300)
     yield scratch
     # Without the checkout's labs a keeper has nothing to stand by for.
     shutil.rmtree(scratch.labs, ignore_errors=True)
@@ -118,7 +124,7 @@ def test_what_stands_by_for_other_definitions_is_not_taken(kept: Checkout, monke
 
 
 def test_it_ends_by_itself(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITOPS_CHECK_KEEP", "1")
+    keep(monkeypatch, 1)
     with control_plane(scratch, None) as server:
         prepare(server, [], {})
     until("its keeper ended", lambda: not processes(scratch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.progress import Progress
 from gitops.manifests.findings import Finding
 from gitops.repository import revision
+from tests import generated
 from tests.catalogue import Edit, edit
 
 PROD = "overlays/mogle/prod/"
@@ -19,12 +21,12 @@ URL = "http://web.mogle-prod.svc.cluster.local"
 HEAD = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n"
 
 
-def findings(checkout: Checkout) -> list[Finding]:
+def findings(checkout: Checkout, *, everything: bool = False) -> list[Finding]:
     """Of the working copy, without an API server."""
     with revision.compare(checkout, "HEAD", None, for_all=runs.FOR_ALL) as change:
         today = datetime.now(UTC).date()
         progress = Progress(quiet=True)
-        return runs.run(checkout, change, progress, offline=True, everything=False, lab=None, today=today).findings
+        return runs.run(checkout, change, progress, offline=True, everything=everything, lab=None, today=today).findings
 
 
 def patched(content: str) -> list[Edit]:
@@ -82,6 +84,11 @@ LEGAL = {
 def test_what_is_legal_passes(scratch: Checkout, name: str) -> None:
     edit(scratch.root, LEGAL[name])
     assert findings(scratch) == []
+
+
+def test_overlays_of_many_shapes_pass(tmp_path: Path) -> None:
+    """With a cache beside the service that no Ingress names, generators, replacements, transformers, plugins' settings."""
+    assert findings(generated.repository(tmp_path / "repository", 20), everything=True) == []
 
 
 def test_a_call_of_an_overlays_own_service_needs_no_change_there(scratch: Checkout) -> None:

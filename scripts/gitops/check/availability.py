@@ -28,6 +28,7 @@ _GRACE = 30
 _DRAIN = 10
 _DELAY = re.compile(r"\bderegistration_delay\.timeout_seconds=(\d+)")
 _ATTRIBUTES = "alb.ingress.kubernetes.io/target-group-attributes"
+_ACTION, _ACTS_ON = "/actions.", re.compile(r'"serviceName"\s*:\s*"([^"]+)"')
 _SLEEP = re.compile(r"\bsleep\s+(\d+)\b")
 
 
@@ -35,25 +36,28 @@ _SLEEP = re.compile(r"\bsleep\s+(\d+)\b")
 class LastingWorkload:
     """A workload that lasts, and what else an overlay says of it.
 
-    `served`: a Service selects its pods; `autoscalers`: those that scale it; `budgets`: those that select its pods.
+    `served`: a Service selects its pods; `balanced`: an Ingress names such a Service; `autoscalers`: those that scale
+    it; `budgets`: those that select its pods.
     """
 
     pods: Template
     served: bool
+    balanced: bool
     autoscalers: tuple[Object, ...]
     budgets: tuple[Object, ...]
 
     @classmethod
     def of(cls, unit: Unit, pods: Template) -> LastingWorkload:
         """What a unit says of a pod template."""
-        services = [spec_of(item).get("selector") or {} for item in unit.kind("Service")]
-        served = any(selector and selector.items() <= pods.labels.items() for selector in services)
+        selectors = {name(item): spec_of(item).get("selector") or {} for item in unit.kind("Service")}
+        services = {named for named, labels in selectors.items() if labels and labels.items() <= pods.labels.items()}
+        balanced = any(named in services for item in unit.kind("Ingress") for named in _backends(item))
         key = (str(pods.item.get("kind")), name(pods.item))
         scalers = [item for item in unit.kind("HorizontalPodAutoscaler") if scaled(item) == key]
         # What base/ brings is not the one too many.
         scalers.sort(key=lambda item: not unit.places.of(item, ("spec", "scaleTargetRef")).file.startswith("base/"))
         budgets = [item for item in unit.kind("PodDisruptionBudget") if _guards(item, pods)]
-        return cls(pods, served, tuple(scalers), tuple(budgets))
+        return cls(pods, bool(services), balanced, tuple(scalers), tuple(budgets))
 
     @property
     def item(self) -> Object:
@@ -84,6 +88,20 @@ def scaled(autoscaler: Object) -> tuple[str, str]:
     """The kind and the name of what an autoscaler scales."""
     target = spec_of(autoscaler).get("scaleTargetRef") or {}
     return str(target.get("kind")), str(target.get("name"))
+
+
+def _backends(ingress: Object) -> Iterator[str]:
+    """The Services that an Ingress sends to, by its rules, its default or its annotations of actions."""
+    spec = spec_of(ingress)
+    backends = [spec.get("defaultBackend") or {}]
+    for rule in spec.get("rules") or []:
+        backends += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or []]
+    for backend in backends:
+        yield str((backend.get("service") or {}).get("name"))
+    annotations = value_at(ingress, ("metadata", "annotations")) or {}
+    for key, value in annotations.items():
+        if _ACTION in key:
+            yield from _ACTS_ON.findall(str(value))
 
 
 def check(unit: Unit) -> Iterator[Finding]:
@@ -240,8 +258,8 @@ def _ending(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     grace = _GRACE if said is None else int(said)
     waits = [(_wait(container), path) for path, container in workload.pods.containers()]
     wait, path = max(waits, key=lambda pair: pair[0], default=(0, ()))
-    drain = _drain(unit) if workload.served else 0
-    if workload.served and unit.kind("Ingress") and not wait:
+    drain = _drain(unit) if workload.balanced else _DRAIN if workload.served else 0
+    if workload.balanced and not wait:
         main = next((where for where, container in workload.pods.containers() if container.get("ports")), path)
         what = "has no preStop that sleeps: it ends while the load balancer still sends to it"
         yield unit.finding("grace", workload.item, (*main, "lifecycle", "preStop"), what, "leave base/web's: sleep 20")

@@ -87,7 +87,7 @@ def test_what_is_legal_passes(scratch: Checkout, name: str) -> None:
 
 
 def test_overlays_of_many_shapes_pass(tmp_path: Path) -> None:
-    """With a cache beside the service that no Ingress names, generators, replacements, transformers, plugins' settings."""
+    """With a cache beside the service that no Ingress names, with generators, replacements, transformers."""
     assert findings(generated.repository(tmp_path / "repository", 20), everything=True) == []
 
 

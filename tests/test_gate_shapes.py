@@ -11,6 +11,7 @@ import pytest
 
 from gitops.check import argo, guards, references, run, schema, seals, sizes
 from gitops.check.argo import Platform
+from gitops.check.scope import CheckScope
 from gitops.lb import check as lb_check
 from gitops.lb import covered
 from gitops.lb import model as lb
@@ -61,7 +62,7 @@ def changed(item: Object, path: tuple[str | int, ...], value: object) -> Object:
 
 def hold(unit: Unit) -> None:
     """Hold it to the rules that read objects, as a check does."""
-    scope = run._Scope(platform(), graph(), None, {unit.name: unit}, {}, {})
+    scope = CheckScope(platform(), graph(), None, {unit.name: unit}, {}, {})
     run._by_schema(scope)
     [sound] = scope.units.values()
     has = Platform(rendered(CLUSTER), (rendered(f"{CLUSTER}/objects"),))

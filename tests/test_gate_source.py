@@ -368,33 +368,3 @@ def test_only_what_is_surely_self_contained_is_not_looked_into(scratch: Checkout
         assert "overlays/mogle/prod" in graph.affected(changed)
     file.write_text(before)
     assert Graph(scratch).affected(changed) == ["overlays/mogle/staging"]
-
-
-@pytest.mark.bots
-def test_what_is_not_laid_out_is_known_from_git(scratch: Checkout) -> None:
-    (scratch.root / "overlays/mogle/prod/ingress.yaml").write_text("a: b\n")
-    commit_all(scratch)
-    everywhere = Graph(scratch)
-    with revision.compare(scratch, "HEAD~1", "HEAD") as change:
-        for side, overview in zip((change.base, change.head), change.overviews, strict=True):
-            assert side is not None
-            graph = Graph(side, overview)
-            assert graph.units == everywhere.units
-            assert graph.affected(change.files) == ["overlays/mogle/prod"]
-            assert not (side.root / "overlays/benefit/prod").exists()
-    with revision.compare(scratch, "HEAD~1", "HEAD", for_all=("overlays/mogle",)) as change:
-        assert change.overviews == (None, None)
-        assert (change.head.root / "overlays/benefit/prod/ingress.yaml").exists()
-
-
-@pytest.mark.bots
-def test_a_link_in_overlays_brings_all_files(scratch: Checkout) -> None:
-    (scratch.root / "overlays/mogle/prod/other").symlink_to("../staging")
-    add = scratch.root / "overlays/mogle/prod/kustomization.yaml"
-    add.write_text(add.read_text().replace("  - oauth-42.yaml\n", "  - oauth-42.yaml\n  - other\n"))
-    commit_all(scratch)
-    (scratch.root / "overlays/mogle/staging/ingress.yaml").write_text("a: b\n")
-    commit_all(scratch)
-    with revision.compare(scratch, "HEAD~1", "HEAD") as change:
-        assert (change.head.root / "overlays/benefit/prod/ingress.yaml").exists()
-        assert Graph(change.head).affected(change.files) == ["overlays/mogle/prod", "overlays/mogle/staging"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from importlib import import_module
@@ -19,6 +20,10 @@ from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
     from gitops.repository.revision import Change
+
+
+# More objects than a verb's modules are made of.
+_OBJECTS = 100_000
 
 
 class _Verbs(Group):
@@ -109,6 +114,8 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     prepare()
+    # A run is short and keeps most of what it makes: looking through all of it for what is not kept takes longer.
+    gc.set_threshold(_OBJECTS)
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except click.ClickException as error:
@@ -125,4 +132,5 @@ def main() -> None:
     except Exception as error:  # whatever it is: Python would print its text
         say_bug(error)
         code = 70
+    gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from gitops.manifests.findings import Finding, Unit
@@ -51,7 +52,7 @@ class LastingWorkload:
         """What a unit says of a pod template."""
         selectors = {name(item): spec_of(item).get("selector") or {} for item in unit.kind("Service")}
         services = {named for named, labels in selectors.items() if labels and labels.items() <= pods.labels.items()}
-        balanced = any(named in services for item in unit.kind("Ingress") for named in _backends(item))
+        balanced = not services.isdisjoint(chain.from_iterable(map(_backends, unit.kind("Ingress"))))
         key = (str(pods.item.get("kind")), name(pods.item))
         scalers = [item for item in unit.kind("HorizontalPodAutoscaler") if scaled(item) == key]
         # What base/ brings is not the one too many.

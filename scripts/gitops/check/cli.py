@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from gitops.ground.groups import Command
 from gitops.ground.options import base_option, head_option, output_option
 from gitops.ground.output import say, say_json, summarise, write
 from gitops.ground.progress import Progress
+
+if TYPE_CHECKING:
+    from gitops.check.outcome import CheckOutcome
 
 # kubernetes, argocd and sealed-secrets offline too: their schemas.
 TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secrets"]
@@ -51,15 +55,26 @@ def check(
         f"{'nothing: all of it' if everything else base or 'origin/main'}",
         err=True,
     )
-    # After the first line: these take a moment to load.
-    from gitops.check import outcome, report
-    from gitops.ground.printable import counted
+    # After the first line: these take a moment to load, in which the programs that render start.
+    from gitops.manifests.kustomize import renderer
     from gitops.tools.build import ensure
 
     ensure(checkout, progress, TOOLS)
-    result, baseline = outcome.check(
-        checkout, progress, base=base, head=head, everything=everything, offline=offline, lab=lab
-    )
+    with renderer(checkout) as renders:
+        renders.start()
+        from gitops.check import outcome, report
+        from gitops.ground.printable import counted
+
+        result, baseline = outcome.check(
+            checkout,
+            progress,
+            base=base,
+            head=head,
+            everything=everything,
+            offline=offline,
+            lab=lab,
+            renders=renders,
+        )
     if write_baseline:
         others = report.not_looked_at(baseline, None if everything else result.units, offline=offline)
         number = report.write_baseline(checkout.root / report.BASELINE, result.findings, others)
@@ -69,6 +84,13 @@ def check(
     verdict = outcome.CheckOutcome.of(result, baseline)
     if sarif:
         write(sarif, report.sarif(verdict.new))
+    _show(verdict, output)
+
+
+def _show(verdict: CheckOutcome, output: str) -> None:
+    """Print what is new. Raises NotHealthyError where one of it closes the gate."""
+    from gitops.check import report
+
     if output == "json":
         say_json([report.as_dict(finding) for finding in verdict.new], indent=1)
     else:

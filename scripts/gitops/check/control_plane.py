@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from gitops.check import rules, standby
+from gitops.check import rules
 from gitops.check.answers import Denial, denial
 from gitops.check.dry_run import POLICY_KINDS, Server
 from gitops.check.rules import Rules
@@ -19,9 +19,7 @@ from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground import jsontext, settings
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, Fault, InputError, MachineError, NotHealthyError
-from gitops.lab import control
 from gitops.lab.layout import Lab
-from gitops.lab.parts import READY_SECONDS
 from gitops.manifests.objects import Object
 from gitops.manifests.render import in_parallel
 
@@ -35,6 +33,9 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
 
     Raises MachineError (a port is taken), NotHealthyError (a part died, with the end of its log).
     """
+    # Here: a check that asks no API server need not load what starts one.
+    from gitops.lab import control
+
     if lab_name is not None:
         lab = Lab(checkout, lab_name)
         control.control_plane(lab)
@@ -47,6 +48,9 @@ def control_plane(checkout: Checkout, lab_name: str | None) -> Iterator[Server]:
 
 def _standing_by(checkout: Checkout, stack: ExitStack) -> str | None:
     """The control plane that an earlier check's keeper has ready; None where there is none for this check."""
+    from gitops.check import standby
+    from gitops.lab.parts import READY_SECONDS
+
     with suppress(OSError, ValueError, KeyError):
         asked = standby.Home(checkout).door(connect=True)
         asked.settimeout(READY_SECONDS)
@@ -61,7 +65,7 @@ def _standing_by(checkout: Checkout, stack: ExitStack) -> str | None:
 def _booted(checkout: Checkout, stack: ExitStack) -> str:
     """One that is started now. Its keeper ends it however this process ends."""
     own, theirs = socket.socketpair()
-    words = [sys.executable, "-m", standby.__name__, str(checkout.root)]
+    words = [sys.executable, "-m", "gitops.check.standby", str(checkout.root)]
     with theirs:
         # Of a session of its own: what a terminal sends to the run does not reach it.
         keeper = subprocess.Popen(

@@ -12,6 +12,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.manifests.findings import Finding
+from gitops.manifests.kustomize import Renderer
 from gitops.repository import revision
 
 
@@ -55,6 +56,7 @@ def check(
     everything: bool,
     offline: bool,
     lab: str | None,
+    renders: Renderer,
 ) -> tuple[CheckResult, Baseline]:
     """Check `head` (None: the working copy) against `base`, or all of it; with the baseline that head has.
 
@@ -65,9 +67,11 @@ def check(
     change = (
         revision.whole(checkout, head)
         if everything and not base
-        else revision.compare(checkout, base, head, for_all=for_all)
+        else revision.compare(checkout, base, head, for_all=for_all, renders=True)
     )
     today = datetime.now(UTC).date()
     with change as sides:
-        result = run.run(checkout, sides, progress, offline=offline, everything=everything, lab=lab, today=today)
+        result = run.run(
+            checkout, sides, progress, offline=offline, everything=everything, lab=lab, today=today, renders=renders
+        )
         return result, report.read_baseline(sides.head, sides.head.root / report.BASELINE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,25 +26,23 @@ from gitops.check import (
     kept,
     known_bad,
     leaks,
-    names,
     network,
     pins,
     plaintext,
     references,
-    render_faults,
     schema,
     seals,
     sizes,
-    sources,
     tree,
     unmatched,
 )
+from gitops.check import scope as scopes
 from gitops.check.argo import Platform
 from gitops.check.dry_run import POLICY_KINDS, Server
+from gitops.check.scope import CheckScope
 from gitops.exceptions import files as exceptions
 from gitops.exceptions.files import Exceptions
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
 from gitops.ground.progress import Progress
 from gitops.lb import check as lb_check
 from gitops.lb import covered
@@ -56,7 +54,7 @@ from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object, name, spec_of
 from gitops.manifests.overlay import Overlay
-from gitops.manifests.render import Rendered, build, in_parallel, sound_differing
+from gitops.manifests.render import in_parallel
 from gitops.repository.revision import Change
 
 # What every overlay is held against: a change here concerns all of them.
@@ -81,57 +79,6 @@ class CheckResult:
     excepted: list[Finding]
 
 
-@dataclass
-class _Scope:
-    """The units that are held against the rules, as they are rendered on both sides."""
-
-    checkout: Checkout
-    graph: Graph
-    base: Graph | None
-    units: dict[str, Unit]
-    before: dict[str, Rendered]
-    after: dict[str, Rendered]
-    renders: Renderer | None = None
-
-    @property
-    def tools(self) -> Checkout | Renderer:
-        """What renders one more folder."""
-        return self.renders or self.checkout
-
-    @property
-    def overlays(self) -> Iterator[tuple[Overlay, Unit]]:
-        """Those that are a service's, not a cluster's."""
-        for unit in self.units.values():
-            if unit.overlay:
-                yield unit.overlay, unit
-
-    @property
-    def both_sides(self) -> list[Unit]:
-        """The overlays that were there before."""
-        return [unit for _, unit in self.overlays if unit.name in self.before]
-
-    def differing(self, unit: Unit) -> tuple[list[Object], list[Object]]:
-        """The objects of a unit that are not the same on both sides: (before, after).
-
-        Everything is new where there was nothing before.
-        """
-        before = self.before.get(unit.name)
-        if before is None or before.error:
-            return [], list(unit.objects)
-        return sound_differing(before, self.after[unit.name])
-
-    def changed(self, unit: Unit) -> list[tuple[Object, Object]]:
-        """The objects that are on both sides and not the same, and that the schema has not refused."""
-        left, right = self.differing(unit)
-        old = {_identity(item): item for item in left}
-        pairs = [(old.get(_identity(item)), item) for item in right if item in unit.objects]
-        return [(before, after) for before, after in pairs if before is not None]
-
-
-def _identity(item: Object) -> tuple[str, str, str]:
-    return item["apiVersion"], item["kind"], name(item)
-
-
 def affected(change: Change, *, everything: bool = False) -> tuple[Graph, Graph | None, list[str]]:
     """Both graphs, and the units that a change concerns."""
     graph = Graph(change.head, change.overviews[1])
@@ -150,24 +97,27 @@ def run(
     everything: bool,
     lab: str | None,
     today: date,
+    renders: Renderer | None = None,
 ) -> CheckResult:
     """Check a change. `offline`: no API server, so no policies; `lab`: use that lab's control plane and leave it.
+    `renders`: what renders, where it has been started ahead.
 
     Raises InputError where the change cannot be read at all, MachineError and ExternalError where a tool fails.
     """
     graph, base, checked = affected(change, everything=everything)
-    if unfinished := list(conflicts.check(change)):
-        # All else that would be found is what the markers break.
-        return CheckResult(checked, in_order([*unfinished, *leaks.check(checkout, change)]), [])
     with ExitStack() as stack:
-        renders = stack.enter_context(renderer(checkout))
+        # These wait for other programs, while what renders is held against the rules.
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        leaked = pool.submit(lambda: list(leaks.check(checkout, change)))
+        if unfinished := list(conflicts.check(change)):
+            # All else that would be found is what the markers break.
+            return CheckResult(checked, in_order([*unfinished, *leaked.result()]), [])
+        renders = renders or stack.enter_context(renderer(checkout))
         boot: Future[Server] | None = None
         if not offline and checked:
-            # Its start takes about as long as the rendering.
-            pool = stack.enter_context(ThreadPoolExecutor(1))
             boot = pool.submit(stack.enter_context, control_plane.control_plane(checkout, lab))
         with progress.step(f"rendering {len(checked)} of {len(graph.units)} folders"):
-            scope, findings = _render(checkout, renders, graph, base, checked, change.files)
+            scope, findings = scopes.render(checkout, renders, graph, base, checked, change.files)
         if broken := [finding for finding in findings if finding.unit.startswith(("clusters/", "apps/"))]:
             # Of what all come under nothing is known.
             better = list(applications.check_files(graph))
@@ -175,11 +125,11 @@ def run(
             return CheckResult(checked, in_order([*better, *rest]), [])
         with progress.step("schemas, references, Argo CD's rules, the load balancer"):
             findings += [*tree.check(change), *_by_schema(scope)]
-            platforms = _platforms(scope)
+            platforms = scope.platforms()
             findings += [*_offline(scope, platforms), *beside.check(change, scope.graph)]
             findings += pins.moved(change, ((unit, scope.changed(unit)) for unit in scope.both_sides))
         with progress.step("gitleaks"):
-            findings += leaks.check(checkout, change)
+            findings += leaked.result()
         # Every cluster has those of policies/.
         platform = platforms[0]
         policies = control_plane.admitting(platform.objects)
@@ -215,67 +165,11 @@ def _exceptions(change: Change, graph: Graph, policies: set[str], today: date, *
     )
 
 
-def _render(
-    checkout: Checkout,
-    renders: Renderer,
-    graph: Graph,
-    base: Graph | None,
-    checked: list[str],
-    files: frozenset[str],
-) -> tuple[_Scope, list[Finding]]:
-    findings: list[Finding] = []
-    sound = []
-    for unit in checked:
-        problems = [*names.check(graph, unit), *sources.check(graph, unit)]
-        findings += problems
-        if not problems:
-            sound.append(unit)
-    after = _rendered(renders, graph, sound)
-    before: dict[str, Rendered] = {}
-    if base:
-        there = set(base.units).intersection(sound)
-        # What is checked for another reason than its own files renders as it did.
-        touched = {*graph.affected(files), *base.affected(files)}
-        before = {unit: after[unit] for unit in there - touched}
-        before |= _rendered(renders, base, sorted(there & touched))
-    units: dict[str, Unit] = {}
-    for unit, rendered in after.items():
-        try:
-            units[unit] = Unit.of(graph, rendered)
-        except InputError as error:
-            findings.append(render_faults.finding(graph, unit, error))
-    return _Scope(checkout, graph, base, units, before, after, renders), findings
-
-
-def _rendered(tools: Checkout | Renderer, graph: Graph, units: Sequence[str]) -> dict[str, Rendered]:
-    results = in_parallel(lambda unit: build(tools, graph.checkout.root, unit, graph.reach(unit)), units)
-    return dict(zip(units, results, strict=True))
-
-
-def _platforms(scope: _Scope) -> list[Platform]:
-    """What the overlays come under in each cluster, as all run in all; rendered here where the change concerns none.
-
-    Raises InputError.
-    """
-    clusters = scope.graph.clusters
-    if not clusters:
-        fix = "restore its kustomization.yaml: without one no overlay runs anywhere"
-        raise InputError("no cluster is there", path="clusters", expected="a folder for each", fix=fix)
-    parts = {cluster: [cluster, *scope.graph.brought_by(cluster)] for cluster in clusters}
-    missing = set[str]().union(*parts.values()) - scope.units.keys()
-    units = dict(scope.units)
-    for unit, rendered in _rendered(scope.tools, scope.graph, sorted(missing)).items():
-        if rendered.error:
-            raise render_faults.told(rendered.error, unit)
-        units[unit] = Unit.of(scope.graph, rendered)
-    return [Platform(units[root], tuple(map(units.__getitem__, others))) for root, *others in parts.values()]
-
-
-def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
+def _offline(scope: CheckScope, platforms: Sequence[Platform]) -> list[Finding]:
     graph = scope.graph
     findings = [*argo.check_folders(graph, scope.base)]
     bases, networks = guards.Bases(scope.tools, graph), network.read(graph)
-    services = addresses.lookup(graph, scope.units, lambda path: _rendered(scope.tools, graph, [path])[path])
+    services = addresses.lookup(graph, scope.units, lambda path: scope.render([path])[0])
     read = unmatched.SourceFiles(graph)
     # What the others are held to is what is wrong already.
     sound = [platform for platform in platforms if not platform.partial]
@@ -310,7 +204,7 @@ def _offline(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
     return findings + _load_balancer(scope, platforms)
 
 
-def _by_schema(scope: _Scope) -> list[Finding]:
+def _by_schema(scope: CheckScope) -> list[Finding]:
     """What the API does not take. What the schema refuses has no shape that the other rules could read: it is left out.
 
     Changes the units of `scope`.
@@ -336,13 +230,13 @@ def _by_schema(scope: _Scope) -> list[Finding]:
     return findings
 
 
-def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding]:
+def _load_balancer(scope: CheckScope, platforms: Sequence[Platform]) -> list[Finding]:
     """The merged group of each cluster, where the change touches what it is made of; else what is checked, alone."""
     own = [unit for _, unit in scope.overlays]
     if not any(not unit.overlay or _changes_group(scope, unit) for unit in scope.units.values()):
         return lb_check.check(lb.merge(own, None), merged=False)
     missing = [unit for unit in scope.graph.units if Overlay.of_path(unit) and unit not in scope.after]
-    others = _rendered(scope.tools, scope.graph, missing).values()
+    others = scope.render(missing)
     units = own + [Unit.of(scope.graph, rendered) for rendered in others if rendered.error is None]
     units.sort(key=lambda unit: unit.name)
     findings: list[Finding] = []
@@ -353,7 +247,7 @@ def _load_balancer(scope: _Scope, platforms: Sequence[Platform]) -> list[Finding
     return findings
 
 
-def _changes_group(scope: _Scope, unit: Unit) -> bool:
+def _changes_group(scope: CheckScope, unit: Unit) -> bool:
     """Whether a change of an overlay is one of the load balancer: of Ingresses, Services, or the number of pods."""
     before, after = scope.differing(unit)
     if any(item["kind"] in ("Ingress", "Service") for item in [*before, *after]):
@@ -372,7 +266,12 @@ def _largest(objects: Sequence[Object]) -> dict[tuple[str, str], object]:
 
 
 def _online(
-    api: Server, scope: _Scope, platform: Platform, policies: Sequence[Object], allowed: Exceptions, told: set[Place]
+    api: Server,
+    scope: CheckScope,
+    platform: Platform,
+    policies: Sequence[Object],
+    allowed: Exceptions,
+    told: set[Place],
 ) -> list[Finding]:
     """`told`: where a policy is said to be at fault already."""
     namespaces: dict[str, Mapping[str, str]] = {

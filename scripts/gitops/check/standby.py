@@ -115,7 +115,7 @@ class Home:
         with _held(lab.folder / "keeper"):
             try:
                 restored = not bare and self._restore(lab)
-                control.control_plane(lab, bound=True)
+                control.control_plane(lab, bound=True, stored=restored)
                 if restored:
                     rules.wait_in_force(self.server(lab))
                 yield lab

@@ -52,15 +52,11 @@ class Progress:
         step = Step(name, gain)
         began = time.monotonic()
         done = threading.Event()
-        from rich.console import Console
-        from rich.text import Text
-
         from gitops.ground import settings
 
-        console = Console(file=self.stream, highlight=False)
         # In CI plain lines, whatever its log calls itself: a live line would stand before a `::add-mask::`, which
         # counts at the beginning of a line alone.
-        live = console.is_terminal and not settings.read().ci
+        live = self.stream.isatty() and not settings.read().ci
 
         def line() -> str:
             spent = time.monotonic() - began
@@ -71,6 +67,10 @@ class Progress:
             return f"{text}: {far} %, about {_span(max(0.0, expected - spent) + after)} left"
 
         def show() -> None:
+            from rich.console import Console
+            from rich.text import Text
+
+            console = Console(file=self.stream, highlight=False)
             with console.status(Text(printable.line(line()))) as status:
                 while not done.wait(0.25):
                     status.update(Text(printable.line(line())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 
 from gitops.lab import pki, process
@@ -20,18 +21,20 @@ def start(lab: Lab, names: Collection[str]) -> None:
         _ready(lab, [part for part in named if part.wave <= wave])
 
 
-def control_plane(lab: Lab, *, bound: bool = False) -> None:
+def control_plane(lab: Lab, *, bound: bool = False, stored: bool = False) -> None:
     """Start what answers the Kubernetes API, and nothing that acts on what it is told: etcd and kube-apiserver.
 
-    What runs already stays. `bound`: it ends with this thread. Raises MachineError (a port is taken),
-    NotHealthyError (a part died, with its log's end).
+    What runs already stays. `bound`: it ends with this thread; `stored`: its data is that of one before.
+
+    Raises MachineError (a port is taken), NotHealthyError (a part died, with its log's end).
     """
     if not lab.exists:
         lab.create(0, private=False)
     pki.write(lab)
     (lab.folder / "tmp").mkdir(exist_ok=True)
     end_where_network_died(lab)
-    parts = [part for part in all_parts(lab) if part.name in (process.NETWORK, "etcd", "kube-apiserver")]
+    own = (process.NETWORK, "etcd", "kube-apiserver")
+    parts = [part for part in all_parts(lab, stored=stored) if part.name in own]
     running = process.running(lab).keys()
     for part in parts:
         if part.name not in running:
@@ -62,9 +65,9 @@ def end_where_network_died(lab: Lab) -> None:
 
 def _ready(lab: Lab, parts: list[Part]) -> None:
     for part in parts:
-        process.wait_until(
-            f"{part.name} answers", part.ready, seconds=READY_SECONDS, alive=lambda: check_alive(lab, parts)
-        )
+        what = f"{part.name} answers"
+        alive = partial(check_alive, lab, parts)
+        process.wait_until(what, part.ready, seconds=READY_SECONDS, alive=alive, every=0.05)
 
 
 def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:

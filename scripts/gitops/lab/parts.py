@@ -20,16 +20,22 @@ PARTS = (
 )  # fmt: skip
 # What a lab waits for at most until one part answers. Reached only on a machine that is far too small.
 READY_SECONDS = 90.0
+# An API server goes through its own roles and priorities once more at each start, a second after it serves all else.
+_STORED = "/readyz?exclude=poststarthook/rbac/bootstrap-roles"
+_STORED += "&exclude=poststarthook/scheduling/bootstrap-system-priority-classes"
 
 
-def all_parts(lab: Lab) -> list[Part]:
-    """Every part of the lab, in the order of its start."""
+def all_parts(lab: Lab, *, stored: bool = False) -> list[Part]:
+    """Every part of the lab, in the order of its start.
+
+    `stored`: etcd's data has what an API server writes there at its first start, so nobody waits for that.
+    """
     settings = lab.settings()
     context = Context(lab, settings.ports, settings.token)
     return [
         *(_network(context) if settings.private else []),
         *_storage(context),
-        *_api_server(context),
+        *_api_server(context, _STORED if stored else "/readyz"),
         *_kubernetes(context),
         *_nodes(context),
         *_sealed_secrets(context),
@@ -89,7 +95,7 @@ def _certified(context: Context, prefix: str) -> list[str]:
     ]
 
 
-def _api_server(context: Context) -> list[Part]:
+def _api_server(context: Context, ready: str) -> list[Part]:
     """What answers the Kubernetes API."""
     return [
         Part(
@@ -124,7 +130,7 @@ def _api_server(context: Context) -> list[Part]:
                 f"--proxy-client-key-file={context.pki / 'aggregator.key'}",
                 "--v=1",
             ],
-            context.http("api", "/readyz", tls=context.server_tls, token=context.token),
+            context.http("api", ready, tls=context.server_tls, token=context.token),
             ("api",),
         ),
     ]

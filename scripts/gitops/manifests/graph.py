@@ -23,6 +23,7 @@ PLATFORM = ("clusters/*", "clusters/*/*", "apps/platform/*/objects")
 # What of an overlay kustomize reads as YAML.
 TEXTS = (".yaml", ".yml", "Kustomization")
 _BASE = re.compile(rb"(?<=[\s\"'=\[,])(?:\.\./)+base/[\w/-]+(?=[\s\"',\]])")
+_UP = re.compile(rb"\.\.(?:/\.\.)*")
 # Their files may name further ones; what Helm reads nobody here knows.
 _PLUGINS = re.compile(rb"^(generators|transformers|validators|configurations|openapi)\b", re.MULTILINE)
 _HELM = re.compile(rb"^helm", re.MULTILINE)
@@ -32,10 +33,14 @@ _ESCAPED_DOTS = re.compile(rb"\\(x2e|u002e|U0000002e)|\.(\\\r?\n[ \t]*)+\.", re.
 
 @dataclass(frozen=True)
 class Overview:
-    """What a revision's overlays are called, and which of them surely read their own folder and base/ alone."""
+    """What a revision's overlays are called, and which of them surely read their own folder and base/ alone.
+
+    `closed_base`: base/ surely reads nothing else.
+    """
 
     units: tuple[str, ...]
     self_contained: frozenset[str]
+    closed_base: bool = False
 
 
 def is_self_contained(files: Mapping[str, bytes]) -> bool:
@@ -49,6 +54,15 @@ def is_self_contained(files: Mapping[str, bytes]) -> bool:
     if any(_PLUGINS.search(content) for content in own.values()):
         contents += [content for path, content in files.items() if path not in own]
     return not any(b".." in content or _ESCAPED_DOTS.search(content) or _HELM.search(content) for content in contents)
+
+
+def is_closed(files: Mapping[str, bytes]) -> bool:
+    """Whether base/ surely reads itself alone: none of its files goes up and out of it. `files`: its text files."""
+    return not any(_ESCAPED_DOTS.search(content) or _goes_out(path, content) for path, content in files.items())
+
+
+def _goes_out(path: str, content: bytes) -> bool:
+    return any(match[0].count(b"..") >= path.count("/") for match in _UP.finditer(content))
 
 
 class Graph:

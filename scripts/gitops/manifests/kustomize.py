@@ -96,8 +96,8 @@ def _complaint(
 
 
 class Renderer:
-    """kustomize for many folders: as many processes of its library as there are processors, each started when it is
-    first needed. Several threads may ask at once.
+    """kustomize for many folders: as many processes of its library as there are threads that ask at once, each started
+    when it is first needed.
     """
 
     def __init__(self, tools: Checkout) -> None:
@@ -112,7 +112,7 @@ class Renderer:
         try:
             worker = self._idle.get_nowait()
         except Empty:
-            worker = Worker([self._tools.tool("kustomize-render")], env=_ENV_OF_MANY, limits=LIMITS)
+            worker = self._worker()
         try:
             word, content = worker.ask(os.fsencode(folder), timeout=timeout)
         except CommandError as error:
@@ -121,6 +121,14 @@ class Renderer:
         if word != "ok":
             raise _complaint(checkout, folder, reach, content[:_LONGEST].decode(errors="replace").strip())
         return content
+
+    def start(self) -> None:
+        """Start one for each processor ahead: their start is over once something is asked."""
+        for _ in range(os.cpu_count() or 2):
+            self._idle.put(self._worker())
+
+    def _worker(self) -> Worker:
+        return Worker([self._tools.tool("kustomize-render")], env=_ENV_OF_MANY, limits=LIMITS)
 
     def end(self) -> None:
         """End its processes; none of them is asked any more."""

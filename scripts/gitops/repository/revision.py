@@ -13,7 +13,7 @@ from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, InputError
-from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_self_contained, unit_of
+from gitops.manifests.graph import RENDERER, TEXTS, Overview, is_closed, is_self_contained, unit_of
 from gitops.manifests.reach import NAMES
 from gitops.manifests.render import in_parallel
 from gitops.manifests.yamlfile import MOST_BYTES
@@ -22,6 +22,7 @@ from gitops.repository.contents import Contents, write_all
 from gitops.repository.git import LINK_MODE, BadName, GitError, Repo
 
 WORKING_COPY = "the working copy"
+_BASE = "base"
 # git does not add two worktrees at once.
 _LIST = threading.Lock()
 # A worktree is files alone: no hook of the user's runs, nothing is asked, large files stay pointers.
@@ -84,10 +85,13 @@ def default_base(repo: Repo) -> str:
 
 
 @contextmanager
-def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: Sequence[str] = ()) -> Iterator[Change]:
+def compare(
+    checkout: Checkout, base: str | None, head: str | None, *, for_all: Sequence[str] = (), renders: bool = False
+) -> Iterator[Change]:
     """Lay both revisions side by side. `head` None: the working copy as it is, with what is not committed.
 
-    `for_all`: paths (beside the bases') whose change concerns every overlay; an empty one stands for any.
+    `for_all`: paths (beside the bases') whose change concerns every overlay; an empty one stands for any. `renders`: of
+    the base only what the changed overlays render from is needed, where nothing else changed.
 
     What `base` has gained since the two parted is no part of the change: the common ancestor is compared.
 
@@ -113,13 +117,14 @@ def compare(checkout: Checkout, base: str | None, head: str | None, *, for_all: 
         own = {unit_of(path) for path in files if path.startswith("overlays/")}
         everywhere = "" in for_all or any(path.startswith(("base/", RENDERER, *for_all)) for path in files)
         narrow = None if everywhere else own
+        only_renders = renders and all(path.startswith("overlays/") for path in files)
         with temporary.folder() as folder, ExitStack() as stack:
 
-            def lay(side: str, sha: str) -> _Tree:
-                return stack.enter_context(_worktree(repo, sha, folder / side, checkout, narrow))
+            def lay(side: str, sha: str, *, renders: bool = False) -> _Tree:
+                return stack.enter_context(_worktree(repo, sha, folder / side, checkout, narrow, renders=renders))
 
             def lay_base() -> _Tree:
-                return lay("base", before)
+                return lay("base", before, renders=only_renders)
 
             def lay_head() -> _Tree:
                 return _Tree(checkout, None) if head is None else lay("head", ours)
@@ -168,8 +173,12 @@ class _Tree:
 
 
 @contextmanager
-def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: set[str] | None) -> Iterator[_Tree]:
-    """`narrow`: of overlays/ only these folders are needed, unless one of the others may read elsewhere; None: all."""
+def _worktree(
+    repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: set[str] | None, *, renders: bool = False
+) -> Iterator[_Tree]:
+    """`narrow`: of overlays/ only these folders are needed, unless one of the others may read elsewhere; None: all.
+    `renders`: beside them only what they are made of.
+    """
     overview = _overview(repo, sha) if narrow is not None else None
     if overview and set(overview.units) - overview.self_contained:
         overview = None
@@ -180,7 +189,9 @@ def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: se
             repo.git.worktree("add", "--detach", "--force", "--no-checkout", str(folder), sha)
         options = ["-c", "core.hooksPath=/dev/null"]
         if overview:
-            top = [f"/{name}" for name in repo.git.ls_tree("--name-only", sha).splitlines() if name != "overlays"]
+            names = repo.git.ls_tree("--name-only", sha).splitlines()
+            closed = renders and overview.closed_base
+            top = ["/base/"] if closed else [f"/{name}" for name in names if name != "overlays"]
             listed = Path(repo.git.execute(["git", "-C", str(folder), "rev-parse", "--absolute-git-dir"])) / "info"
             listed.mkdir(exist_ok=True)
             patterns = [*top, *(f"/{path}/" for path in sorted(narrow or ()))]
@@ -200,22 +211,23 @@ def _worktree(repo: Repo, sha: str, folder: Path, checkout: Checkout, narrow: se
 
 def _overview(repo: Repo, sha: str) -> Overview:
     """Read from git's objects, as writing thousands of files takes longer than all else."""
-    files: dict[str, dict[str, str]] = {}
+    files: dict[str, dict[str, str]] = {_BASE: {}}
     unsure: set[str] = set()
-    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-l", "-z", sha, "overlays/"):
+    for line in paths(Path(repo.working_dir), "ls-tree", "-r", "-l", "-z", sha, f"{_BASE}/", "overlays/"):
         about, _, path = line.partition("\t")
         mode, _, oid, size = about.split()
-        unit = unit_of(path)
+        unit = _BASE if path.startswith(f"{_BASE}/") else unit_of(path)
         # What is too large to be parsed is not read either; where it is laid out it is refused.
         if mode == LINK_MODE or (size.isdigit() and int(size) > MOST_BYTES):
             unsure.add(unit)
-        elif path.count("/") > 2 and path.endswith(TEXTS):
+        elif path.endswith(TEXTS) and (unit == _BASE or path.count("/") > 2):
             files.setdefault(unit, {})[path] = oid
-    units = {unit for unit, own in files.items() if _is_unit(unit, own)}
-    oids = itertools.chain.from_iterable(files[unit].values() for unit in units - unsure)
+    units = {unit for unit, own in files.items() if unit != _BASE and _is_unit(unit, own)}
+    oids = itertools.chain.from_iterable(files[unit].values() for unit in {_BASE, *units} - unsure)
     contents = versions.contents(Path(repo.working_dir), oids, seconds=120)
     home = {unit for unit in units - unsure if is_self_contained(_texts(files[unit], contents))}
-    return Overview(tuple(sorted(units)), frozenset(home))
+    closed = _BASE not in unsure and is_closed(_texts(files[_BASE], contents))
+    return Overview(tuple(sorted(units)), frozenset(home), closed)
 
 
 def _is_unit(folder: str, files: Container[str]) -> bool:

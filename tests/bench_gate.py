@@ -37,6 +37,8 @@ PEER = 330.0
 FULL_LIMIT, ONE_LIMIT, BARE, FIRST_LINE = 60.0, 3.0, 0.35, 0.5
 # Seconds for a check of one overlay: without an API server, with one that is started, with one that stands by.
 OFFLINE, COLD, WARM = 0.8, 3.5, 1.2
+# The goal of 3.5 s against the 2.3 s that a bare API server and its dry runs took where it was set.
+COLD_FLOOR = 1.5
 DRY_RUNS = 100
 
 
@@ -83,7 +85,7 @@ def measure(sizes: tuple[int, ...], report: Report) -> None:
         report.ratio(name, value, limit, 1.0, f"s to check one overlay of {small.overlays} {how} / its goal")
     floor = bare_server(_rounds(small.overlays))
     what = f"s to check one overlay with an API server that is started / a bare one's start and {DRY_RUNS} dry runs"
-    report.ratio("gate-cold-floor", small.cold, floor, 1.0, what)
+    report.ratio("gate-cold-floor", small.cold, floor, COLD_FLOOR, what)
     what = f"s until the first line / its limit of {FIRST_LINE:g} s"
     report.ratio("gate-first-line", first_line(), FIRST_LINE, 1.0, what)
 

@@ -296,6 +296,15 @@ def test_commands_fail_with_their_own_words_and_in_time() -> None:
         run(["no-such-program"], timeout=1)
 
 
+@pytest.mark.parametrize("script", ["kill -INT {}", "sleep 60 & kill -INT {}", "kill -INT {}; sleep 60"])
+def test_an_interrupt_ends_a_command_and_all_that_it_started(script: str) -> None:
+    """Also one that ends by itself at that very moment. What is left of it would hold its output open."""
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(["sh", "-c", script.format(os.getpid())], timeout=50)
+    assert time.monotonic() - began < 40
+
+
 def test_the_error_of_a_command_tells_no_argument_and_how_its_output_ends() -> None:
     for script in ("seq 1000 >&2; exit 1", "seq 1000 >&2; sleep 60"):
         with pytest.raises(CommandError) as failed:

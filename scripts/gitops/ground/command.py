@@ -102,7 +102,7 @@ def stream(argv: Sequence[str | Path], *, timeout: float) -> Iterator[bytes]:
 
         def end() -> None:
             late.set()
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
 
         timer = threading.Timer(timeout, end)
         timer.start()
@@ -114,7 +114,7 @@ def stream(argv: Sequence[str | Path], *, timeout: float) -> Iterator[bytes]:
         finally:
             timer.cancel()
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_group(process)
                 process.wait()
         if late.is_set() or process.returncode != 0:
             complaints.seek(0)
@@ -153,8 +153,7 @@ def _run(
             limits.hold(process.pid)
         out, err = process.communicate(stdin, timeout=timeout)
     except BaseException as error:
-        # The group's leader still runs or is not yet reaped, so its number cannot belong to anyone else.
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process)
         out, err = process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise CommandError(words[0], None, _complaint(out, err), timeout) from None
@@ -162,6 +161,16 @@ def _run(
     if process.returncode not in ok:
         raise CommandError(words[0], process.returncode, _complaint(out, err), timeout)
     return out or b""
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program that leads a group of its own, and all of that group.
+
+    It may have ended just now, and Popen has waited for it where a person interrupts. While anybody is left in the
+    group, its number belongs to nobody else.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _complaint(out: bytes | None, err: bytes | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from gitops.ground.command import CommandError, Limits
+from gitops.ground.command import CommandError, Limits, kill_group
 from gitops.ground.errors import MachineError
 
 _MOST_COMPLAINTS = 1 << 20
@@ -94,8 +93,7 @@ class Worker:
 
     def _kill(self) -> None:
         if self._process.poll() is None:
-            # Its leader is not yet reaped, so the group's number cannot belong to anyone else.
-            os.killpg(self._process.pid, signal.SIGKILL)
+            kill_group(self._process)
 
     def end(self) -> None:
         """End it; once more does nothing."""

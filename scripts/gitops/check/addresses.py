@@ -16,7 +16,7 @@ from typing import Any
 from gitops.check.references import workloads
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
-from gitops.manifests.objects import FieldPath, Object, name, selects, spec_of
+from gitops.manifests.objects import FieldPath, Object, name, selects, spec_of, value_at
 from gitops.manifests.openings import by_label, opens
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered
@@ -33,7 +33,12 @@ _URL = re.compile(
     rf"(?<![\w.-])(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[^\s/@\"']*@)?"
     rf"(?P<service>{_LABEL})(?:\.(?P<namespace>{_LABEL}))?(?::(?P<port>\d+))?(?=[/?#\s\"',;]|$)"
 )
-_PAIR = re.compile(rf"(?P<service>{_LABEL})\.(?P<namespace>{_LABEL}):(?P<port>\d+)")
+_ALONE = re.compile(rf"(?P<service>{_LABEL})(?:\.(?P<namespace>{_LABEL}))?(?::(?P<port>\d+))?")
+# What is called so is a host, also where nothing else tells; and what may be one, where it has a port or a namespace.
+_HOST = re.compile(r".+(HOST|HOSTNAME|ADDR|ADDRESS|ENDPOINT)", re.IGNORECASE)
+_ADDRESS = re.compile(r".+(HOST|HOSTNAME|ADDR|ADDRESS|ENDPOINT|URL|URI|SERVERS?|BROKERS?|UPSTREAM)", re.IGNORECASE)
+# Docker Desktop's names for the machine that it runs on.
+_LAPTOP = re.compile(r"\b(host|gateway)\.docker\.internal\b")
 _ZONE = (".cluster.local", "")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "postgres": 5432, "postgresql": 5432, "redis": 6379}
 # A pod's own.
@@ -110,7 +115,10 @@ def check(unit: Unit, services: Services) -> Iterator[Finding]:
     """Every address of an overlay that nobody answers at, or that its network does not let it reach."""
     for item, path, text in _texts(unit):
         told = set[tuple[str, str]]()
-        for address in _addresses(text, services, whole=item.get("kind") == "ConfigMap"):
+        if laptop := _LAPTOP.search(text):
+            fix = "call it by a name that the cluster or the world knows"
+            yield unit.finding(_RULE, item, path, f"calls {laptop[0]}, a laptop's name for itself", fix)
+        for address in _addresses(item, path, text, services):
             key = (address.service, address.namespace)
             problem = None if key in told else _problem(unit, address, services)
             if problem:
@@ -139,9 +147,10 @@ def _strings(value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:  #
             yield from _strings(part, (*path, position))
 
 
-def _addresses(text: str, services: Services, *, whole: bool) -> Iterator[Address]:
-    """What a text calls. `whole`: a short name counts only where the text is nothing else, as a file has words of its
-    own (an upstream of nginx)."""
+def _addresses(item: Object, path: FieldPath, text: str, services: Services) -> Iterator[Address]:
+    """What a text at a path of an object calls. Of a ConfigMap a short name counts only where the text is nothing else,
+    as a file has words of its own (an upstream of nginx)."""
+    whole = item.get("kind") == "ConfigMap"
     yield from map(Address.of, _WHOLE.finditer(text))
     for match in _URL.finditer(text):
         address = Address.of(match)
@@ -150,9 +159,25 @@ def _addresses(text: str, services: Services, *, whole: bool) -> Iterator[Addres
         alone = not whole or len(match[0]) == len(text.strip()) or text.strip().startswith(match[0])
         if (not address.namespace and alone) or _is_namespace(address.namespace, services):
             yield address
-    pair = _PAIR.fullmatch(text.strip())
-    if pair and _is_namespace(pair["namespace"], services):
-        yield Address.of(pair)
+    only = _ALONE.fullmatch(text.strip())
+    if only and _is_host(only, _called(item, path), services):
+        yield Address.of(only)
+
+
+def _called(item: Object, path: FieldPath) -> str:
+    """What a value is called: a variable's name, or a ConfigMap's key."""
+    return str(value_at(item, (*path[:-1], "name")) if path[-1] == "value" else path[-1])
+
+
+def _is_host(match: re.Match[str], called: str, services: Services) -> bool:
+    """Whether a text that is a name alone is a host's."""
+    if match["service"] in _SELF or match["service"].isdigit():
+        return False
+    named = _ADDRESS.fullmatch(called) is not None
+    if not match["namespace"]:
+        return named if match["port"] else _HOST.fullmatch(called) is not None
+    known = services(match["namespace"]) is not None
+    return known or ((named or bool(match["port"])) and _is_namespace(match["namespace"], services))
 
 
 def _is_namespace(word: str, services: Services) -> bool:

@@ -25,6 +25,8 @@ _KEYED = (("labels",), ("annotations",), ("matchLabels",), ("selector",), ("node
 # What it quotes before it says what is wrong with it: a whole container, at times.
 _VALUE = re.compile(r'(?<=Invalid value: )(\{.*\}|\[.*\]|"(?:[^"\\]|\\.)*")(?=: )', re.DOTALL)
 _LONGEST_VALUE, _LONGEST = 80, 2000
+# Two things that do not go together: the server names one of them, which may be the base's.
+_TOGETHER = re.compile(r"may not (be )?specif|cannot be (both|set)|both set|Duplicate value|must be (greater|less)")
 _UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
@@ -88,6 +90,8 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
         path = (*prefix, *_deepened(value_at(item, prefix), field, message))
         if ("lifecycle", "preStop") in itertools.pairwise(path):
             path = _shorter_grace(unit, item, path)
+        if _TOGETHER.search(message):
+            path = _own_beside(unit, item, path, message)
         yield unit.finding(
             rule,
             item,
@@ -103,6 +107,23 @@ def _shorter_grace(unit: Unit, item: Object, path: tuple[str | int, ...]) -> tup
     grace = (*path[:pod], "terminationGracePeriodSeconds")
     own, there = (unit.places.of(item, field).file.startswith("base/") for field in (grace, path))
     return grace if there and not own and value_at(item, grace) is not None else path
+
+
+def _own_beside(unit: Unit, item: Object, path: tuple[str | int, ...], message: str) -> tuple[str | int, ...]:
+    """What the overlay itself has set beside what is the base's: of two things the one that came later."""
+    if not _is_base(unit, item, path):
+        return path
+    for length in range(len(path) - 1, max(len(path) - 4, 0), -1):
+        around = value_at(item, path[:length])
+        steps = [key for key in around if key not in MERGE_KEYS] if isinstance(around, dict) else range(len(around))
+        own = [(*path[:length], step) for step in steps if not _is_base(unit, item, (*path[:length], step))]
+        if own:
+            return min(own, key=lambda beside: str(beside[-1]) not in message)
+    return path
+
+
+def _is_base(unit: Unit, item: Object, path: tuple[str | int, ...]) -> bool:
+    return unit.places.of(item, path).file.startswith("base/")
 
 
 def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, ...], str]]:

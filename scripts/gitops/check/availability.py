@@ -22,9 +22,11 @@ _LASTING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout")
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 # The bases' own container, and the label by which a bot is known (base/bot).
 _ZONE = "topology.kubernetes.io/zone"
-_MAIN, _COMPONENT, _BOT = "app", "app.kubernetes.io/component", "bot"
+_MAIN, _COMPONENT, _SITE, _BOT = "app", "app.kubernetes.io/component", "web", "bot"
 # Kubernetes' own, where a pod names none.
 _GRACE = 30
+_DEADLINE = 600
+_STARTING = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 # What a program is left to answer what it has begun, once preStop is over; where the target group names no longer one.
 _DRAIN = 10
 _DELAY = re.compile(r"\bderegistration_delay\.timeout_seconds=(\d+)")
@@ -188,8 +190,9 @@ def _free(field: str, value: Any, pods: int) -> int:  # noqa: ANN401 - a number,
 
 def _probed(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     """A container that serves is asked whether it can; the bases' own one also whether it lives."""
+    of_base = workload.pods.labels.get(_COMPONENT) in (_SITE, _BOT)
     for path, container in workload.pods.containers():
-        main = container.get("name") == _MAIN
+        main = of_base and container.get("name") == _MAIN
         if "initContainers" in path or not (main or (workload.served and container.get("ports"))):
             continue
         for probe in _PROBES if main else _PROBES[1:2]:
@@ -213,6 +216,7 @@ def _strategy(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     strategy = spec_of(item).get("strategy") or {}
     recreates = strategy.get("type") == "Recreate"
     path: FieldPath = ("spec", "strategy", "type")
+    yield from _progress(unit, workload)
     if workload.is_bot and not recreates:
         what = "starts a new pod beside the old one, and both say everything"
         yield unit.finding("rollout", item, path, what, "strategy: {type: Recreate}, as base/bot has it")
@@ -232,12 +236,38 @@ def _strategy(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
         yield unit.finding("rollout", item, where, what, "maxUnavailable: 0, as base/web has it")
 
 
+def _progress(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
+    """A rollout that never goes on, or that counts as failed while a program still starts."""
+    item, spec = workload.item, spec_of(workload.item)
+    if spec.get("paused"):
+        what = "is paused: what is merged is not rolled out, and Argo CD calls it suspended"
+        fix = "leave paused out; an image is held by hold.yaml (docs/runbooks/images.md)"
+        yield unit.finding("rollout", item, ("spec", "paused"), what, fix)
+    deadline: FieldPath = ("spec", "progressDeadlineSeconds")
+    most = _number(spec.get("progressDeadlineSeconds"), _DEADLINE)
+    for path, container in workload.pods.containers():
+        probe = container.get("startupProbe") or {}
+        number = {field: _number(probe.get(field), value) for field, value in _STARTING.items()}
+        patience = number["initialDelaySeconds"] + number["periodSeconds"] * number["failureThreshold"]
+        if probe and patience > most:
+            fields = [(*path, "startupProbe", field) for field in ("failureThreshold", "periodSeconds")]
+            own = _own(unit, item, [*fields, deadline])
+            what = f"{container.get('name')} may take {patience} s to start; after {most} s the rollout has failed"
+            fix = f"progressDeadlineSeconds: {patience + _DEADLINE // 10}, or fewer attempts of the startupProbe"
+            yield unit.finding("rollout", item, own, what, fix)
+
+
+def _number(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
 def _spread(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
     """What has more than one pod survives a zone; nothing else is spread over (docs/adr/0013)."""
     field = (*workload.pods.path, "spec", "topologySpreadConstraints")
     constraints = value_at(workload.item, field) or []
     zones = [entry for entry in constraints if entry.get("topologyKey") == _ZONE]
-    if workload.served and not any(entry.get("whenUnsatisfiable") == "DoNotSchedule" for entry in zones):
+    spread = any(entry.get("whenUnsatisfiable") == "DoNotSchedule" for entry in zones)
+    if workload.served and workload.most > 1 and not spread:
         where: FieldPath = (*field, constraints.index(zones[0]), "whenUnsatisfiable") if zones else field
         what = "all of its pods may be in one zone"
         yield unit.finding("spread", workload.item, where, what, "leave base/web's topologySpreadConstraints")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from gitops.check.guards import RENAMING
 from gitops.manifests.findings import Finding
 
 # So many overlays with the same complaint have it from what all of them stand on.
@@ -27,7 +28,10 @@ def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
     unrendered = {finding.unit for finding in findings if finding.rule in ("render", "render-hangs")}
     broken = {(finding.place.file, finding.problem) for finding in findings if finding.rule == "render"}
     leaked = {finding.place.file for finding in findings if finding.rule == "leaked-secret"}
+    renamed = {finding.unit for finding in findings if finding.problem.startswith(RENAMING)}
     for finding in findings:
+        # A seal, and what names it, under another name.
+        strange = finding.rule in ("sealed-elsewhere", "readable-secret") and finding.unit in renamed
         # The image that no entry of `images` gave its name.
         unnamed = finding.rule == "policy" and finding.unit in unmatched and _IMAGE.search(finding.problem)
         # What is replaced where it was issued is no Secret any more.
@@ -36,7 +40,7 @@ def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
         unread = finding.rule == "unlisted" and finding.unit in unrendered
         # A file that is no YAML is said once, by what renders it.
         repeated = finding.rule != "render" and (finding.place.file, finding.problem) in broken
-        if not (unnamed or replaced or unread or repeated):
+        if not (strange or unnamed or replaced or unread or repeated):
             yield finding
 
 

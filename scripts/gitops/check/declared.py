@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -26,7 +27,12 @@ from gitops.repository.revision import Change
 
 RULE = "declared"
 _FIX = "write what docs/schemas says of it"
+# A handle, as people write it: a channel of Slack.
+_COMMENTED = re.compile(r"\s*([\w-]+):\s+(#\S+)\s*")
 _WORD = re.compile(r"[\w-]+")
+# Files that are read by their whole name, in one folder: of a service, of an environment (hold), of .github.
+_READ = re.compile(r"(owner|images|hold(?:_[a-z0-9_-]+)?)\.(ya?ml|json)")
+_READ_WIDE = re.compile(r"(teams|freezes|images)\.(yml|json)")
 _WIDE: dict[str, type[BaseModel]] = {freeze.FILE: freeze.Freezes, wide.FILE: wide.WidePolicy}
 
 
@@ -40,17 +46,49 @@ def check(change: Change) -> Iterator[Finding]:
     for path, model in _WIDE.items():
         if (everything or path in files) and (checkout.root / path).exists():
             yield from _shape(checkout, checkout.root / path, model)
+    if everything or any(path.startswith(".github/") for path in files):
+        yield from _misnamed(checkout)
     broken = list(_shape(checkout, checkout.teams_file, services.Teams)) if everything or touched else []
     yield from broken
     unowned: list[Finding] = []
     for folder in checkout.service_folders:
         if (everything or folder.name in touched) and any(folder.glob("*/kustomization.y*ml")):
-            problems = list(_owner(checkout, folder, teams_are_broken=bool(broken)))
+            problems = list(_strays(checkout, folder))
+            if (folder / "owner.yaml").exists() or not any("/owner." in stray.place.file for stray in problems):
+                problems += _owner(checkout, folder, teams_are_broken=bool(broken))
             yield from problems
             unowned += problems
             yield from _policies(checkout, folder)
     if not broken and not unowned and (everything or touched or owners in files):
         yield from _codeowners(checkout)
+
+
+def _strays(checkout: Checkout, folder: Path) -> Iterator[Finding]:
+    """Files of a service that say such a thing under a name or in a folder where nobody reads it."""
+    for file in sorted([*folder.glob("*.*"), *folder.glob("*/*.*")]):
+        match = _READ.fullmatch(file.name)
+        if match is None or not file.is_file():
+            continue
+        is_hold, is_inner = match[1].startswith("hold"), file.parent != folder
+        kustomizations = file.parent.glob("kustomization.y*ml")
+        if (is_hold == is_inner and match[2] == "yaml") or any(file.name in read_text(one) for one in kustomizations):
+            continue
+        above = checkout.relative(folder)
+        inner = checkout.relative(file.parent) if is_inner else f"{above}/<environment>"
+        yield _misread(checkout, file, f"{inner if is_hold else above}/{match[1]}.yaml")
+
+
+def _misnamed(checkout: Checkout) -> Iterator[Finding]:
+    """The same for what is declared for all."""
+    for file in sorted((checkout.root / ".github").glob("*.*")):
+        if match := _READ_WIDE.fullmatch(file.name):
+            yield _misread(checkout, file, f".github/{match[1]}.yaml")
+
+
+def _misread(checkout: Checkout, file: Path, target: str) -> Finding:
+    there = (checkout.root / target).exists()
+    fix = f"take it away: {target} is what counts" if there else f"move it to {target}"
+    return Finding(RULE, Place(checkout.relative(file), 1), "nobody reads it under this name", fix)
 
 
 def _owner(checkout: Checkout, folder: Path, *, teams_are_broken: bool) -> Iterator[Finding]:
@@ -132,7 +170,15 @@ def _shape(checkout: Checkout, file: Path, model: type[BaseModel]) -> Iterator[F
         yield from _findings(error, path, lambda _: 1)
     except ValidationError as error:
         node: yaml.Node | None = next(iter(yamlfile.compose_all(file.read_bytes(), path)), None)
-        yield from _findings(InputError.several(yamlfile.faults(error, path, node=node)), path, _key_line(file))
+        faults = [_uncommented(fault, read_text(file)) for fault in yamlfile.faults(error, path, node=node)]
+        yield from _findings(InputError.several(faults), path, _key_line(file))
+
+
+def _uncommented(fault: Fault, text: str) -> Fault:
+    """The same fault; where a value without quotes begins with #, and is none for that, with what to write."""
+    lines = text.splitlines()
+    match = _COMMENTED.fullmatch(lines[fault.line - 1]) if fault.line and fault.line <= len(lines) else None
+    return replace(fault, fix=f'write {match[1]}: "{match[2]}": without quotes # begins a comment') if match else fault
 
 
 def _findings(error: InputError, path: str, line: Callable[[Fault], int]) -> Iterator[Finding]:

@@ -36,6 +36,8 @@ _OWN_METADATA = ("labels", "annotations", "name", "namespace")
 _OBEYED = re.compile(
     r"(^|\.)(argoproj\.io|helm\.sh|kubernetes\.io|k8s\.io|kustomize\.io|amazonaws\.com|bitnami\.com)/", re.IGNORECASE
 )
+# Fields of a kustomization that give all of its objects other names.
+RENAMING = ("namePrefix", "nameSuffix")
 _Key = tuple[str, str]
 
 
@@ -96,6 +98,10 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
     """What guards an overlay's namespace and is missing or not the base's, and what opens it."""
     originals = bases.objects(unit.name)
     present = {(str(item["kind"]), name(item)): item for item in unit.kind(*GUARDED, _ACCOUNT)}
+    gone = originals.keys() - present.keys()
+    if gone and (renaming := _renaming(unit)):
+        yield renaming
+        return
     for key, item in present.items():
         original = originals.get(key)
         if original is not None:
@@ -108,7 +114,7 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
                 "is not the base's",
                 "remove it; what all need belongs into base/, reviewed by the platform team",
             )
-    for kind, missing in sorted(originals.keys() - present.keys()):
+    for kind, missing in sorted(gone):
         item = originals[kind, missing]
         what = f"the base's {kind} {missing} was taken away, or never there"
         yield unit.finding(
@@ -122,14 +128,27 @@ def check(unit: Unit, bases: Bases) -> Iterator[Finding]:
     yield from _environments(unit)
 
 
+def _renaming(unit: Unit) -> Finding | None:
+    """That a kustomization gives all of its objects other names: then nothing is any more what it was."""
+    for field in RENAMING:
+        if place := unit.places.field(field):
+            what = f"{field} renames all objects: guards, seals and Services are known by the names that they have"
+            return Finding("guard-rails", place, what, "take it out: the namespace tells services apart", unit.name)
+    return None
+
+
 def _weakened(unit: Unit, item: Object, original: Object) -> Iterator[Finding]:
     """What of a guard is not the base's. What stands there explains more than what is missing."""
     changes = sorted(
         differences(_guarding(original), _guarding(item), UNORDERED), key=lambda change: change.new is ABSENT
     )
     if changes:
+        path, fix = changes[0].new_path, "leave it as the base has it"
         what = f"{changes[0].path} is not what the base has"
-        yield unit.finding("guard-rails", item, changes[0].new_path, what, "leave it as the base has it")
+        if "matchLabels" in path and "kustomization" in unit.places.of(item, path).file:
+            what = f"the label {path[-1]} comes into selectors, which then select something else"
+            fix = "give labels with includeTemplates: true, without includeSelectors, and no commonLabels"
+        yield unit.finding("guard-rails", item, path, what, fix)
 
 
 def _guarding(item: Object) -> Object:

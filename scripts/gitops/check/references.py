@@ -37,7 +37,7 @@ def workloads(unit: Unit) -> list[Template]:
 
 
 def _pods(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
-    keys = _keys(unit)
+    keys = contents(unit)
     accounts = {name(item) for item in unit.kind("ServiceAccount")} | {"default"}
     for pods in templates:
         for reference in [*pods.references(), *pods.pull_secrets()]:
@@ -55,7 +55,7 @@ def _pods(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
         yield from _probes(unit, pods)
 
 
-def _keys(unit: Unit) -> dict[tuple[str, str], set[str]]:
+def contents(unit: Unit) -> dict[tuple[str, str], set[str]]:
     """The keys of each Secret and ConfigMap of an overlay, by kind and name."""
     keys: dict[tuple[str, str], set[str]] = {}
     for item in unit.kind("ConfigMap"):
@@ -100,9 +100,14 @@ def _own_selector(unit: Unit, pods: Template) -> Iterator[Finding]:
 def _probes(unit: Unit, pods: Template) -> Iterator[Finding]:
     for path, container in pods.containers():
         ports = {str(port["name"]) for port in container.get("ports") or [] if port.get("name")}
-        for probe, action in itertools.product(_PROBES, ("httpGet", "tcpSocket")):
+        numbers = set(pods.ports().values())
+        for probe, action in itertools.product(_PROBES, ("httpGet", "tcpSocket", "grpc")):
             port = ((container.get(probe) or {}).get(action) or {}).get("port")
-            if isinstance(port, str) and port not in ports:
+            if isinstance(port, int) and numbers and port not in numbers:
+                what = f"{probe} asks port {port}; the pod has: {', '.join(map(str, sorted(numbers)))}"
+                fix = "name a port of the container; what it listens on besides stands in its ports too"
+                yield unit.finding("probe-port", pods.item, (*path, probe, action, "port"), what, fix)
+            elif isinstance(port, str) and port not in ports:
                 yield unit.finding(
                     "probe-port",
                     pods.item,
@@ -156,8 +161,14 @@ def _selectors(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
         ("network-policy-selector", "NetworkPolicy", "podSelector"),
     ):
         for item in unit.kind(kind):
-            labels = (spec_of(item).get(field) or {}).get("matchLabels") or {}
-            if labels and not any(labels.items() <= pods.labels.items() for pods in templates):
+            selector = spec_of(item).get(field) or {}
+            if not any(selector.values()) or any(selects(selector, pods.labels) for pods in templates):
+                continue
+            if selector.get("matchExpressions"):
+                what = "selects by matchExpressions what no pod of this overlay is"
+                where = ("spec", field, "matchExpressions")
+                yield unit.finding(rule, item, where, what, "write matchLabels, as base/ has them")
+            else:
                 yield _selects_nothing(unit, rule, item, ("spec", field, "matchLabels"), templates)
 
 
@@ -189,7 +200,25 @@ def _scaling(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
                 f"scales {' '.join(workload)}, which this overlay does not have",
                 f"it has: {', '.join(' '.join(pair) for pair in sorted(known)) or 'none'}",
             )
+        for pods in templates:
+            if (str(pods.item.get("kind")), name(pods.item)) == workload:
+                yield from _scaled_by(unit, item, pods)
     yield from quota.check(unit, scales(unit, templates))
+
+
+def _scaled_by(unit: Unit, scaler: Object, pods: Template) -> Iterator[Finding]:
+    """What an autoscaler says of the workload that it scales: its API, and the container that is looked at."""
+    api, path = pods.item.get("apiVersion"), ("spec", "scaleTargetRef", "apiVersion")
+    if value_at(scaler, path) != api:
+        what = f"scales a {pods.item.get('kind')} of {value_at(scaler, path) or 'no API'}; it is of {api}"
+        yield unit.finding("hpa-target", scaler, path, what, f"apiVersion: {api}")
+    names = [str(container.get("name")) for _, container in pods.containers()]
+    for number, metric in enumerate(spec_of(scaler).get("metrics") or []):
+        named = value_at(metric, ("containerResource", "container"))
+        if named is not None and named not in names:
+            what = f"counts by container {named}, which {label(pods.item)} does not have"
+            where = ("spec", "metrics", number, "containerResource", "container")
+            yield unit.finding("hpa-target", scaler, where, what, f"it has: {', '.join(names)}")
 
 
 def scales(unit: Unit, templates: Iterable[Template]) -> list[Scale]:

@@ -35,7 +35,7 @@ _CONFLICT = re.compile(r"produces ID conflict: \[(\{.*\})\]", re.DOTALL)
 # An entry of `replicas` that meets nothing.
 _UNMET = re.compile(r"resource with name (\S+) does not match")
 # Go's name for a field of a kustomization that has another type.
-_FIELD = re.compile(r"struct field Kustomization\.([\w.]+)")
+_FIELD = re.compile(r"(?:struct field|object into) Kustomization\.([\w.]+)")
 _LONGEST = 400
 # kustomize tries each entry as a file, then as a folder, and says both of each level.
 _WRAPPING, _WRAPPED = "accumulation err='", "': must build at directory"
@@ -55,6 +55,11 @@ _FIXES = (
         r"yaml: (line|unmarshal)|not valid YAML|MalformedYAML|did not find expected|error converting YAML",
         "write YAML: see the indent here",
     ),
+    (r"expected kind != 'Component'", "list it in components, not in resources"),
+    (r"expected kind 'Component' for path", "list it in resources: it is no component"),
+    (r"must specify a target for JSON patch", "write the object that it changes in that file, or take the entry out"),
+    (r"cannot merge or replace", "leave behavior out, or name a ConfigMap that is generated below"),
+    (r"into Kustomization\.\w+Generator\.\d+\.literals", "write each as KEY=value"),
     (r"unknown field", "spell the field as kustomize's reference does"),
     (r"cannot unmarshal|of type ", "write the field as kustomize's reference has it: a list, a mapping or a text"),
     (

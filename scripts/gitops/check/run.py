@@ -29,6 +29,8 @@ from gitops.check import (
     network,
     pins,
     plaintext,
+    programs,
+    readable,
     references,
     schema,
     seals,
@@ -180,13 +182,12 @@ def _offline(scope: CheckScope, platforms: Sequence[Platform]) -> list[Finding]:
             findings += argo.check_paths(graph, unit.name, platform)
             if not unit.partial:
                 findings += amounts.check(unit, nodes)
-        findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout)]
-        findings += identities.check(unit)
+        findings += [*guards.check(unit, bases), *architecture.check(unit, graph.checkout), *identities.check(unit)]
         if not unit.partial:
             findings += [*references.check(unit), *kept.check(unit), *availability.check(unit)]
-            findings += [*addresses.check(unit, services), *unmatched.check(unit, read)]
+            findings += [*addresses.check(unit, services), *unmatched.check(unit, read), *programs.check(unit)]
     for unit in scope.units.values():
-        findings += [*plaintext.check(unit), *seals.check(unit), *network.check(unit, networks)]
+        findings += [*plaintext.check(unit), *readable.check(unit), *seals.check(unit), *network.check(unit, networks)]
         findings += applications.check_waits(unit)
     for platform in sound:
         cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")

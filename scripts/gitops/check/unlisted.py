@@ -22,7 +22,7 @@ RULE = "unlisted"
 SHARED = ("apps/", "base/", "clusters/", "policies/")
 _OWNER = "owner.yaml"
 # What is read by people or by the bots, beside what is rendered.
-_BESIDE = re.compile(r"hold(_[a-z0-9_-]+)?\.yaml|(README|NOTES|CHANGELOG)(\.\w+)?|\..*|.*\.md", re.IGNORECASE)
+_BESIDE = re.compile(r"hold(_[a-z0-9_-]+)?\.yaml|(README|NOTES|CHANGELOG)(\.\w+)?|\.(?!env).*", re.IGNORECASE)
 # Of a cluster: what its stacks on AWS gave, which `gitops cluster` writes and reads.
 _OUTPUTS = "outputs.yaml"
 _TEXTS = (".yaml", ".yml", ".json")
@@ -34,7 +34,8 @@ def check(graph: Graph, unit: str) -> Iterator[Finding]:
     reach = graph.reach(unit)
     for path in _files(graph.checkout.root, unit):
         name = posixpath.basename(path)
-        if path not in reach.files and not (_BESIDE.fullmatch(name) and posixpath.dirname(path) == unit):
+        beside = name.endswith(".md") or (_BESIDE.fullmatch(name) and posixpath.dirname(path) == unit)
+        if path not in reach.files and not beside:
             yield _finding(path, f"{unit}/{NAMES[0]}", unit)
 
 

@@ -22,6 +22,7 @@ from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.objects import Object, label, name, value_at
+from gitops.manifests.pods import template
 from gitops.manifests.reach import Layer, kustomization
 from gitops.manifests.selection import leads, meets, meets_any, reaches, steps_of
 from gitops.manifests.yamltext import child
@@ -137,8 +138,27 @@ def check(unit: Unit, sources: SourceFiles) -> Iterator[Finding]:
             yield from _label_fields(unit, made)
             yield from _components(unit, made, objects)
         yield from images.of(made, unit if own else None)
+    yield from _added(unit)
     for file in dict.fromkeys(layer.file for layer in layers if layer.role in ("resource", "patch")):
         yield from _emptied(unit.name, file, sources)
+
+
+def _added(unit: Unit) -> Iterator[Finding]:
+    """Containers without an image: a patch was for one of another name, and added this one instead."""
+    for pods in filter(None, map(template, unit.objects)):
+        containers = list(pods.containers())
+        names = [str(container.get("name")) for _, container in containers if container.get("image")]
+        for path, container in containers:
+            if container.get("image"):
+                continue
+            place, named = unit.places.of(pods.item, path), container.get("name")
+            problem = f"container {named} has no image: it is one more, which the patch adds"
+            fix = f"name one of: {', '.join(names) or 'none'}"
+            if place.file.startswith("base/components/"):
+                # Which is for every Deployment that an overlay has.
+                problem = f"{posixpath.dirname(place.file)} is for a container {named}, which this one has not"
+                path, fix = containers[-1][0], f"name its main container {named}"
+            yield unit.finding(RULE, pods.item, path, problem, fix)
 
 
 def _emptied(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:

@@ -98,12 +98,14 @@ RULES = _rules(
     ("selector", "A Deployment that does not select its own pods is refused."),
     ("quota-room", "The namespace's quota or LimitRange would refuse it, or its pods at its largest scale."),
     ("probe-port", "A probe on a port that is not there never succeeds; the pods never serve."),
+    ("variable", "Kubernetes replaces $(NAME) where NAME is set before it, and leaves the very letters elsewhere."),
+    ("mount", "What is mounted by a path that is not there is an empty folder, and the program looks for a file."),
     ("architecture", "On another processor an image does not start; an autoscaler takes the cheapest node it may."),
     # Availability.
     ("replicas", "Each sync would set it again: an autoscaler's pods go, or a bot says everything twice."),
     ("budget", "A budget that lets nothing go holds a node for ever; without one a drain ends all pods at once."),
     ("probes", "Without the program's own answer a rollout goes on, and requests are sent to what cannot serve."),
-    ("rollout", "A rollout must not have fewer pods of a site than it needs, nor two of a bot."),
+    ("rollout", "A rollout must come to its end, with no fewer pods of a site than it needs, and no two of a bot."),
     ("spread", "A lost zone must not take all of a service, and must not stop its pods elsewhere."),
     ("grace", "A program that is killed before it has answered drops what people asked of it."),
     ("node-room", "No node takes the pod: it waits for ever, and the rollout with it."),
@@ -118,6 +120,7 @@ RULES = _rules(
     ("exception-ends", "On that day the gate closes for this object.", "warning"),
     # The repository alone.
     ("plain-secret", "A Secret in git is known to all who can read it, and replaces what sealed-secrets made."),
+    ("readable-secret", "What is in git is known to all who can read it, also after it was taken out: it is sealed."),
     ("opaque-file", "What cannot be read is not reviewed, and hides a secret from every search."),
     ("leaked-secret", "What was pushed is known. Replace it where it comes from, then remove it here."),
     ("guard-rails", "Quota, LimitRange and the closed network protect all the other services from this one."),
@@ -151,12 +154,15 @@ RULES = _rules(
 # One cause is said once: what these rules find on a line goes without saying where one of those finds something there.
 _SAID_BY = {
     # What the workload was refused for its pods would be refused for too.
-    "pod": ("api-server", "policy"),
+    "pod": ("api-server", "policy", "unmatched"),
+    # What is there by mistake lacks more than one thing.
+    "api-server": ("unmatched",),
     "quota-room": ("node-room", "quantity"),
     # An annotation that does harm to the load balancer is one that a service may not write besides.
-    "policy": ("lb-annotation", "lb-health"),
+    "policy": ("lb-annotation", "lb-health", "unmatched"),
     "api-warning": ("quantity",),
     "budget": ("policy",),
+    "readable-secret": ("leaked-secret",),
 }
 
 

@@ -19,7 +19,7 @@ import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
-from gitops.manifests import yamlfile
+from gitops.manifests import generated, yamlfile
 from gitops.manifests.lines import Place, read_text
 from gitops.manifests.objects import MERGE_KEYS, FieldPath, Object, name, value_at
 from gitops.manifests.reach import Layer, Reach
@@ -96,6 +96,11 @@ class Places:
         """The folder of the revision."""
         return self._checkout.root
 
+    @property
+    def files(self) -> frozenset[str]:
+        """Every file that it is made of."""
+        return frozenset(self._reach.files)
+
     def of(self, item: Object, path: FieldPath = ()) -> Place:
         """The best line for `path` in `item`: where it was set last, or where the nearest thing around it stands."""
         image = value_at(item, path[:-1]) if path[-2:-1] == ("image",) else None
@@ -109,7 +114,7 @@ class Places:
         exact = best is not None and best[0].explains
         if not exact and path and (place := self._set_elsewhere(item, path, value)):
             return place
-        return best[1] if best else self._generator(item) or self.top
+        return best[1] if best else self._generator(item, path) or self.top
 
     @property
     def top(self) -> Place:
@@ -202,11 +207,13 @@ class Places:
                 return Place(file, scalar.start_mark.line + 1)
         return None
 
-    def _generator(self, item: Object) -> Place | None:
+    def _generator(self, item: Object, path: FieldPath) -> Place | None:
+        """The entry that makes an object; of one of its values the line that says it."""
         names = (_GENERATED.sub("", name(item)), name(item))
         for file, entry in [*self._entries("configMapGenerator"), *self._entries("secretGenerator")]:
             if _scalar(entry, "name") in names:
-                return Place(file, entry.start_mark.line + 1)
+                key = str(path[1]) if path[:1] == ("data",) and len(path) > 1 else None
+                return Place(file, (generated.giving(entry, key) if key else entry).start_mark.line + 1)
         return None
 
     def _entries(self, field: str) -> Iterator[tuple[str, yaml.Node]]:

@@ -158,8 +158,9 @@ class _Walk:
         if names is Names.GENERATED:
             self._count(source, 1)
         if not isinstance(entry, dict):
-            fix = "see kustomize's reference"
-            self._refuse(source, "render", "", f"expected a mapping, found {type(entry).__name__}: {entry}", fix)
+            fix = f"write path: {entry}" if names is Names.PATCHES else "see kustomize's reference"
+            word = f"- {entry}" if isinstance(entry, str) else ""
+            self._refuse(source, "render", word, f"expected a mapping, found {type(entry).__name__}: {entry}", fix)
             return
         for key in entry:
             if key not in ENTRY[names] and key not in (more or ()):

@@ -36,7 +36,7 @@ def say_written(checkout: Checkout, paths: Sequence[Path], branch: str, message:
 @click.argument("service", shell_complete=complete.services)
 @click.argument("variables", nargs=-1, required=True, metavar="NAME=VALUE...")
 @everywhere_option
-@click.option("--public", is_flag=True, help="It is no secret, though it looks like one.")
+@click.option("--public", is_flag=True, help="It is no secret, though it looks like one; written beside it.")
 @pass_gate
 def set_variables(gate: Gate, service: str, variables: tuple[str, ...], environment: str | None, public: bool) -> None:
     """Give a service's program variables of its environment.
@@ -49,7 +49,7 @@ def set_variables(gate: Gate, service: str, variables: tuple[str, ...], environm
 
     checkout = Checkout.find()
     given = edits.parsed(variables, service, public=public)
-    done = edits.set_all(checkout, gate, service, given, environment)
+    done = edits.set_all(checkout, gate, service, given, environment, public=public)
     names = " ".join(given)
     say_written(checkout, done.paths, f"{service}-set", f"{service}: set {names}", *done.notes)
 

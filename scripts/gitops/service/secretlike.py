@@ -9,6 +9,8 @@ import math
 import re
 from collections import Counter
 
+# Behind a value that looks like one: everybody may know it.
+PUBLIC = "# public"
 # The last word of a name that says what a value is.
 _SECRET_NAME = re.compile(
     r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|APIKEY|COOKIE|SALT|PEPPER|PIN|JWT"

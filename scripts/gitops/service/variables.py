@@ -68,15 +68,26 @@ def _secret(name: str) -> str:
 
 
 def set_all(
-    checkout: Checkout, gate: Gate, service: str, variables: Mapping[str, str], environment: str | None
+    checkout: Checkout,
+    gate: Gate,
+    service: str,
+    variables: Mapping[str, str],
+    environment: str | None,
+    *,
+    public: bool = False,
 ) -> EnvironmentChange:
-    """Give a service's program these variables, in one environment or in all. Raises as `draft.keep` does."""
+    """Give a service's program these variables, in one environment or in all. Raises as `draft.keep` does.
+
+    `public`: everybody may know them, and it is written beside each that looks otherwise.
+    """
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
 
     def edit(draft: OverlayDraft, program: Workload) -> Expectation:
         for name, value in variables.items():
             set_one(draft, program, name, value)
+            if public and secretlike.reason(name, value):
+                _mark(draft, program, name)
         return _has(variables)
 
     return EnvironmentChange(keep(checkout, gate, *workload.edited(checkout, overlays, edit)))
@@ -110,6 +121,21 @@ def set_one(draft: OverlayDraft, program: Workload, name: str, value: str) -> No
     _check_free(draft, program, name)
     patch = workload.patch_to_edit(draft, program)
     patch.put_in(patch.path, "env", {"name": name, "value": value})
+
+
+def _mark(draft: OverlayDraft, program: Workload, name: str) -> None:
+    """Write behind a variable's value that everybody may know it: the check asks for that (check/readable.py)."""
+    for patch in reversed(workload.patches(draft, program)):
+        position = patch.index((*patch.path, "env"), "name", name)
+        if position is None:
+            continue
+        number = yamledit.line_of(patch.text, patch.file, (*patch.path, "env", position, "value"))
+        lines = patch.text.splitlines(keepends=True)
+        line = lines[number - 1].rstrip("\r\n")
+        if secretlike.PUBLIC not in line:
+            lines[number - 1] = f"{line}  {secretlike.PUBLIC}{lines[number - 1][len(line) :]}"
+            draft.write(patch.file, "".join(lines))
+        return
 
 
 def _with_value(patch: Patch, path: tuple[str | int, ...], value: str) -> str:

@@ -71,7 +71,8 @@ class Edit(BaseModel):
 class Mistake(BaseModel):
     """What is done to the clean tree, and what must be found: `line` is text that stands on the line.
 
-    `alone`: nothing else may be found, as all of it has one cause.
+    `also`: the rules by which something else is found, as it has more than one cause, or shows in more than one place.
+    Nothing beside them may be: one cause is one finding.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -79,7 +80,7 @@ class Mistake(BaseModel):
     rule: str
     file: str
     line: str
-    alone: bool = False
+    also: list[str] = []
     changes: list[Edit]
 
 
@@ -192,10 +193,12 @@ class Gate:
         with self.with_mistake(name) as mistake:
             line = line_of(self.checkout.root, mistake)
             findings = self.check()
-            caught = any(
+            own = [
                 f.rule == mistake.rule and f.place.file == mistake.file and (not line or f.place.line == line)
                 for f in findings
-            ) and (len(findings) == 1 or not mistake.alone)
+            ]
+            others = [f.rule for f, is_own in zip(findings, own, strict=True) if not is_own]
+            caught = any(own) and set(others) <= set(mistake.also)
             objections = self._peers(mistake) if peers else {}
         return Outcome(name, caught, findings, f"{mistake.rule} at {mistake.file}:{line}", objections)
 

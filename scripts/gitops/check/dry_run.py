@@ -120,7 +120,11 @@ class Server:
             return list(answers.refusal(unit, pods.item, error, pods.path))
         return [
             unit.finding(
-                "api-warning", pods.item, (*pods.path, "spec"), f"its pods: {text}", "change it before it is refused"
+                "api-warning",
+                pods.item,
+                (*pods.path, *answers.warning_path(pod, text)),
+                f"its pods: {text}",
+                "change it before it is refused",
             )
             for text in warnings
         ]

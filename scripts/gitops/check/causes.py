@@ -18,7 +18,6 @@ _FAMILY = {"pod": "api-server"}
 # What these say of one line once more has the same cause, in whatever words.
 _ONE_A_LINE = ("manifest-paths", "quota-room")
 _FIELD = re.compile(r"^(its pods: )?[\w.\[\]/-]+: ")
-_IMAGE = re.compile(r"at (initC|c)ontainers\[[^\]]*\]\.image")
 
 
 def _same_object(finding: Finding) -> tuple[object, ...]:
@@ -27,6 +26,10 @@ def _same_object(finding: Finding) -> tuple[object, ...]:
 
 def _same_line(finding: Finding) -> tuple[object, ...]:
     return (finding.place,)
+
+
+def _same_file(finding: Finding) -> tuple[object, ...]:
+    return (finding.place.file,)
 
 
 def _same_folder(finding: Finding) -> tuple[object, ...]:
@@ -103,9 +106,16 @@ _CONSEQUENCES = (
     _Consequence("network-ranges", "", "guard-rails", "is not what the base has", _same_line),
     _Consequence("waits", "", "guard-rails", "is not what the base has", _same_line),
     _Consequence("replicas", "would say everything", "volume", "", _same_line),
-    # What nobody may have needs no other word.
+    # What nobody may have, and what is replaced where it was issued, needs no other word.
+    _Consequence("plain-secret", "", "leaked-secret", "", _same_file),
     _Consequence("policy", "", "project-kind", "", _same_object),
-    # What comes of it.
+    # What comes of it: of an image that no entry gave its name, of objects under another one, of what is not rendered.
+    _Consequence("policy", r"at (initC|c)ontainers\[[^\]]*\]\.image", "unmatched", "", _same_unit),
+    _Consequence("sealed-elsewhere", "", "guard-rails", f"^: ({'|'.join(RENAMING)}) ", _same_unit),
+    _Consequence("readable-secret", "", "guard-rails", f"^: ({'|'.join(RENAMING)}) ", _same_unit),
+    _Consequence("readable-secret", "", "secret-key", "", _same_line),
+    _Consequence("unlisted", "", "render", "", _same_unit),
+    _Consequence("unlisted", "", "render-hangs", "", _same_unit),
     _Consequence("outside", "a link out", "outside", "refers to .* leads out", _same_folder),
     _Consequence("unlisted", "", "policy-holds", "is not there", _same_part),
     _Consequence("unlisted", "", "applications", "no (ApplicationSet is there|Application reads)", _same_part),
@@ -127,11 +137,7 @@ def joined(findings: Iterable[Finding], overlays: int) -> list[Finding]:
 
 def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
     """Without what follows from another finding."""
-    unmatched = {finding.unit for finding in findings if finding.rule == "unmatched"}
-    unrendered = {finding.unit for finding in findings if finding.rule in ("render", "render-hangs")}
     broken = {(finding.place.file, finding.problem) for finding in findings if finding.rule == "render"}
-    leaked = {finding.place.file for finding in findings if finding.rule == "leaked-secret"}
-    renamed = {finding.unit for finding in findings if finding.problem.startswith(RENAMING)}
     follows: set[int] = set()
     nearer: dict[int, Place] = {}
     for consequence in _CONSEQUENCES:
@@ -140,17 +146,9 @@ def _unexplained(findings: Sequence[Finding]) -> Iterator[Finding]:
             if consequence.nearer and unsaid.place.file == cause.place.file and unsaid.place.line > cause.place.line:
                 nearer.setdefault(id(cause), unsaid.place)
     for finding in findings:
-        # A seal, and what names it, under another name.
-        strange = finding.rule in ("sealed-elsewhere", "readable-secret") and finding.unit in renamed
-        # The image that no entry of `images` gave its name.
-        unnamed = finding.rule == "policy" and finding.unit in unmatched and _IMAGE.search(finding.problem)
-        # What is replaced where it was issued is no Secret any more.
-        replaced = finding.rule == "plain-secret" and finding.place.file in leaked
-        # What an overlay is made of is not known where it does not render.
-        unread = finding.rule == "unlisted" and finding.unit in unrendered
         # A file that is no YAML is said once, by what renders it.
         repeated = finding.rule != "render" and (finding.place.file, finding.problem) in broken
-        if not (strange or unnamed or replaced or unread or repeated or id(finding) in follows):
+        if not repeated and id(finding) not in follows:
             yield replace(finding, place=nearer.get(id(finding), finding.place))
 
 

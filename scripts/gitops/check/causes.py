@@ -114,6 +114,7 @@ _CONSEQUENCES = (
     _Consequence("sealed-elsewhere", "", "guard-rails", f"^: ({'|'.join(RENAMING)}) ", _same_unit),
     _Consequence("readable-secret", "", "guard-rails", f"^: ({'|'.join(RENAMING)}) ", _same_unit),
     _Consequence("readable-secret", "", "secret-key", "", _same_line),
+    _Consequence("unlisted", "", "outside", "refers to", _same_folder),
     _Consequence("unlisted", "", "render", "", _same_unit),
     _Consequence("unlisted", "", "render-hangs", "", _same_unit),
     _Consequence("outside", "a link out", "outside", "refers to .* leads out", _same_folder),

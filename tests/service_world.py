@@ -40,7 +40,14 @@ VERBS: dict[str, tuple[str, ...]] = {
     "images set": ("images", "set", "mogle", f"9.9.9@sha256:{'9' * 64}"),
     "secrets remove": ("secrets", "remove", "mogle", "mail"),
     "scale --end": ("service", "scale", "benefit", "--end"),
+    "secrets seal --as-env": ("secrets", "seal", "mogle", "api", "--key", "API_TOKEN", "--as-env"),
+    "secrets seal --as-file": ("secrets", "seal", "mogle", "api", "--key", "token", "--as-file", "/run/secrets/api/x"),
+    "handover": ("service", "handover", "mogle", "--to", "benefit"),
+    "remove": ("service", "remove", "benefit"),
 }
+# A service belongs to one team in all of its environments.
+WHOLE = ("handover",)
+VALUE = "a value of nobody else"
 Given = Callable[..., Ran]
 
 
@@ -51,7 +58,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "errors", lambda *_: [])
         for words in PREPARED:
-            done = run_here(checkout.root, words, "a value of nobody" if words[0] == "secrets" else None, {})
+            done = run_here(checkout.root, words, piped(words), {})
             assert done.code == 0, done.err
             commit_all(checkout)
     return checkout
@@ -68,7 +75,12 @@ def here(prepared: Checkout, tmp_path: Path) -> Checkout:
 def given(here: Checkout, monkeypatch: pytest.MonkeyPatch) -> Given:
     """The command in a clone of what is prepared; the check says yes (tests below ask the real one)."""
     monkeypatch.setattr(gate, "errors", lambda *_: [])
-    return lambda *words, stdin=None, **env: run_here(here.root, words, stdin, env)
+    return lambda *words, **env: run_here(here.root, words, piped(words), env)
+
+
+def piped(words: Sequence[str]) -> str | None:
+    """What a person pipes into a command: a value where it seals one."""
+    return VALUE if tuple(words[:2]) == ("secrets", "seal") else None
 
 
 def service_of(words: Sequence[str]) -> str:

@@ -60,6 +60,23 @@ def test_a_list_shows_all_else_and_names_what_is_broken(here: Checkout, kind: st
 
 
 @pytest.mark.parametrize("kind", BROKEN)
+def test_who_answers_is_said_with_what_is_not_in_the_answer(here: Checkout, kind: str) -> None:
+    file, content, line, words = BROKEN[kind]
+    (here.root / file).write_bytes(content)
+    done = run(here, "lb route staging.mogle.example.com")
+    assert (done.code, "in namespace mogle-staging" in done.out) == (1, True)
+    [said] = done.err.splitlines()
+    assert said.startswith(f"gitops: {file}:{line}: not in this answer: {words}")
+    answer = run(here, "lb route staging.mogle.example.com --output json")
+    assert (answer.code, json.loads(answer.out)["namespace"]) == (1, "mogle-staging")
+    nobody = run(here, "lb route nowhere.example.com")
+    assert (nobody.code, nobody.out) == (1, "")
+    assert [text.partition(": ")[2][:20] for text in nobody.err.splitlines()] != []
+    assert "no rule matches" in nobody.err
+    assert f"{file}:{line}: not in this answer: " in nobody.err
+
+
+@pytest.mark.parametrize("kind", BROKEN)
 def test_every_command_says_it_in_the_same_words_and_once(here: Checkout, kind: str) -> None:
     file, content, line, words = BROKEN[kind]
     (here.root / file).write_bytes(content)

@@ -47,7 +47,7 @@ def test_from_an_empty_account_to_whole_and_what_aws_gave_is_in_files(aws: AwsWo
     assert "enter these name servers where the domain is registered" in first.err
     done = aws.up()
     assert (done.code, aws.half_made()) == (0, [])
-    assert "written: clusters/seoul/outputs.yaml" in done.out
+    assert "wrote clusters/seoul/outputs.yaml" in done.out
     folder = aws.checkout.root / "clusters/seoul"
     outputs = yamlfile.read(aws.checkout, folder / "outputs.yaml")["data"]
     assert outputs["NodeRoleName"] == "seoul-node"

@@ -101,7 +101,7 @@ def test_the_account_is_asked_of_aws_and_not_typed_and_only_once(tmp_path: Path)
     with aws_world(tmp_path / "clone", written=False) as aws:
         ran = aws.run("adopt", "seoul")
         assert ran.code == 0, ran.err
-        assert f"written: {FILE}" in ran.out
+        assert f"wrote {FILE}" in ran.out
         data = yamlfile.read(aws.checkout, aws.checkout.root / FILE)["data"]
         assert (data["account"], data["adminRole"].split(":")[4]) == (ACCOUNT, ACCOUNT)
         # Its comments and quotes are the person's.

@@ -235,7 +235,7 @@ def test_what_aws_gave_is_written_into_the_overlay_and_its_comments_stay(aws: Aw
     file.write_text(f"# Why.\n{file.read_text()}")
     done = aws.up()
     assert done.code == 0
-    assert "written: overlays/benefit/prod/database.yaml" in done.out
+    assert "wrote overlays/benefit/prod/database.yaml" in done.out
     assert data(aws, "database")["host"] == HOST
     assert data(aws, "database")["secret"].startswith(f"arn:aws:secretsmanager:ap-northeast-2:{ACCOUNT}:secret:rds!db-")
     assert data(aws, "bucket")["name"] == f"seoul-benefit-prod-{ACCOUNT}"

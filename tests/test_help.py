@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 import pytest
@@ -17,7 +16,7 @@ from gitops.cli import cli
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group, first_sentence
 from gitops.ground.suggest import did_you_mean
-from tests.conftest import GITOPS, Ran, gitops
+from tests.conftest import GITOPS, gitops
 from tests.frozen import ROOT, platform
 from tests.world import run_here
 
@@ -137,37 +136,6 @@ def test_of_a_mistyped_name_the_nearest_is_said(words: list[str], nearest: str, 
     done = run_here(shared.root, words, None, {})
     assert (done.code, done.out) == (2, "")
     assert nearest in done.err
-
-
-def completed(checkout: Checkout, line: str, position: int) -> Ran:
-    """What bash gets for the word at a position of a line."""
-    return gitops(checkout, _GITOPS_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(position))
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("service set umb", ["umbrella"]),
-        ("service set mogle A=1 --environment s", ["staging"]),
-        ("service set notice-bot A=1 --environment ", ["prod"]),
-        ("service handover mogle --to be", ["benefit"]),
-        ("secrets remove mogle mogle-", ["mogle-oauth-42-g1"]),
-        ("lab logs argocd-rep", ["argocd-repo-server"]),
-        ("tools kust", ["kustomize"]),
-        ("lb show --cluster se", ["seoul"]),
-        ("cluster plan se", ["seoul"]),
-        ("images rollb", ["rollback"]),
-        ("check --off", ["--offline"]),
-    ],
-)
-def test_a_shell_completes_every_name(words: str, offered: list[str], shared: Checkout) -> None:
-    before, _, word = f"gitops {words}".rpartition(" ")
-    done = completed(shared, f"{before} {word}".rstrip(), len(before.split()))
-    assert [line.partition(",")[2] for line in done.out.splitlines()] == offered, done.err
-
-
-def test_outside_of_a_checkout_a_shell_completes_commands_alone(tmp_path: Path) -> None:
-    assert completed(Checkout(tmp_path), "gitops service set m", 3) == Ran(0, "\n", "")
 
 
 def test_of_many_names_some_are_listed() -> None:

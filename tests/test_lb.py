@@ -360,5 +360,5 @@ def test_a_faulty_table_is_drawn_and_fails(scratch: Checkout) -> None:
     assert "overlays/mogle/prod/ingress.yaml:2: not valid YAML" in done.err
     assert "mogle-staging/web:http" in done.out
     done = gitops(scratch, "lb", "route", "staging.mogle.example.com")
-    assert (done.code, "in namespace mogle-staging" in done.out) == (0, True)
-    assert "not in this answer: overlays/mogle/prod/ingress.yaml:2: not valid YAML" in done.err
+    assert (done.code, "in namespace mogle-staging" in done.out) == (1, True)
+    assert "overlays/mogle/prod/ingress.yaml:2: not in this answer: not valid YAML" in done.err

@@ -83,7 +83,7 @@ def test_the_layout_is_recorded_into_the_working_copy(known: RotationWorld) -> N
     code, out, err = record(known)
     assert code == 0, err
     text = (known.checkout.root / PATH).read_text()
-    assert f"wrote {PATH} (layout {layout.fingerprint(text, str(layout.APPLICATION))})" in out
+    assert f"layout {layout.fingerprint(text, str(layout.APPLICATION))}\n" in out
     assert "+div.copy" in out
     app = known.intra.apps[ID]
     assert leaks.search("all of it", (text + out + err).encode(), leaks.patterns([app.current, str(app.next)])) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import cast
 
 import pytest
@@ -63,3 +64,33 @@ def test_a_team_is_asked_of_the_commits_own_parent() -> None:
     allows = ours.may_change(cast(History, Owners()), "bump/_community/_auto")
     assert allows("then", f"overlays/mogle/prod/{PIN}")
     assert not allows("before", f"overlays/mogle/prod/{PIN}")
+
+
+@pytest.mark.parametrize("name", ["1.1.0", "v1.2-rc.1", "2027.01.31", "UPPER_case", "1.0+build=7"])
+def test_what_git_takes_stands_in_a_branch_as_it_is(name: str) -> None:
+    assert ours.readable(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1.1.0",
+        "a..b",
+        "a...b",
+        "x.lock",
+        ".x",
+        "x.",
+        "a~b^c:d?e*f[g\\h i",
+        "@{1}",
+        "\u314e",
+        "a/b",
+        "-x",
+        "$(id)",
+        "x.lock.",
+    ],
+)
+def test_a_readable_name_is_the_end_of_a_branch(name: str) -> None:
+    branch = f"back-mogle-prod-{ours.readable(name)}"
+    subprocess.run(["git", "check-ref-format", "--branch", branch], check=True, capture_output=True)
+    subprocess.run(["git", "check-ref-format", f"refs/heads/seal/mogle/prod/{ours.readable(name)}"], check=True)
+    assert branch == subprocess.check_output(["bash", "-c", f"printf %s {branch}"], text=True), "nothing to be quoted"

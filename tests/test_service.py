@@ -196,7 +196,14 @@ def test_codeowners_is_written_anew_for_what_changed_by_hand(scratch: Checkout, 
     assert status(scratch) == ""
     scratch.teams_file.write_text(scratch.teams_file.read_text().replace("@ft-platform/community", "@ft-platform/new"))
     done = run("service", "codeowners")
-    assert (done.code, done.out) == (0, "wrote .github/CODEOWNERS\n")
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "wrote .github/CODEOWNERS",
+        "",
+        "next: git switch -c codeowners && git add .github/CODEOWNERS && git commit -m 'Write CODEOWNERS anew'",
+        "then: git push origin codeowners",
+        "and open a pull request",
+    ]
     assert "/overlays/mogle/ @ft-platform/new\n" in scratch.codeowners_file.read_text()
 
 

@@ -320,7 +320,8 @@ def test_a_rollback_without_github_is_a_commit_beside_the_working_copy(history: 
         title, _, reason = str(branch.commit.message).partition("\n\n")
         assert (title.startswith("mogle/prod: back to "), reason.strip()) == (True, "logins fail")
         assert files == [f"{MOGLE[0]}/hold.yaml", f"{MOGLE[0]}/kustomization.yaml"]
-        assert f"next: git push origin {branch.name}, then open" in done.out
+        assert f"next: git push origin {branch.name}\n" in done.out
+        assert branch.name == "back-mogle-prod-2.14.0"
         repo.git.switch("--force", branch.name)
     assert changed(history) == []
     assert image(history, MOGLE[0]) != before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -15,27 +16,25 @@ from gitops.ground.groups import Command
 from gitops.images import cli_here
 from gitops.secrets import cli_wire
 from gitops.service import cli_edit, cli_end
-from tests.conftest import commit_all
+from tests.conftest import GITOPS, commit_all
 from tests.fakes.aws import ecr_server
-from tests.service_world import MOGLE, Given, app, changed
+from tests.service_world import AUTHOR, MOGLE, VALUE, Given, app, changed
 from tests.world import run_here
 
 # -- secrets
-
-VALUE = "a value of nobody else"
 
 
 def test_a_secret_is_sealed_and_read_as_a_variable_and_as_a_file_and_goes_again(here: Checkout, given: Given) -> None:
     start = subprocess.check_output(["git", "rev-parse", "HEAD:overlays"], cwd=here.root)
     sealing = ("secrets", "seal", "mogle", "api", "--key", "API_TOKEN", "--as-env")
-    done = given(*sealing, stdin=VALUE)
+    done = given(*sealing)
     assert done.code == 0, done.err
     assert VALUE not in done.out + done.err
     for overlay in MOGLE:
         [entry] = [entry for entry in app(here, overlay)["env"] if entry["name"] == "API_TOKEN"]
         assert entry["valueFrom"] == {"secretKeyRef": {"name": "api", "key": "API_TOKEN"}}
     commit_all(here)
-    done = given("secrets", "seal", "mogle", "api", "--key", "key", "--as-file", "/run/secrets/api/key", stdin=VALUE)
+    done = given("secrets", "seal", "mogle", "api", "--key", "key", "--as-file", "/run/secrets/api/key")
     assert done.code == 0, done.err
     mounts = app(here, MOGLE[0])["volumeMounts"]
     assert {"name": "api", "mountPath": "/run/secrets/api", "readOnly": True} in mounts
@@ -68,7 +67,7 @@ def test_a_secret_is_sealed_and_read_as_a_variable_and_as_a_file_and_goes_again(
 def test_a_secret_that_cannot_be_wired_is_one_message(
     here: Checkout, given: Given, words: tuple[str, ...], message: str
 ) -> None:
-    done = given("secrets", *words, stdin=VALUE)
+    done = given("secrets", *words)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert done.err.count("\n") == 1
@@ -116,8 +115,17 @@ def test_one_environment_ends_alone_unless_another_takes_its_images(here: Checko
         (("rename", "umbrella", "parasol"), "gitops service new parasol --image 111122223333.dkr.ecr."),
         (
             ("copy", "jobs-bot", "news-bot"),
-            "--owner bots --shape bot\n    commit that\n    gitops service set news",
+            "--owner bots --shape bot\n    git add .github/CODEOWNERS overlays/news-bot && git commit -m",
         ),
+        (("copy", "umbrella", "parasol"), " --domain parasol.example.com\n"),
+        (
+            ("copy", "umbrella", "parasol"),
+            "/ internal-client, oauth-42; then the addresses that it calls: gitops service",
+        ),
+        (("copy", "benefit", "gain"), " --domain gain.benefit.example.org\n"),
+        (("copy", "oauth-watch", "watch"), "oauth-watch is a CronJob, which no verb begins; write overlays/watch by"),
+        (("copy", "umbrella", "mogle"), "service name 'mogle': exists already"),
+        (("rename", "umbrella", "para sol"), "service name 'para sol': not a DNS label"),
         (("add-environment", "umbrella", "canary"), "docs/runbooks/services.md has the steps"),
         (("add-environment", "umbrella", "test"), "environment 'test': does not exist; expected one of staging"),
         (("remove", "parasol", "--finish"), "no removal of parasol is to be finished"),
@@ -132,6 +140,42 @@ def test_what_is_no_verb_says_why_and_what_to_type(
     assert (done.code, done.out) == (2, "")
     assert message in done.err
     assert changed(here) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "commits"),
+    [
+        pytest.param(("rename", "umbrella", "parasol"), 2, marks=pytest.mark.bots),
+        pytest.param(("copy", "mogle", "lounge"), 3, marks=pytest.mark.bots),
+        (("copy", "jobs-bot", "news-bot"), 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_what_is_typed_in_place_of_a_verb_is_typed_as_it_stands(
+    here: Checkout, words: tuple[str, ...], commits: int, tmp_path: Path
+) -> None:
+    origin = tmp_path / "origin"
+    subprocess.run(["git", "clone", "--quiet", "--bare", here.root, origin], check=True)
+    subprocess.run(["git", "remote", "set-url", "origin", origin], cwd=here.root, check=True)
+    done = run_here(here.root, ("service", *words), None, {})
+    said, *lines = [line for line in done.err.splitlines() if "rendered and checked: " not in line]
+    assert (done.code, said.rpartition("; ")[2]) in [(2, line) for line in IN_PLACE]
+    env = {**AUTHOR, "PATH": f"{GITOPS.parent}:{AUTHOR['PATH']}"}
+    for line in lines:
+        typed = subprocess.run(
+            ["bash", "-ec", line], cwd=here.root, input=VALUE, capture_output=True, text=True, env=env, timeout=120
+        )
+        assert typed.returncode == 0, (line, typed.stderr)
+    assert changed(here) == []
+    with Repo(origin) as repo:
+        [branch] = [head.name for head in repo.heads if head.name != "main"]
+        assert len(list(repo.iter_commits(f"main..{branch}"))) == commits
+
+
+IN_PLACE = (
+    "end it and begin it anew, in one pull request:",
+    "make a new one of the same image, in one pull request:",
+)
 
 
 # -- the help
@@ -164,7 +208,7 @@ def test_the_example_of_a_help_works(
     else:
         with ecr_server(monkeypatch) as ecr:
             ecr.push("mogle", "2.15.0")
-            done = given(*words[1:], stdin=VALUE)
+            done = given(*words[1:])
     refused = "Exit code 2:" in text
     assert done.code == (2 if refused else 0), done.err
     assert bool(changed(here)) != (refused or "rollback" in words)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -14,15 +16,17 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents
-from tests.service_world import AUTHOR, VERBS, Given, changed, service_of
+from tests.service_world import AUTHOR, VERBS, WHOLE, Given, changed, service_of
 
 # What is the engine's alone is tried with these, and with all of them in `make matrix`.
-SAMPLE = ("set", "domain move")
+SAMPLE = ("set", "domain move", "secrets seal --as-env", "handover")
 ENGINE = [verb if verb in SAMPLE else pytest.param(verb, marks=pytest.mark.matrix) for verb in VERBS]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_changes_both_environments_and_says_what_comes_next(here: Checkout, given: Given, verb: str) -> None:
+def test_a_verb_changes_both_environments_and_says_what_comes_next(
+    here: Checkout, given: Given, verb: str, tmp_path: Path
+) -> None:
     done = given(*VERBS[verb])
     assert done.code == 0, done.err
     paths = changed(here)
@@ -32,9 +36,16 @@ def test_a_verb_changes_both_environments_and_says_what_comes_next(here: Checkou
     for path in paths:
         assert path in done.out
     assert f"\nnext: git switch -c {service_of(VERBS[verb])}-" in done.out
-    [step] = [line.removeprefix("next: ") for line in done.out.splitlines() if line.startswith("next: ")]
-    subprocess.run(["bash", "-ec", step], cwd=here.root, check=True, capture_output=True, env=AUTHOR)
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "origin"], check=True)
+    subprocess.run(["git", "remote", "set-url", "origin", tmp_path / "origin"], cwd=here.root, check=True)
+    for step in re.findall(r"^(?:next|then): (git .*)", done.out, re.MULTILINE):
+        subprocess.run(["bash", "-ec", step], cwd=here.root, check=True, capture_output=True, env=AUTHOR)
     assert changed(here) == []
+    head, pushed = (
+        subprocess.check_output(["git", "for-each-ref", "--format=%(objectname)", "refs/heads"], cwd=folder, text=True)
+        for folder in (here.root, tmp_path / "origin")
+    )
+    assert pushed.strip() in head.split(), "all that is typed next is on GitHub then"
     again = given("service", "set", "mogle", "OTHER=1")
     assert "next: git add" in again.out, "on a branch of one's own no further one is needed"
 
@@ -49,7 +60,7 @@ def test_an_unknown_service_is_one_message_with_the_nearest_name(here: Checkout,
     assert changed(here) == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - WHOLE))
 def test_an_unknown_environment_is_one_message(here: Checkout, given: Given, verb: str) -> None:
     done = given(*VERBS[verb], "--environment", "stagging")
     assert (done.code, done.out) == (2, "")
@@ -58,7 +69,8 @@ def test_an_unknown_environment_is_one_message(here: Checkout, given: Given, ver
     assert changed(here) == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
+# Of what ends, staging is not first where prod takes its images from there.
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {*WHOLE, "remove"}))
 def test_one_environment_alone(here: Checkout, given: Given, verb: str) -> None:
     assert given(*VERBS[verb], "--environment", "staging").code == 0
     folders = {path.rpartition("/")[0] for path in changed(here)}
@@ -74,6 +86,18 @@ def test_a_dirty_tree_is_left_as_it_is(here: Checkout, given: Given, verb: str) 
     assert (done.code, done.out) == (2, "")
     assert "the working copy has 1 uncommitted change (first: README.md); commit or stash" in done.err
     assert changed(here) == ["README.md"]
+
+
+@pytest.mark.parametrize("verb", ENGINE)
+def test_no_network_is_needed(here: Checkout, given: Given, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", away)
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    done = given(*VERBS[verb])
+    assert done.code == 0, done.err
+    assert changed(here)
 
 
 @pytest.mark.parametrize("verb", ENGINE)

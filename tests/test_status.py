@@ -154,10 +154,41 @@ def test_what_needs_a_person_is_found_without_asking_anybody(ask: Ask, scratch: 
 def test_what_is_not_committed_or_pushed_is_said_and_no_lock_is_left(ask: Ask, scratch: Checkout) -> None:
     assert "here: " not in ask().out
     (scratch.root / "README.md").write_text("mine")
-    assert "\nhere: 1 file is not committed; what they do: gitops preview, gitops check\n" in ask().out
+    told = ask().out
+    assert "\nhere: 1 file is not committed; what they do: gitops preview\n" in told
+    assert f"{CHECKED}0 folders checked: 0 errors, 0 warnings; with one: gitops check\n" in told
     commit_all(scratch)
     assert "\nhere: 1 commit is not in origin/main; what" in ask().out
     assert not (scratch.root / ".git/index.lock").exists()
+
+
+# How the closing line of the check begins.
+CHECKED = "\nthe check without an API server: "
+MISSING = "overlays/mogle/prod/kustomization.yaml"
+
+
+def break_mogle(checkout: Checkout) -> None:
+    """Its kustomization names a file that is not there."""
+    file = checkout.root / MISSING
+    file.write_text(file.read_text().replace("resources:\n", "resources:\n  - missing.yaml\n", 1))
+
+
+def test_what_the_check_finds_in_ones_change_is_shown_alone_too(ask: Ask, scratch: Checkout) -> None:
+    break_mogle(scratch)
+    done = ask(GITOPS_TEAM="umbrella")
+    assert done.code == 0
+    _, _, told = done.out.partition(f"{CHECKED}1 folder checked: 1 error, 0 warnings; ")
+    assert re.match(rf"with one: gitops check\n  {MISSING}:\d+: render: .*missing\.yaml", told)
+
+
+def test_a_check_that_takes_too_long_is_ended_and_said(
+    ask: Ask, scratch: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_mogle(scratch)
+    monkeypatch.setattr(cli, "GLANCE", 0.05)
+    told = ask(GITOPS_TEAM="umbrella").out
+    assert "\nhere: 1 file is not committed; what they do: gitops preview, gitops check\n" in told
+    assert "the check: takes longer than a second" in told
 
 
 @pytest.fixture
@@ -305,9 +336,12 @@ def test_in_full_every_part_is_told_or_named_as_not_asked(ask: Ask) -> None:
 
 @pytest.mark.bots
 def test_in_full_what_the_check_finds_in_ones_change_is_there(ask: Ask, scratch: Checkout) -> None:
-    file = scratch.root / "overlays/mogle/prod/kustomization.yaml"
-    file.write_text(file.read_text().replace("resources:\n", "resources:\n  - missing.yaml\n", 1))
+    break_mogle(scratch)
     done = ask("status", "--team", "community")
     assert done.code == 1
-    assert "overlays/mogle/prod/kustomization.yaml:" in done.err
+    assert f"{MISSING}:" in done.err
     assert "missing.yaml" in done.err
+    assert f"{CHECKED}1 folder checked: 1 error, 0 warnings; with one: gitops check" in done.out
+    told = json.loads(ask("status", "--team", "community", "--output", "json").out)
+    assert [fault["path"] for fault in told["check"]["findings"]] == [MISSING]
+    assert told["check"]["sentence"].startswith("1 folder checked: 1 error")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.groups import Command
@@ -26,7 +27,12 @@ TOOLS = ["kustomize", "gitleaks", "etcd", "kubernetes", "argocd", "sealed-secret
 @head_option
 @click.option("--all", "everything", is_flag=True, help="Every overlay and cluster, not only what the change concerns.")
 @click.option("--offline", is_flag=True, help="The quick path: no API server, so no dry run and no policies.")
-@click.option("--lab", metavar="NAME", help="Ask this lab's API server, started if need be and left running.")
+@click.option(
+    "--lab",
+    metavar="NAME",
+    shell_complete=complete.labs,
+    help="Ask this lab's API server, started if need be and left running.",
+)
 @click.option("--write-baseline", is_flag=True, help="Make what is found now the known findings (baseline.yaml).")
 @click.option("--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write the findings for GitHub as well.")
 @output_option

@@ -77,7 +77,7 @@ def _booted(checkout: Checkout, stack: ExitStack) -> str:
     stack.enter_context(own)
     answer = _answer(own)
     if "error" in answer:
-        faults = [Fault(**fault) for fault in answer["faults"]]
+        faults = [Fault(**fault | {"steps": tuple(fault["steps"])}) for fault in answer["faults"]]
         raise _ERRORS.get(answer["error"], ExternalError).several(faults)
     if not answer:
         raise ExternalError("the keeper of the check's control plane ended", fix="try again, or --offline")

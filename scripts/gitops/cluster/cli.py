@@ -17,6 +17,7 @@ from gitops.ground.options import output_option
 from gitops.ground.output import Table, present, print_table, say
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
+from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
     from gitops.clients.aws import ResourceChange
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gitops.cluster.scale import SizedArgo
     from gitops.cluster.stacks import Stack
 
+_MERGED = "and open a pull request"
 _HEAD = ["stack", "do", "resource", "type", "replaced"]
 
 
@@ -48,15 +50,19 @@ def adopt(name: str) -> None:
     from gitops.cluster import run
 
     checkout = Checkout.find()
-    changed = run.adopt(checkout, name)
-    for path in changed:
-        say(f"written: {checkout.relative(path)}")
-    say("commit these files by a pull request" if changed else "every file says so already", err=True)
+    if changed := run.adopt(checkout, name):
+        say_written(checkout, changed, f"{name}-adopt", f"{name}: its account, registry and organisation", then=_MERGED)
+    else:
+        say("every file says so already", err=True)
 
 
 @cluster.command()
 @click.argument("name", metavar="CLUSTER", shell_complete=complete.clusters)
-@click.option("--head", help="A revision instead of the working copy; told of only where its stacks are not main's.")
+@click.option(
+    "--head",
+    shell_complete=complete.revisions,
+    help="A revision instead of the working copy; told of only where its stacks are not main's.",
+)
 @click.option("--comment", is_flag=True, help="Tell the pull request of the event `workflow_run` (in Actions).")
 @output_option
 def plan(name: str, head: str | None, comment: bool, output: str) -> None:
@@ -135,10 +141,10 @@ def up(name: str, yes: bool, aws_only: bool) -> None:
     from gitops.cluster import run
 
     checkout, progress = Checkout.find(), Progress()
-    written = run.up(checkout, name, _confirm(yes), progress)
-    for path in written:
-        say(f"written: {path}")
-    say("commit these files by a pull request" if written else "nothing new to commit", err=True)
+    if written := [checkout.root / path for path in run.up(checkout, name, _confirm(yes), progress)]:
+        say_written(checkout, written, f"{name}-outputs", f"{name}: what AWS gave", then=_MERGED)
+    else:
+        say("nothing new to commit", err=True)
     if not aws_only:
         run.hand_over(checkout, name, progress)
 

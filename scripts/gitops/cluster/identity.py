@@ -160,7 +160,7 @@ def adopt(checkout: Checkout, name: str) -> list[Path]:
     changed = _with_account(checkout, name)
     with contents.temporarily_written(checkout, changed):
         changed |= renamed(checkout, name)
-    contents.write(checkout, changed)
+    contents.write_all(checkout, changed)
     return [checkout.root / path for path in changed]
 
 

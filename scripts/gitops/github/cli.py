@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, NotHealthyError, combined
 from gitops.ground.groups import Group
@@ -108,7 +109,7 @@ def verify(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
 
 
 @github.command()
-@click.argument("commit")
+@click.argument("commit", shell_complete=complete.revisions)
 @click.argument("result")
 @click.option("--patience", type=click.IntRange(min=0), default=0, help="Seconds to ask again where GitHub fails.")
 def gate(commit: str, result: str, patience: int) -> None:

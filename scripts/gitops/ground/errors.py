@@ -29,7 +29,8 @@ class Fault:
     """One thing that is wrong.
 
     `path` and `line`: where, as the repository has it (never a temporary folder's path; lines from 1). `found` and
-    `expected`: the two sides of a comparison, as text. `fix`: what to do, in the imperative.
+    `expected`: the two sides of a comparison, as text. `fix`: what to do, in the imperative; `steps`: where that is to
+    be typed, the lines for a shell, each whole.
     """
 
     what: str = ""
@@ -38,6 +39,7 @@ class Fault:
     found: str | None = None
     expected: str | None = None
     fix: str | None = None
+    steps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         path = printable.line(self.path or "")
@@ -51,7 +53,8 @@ class Fault:
         sides += [f"found {self.found}"] if self.found is not None else []
         text = "; ".join(part for part in (self.what, ", ".join(sides)) if part)
         # What to do stands on a line of its own below what another program printed.
-        return ("\n" if "\n" in text else "; ").join(part for part in (text, self.fix) if part)
+        told = ("\n" if "\n" in text else "; ").join(part for part in (text, self.fix) if part)
+        return "\n".join([told, *self.steps])
 
 
 class GitopsError(Exception):
@@ -72,8 +75,9 @@ class GitopsError(Exception):
         found: str | None = None,
         expected: str | None = None,
         fix: str | None = None,
+        steps: tuple[str, ...] = (),
     ) -> None:
-        self.faults = (Fault(what, path, line, found, expected, fix),)
+        self.faults = (Fault(what, path, line, found, expected, fix, steps),)
         super().__init__(what)
 
     @classmethod

@@ -27,10 +27,18 @@ environment_option = click.option(
     "--environment", default="prod", show_default=True, shell_complete=complete.environments
 )
 head_option = click.option(
-    "--head", metavar="REVISION", callback=_check_revision, help="What to look at (default: the working copy as it is)."
+    "--head",
+    metavar="REVISION",
+    shell_complete=complete.revisions,
+    callback=_check_revision,
+    help="What to look at (default: the working copy as it is).",
 )
 base_option = click.option(
-    "--base", metavar="REVISION", callback=_check_revision, help="What to compare with (default: origin/main)."
+    "--base",
+    metavar="REVISION",
+    shell_complete=complete.revisions,
+    callback=_check_revision,
+    help="What to compare with (default: origin/main).",
 )
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -45,14 +46,17 @@ def say(*lines: str, err: bool = False) -> None:
 
 
 def say_error(error: GitopsError) -> None:
-    """Print an error for a person. What continues a fault is set in: no text of another looks like a line of ours."""
-    lines = []
+    """Print an error for a person. What continues a fault is set in: no text of another looks like a line of ours.
+
+    What is to be typed is never wrapped: a shell would take each line for a command.
+    """
+    limit, name = columns.width(sys.stderr), "gitops: "
     for fault in error.faults:
-        first, *rest = str(fault).split("\n")
-        lines += [first, *(f"    {text}" for text in rest)]
-    limit = columns.width(sys.stderr)
-    for text in (f"gitops: {lines[0]}", *lines[1:]):
-        say(*columns.wrapped(printable.line(text), limit, "    "), err=True)
+        first, *rest = str(replace(fault, steps=())).split("\n")
+        for text in (f"{name}{first}", *(f"    {text}" for text in rest)):
+            say(*columns.wrapped(printable.line(text), limit, "    "), err=True)
+        say(*(f"    {step}" for step in fault.steps), err=True)
+        name = ""
 
 
 def say_bug(error: BaseException) -> None:

@@ -53,7 +53,7 @@ def adopt(checkout: Checkout, registry: Registry, services: Sequence[str], *, dr
             folder = (checkout.root / adoption.path).parent
             edit.check_render(checkout, folder, adoption.path, pin, adoption.image)
     if not dry_run:
-        contents.write(checkout, changed)
+        contents.write_all(checkout, changed)
     return adoptions
 
 

@@ -16,6 +16,7 @@ from gitops.ground.output import Table, present, say, summarise
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.images import cli_by_hand, cli_here
+from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -130,10 +131,13 @@ def adopt(taken: Mapping[str, SecretStr], services: tuple[str, ...], dry_run: bo
     adoptions = adopting.adopt(checkout, Registries(taken), services, dry_run=dry_run)
     for adoption in adoptions:
         say(f"{adoption.path}:{adoption.line}: {adoption.entry} is {adoption.image}")
-    files = len({adoption.path for adoption in adoptions})
-    say(
-        f"{'would change' if dry_run else 'changed'} {counted(files, 'file')}" if adoptions else "all entries are whole"
-    )
+    paths = sorted({checkout.root / adoption.path for adoption in adoptions})
+    if not adoptions:
+        say("all entries are whole")
+    elif dry_run:
+        say(f"would change {counted(len(paths), 'file')}")
+    else:
+        say_written(checkout, paths, "images-adopt", "Pin each image by tag and digest")
 
 
 @images.command()

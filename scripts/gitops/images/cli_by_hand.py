@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 reason_option = click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
 image_option = click.option(
-    "--image", "entry", help="Which of its images, by its entry's name (default: the only one)."
+    "--image",
+    "entry",
+    shell_complete=complete.entries,
+    help="Which of its images, by its entry's name (default: the only one).",
 )
 span_option = click.option("--for", "span", default="7d", show_default=True, help="How long the bot waits.")
 
@@ -54,7 +57,7 @@ def _moment(text: str) -> datetime:
 @reason_option
 @span_option
 @click.option("--until", help="Instead of --for: a moment with its zone, such as 2027-01-31T18:00:00+09:00.")
-@click.option("--tag", help="What must run; another one is refused.")
+@click.option("--tag", shell_complete=complete.tags, help="What must run; another one is refused.")
 @image_option
 def hold(
     service: str, environment: str, reason: str, span: str, until: str | None, tag: str | None, entry: str | None
@@ -98,7 +101,12 @@ def unhold(service: str, environment: str, entry: str | None) -> None:
 @click.command(cls=Command)
 @click.argument("service", shell_complete=complete.services)
 @click.option("--environment", shell_complete=complete.environments, help="Only there (default: everywhere).")
-@click.option("--image", "entry", help="Of which image, by its entry's name (default: the only one declined).")
+@click.option(
+    "--image",
+    "entry",
+    shell_complete=complete.entries,
+    help="Of which image, by its entry's name (default: the only one declined).",
+)
 def undecline(service: str, environment: str | None, entry: str | None) -> None:
     """Let the bot propose again what was declined for SERVICE by closing its pull requests.
 
@@ -120,8 +128,22 @@ def undecline(service: str, environment: str | None, entry: str | None) -> None:
 
 @click.command(cls=Command)
 @click.argument("service", shell_complete=complete.services)
-@click.option("--from", "source", default="staging", show_default=True, help="The environment that runs it.")
-@click.option("--to", "target", default="prod", show_default=True, help="The environment that is to run it.")
+@click.option(
+    "--from",
+    "source",
+    default="staging",
+    show_default=True,
+    shell_complete=complete.environments,
+    help="The environment that runs it.",
+)
+@click.option(
+    "--to",
+    "target",
+    default="prod",
+    show_default=True,
+    shell_complete=complete.environments,
+    help="The environment that is to run it.",
+)
 @image_option
 @click.pass_obj
 def promote(taken: Mapping[str, SecretStr], service: str, source: str, target: str, entry: str | None) -> None:

@@ -25,13 +25,18 @@ if TYPE_CHECKING:
     from gitops.service.draft import Gate
 
 image_option = click.option(
-    "--image", "entry", default="app", show_default=True, help="Which of its images, by its entry's name."
+    "--image",
+    "entry",
+    default="app",
+    show_default=True,
+    shell_complete=complete.entries,
+    help="Which of its images, by its entry's name.",
 )
 
 
 @click.command("set", cls=Command)
 @click.argument("service", shell_complete=complete.services)
-@click.argument("version")
+@click.argument("version", shell_complete=complete.tags)
 @everywhere_option
 @image_option
 @pass_gate
@@ -56,7 +61,12 @@ def set_image(
 @click.command(cls=Command)
 @click.argument("service", shell_complete=complete.services)
 @environment_option
-@click.option("--to", metavar="TAG", help="What it ran once; without it: what it ran before this one.")
+@click.option(
+    "--to",
+    metavar="TAG",
+    shell_complete=complete.tags,
+    help="What it ran once; without it: what it ran before this one.",
+)
 @cli_by_hand.reason_option
 @cli_by_hand.span_option
 @image_option
@@ -102,8 +112,9 @@ def rollback(
         say(
             f"committed {made.commit[:12]} on the branch {made.branch}: {label(overlay, entry)} back to {image.tag}",
             "",
-            f"next: git push origin {made.branch}, then open a pull request with the label rollback",
-            f"in the lab: git switch {made.branch} && gitops lab push",
+            f"next: git push origin {made.branch}",
+            "and open a pull request with the label rollback; once it is merged, Argo CD deploys it. To try it first:",
+            f"git switch {made.branch} && gitops lab push",
         )
     if not asked:
         say(f"the registry could not be asked whether it still has {image.tag}: look before you merge", err=True)

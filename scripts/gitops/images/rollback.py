@@ -18,7 +18,7 @@ from gitops.images.way_back import goes_back
 from gitops.manifests.image import Image
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, local, reconcile, services, versions
-from gitops.repository.ours import safe
+from gitops.repository.ours import readable
 from gitops.repository.pulls import Outcome, Proposal, propose
 from gitops.service import draft
 from gitops.service.draft import Gate
@@ -110,7 +110,8 @@ def rollback_here(
     files[entry.hold_file(overlay, name)] = hold.write(hold.Hold(tag=image.tag, reason=reason, until=until))
     draft.hold(checkout, gate, files, {overlay: runs(image)}, start)
     title = f"{entry.label(overlay, name)}: back to {image.tag}"
-    branch = f"back-{overlay.namespace}-{safe(image.tag)}"
+    own = "" if name == entry.MAIN else f"{readable(name)}-"
+    branch = f"back-{overlay.namespace}-{own}{readable(image.tag)}"
     return LocalRollback(branch, local.commit(checkout, start, branch, f"{title}\n\n{reason}", files), image, asked)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Group
@@ -40,6 +42,8 @@ def lb() -> None:
 def show(cluster: str, output: str) -> None:
     """Draw the routing table in the order of its rules, and how much of each quota is used.
 
+    Exit code 1: a rule is faulty, or an overlay cannot be rendered, so that its rules are not in the table.
+
     Example: gitops lb show
     """
     from gitops.lb import model, table
@@ -66,14 +70,15 @@ def show(cluster: str, output: str) -> None:
 
 
 @lb.command()
-@click.argument("host")
+@click.argument("host", shell_complete=complete.domains)
 @click.argument("path", default="/")
 @cluster_option
 @output_option
 def route(host: str, path: str, cluster: str, output: str) -> None:
     """Say which Service answers a request for HOST and PATH (default: /), and by which rule.
 
-    Exit code 1: none, the load balancer itself answers 404.
+    Exit code 1: none, the load balancer itself answers 404; or an overlay cannot be rendered, so that its rules are not
+    in the answer.
 
     Example: gitops lb route mogle.example.com /
     """
@@ -86,17 +91,18 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
         raise InputError("path", expected="one that begins with /", found=repr(path))
     routing = table.load(checkout(), cluster)
     document, address = table.route_dict(routing, host, path), f"https://{host}{path}"
-    for fault in routing.broken:
-        say(f"not in this answer: {fault}", err=True)
     if output == "json":
         say_json(document, indent=None)
     elif document["priority"]:
         _say_route(document, address)
     for number in document["conditional"] if output != "json" else ():
         say(f"where its further conditions hold, rule {number} answers before it")
+    faults = [replace(fault, what=f"not in this answer: {fault.what}") for fault in routing.broken]
     if not document["priority"]:
         answers = ", ".join(document["to"])
-        raise NotHealthyError(f"{address}: no rule matches; the load balancer answers {answers}")
+        faults.insert(0, Fault(f"{address}: no rule matches; the load balancer answers {answers}"))
+    if faults:
+        raise NotHealthyError.several(faults)
 
 
 def _say_route(document: Mapping[str, Any], address: str) -> None:

@@ -143,14 +143,19 @@ def put(text: str, source: str, path: FieldPath, value: str | int) -> str:
         what = f"{_shown(path)} is no plain text on one line"
         raise InputError(what, path=source, line=line, fix=f"write there by hand: {in_braces(value)}")
     written = text_of(value)
-    if node.style and written[0] != '"':
-        written = f"{node.style}{written}{node.style}"
+    if node.style and (written[0] != '"' or _is_plain(str(value))):
+        written = f"{node.style}{value}{node.style}"
     changed = text[: node.start_mark.index] + written + text[node.end_mark.index :]
 
     def change(data: Any) -> None:  # noqa: ANN401
         _parent(data, path)[path[-1]] = value if node.style is None else str(value)
 
     return _verified(text, changed, source, path, change, in_braces(value))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it means the same in either kind of quotes."""
+    return text.isprintable() and not set(text) & set("'\"\\")
 
 
 def append(text: str, source: str, path: FieldPath, item: Any) -> str:  # noqa: ANN401

@@ -18,6 +18,7 @@ from gitops.ground.output import Table, present, say, summarise, write
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 from gitops.secrets.cli import controller_option
+from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
     from gitops.oauth.rotate import RotationReport
@@ -127,13 +128,14 @@ def provide(service: str, environment: str, cluster: str) -> None:
 
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
-    for path in provides.provide(checkout, Person(), Api(), Overlay(service, environment), cluster=cluster):
-        say(f"wrote {checkout.relative(path)}")
-    say("", f"next: commit these files and open a pull request; merged, Argo CD starts {service}'s new pods")
+    overlay = Overlay(service, environment)
+    paths = provides.provide(checkout, Person(), Api(), overlay, cluster=cluster)
+    then = f"and open a pull request; once it is merged, Argo CD starts {service}'s new pods"
+    say_written(checkout, paths, f"{service}-oauth", f"{overlay}: 42's secret by hand", then=then)
 
 
 @oauth.command()
-@click.argument("application")
+@click.argument("application", shell_complete=complete.applications)
 @click.pass_context
 def layout(context: click.Context, application: str) -> None:
     """Record 42's page of APPLICATION (its number) as the known layout, with every value and name replaced.
@@ -146,9 +148,9 @@ def layout(context: click.Context, application: str) -> None:
     from gitops.oauth import run as runs
 
     recorded = runs.record(context.obj, application)
-    say(f"wrote {Checkout.find().relative(recorded.file)} (layout {recorded.fingerprint})")
-    say(*(recorded.difference or ("the same layout as before",)))
-    say("", "next: read the file, that nothing of yours is in it; commit it and open a pull request")
+    say(f"layout {recorded.fingerprint}", *(recorded.difference or ("the same layout as before",)))
+    note, then = "read the file first, that nothing of yours is in it", "and open a pull request"
+    say_written(Checkout.find(), [recorded.file], "oauth-layout", "Record the layout of 42's page", note, then=then)
     if recorded.refusal:
         fix = "teach scripts/gitops/oauth/blocks.py or dates.py what it shows, in the same pull request"
         raise NotHealthyError(recorded.refusal, fix=fix)

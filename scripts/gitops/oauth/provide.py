@@ -37,7 +37,7 @@ def provide(checkout: Checkout, source: Source, api: Api, overlay: Overlay, *, c
     record = rotate.new_record(application, generation, secret, against, accepted.valid_until)
     sealed = rotate.sealed_file(against, application, record, secret)
     changed = change.rotation(checkout, application, generation, sealed, ())
-    contents.write(checkout, changed)
+    contents.write_all(checkout, changed)
     return [checkout.root / path for path in changed]
 
 

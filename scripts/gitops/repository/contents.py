@@ -19,7 +19,7 @@ Contents = dict[str, bytes | None]
 
 
 def write(checkout: Checkout, contents: Contents) -> None:
-    """Write files into a checkout, and remove those that go."""
+    """Write files into a checkout for a while, and remove those that go. For good it is `write_all`."""
     for path, content in contents.items():
         if content is None:
             (checkout.root / path).unlink(missing_ok=True)
@@ -39,7 +39,7 @@ def write_all(checkout: Checkout, contents: Contents) -> None:
     Each file is complete at any moment. Ctrl-C waits for the end. Raises InputError where one cannot be written.
     """
     before = read(checkout, contents)
-    with _undisturbed():
+    with undisturbed():
         try:
             for path, content in contents.items():
                 _replace(checkout.root / path, content)
@@ -55,7 +55,7 @@ def write_all(checkout: Checkout, contents: Contents) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """What would interrupt is told once the block is over.
 
     By handlers and not by a mask: a signal comes to any thread, and Python then tells the main one of it.
@@ -108,16 +108,5 @@ def temporarily_written(checkout: Checkout, contents: Contents) -> Iterator[None
         write(checkout, contents)
         yield
     finally:
-        write(checkout, before)
-
-
-@contextmanager
-def written_if_it_holds(checkout: Checkout, contents: Contents) -> Iterator[None]:
-    """Write the files, and undo it where the block, which checks the result, raises."""
-    before = read(checkout, contents)
-    try:
-        write(checkout, contents)
-        yield
-    except BaseException:
-        write(checkout, before)
-        raise
+        with undisturbed():
+            write(checkout, before)

@@ -21,17 +21,24 @@ _IMAGE_FILES = re.compile(r"kustomization\.yaml|hold(_[a-z0-9_-]+)?\.yaml")
 _IMAGE_KINDS = ("bump", "rollback", "promote", "hold")
 # As it stands in a branch: all else is its bytes, so that no two names are one, and each is a name of git's.
 _OTHER_LETTERS = re.compile(r"[^a-z0-9-]")
+# What git takes not in the last part of a branch, as `git help check-ref-format` has it, or a shell not unquoted.
+_NO_BRANCH = re.compile(r"[^A-Za-z0-9._+=-]|^\.|\.(?=\.|$|lock$)")
 # Whether a path may be changed by a commit with that parent.
 MayChange = Callable[[str, str], bool]
 
 
 def safe(name: str) -> str:
-    """A name as a part of a branch's or a file's; no two names are one."""
+    """A name as a part of a branch's or a file's that a bot finds again; no two names are one."""
+    return _OTHER_LETTERS.sub(_as_bytes, name)
 
-    def written(match: re.Match[str]) -> str:
-        return "".join(f"_{byte:02x}" for byte in match[0].encode())
 
-    return _OTHER_LETTERS.sub(written, name)
+def readable(name: str) -> str:
+    """A name as the last part of a branch that a person types and no bot looks for: as it is, but where git refuses."""
+    return _NO_BRANCH.sub(_as_bytes, name)
+
+
+def _as_bytes(match: re.Match[str]) -> str:
+    return "".join(f"_{byte:02x}" for byte in match[0].encode())
 
 
 def may_change(history: History, branch: str) -> MayChange:

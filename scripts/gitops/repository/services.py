@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -259,10 +260,10 @@ def check_team(team: str, known: dict[str, Team]) -> None:
         raise unknown("team", team, known)
 
 
-def codeowners(checkout: Checkout, *, without: str = "") -> str:
+def codeowners(checkout: Checkout, *, without: str = "", given: Mapping[str, str] = MappingProxyType({})) -> str:
     """The text of CODEOWNERS: the platform team for all, each service's team for its folder.
 
-    `without`: a service that goes. Raises InputError.
+    `without`: a service that goes; `given`: the team of a service whose files do not say it yet. Raises InputError.
     """
     known = teams(checkout)
     lines = [
@@ -271,9 +272,8 @@ def codeowners(checkout: Checkout, *, without: str = "") -> str:
     ]
     readable_services, broken = readable(checkout)
     _raise_all(error for name, error in broken.items() if name != without)
-    for service in readable_services:
-        if service.name == without:
-            continue
-        check_team(service.owner.team, known)
-        lines.append(f"/overlays/{service.name}/ {known[service.owner.team].github}")
+    owners = {service.name: service.owner.team for service in readable_services if service.name != without} | {**given}
+    for name, team in sorted(owners.items()):
+        check_team(team, known)
+        lines.append(f"/overlays/{name}/ {known[team].github}")
     return "\n".join(lines) + "\n"

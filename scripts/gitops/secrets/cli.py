@@ -20,13 +20,16 @@ from gitops.manifests.overlay import Overlay
 from gitops.manifests.secret import is_generation
 from gitops.secrets import cli_keys, cli_wire
 from gitops.secrets.cli_wire import value_options
+from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from gitops.manifests.sealedsecret import Sealed
+    from gitops.secrets.certificate import SealingCertificate
 
 _ROTATE = "gitops oauth rotate (the workflow `oauth` does it by itself)"
+_COMPARE = "compare the fingerprint with the cluster's own (docs/runbooks/secrets.md)"
 
 
 def _url() -> str:
@@ -71,8 +74,8 @@ def secrets() -> None:
 def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: bool, cluster: str, output: str) -> None:
     """How old each sealed secret is, when it ends, which key opens it, and whether it runs (SERVICES: only these).
 
-    GitHub is asked what runs where GITHUB_TOKEN and ARGOCD_APP are set. Exit code 1: one has ended, or ends within two
-    weeks.
+    GitHub is asked what runs where GITHUB_TOKEN and ARGOCD_APP are set. Exit code 1: one has ended, ends within two
+    weeks, or cannot be read; all else is shown.
 
     Example: gitops secrets status mogle
     """
@@ -116,6 +119,7 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
 
     Example: gitops secrets leaked mogle mogle-oauth-42-g1
     """
+    from gitops.repository.ours import readable
     from gitops.secrets import give, propose
     from gitops.secrets import leaked as leaks
     from gitops.service.change import check_clean
@@ -141,18 +145,22 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     written = give.seal(checkout, overlay, name, asked, cluster, now.date())
     say(*written.notes, err=True)
     if hub:
-        branch, title = f"seal/{overlay}/{name}", f"{overlay}: seal {name} anew"
+        branch, title = f"seal/{overlay}/{readable(name)}", f"{overlay}: seal {name} anew"
         url = propose.propose(checkout, hub, branch, title, leaks.body(overlay, name), written.paths)
         say("", f"opened {url}")
+        say(f"next: have it merged; gitops secrets status {service} says whether it runs")
     else:
-        say("", *(f"wrote {checkout.relative(path)}" for path in written.paths), "commit them and open a pull request")
-    say(f"next: have it merged; gitops secrets status {service} says whether it runs")
+        say("")
+        then = f"and open a pull request; once it is merged, gitops secrets status {service} says whether it runs"
+        say_written(checkout, written.paths, f"{service}-secret", f"{overlay}: seal {name} anew", then=then)
 
 
 @secrets.command("list")
 @output_option
 def list_sealed(output: str) -> None:
     """Every SealedSecret: where, its keys, and the certificate that it was sealed against.
+
+    Exit code 1: one cannot be read; all else is shown.
 
     Example: gitops secrets list
     """
@@ -228,23 +236,22 @@ def reseal(url: str, cluster: str, every: bool, proposing: bool) -> None:
     check_clean(checkout)
     hub = Hub.from_environment() if proposing else None
     newest, paths = manage.reseal(checkout, Controller(url), cluster, every=every)
-    for path in paths:
-        say(f"wrote {checkout.relative(path)}")
     if not paths:
         say(f"all is sealed against the controller's newest certificate {newest.fingerprint[:12]}; nothing to do")
         return
-    say(
-        "",
-        f"now pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}",
-        "next: compare this fingerprint with the cluster's own (docs/runbooks/secrets.md), "
-        + ("and merge" if hub else "commit, open a pull request"),
-    )
-    if hub:
-        body = (
-            f"{counted(len(paths), 'file')}, by the controller itself. Compare the fingerprint: {newest.fingerprint}\n"
-        )
-        title = f"Seal anew for the key {newest.fingerprint[:12]}"
-        say(f"opened {propose.propose(checkout, hub, f'seal-keys/{cluster}', title, body, paths)}")
+    title, pinned = f"Seal anew for the key {newest.fingerprint[:12]}", f"now {_pinned(newest)}"
+    if not hub:
+        say_written(checkout, paths, f"{cluster}-seals", title, pinned, _COMPARE)
+        return
+    for path in paths:
+        say(f"wrote {checkout.relative(path)}")
+    say("", pinned, f"next: {_COMPARE}, and merge")
+    body = f"{counted(len(paths), 'file')}, by the controller itself. Compare the fingerprint: {newest.fingerprint}\n"
+    say(f"opened {propose.propose(checkout, hub, f'seal-keys/{cluster}', title, body, paths)}")
+
+
+def _pinned(newest: SealingCertificate) -> str:
+    return f"pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}"
 
 
 @secrets.command()
@@ -279,16 +286,12 @@ def pin(url: str, cluster: str) -> None:
     checkout = Checkout.find()
     check_clean(checkout)
     newest, paths, lost = manage.pin(checkout, Controller(url), cluster)
-    for path in paths:
-        say(f"wrote {checkout.relative(path)}")
-    say(f"pinned: {newest.fingerprint}, valid until {newest.ends:%Y-%m-%d}")
+    say(_pinned(newest))
     if lost:
         say("", f"{counted(len(lost), 'seal is', 'seals are')} for another key. Each must be sealed anew:")
         print_table(["file", "by"], [[secret.path, _anew(secret)] for secret in lost])
-    say(
-        "",
-        "next: compare the fingerprint with the cluster's own (docs/runbooks/secrets.md), commit, open a pull request",
-    )
+        say("")
+    say_written(checkout, paths, f"{cluster}-certificate", f"Pin {newest.fingerprint[:12]} in {cluster}", _COMPARE)
 
 
 def _anew(sealed: Sealed) -> str:

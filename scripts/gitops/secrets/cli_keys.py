@@ -12,6 +12,7 @@ from gitops.ground.groups import Command
 from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import Table, present, say
 from gitops.ground.printable import counted
+from gitops.service.cli_edit import say_written
 
 
 @click.command(cls=Command)
@@ -30,9 +31,9 @@ def recover(backup: Path, cluster: str) -> None:
     credentials.harden()
     checkout = Checkout.find()
     check_clean(checkout)
-    for path in manage.recover(checkout, manage.backup_keys(backup), cluster):
-        say(f"wrote {checkout.relative(path)}")
-    say("", "next: commit and open a pull request; then gitops secrets verify")
+    paths = manage.recover(checkout, manage.backup_keys(backup), cluster)
+    then = "and open a pull request; once it is merged: gitops secrets verify"
+    say_written(checkout, paths, f"{cluster}-seals", f"Seal anew for {cluster}'s new key", then=then)
 
 
 @click.command(cls=Command)

@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 _VALUES = (
     click.option(
-        "--key", "keys", multiple=True, help="A key whose value is piped in or asked for (repeat it for more)."
+        "--key",
+        "keys",
+        multiple=True,
+        shell_complete=complete.keys,
+        help="A key whose value is piped in or asked for (repeat it for more).",
     ),
     click.option(
-        "--from-file", "files", multiple=True, metavar="[KEY=]PATH", help="A key's value is a file's content."
+        "--from-file",
+        "files",
+        multiple=True,
+        metavar="[KEY=]PATH",
+        shell_complete=complete.files,
+        help="A key's value is a file's content.",
     ),
     click.option(
         "--from-env-file",
@@ -105,19 +114,14 @@ def seal(
         return
     written = give.seal(checkout, Overlay(service, environment or "prod"), name, asked, cluster, today)
     say(*written.notes, err=True)
-    for path in written.paths:
-        say(f"wrote {checkout.relative(path)}")
-    say(
-        "",
-        f"next: let the program read it (secretKeyRef: name {name}; --as-env and --as-file do that by themselves), "
-        "commit, and open a pull request",
-    )
+    note = f"the program reads it by secretKeyRef, name {name}; --as-env and --as-file write that by themselves"
+    say_written(checkout, written.paths, f"{service}-secret", f"{service}: seal {name}", note)
 
 
 @click.command(cls=Command)
 @click.argument("service", shell_complete=complete.services)
 @click.argument("name", shell_complete=complete.secrets)
-@click.option("--key", help="Only this key of it.")
+@click.option("--key", shell_complete=complete.keys, help="Only this key of it.")
 @everywhere_option
 @pass_gate
 def remove(gate: Gate, service: str, name: str, key: str | None, environment: str | None) -> None:

@@ -89,7 +89,7 @@ def put(
     after = sealed_files(checkout, target, values, cluster, declared)
     with contents.temporarily_written(checkout, after):
         kustomize.build(checkout, checkout.root / target.overlay.path)
-    contents.write(checkout, after)
+    contents.write_all(checkout, after)
     return [checkout.root / path for path in after]
 
 
@@ -222,7 +222,7 @@ def _write_changed(checkout: Checkout, files: Mapping[str, bytes]) -> list[Path]
     """Write what differs from what stands there."""
     before = contents.read(checkout, files)
     changed: contents.Contents = {path: content for path, content in files.items() if before[path] != content}
-    contents.write(checkout, changed)
+    contents.write_all(checkout, changed)
     return [checkout.root / path for path in changed]
 
 

@@ -38,5 +38,5 @@ def propose(checkout: Checkout, hub: Hub, branch: str, title: str, body: str, pa
     made = hub.commit(branch, base=base, expected=history.branch(branch), files=files, message=shown)
     pull = hub.open_pull(branch, shown, body, [])
     freeze_status.judge_made(hub, history, made)
-    contents.write(checkout, before)
+    contents.write_all(checkout, before)
     return pull.html_url

@@ -138,6 +138,6 @@ def run(checkout: Checkout, cluster: str, where: KeyBucket, hub: Hub) -> str:
         "Compare the fingerprint with the cluster's own before you merge (docs/runbooks/secrets.md): "
         f"{code(fingerprint)}\n"
     )
-    contents.write(checkout, made.files)
+    contents.write_all(checkout, made.files)
     paths = [checkout.root / path for path in made.files]
     return f"opened {propose.propose(checkout, hub, branch, title, body, paths)}"

@@ -1,4 +1,4 @@
-"""Making a new service, and handing one over. Either all files are written or none."""
+"""Making a new service. Either all files are written or none."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import itertools
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.ground.printable import counted
-from gitops.manifests import certificates, kustomize, names, yamlfile
+from gitops.manifests import certificates, kustomize, names
 from gitops.manifests.graph import Graph
 from gitops.manifests.image import Image
 from gitops.manifests.objects import Object
@@ -94,10 +95,11 @@ def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Pat
         for overlay in request.overlays:
             kustomize.build(checkout, draft / overlay.environment)
         draft.chmod(0o755)
-        draft.rename(folder)
+        with contents.undisturbed():
+            write_codeowners(checkout, {request.name: request.team})
+            draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    write_codeowners(checkout)
     return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
 
 
@@ -221,50 +223,15 @@ def _fill(name: str, values: dict[str, str]) -> str:
     return Template((TEMPLATES / name).read_text()).substitute(values)
 
 
-def handover(checkout: Checkout, name: str, *, team: str) -> list[Path]:
-    """Give a service to another team: owner.yaml, the `team` label of each overlay, CODEOWNERS.
+def write_codeowners(checkout: Checkout, given: Mapping[str, str] = MappingProxyType({})) -> bool:
+    """Write CODEOWNERS from teams.yaml and each owner.yaml. Returns whether it changed. Raises InputError.
 
-    Returns the files that changed (none where it already belongs to that team). Raises InputError, and then nothing is
-    written.
+    `given`: the team of a service whose files do not say it yet.
     """
-    teams = model.teams(checkout)
-    service = model.one(checkout, name)
-    model.check_team(team, teams)
-    check_clean(checkout)
-    owner, contact = service.folder / "owner.yaml", teams[team].contact
-    codeowners = checkout.relative(checkout.codeowners_file)
-    changed = _new_owner(checkout, service, team, contact)
-    before = contents.read(checkout, [*changed, codeowners])
-    with contents.written_if_it_holds(checkout, changed):
-        after = yamlfile.read_model(checkout, owner, model.Owner)
-        if (after.team, after.contact) != (team, contact):
-            expected = 'lines `team: NAME` and `contact: "..."`'
-            raise InputError(path=checkout.relative(owner), expected=expected, fix="edit it by hand")
-        # Read from the files that were just written.
-        changed[codeowners] = model.codeowners(checkout).encode()
-    contents.write(checkout, changed)
-    return [checkout.root / path for path, content in changed.items() if content != before[path]]
-
-
-def _new_owner(checkout: Checkout, service: model.Service, team: str, contact: str) -> contents.Contents:
-    """owner.yaml and each overlay's kustomization with another team."""
-    owner, old = service.folder / "owner.yaml", service.owner
-    text = owner.read_text().replace(f"team: {old.team}\n", f"team: {team}\n")
-    text = text.replace(f'contact: "{old.contact}"', f'contact: "{contact}"')
-    changed: contents.Contents = {checkout.relative(owner): text.encode()}
-    for summary in service.overlays:
-        path = summary.overlay.kustomization
-        text = (checkout.root / path).read_text()
-        changed[path] = text.replace(f"      team: {old.team}\n", f"      team: {team}\n").encode()
-    return changed
-
-
-def write_codeowners(checkout: Checkout) -> bool:
-    """Write CODEOWNERS from teams.yaml and each owner.yaml. Returns whether it changed. Raises InputError."""
-    text, file = model.codeowners(checkout), checkout.codeowners_file
-    if file.exists() and file.read_text() == text:
+    text, file = model.codeowners(checkout, given=given).encode(), checkout.codeowners_file
+    if file.exists() and file.read_bytes() == text:
         return False
-    file.write_text(text)
+    contents.write_all(checkout, {checkout.relative(file): text})
     return True
 
 

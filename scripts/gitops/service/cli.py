@@ -10,9 +10,10 @@ from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import NotHealthyError
 from gitops.ground.groups import Group
-from gitops.ground.options import output_option
+from gitops.ground.options import output_option, pass_gate
 from gitops.ground.output import Table, present, say
 from gitops.service import cli_edit, cli_end, cli_live, cli_try
+from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from gitops.repository import services as model
+    from gitops.service.draft import Gate
 
 
 @click.group(cls=Group)
@@ -32,7 +34,13 @@ def service() -> None:
 
 @service.command()
 @click.argument("name")
-@click.option("--image", required=True, metavar="REF", help="REGISTRY/NAME:TAG[@DIGEST]; the digest is looked up.")
+@click.option(
+    "--image",
+    required=True,
+    metavar="REF",
+    shell_complete=complete.images,
+    help="REGISTRY/NAME:TAG[@DIGEST]; the digest is looked up.",
+)
 @click.option("--domain", "domains", multiple=True, metavar="HOST", help="Prod's host (repeat it for more).")
 @click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True)
 @click.option(
@@ -64,7 +72,7 @@ def new(
     """
     from gitops.clients.registries import Registries
     from gitops.service import change
-    from gitops.service.draft import next_steps
+    from gitops.service.steps import next_steps
 
     checkout = Checkout.find()
     request = change.NewService(name, image, domains, shape, owner, port, health, contact)
@@ -90,6 +98,8 @@ def new(
 @output_option
 def list_services(output: str) -> None:
     """Every service: environment, image, domains, owner.
+
+    Exit code 1: a file of one cannot be read; all else is shown.
 
     Example: gitops service list
     """
@@ -132,21 +142,18 @@ def _row(service: model.Service, summary: model.OverlaySummary) -> list[str]:
 @click.option(
     "--to", "team", required=True, metavar="TEAM", shell_complete=complete.teams, help="A team of .github/teams.yaml."
 )
-def handover(name: str, team: str) -> None:
+@pass_gate
+def handover(gate: Gate, name: str, team: str) -> None:
     """Give a service to another team: owner, labels and CODEOWNERS.
 
     Example: gitops service handover mogle --to benefit
     """
-    from gitops.service import change
-    from gitops.service.draft import next_steps
+    from gitops.service.handover import hand_over
 
     checkout = Checkout.find()
-    changed = change.handover(checkout, name, team=team)
-    for path in changed:
-        say(f"changed {checkout.relative(path)}")
-    if changed:
-        say("", *next_steps(checkout, f"{name}-handover", f"{name}: to {team}", changed))
-        say("both teams' approval is asked for by CODEOWNERS")
+    if changed := hand_over(checkout, gate, name, team):
+        note = "both teams' approval is asked for by CODEOWNERS"
+        say_written(checkout, changed, f"{name}-handover", f"{name}: to {team}", note)
     else:
         say(f"{name} belongs to {team} already")
 
@@ -161,7 +168,8 @@ def codeowners() -> None:
 
     checkout = Checkout.find()
     if change.write_codeowners(checkout):
-        say(f"wrote {checkout.relative(checkout.codeowners_file)}")
+        then = "and open a pull request"
+        say_written(checkout, [checkout.codeowners_file], "codeowners", "Write CODEOWNERS anew", then=then)
     else:
         say(f"{checkout.relative(checkout.codeowners_file)} is what teams.yaml and the owners say already")
 

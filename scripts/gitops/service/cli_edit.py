@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from gitops.service.draft import Gate
 
 
-def say_written(checkout: Checkout, paths: Sequence[Path], branch: str, message: str, *notes: str) -> None:
-    """The files that were written, what there is to say of them, and what to type next."""
-    from gitops.service.draft import next_steps
+def say_written(
+    checkout: Checkout, paths: Sequence[Path], branch: str, message: str, *notes: str, then: str | None = None
+) -> None:
+    """The files that were written, what there is to say of them, and what to type next. `then`: what comes last."""
+    from gitops.service.steps import DEPLOYED, next_steps
 
     if not paths:
         say("nothing to change: all of it stands there already")
         return
     for path in paths:
         say(f"{'wrote' if path.exists() else 'deleted'} {checkout.relative(path)}")
-    say(*(f"note: {note}" for note in notes), "", *next_steps(checkout, branch, message, paths))
+    steps = next_steps(checkout, branch, message, paths, DEPLOYED if then is None else then)
+    say(*(f"note: {note}" for note in notes), "", *steps)
 
 
 @click.command("set", cls=Command)
@@ -56,7 +59,7 @@ def set_variables(gate: Gate, service: str, variables: tuple[str, ...], environm
 
 @click.command("unset", cls=Command)
 @click.argument("service", shell_complete=complete.services)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete.variables)
 @everywhere_option
 @pass_gate
 def unset_variables(gate: Gate, service: str, names: tuple[str, ...], environment: str | None) -> None:
@@ -100,7 +103,7 @@ def add(gate: Gate, service: str, host: str, environment: str | None) -> None:
 
 @domain.command()
 @click.argument("service", shell_complete=complete.services)
-@click.argument("host")
+@click.argument("host", shell_complete=complete.domains)
 @everywhere_option
 @pass_gate
 def remove(gate: Gate, service: str, host: str, environment: str | None) -> None:
@@ -117,7 +120,7 @@ def remove(gate: Gate, service: str, host: str, environment: str | None) -> None
 
 @domain.command()
 @click.argument("service", shell_complete=complete.services)
-@click.argument("old")
+@click.argument("old", shell_complete=complete.domains)
 @click.argument("new")
 @everywhere_option
 @pass_gate
@@ -141,7 +144,9 @@ def move(gate: Gate, service: str, old: str, new: str, environment: str | None) 
 @click.option("--max", "most", type=click.IntRange(1), metavar="PODS", help="Never more.")
 @click.option("--from", "begin", metavar="TIME", help="An opening day begins, as 2027-01-31T09:00.")
 @click.option("--to", "end", metavar="TIME", help="It ends, as 2027-01-31T18:00.")
-@click.option("--time-zone", "zone", metavar="ZONE", help="Of both, as Asia/Seoul or Europe/Paris.")
+@click.option(
+    "--time-zone", "zone", metavar="ZONE", shell_complete=complete.zones, help="Of both, as Asia/Seoul or Europe/Paris."
+)
 @click.option("--end", "ending", is_flag=True, help="Take the opening day away: it is over.")
 @everywhere_option
 @pass_gate

@@ -11,7 +11,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Command
 from gitops.ground.options import everywhere_option, pass_gate
 from gitops.ground.output import say
-from gitops.manifests.overlay import Overlay
+from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
@@ -76,9 +76,15 @@ def copy(service: str, new: str) -> None:
     raise refused.copy(Checkout.find(), service, new)
 
 
+def _missing(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell: the environments that a service has not."""
+    known = complete.environments(context, parameter, "")
+    return complete.fitting((name for name in ENVIRONMENTS if name not in known), incomplete)
+
+
 @click.command("add-environment", cls=Command)
 @click.argument("service", shell_complete=complete.services)
-@click.argument("environment")
+@click.argument("environment", shell_complete=_missing)
 def add_environment(service: str, environment: str) -> None:
     """Say why an environment is added by hand, and where the steps are.
 

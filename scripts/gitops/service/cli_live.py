@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, NotHealthyError
 from gitops.ground.groups import Command
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 def _where(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which cluster is asked."""
     lab = click.option("--lab", "in_lab", is_flag=True, help="Ask the lab (GITOPS_LAB_NAME) and no kubeconfig.")
-    context = click.option("--context", metavar="NAME", help="Of the kubeconfig (default: its current one).")
+    context = click.option(
+        "--context",
+        metavar="NAME",
+        shell_complete=complete.contexts,
+        help="Of the kubeconfig (default: its current one).",
+    )
     return lab(context(command))
 
 
@@ -37,7 +43,7 @@ def _asked(
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @everywhere_option
 @_where
 @output_option
@@ -83,7 +89,7 @@ def status(service: str, environment: str | None, in_lab: bool, context: str | N
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @everywhere_option
 @_where
 @output_option
@@ -123,7 +129,7 @@ def events(service: str, environment: str | None, in_lab: bool, context: str | N
 
 
 @click.command(cls=Command)
-@click.argument("service")
+@click.argument("service", shell_complete=complete.services)
 @everywhere_option
 @_where
 @click.option("--lines", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Of each container.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.groups import Command
@@ -15,7 +16,7 @@ from gitops.ground.progress import Progress
 
 
 @click.command("try", cls=Command)
-@click.argument("image")
+@click.argument("image", shell_complete=complete.images)
 @click.option("--shape", type=click.Choice(["web", "bot"]), default="web", show_default=True, help="Of base/.")
 @click.option("--port", type=click.IntRange(1024, 65535), metavar="PORT", help="As service new takes it.")
 @click.option("--health", metavar="PATH", help="As service new takes it.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, revision
 from gitops.repository.contents import Contents
-from gitops.repository.git import Repo
 from gitops.repository.revision import Change
 from gitops.tools.build import ensure
 
@@ -137,25 +134,3 @@ def hold(
             raise InputError.several(faults)
         if refused := gate(checkout, change):
             raise NotHealthyError.several([Fault("the check refuses the result, so nothing was written"), *refused])
-
-
-def next_steps(checkout: Checkout, branch: str, message: str, paths: Sequence[Path]) -> list[str]:
-    """What a person types next: a commit, on a branch of its own where main is checked out."""
-    with Repo(checkout.root) as repo:
-        # Beside a branch shop/x git makes none that is shop.
-        taken = {head.name for head in repo.heads} | {head.name.partition("/")[0] for head in repo.heads}
-        current = None if repo.head.is_detached else repo.active_branch.name
-    names = itertools.chain([branch], (f"{branch}-{number}" for number in itertools.count(2)))
-    named = next(name for name in names if name not in taken)
-    switch = f"git switch -c {named} && " if current in (None, "main") else ""
-    tops = sorted({_top(checkout.relative(path)) for path in paths})
-    return [
-        f"next: {switch}git add {' '.join(map(shlex.quote, tops))} && git commit -m {shlex.quote(message)}",
-        "then open a pull request; once it is merged, Argo CD deploys it. To try it first: gitops lab push",
-    ]
-
-
-def _top(path: str) -> str:
-    """A path as one would add it: a service's folder as a whole."""
-    parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] == "overlays" else path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.groups import Command
@@ -19,6 +20,7 @@ from gitops.ground.progress import Progress
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from gitops.status.changes import CheckedChanges
     from gitops.status.full import Full
     from gitops.status.overview import EnvironmentOverview, Glance
 
@@ -40,7 +42,7 @@ def glance() -> None:
 
 
 @click.command(cls=Command)
-@click.option("--team", metavar="TEAM", help="That team's services (GITOPS_TEAM).")
+@click.option("--team", metavar="TEAM", shell_complete=complete.teams, help="That team's services (GITOPS_TEAM).")
 @click.option("--all", "everybody", is_flag=True, help="Every team's services.")
 @cluster_option
 @output_option
@@ -91,10 +93,21 @@ def _show(told: Glance, now: datetime, *, more: Full | None = None, most: int | 
         say("", "needs a person:")
         _say_some([f"  {_on_one_line(fault)}" for fault in told.findings], most)
     if told.changes:
-        say("", f"here: {told.changes}; what they do: gitops preview, gitops check")
+        _show_changes(told.changes, more.checked if more else told.checked, most)
     unasked = (*told.unasked, *(more.unasked if more else ()))
     if unasked:
         say("", f"not asked: {'; '.join(unasked)}")
+
+
+def _show_changes(words: str, checked: CheckedChanges | None, most: int | None) -> None:
+    """What main has not. In full its findings stand among all others."""
+    if checked is None:
+        say("", f"here: {words}; what they do: gitops preview, gitops check")
+        return
+    say("", f"here: {words}; what they do: gitops preview")
+    say(f"the check without an API server: {checked.sentence}; with one: gitops check")
+    if most is not None:
+        _say_some([f"  {_on_one_line(fault)}" for fault in checked.findings], most)
 
 
 def _row(own: EnvironmentOverview, now: datetime) -> list[str]:

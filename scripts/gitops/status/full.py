@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
-from gitops.check import draft, report, run
+from gitops.check import draft, quick, report
 from gitops.clients.github import Hub, person
 from gitops.clients.registries import Registries
 from gitops.ground import settings
@@ -21,40 +21,45 @@ from gitops.images import bump, status
 from gitops.images.status import OverlayStatus
 from gitops.oauth import alerts, model
 from gitops.oauth import run as rotations
-from gitops.repository import revision
 from gitops.secrets import status as secrets
+from gitops.status import changes
+from gitops.status.changes import CheckedChanges
 from gitops.tools.build import ensure
 
 
 @dataclass
 class Full:
-    """Lines for a person under each head, and what needs one; `unasked`: what could not be told, and why."""
+    """Lines for a person under each head, and what needs one; `unasked`: what could not be told, and why.
+
+    `checked`: what the check says of what main has not; None where that is nothing, or where it could not be made.
+    """
 
     images: list[OverlayStatus] = field(default_factory=list)
     rotations: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Fault] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+    checked: CheckedChanges | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, of what `Glance` has not."""
-        return {"images": [own.as_dict() for own in self.images], "rotations": self.rotations}
+        checked = asdict(self.checked) if self.checked else None
+        return {"images": [own.as_dict() for own in self.images], "rotations": self.rotations, "check": checked}
 
 
 def look(
     checkout: Checkout, names: Sequence[str], taken: Mapping[str, SecretStr], progress: Progress, cluster: str
 ) -> Full:
     """Ask everybody about some services; what fails of one stops not the others. `taken`: the credentials."""
-    full = Full()
-    if not names:
-        return full
-    ensure(checkout, progress, draft.TOOLS)
-    hub = _hub(checkout)
-    parts: dict[str, Callable[[], None]] = {
-        "images": lambda: _images(full, checkout, names, taken, hub),
-        "42's secrets": lambda: _rotations(full, checkout, names, taken),
-        "sealed secrets": lambda: _secrets(full, checkout, names, hub, cluster),
-        "the check": lambda: _check(full, checkout),
-    }
+    full, hub = Full(), _hub(checkout)
+    parts: dict[str, Callable[[], None]] = {}
+    if names:
+        parts["images"] = lambda: _images(full, checkout, names, taken, hub)
+        parts["42's secrets"] = lambda: _rotations(full, checkout, names, taken)
+        parts["sealed secrets"] = lambda: _secrets(full, checkout, names, hub, cluster)
+    if changes.words(checkout):
+        parts["the check"] = lambda: _check(full, checkout)
+    if parts:
+        ensure(checkout, progress, draft.TOOLS)
     for what, part in parts.items():
         with progress.step(what):
             try:
@@ -100,16 +105,9 @@ def _secrets(full: Full, checkout: Checkout, names: Sequence[str], hub: Hub | No
 
 
 def _check(full: Full, checkout: Checkout) -> None:
-    with revision.compare(checkout, None, None, for_all=run.FOR_ALL) as change:
-        if not change.files:
-            return
-        today, quiet = datetime.now(UTC).date(), Progress(quiet=True)
-        result = run.run(checkout, change, quiet, offline=True, everything=False, lab=None, today=today)
-    known = {entry.fingerprint for entry in report.read_baseline(checkout, checkout.root / report.BASELINE).findings}
-    new = [finding for finding in result.findings if finding.fingerprint not in known]
-    for finding in new:
-        place = finding.place
-        full.findings.append(Fault(f"{finding.rule}: {finding.what}", place.file, place.line, fix=finding.fix))
-    if new:
-        words = counted(len(new), "finding", "findings")
+    checked = quick.look(checkout)
+    full.checked = CheckedChanges.of(checked.sentence, [report.as_dict(finding) for finding in checked.new])
+    full.findings += full.checked.findings
+    if checked.new:
+        words = counted(len(checked.new), "finding", "findings")
         full.unasked.append(f"an API server of the {words} above: gitops check does")

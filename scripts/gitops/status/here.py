@@ -1,26 +1,20 @@
-"""What this checkout says of services by itself: images, ends, exceptions, and what is not committed."""
+"""What this checkout says of services by itself: images, ends and exceptions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from gitops.exceptions import run as exceptions
 from gitops.ground.checkout import Checkout
-from gitops.ground.command import CommandError, run
 from gitops.ground.errors import Fault, GitopsError, InputError, faults_of
-from gitops.ground.printable import counted
 from gitops.manifests import sealedsecret
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
 from gitops.oauth.state import RISK
 from gitops.repository import services
 from gitops.secrets import status as secrets
-
-# Seconds that git may take for what is not committed.
-_LOOK = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,11 @@ class EnvironmentFiles:
 
 @dataclass(frozen=True)
 class Here:
-    """`unread`: what could not be told, and why. `changes`: what main has not, for a person; empty where nothing."""
+    """`unread`: what could not be told, and why."""
 
     environments: tuple[EnvironmentFiles, ...]
     findings: tuple[Fault, ...]
     unread: tuple[str, ...]
-    changes: str
 
 
 def look(checkout: Checkout, names: Collection[str], teams: Collection[str], now: datetime) -> Here:
@@ -65,7 +58,7 @@ def look(checkout: Checkout, names: Collection[str], teams: Collection[str], now
         findings += [*_secrets(checkout, names, now), *_exceptions(checkout, names, teams)]
     except GitopsError as error:
         unread.append(f"exceptions and secrets: {error.fault}")
-    return Here(tuple(environments), tuple(dict.fromkeys(findings)), tuple(unread), _changes(checkout))
+    return Here(tuple(environments), tuple(dict.fromkeys(findings)), tuple(unread))
 
 
 def _applications(
@@ -107,21 +100,3 @@ def _exceptions(checkout: Checkout, names: Collection[str], teams: Collection[st
         if concerns and state.word != "holds":
             until = f", until {state.until}" if state.until else ""
             yield Fault(f"an exception: {state.word}{until}", path=state.file, fix=f"see {exceptions.RUNBOOK}")
-
-
-def _changes(checkout: Checkout) -> str:
-    """What stands here and not in origin's main."""
-    told: list[str] = []
-    with suppress(CommandError, InputError):
-        printed = _git(checkout, "status", "--porcelain", "--untracked-files=normal")
-        if printed:
-            told.append(counted(len(printed.splitlines()), "file is not committed", "files are not committed"))
-        ahead = int(_git(checkout, "rev-list", "--count", "origin/main..HEAD"))
-        if ahead:
-            told.append(counted(ahead, "commit is not in origin/main", "commits are not in origin/main"))
-    return ", ".join(told)
-
-
-def _git(checkout: Checkout, *words: str) -> str:
-    # One that is ended while it writes what it learned into the index would leave its lock there.
-    return run(["git", "--no-optional-locks", "-C", checkout.root, *words], timeout=_LOOK).decode().strip()

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests.overlay import Overlay
-from gitops.status import here, mine, remote
+from gitops.status import changes, here, mine, remote
 from gitops.status.asked import Question
+from gitops.status.changes import CheckedChanges
 from gitops.status.here import EnvironmentFiles
 from gitops.status.mine import Mine
 from gitops.status.remote import ClusterAnswer, HubAnswer
 
 if TYPE_CHECKING:
     from gitops.clients.github.overview import OpenPull
+
+# Seconds that a process takes to be ended.
+_END = 0.2
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,19 @@ class EnvironmentOverview:
 
 @dataclass(frozen=True)
 class Glance:
-    """Everything that is shown. `word`: whose word `runs` is; `unasked`: who could not be asked, and why."""
+    """Everything that is shown. `word`: whose word `runs` is; `unasked`: who could not be asked, and why.
+
+    `changes`: what main has not, for a person; `checked`: what the check says of it, None where it did not.
+    """
 
     mine: Mine
     environments: tuple[EnvironmentOverview, ...]
     pulls: tuple[OpenPull, ...]
     findings: tuple[Fault, ...]
-    changes: str
     word: str
-    unasked: tuple[str, ...] = field(default=())
+    unasked: tuple[str, ...] = ()
+    changes: str = ""
+    checked: CheckedChanges | None = None
 
     def as_dict(self, now: datetime) -> dict[str, Any]:
         """For JSON."""
@@ -85,6 +93,7 @@ class Glance:
             "pull_requests": [asdict(pull) | {"waits": pull.waits} for pull in self.pulls],
             "findings": [asdict(fault) for fault in self.findings],
             "changes": self.changes,
+            "check": asdict(self.checked) if self.checked else None,
             "word": self.word,
             "unasked": list(self.unasked),
         }
@@ -93,11 +102,14 @@ class Glance:
 def look(
     checkout: Checkout, team: str | None, now: datetime, *, everybody: bool, seconds: float, thorough: bool
 ) -> Glance:
-    """What there is for a person within `seconds`. `thorough`: GitHub is asked again, and pods why they are not well.
+    """What there is for a person within `seconds`. `thorough`: GitHub is asked again, and pods why they are not well;
+    the check of what main has not is left to whoever has more time.
 
     Raises InputError for a team that is none; all else that cannot be told stands in `unasked`.
     """
     until = time.monotonic() + seconds
+    changed = changes.words(checkout)
+    check = Question("the check", lambda: changes.check(checkout, seconds)) if changed and not thorough else None
     owners = mine.teams_of(checkout)
     decided = mine.given(checkout, owners, team, everybody=everybody) or mine.by_git(checkout, owners)
     names = [overlay.application for overlay in _overlays(checkout)]
@@ -112,7 +124,9 @@ def look(
     runs = _answer(cluster, until, unasked)
     own = decided or _by_others(checkout, owners, told)
     files = files or _read(checkout, owners, own, now)
-    return _put_together(own, files, told, runs, unasked)
+    # It ends by itself in that time, and tells why.
+    checked = _answer(check, until + _END, unasked) if check else None
+    return replace(_put_together(own, files, told, runs, unasked), changes=changed, checked=checked)
 
 
 def _overlays(checkout: Checkout) -> list[Overlay]:
@@ -159,7 +173,7 @@ def _put_together(
         if entry.good is False
     ]
     findings = (*faults, *files.findings)
-    return Glance(own, tuple(environments), pulls, findings, files.changes, word, (*unasked, *files.unread))
+    return Glance(own, tuple(environments), pulls, findings, word, (*unasked, *files.unread))
 
 
 def _running(overlay: Overlay, runs: ClusterAnswer | None, said: Any) -> tuple[str, str, bool | None]:  # noqa: ANN401

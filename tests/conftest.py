@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ def pytest_configure() -> None:
     """For tests alone: a bench or the demo that uses this module's helpers works on what it likes."""
     guard.install()
     work_in_memory()
+    # What a shell starts in the background ignores it, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Nothing that a test starts outlives it. One that is about the next check says so.
     os.environ["GITOPS_CHECK_KEEP"] = "0"
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from git import Repo
 
 from gitops.ground.checkout import Checkout
 from tests.conftest import Ran, commit_all
@@ -74,6 +75,18 @@ def test_who_answers_is_said_with_what_is_not_in_the_answer(here: Checkout, kind
     assert [text.partition(": ")[2][:20] for text in nobody.err.splitlines()] != []
     assert "no rule matches" in nobody.err
     assert f"{file}:{line}: not in this answer: " in nobody.err
+
+
+def test_what_reads_main_shows_all_else_and_ends_as_its_help_says(here: Checkout, tmp_path: Path) -> None:
+    file = here.root / "overlays/mogle/staging/oauth-42.yaml"
+    file.write_text("kind: ConfigMap\ndata: [\n")
+    commit_all(here)
+    Repo.clone_from(here.root, tmp_path / "origin", bare=True).close()
+    with Repo(here.root) as repo:
+        repo.remotes.origin.set_url(str(tmp_path / "origin"))
+    done = run(here, "oauth status")
+    assert (done.code, "umbrella" in done.out) == (2, True)
+    assert "gitops: overlays/mogle/staging/oauth-42.yaml:3: not valid YAML: " in done.err
 
 
 @pytest.mark.parametrize("kind", BROKEN)

@@ -87,7 +87,8 @@ def show_status(taken: Mapping[str, SecretStr], services: tuple[str, ...], outpu
     """What each overlay runs, since when, what is newer, and what that waits for (SERVICES: only these).
 
     GITHUB_REPOSITORY and GITHUB_TOKEN say where pull requests and Argo CD's word are; without them that is left out.
-    Writes nothing. Exit code 1: something that a person must see.
+    Writes nothing. Exit codes: 1 something that a person must see; 2 a file of main cannot be read, 4 a registry cannot
+    be asked, and all else is shown.
 
     Example: gitops images status mogle
     """

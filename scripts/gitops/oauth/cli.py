@@ -41,8 +41,8 @@ def status(context: click.Context, services: tuple[str, ...], output: str) -> No
     """Every application's generation, validity and state (SERVICES: only these). Writes nothing.
 
     42 is asked where INTRA42_LOGIN and INTRA42_PASSWORD are set, GitHub where GITHUB_TOKEN is (with ARGOCD_APP, whose
-    word on the cluster counts); otherwise git's own memory is shown. Exit code 1: something is BLOCKED, STUCK, AT_RISK
-    or EXPIRED.
+    word on the cluster counts); otherwise git's own memory is shown. Exit codes: 1 something is BLOCKED, STUCK, AT_RISK
+    or EXPIRED; 2 a file of main cannot be read, and all else is shown.
 
     Example: gitops oauth status mogle
     """

@@ -43,7 +43,7 @@ BY_HAND = re.compile(
 def test_every_command_stands_alone_above_what_it_showed(page: str) -> None:
     text = TEXTS[page]
     assert text.count("```sh\n") == len(STEPS[page]), "one command in each block of sh"
-    assert text.count("```text\n") in (0, len(STEPS[page])), "run: .venv/bin/python -m tests.newcomer"
+    assert text.count("```text\n") == len(STEPS[page]), "run: .venv/bin/python -m tests.newcomer"
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", text), "no colours, and nothing that moves a cursor"
     assert "Traceback" not in text
     assert "/dev/shm" not in text

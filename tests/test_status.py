@@ -34,6 +34,7 @@ TEAMS = ".github/teams.yaml"
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine answers late; how long it waits has a test of its own."""
     monkeypatch.setattr(cli, "GLANCE", 60.0)
+    monkeypatch.setattr(cli, "CHECK", 60.0)
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_a_check_that_takes_too_long_is_ended_and_said(
     ask: Ask, scratch: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_mogle(scratch)
-    monkeypatch.setattr(cli, "GLANCE", 0.05)
+    monkeypatch.setattr(cli, "CHECK", 0.05)
     told = ask(GITOPS_TEAM="umbrella").out
     assert "\nhere: 1 file is not committed; what they do: gitops preview, gitops check\n" in told
     assert "the check: takes longer than a second" in told

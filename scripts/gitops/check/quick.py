@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitops.check import outcome, report
-from gitops.check.outcome import CheckOutcome
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.ground.output import prepare, say_bug, say_error, say_json
 from gitops.ground.progress import Progress
 from gitops.manifests.kustomize import renderer
 
+if TYPE_CHECKING:
+    from gitops.check.outcome import CheckOutcome
+
 
 def look(checkout: Checkout) -> CheckOutcome:
     """Check the working copy against origin's main, without an API server. Raises as `run.run` does."""
     with renderer(checkout) as renders:
+        renders.start()
+        # While the programs that render start: these take a moment to load.
+        from gitops.check import outcome
+
         result, baseline = outcome.check(
             checkout,
             Progress(quiet=True),
@@ -31,7 +37,7 @@ def look(checkout: Checkout) -> CheckOutcome:
             lab=None,
             renders=renders,
         )
-    return CheckOutcome.of(result, baseline)
+        return outcome.CheckOutcome.of(result, baseline)
 
 
 def main() -> None:
@@ -45,6 +51,8 @@ def main() -> None:
     except Exception as error:  # whatever it is: Python would print its text
         say_bug(error)
         sys.exit(70)
+    from gitops.check import report
+
     say_json({"sentence": checked.sentence, "findings": [report.as_dict(finding) for finding in checked.new]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, run
 from gitops.ground.errors import ExternalError, Fault, InputError
 from gitops.ground.printable import counted
+from gitops.status.asked import Question
 
 # Seconds that git may take for what is not committed.
 _LOOK = 1.0
+# Seconds that a process takes to be ended.
+_END = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,27 @@ class CheckedChanges:
             Fault(f"{item['rule']}: {item['what']}", item["file"], item["line"], fix=item["fix"]) for item in findings
         ]
         return cls(tuple(faults), sentence)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What main has not, and the check of it where that was begun: what it says, or why nothing, is there at `until`.
+
+    `until`: a moment of the monotonic clock.
+    """
+
+    words: str
+    question: Question[CheckedChanges] | None
+    until: float
+
+
+def begin(checkout: Checkout, seconds: float | None) -> Begun:
+    """Begin the check of what main has not. `seconds`: what it may take; None: it is left to whoever has more time."""
+    told = words(checkout)
+    if not told or seconds is None:
+        return Begun(told, None, 0.0)
+    until = time.monotonic() + seconds + _END
+    return Begun(told, Question("the check", lambda: check(checkout, seconds)), until)
 
 
 def words(checkout: Checkout) -> str:

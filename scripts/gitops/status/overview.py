@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError
 from gitops.manifests.overlay import Overlay
-from gitops.status import changes, here, mine, remote
+from gitops.status import here, mine, remote
 from gitops.status.asked import Question
-from gitops.status.changes import CheckedChanges
+from gitops.status.changes import Begun, CheckedChanges
 from gitops.status.here import EnvironmentFiles
 from gitops.status.mine import Mine
 from gitops.status.remote import ClusterAnswer, HubAnswer
 
 if TYPE_CHECKING:
     from gitops.clients.github.overview import OpenPull
-
-# Seconds that a process takes to be ended.
-_END = 0.2
 
 
 @dataclass(frozen=True)
@@ -100,16 +97,21 @@ class Glance:
 
 
 def look(
-    checkout: Checkout, team: str | None, now: datetime, *, everybody: bool, seconds: float, thorough: bool
+    checkout: Checkout,
+    team: str | None,
+    now: datetime,
+    begun: Begun,
+    *,
+    everybody: bool,
+    seconds: float,
+    thorough: bool,
 ) -> Glance:
-    """What there is for a person within `seconds`. `thorough`: GitHub is asked again, and pods why they are not well;
-    the check of what main has not is left to whoever has more time.
+    """What there is for a person within `seconds`. `thorough`: GitHub is asked again, and pods why they are not well.
+    `begun`: what main has not, and the check of it, which has a time of its own.
 
     Raises InputError for a team that is none; all else that cannot be told stands in `unasked`.
     """
     until = time.monotonic() + seconds
-    changed = changes.words(checkout)
-    check = Question("the check", lambda: changes.check(checkout, seconds)) if changed and not thorough else None
     owners = mine.teams_of(checkout)
     decided = mine.given(checkout, owners, team, everybody=everybody) or mine.by_git(checkout, owners)
     names = [overlay.application for overlay in _overlays(checkout)]
@@ -124,9 +126,8 @@ def look(
     runs = _answer(cluster, until, unasked)
     own = decided or _by_others(checkout, owners, told)
     files = files or _read(checkout, owners, own, now)
-    # It ends by itself in that time, and tells why.
-    checked = _answer(check, until + _END, unasked) if check else None
-    return replace(_put_together(own, files, told, runs, unasked), changes=changed, checked=checked)
+    checked = _answer(begun.question, begun.until, unasked) if begun.question else None
+    return replace(_put_together(own, files, told, runs, unasked), changes=begun.words, checked=checked)
 
 
 def _overlays(checkout: Checkout) -> list[Overlay]:

@@ -58,6 +58,8 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
         match = _AT.match(denied.text)
         path = _policy_path(item, match[1]) if match else ()
         fix = "write what it asks for; what must break it for a while is a file in policies/exceptions"
+        if "metadata.annotations[" in denied.text:
+            fix = "take it out: what no program of this cluster reads, or what is not a service's, changes nothing here"
         finding = unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
         # A base's image has a name for an overlay's entry alone.
         if "image" in path[-2:] and finding.place.file.startswith("base/"):
@@ -111,14 +113,18 @@ def _shorter_grace(unit: Unit, item: Object, path: tuple[str | int, ...]) -> tup
 
 def _own_beside(unit: Unit, item: Object, path: tuple[str | int, ...], message: str) -> tuple[str | int, ...]:
     """What the overlay itself has set beside what is the base's: of two things the one that came later."""
+    inner = value_at(item, path)
+    named = [(*path, key) for key in inner if str(key) in message] if isinstance(inner, dict) else []
+    if own := [field for field in named if not _is_base(unit, item, field)]:
+        return own[0]
     if not _is_base(unit, item, path):
         return path
     for length in range(len(path) - 1, max(len(path) - 4, 0), -1):
         around = value_at(item, path[:length])
         steps = [key for key in around if key not in MERGE_KEYS] if isinstance(around, dict) else range(len(around))
-        own = [(*path[:length], step) for step in steps if not _is_base(unit, item, (*path[:length], step))]
-        if own:
-            return min(own, key=lambda beside: str(beside[-1]) not in message)
+        besides = [(*path[:length], step) for step in steps if not _is_base(unit, item, (*path[:length], step))]
+        if besides:
+            return min(besides, key=lambda beside: str(beside[-1]) not in message)
     return path
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gitops.check import environments, made
+from gitops.check import environments, made, syncing
 from gitops.check.argo import LABELS, TEMPLATE, Platform, expected_labels
 from gitops.manifests.applicationset import Application
 from gitops.manifests.appproject import permits_destination, permits_source
@@ -20,6 +20,7 @@ from gitops.manifests.upstream import REPOSITORIES
 
 # What the gate renders is a folder of this repository as its kustomization says it, and nothing else.
 _SOURCE = {"repoURL", "targetRevision", "path"}
+_MAIN = "refs/heads/main"
 _TAG = re.compile(r"refs/tags/v\d+\.\d+\.\d+")
 # What makes a sync wait for one object before it comes to the next.
 _WAITS = ("argocd.argoproj.io/sync-wave", "argocd.argoproj.io/hook")
@@ -53,6 +54,7 @@ def check_cluster(unit: Unit, platform: Platform, repo_url: str) -> Iterator[Fin
             if url not in allowed:
                 fix = f"allow {repo_url} alone"
                 yield unit.finding("source", item, ("spec", "sourceRepos", number), f"allows {url}", fix)
+    yield from syncing.check(unit)
     told = list(environments.check(unit))
     yield from told
     if unit.name == platform.unit.name:
@@ -157,9 +159,10 @@ def _source(unit: Unit, item: Object, path: FieldPath, source: Object, cluster: 
         )
         yield unit.finding("source", item, (*path, "path"), what, fix)
     revision = str(source.get("targetRevision") or None)
-    if ours and not revision.startswith("refs/heads/"):
-        what, fix = f"targetRevision {revision} may be a tag or a branch", "targetRevision: refs/heads/main"
-        yield unit.finding("source", item, (*path, "targetRevision"), what, fix)
+    if ours and revision != _MAIN:
+        whole = revision.startswith("refs/heads/")
+        what = f"targetRevision {revision} {'is not what is merged into' if whole else 'may be a tag or a branch'}"
+        yield unit.finding("source", item, (*path, "targetRevision"), what, f"targetRevision: {_MAIN}")
     if not ours and not _TAG.fullmatch(revision):
         what, fix = f"targetRevision {revision} is no version's tag", "one such as refs/tags/v1.2.3"
         yield unit.finding("source", item, (*path, "targetRevision"), what, fix)

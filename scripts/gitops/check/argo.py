@@ -186,11 +186,23 @@ def check_overlay(unit: Unit, overlay: Overlay, platform: Platform) -> Iterator[
         elif kind == "Secret" and not group:
             continue  # plain-secret says it better
         elif project is not None and not permits_kind(project, group, kind, name(item), namespaced=namespaced):
-            what = f"AppProject services does not allow {kind}"
-            listed = {str(entry.get("kind")) for entry in project.get("namespaceResourceWhitelist") or []}
-            yield unit.finding("project-kind", item, ("kind",), what, f"it allows: {', '.join(sorted(listed))}")
+            yield _denied_kind(unit, item, platform, project)
         elif namespaced:
             yield from _in_its_namespace(unit, overlay, item)
+
+
+def _denied_kind(unit: Unit, item: Object, platform: Platform, project: Object) -> Finding:
+    """That the project does not allow an object: said of the project where base/ itself brings such ones."""
+    group, _, _ = str(item.get("apiVersion", "")).rpartition("/")
+    kind = str(item.get("kind"))
+    bases = [path for path in unit.places.files if path.startswith("base/") and "/components/" not in path]
+    if any(f"\nkind: {kind}\n" in read_text(unit.places.root / path) for path in bases):
+        owner = next(one for one in platform.unit.kind("AppProject") if name(one) == names.SERVICES_PROJECT)
+        what, fix = f"does not allow {kind}, which base/ brings", f'- {{group: "{group}", kind: {kind}}}'
+        return platform.unit.finding("project-kind", owner, ("spec", "namespaceResourceWhitelist"), what, fix)
+    listed = {str(entry.get("kind")) for entry in project.get("namespaceResourceWhitelist") or []}
+    fix = f"it allows: {', '.join(sorted(listed))}"
+    return unit.finding("project-kind", item, ("kind",), f"AppProject services does not allow {kind}", fix)
 
 
 def _in_its_namespace(unit: Unit, overlay: Overlay, item: Object) -> Iterator[Finding]:

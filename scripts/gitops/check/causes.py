@@ -128,6 +128,10 @@ _CONSEQUENCES = (
     _Consequence("immutable", r"spec\.selector: ", "selector", "", _same_object),
     _Consequence("api-server", r"template\.metadata\.labels: ", "selector", "", _same_object),
     _Consequence("api-server", "`defaultBackend` or `rules`", "unlisted", "", _same_unit),
+    _Consequence("api-server", "image: Required", "unmatched", "no image|for a container", _same_object),
+    _Consequence("pod", "image: Required", "unmatched", "no image|for a container", _same_object),
+    _Consequence("api-server", r"spec\.strategy", "rollout", "ends all of its pods", _same_object),
+    _Consequence("immutable", "selector", "guard-rails", "comes into selectors", _same_unit),
 )
 
 

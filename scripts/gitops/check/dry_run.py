@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,11 +14,23 @@ from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, name
+from gitops.manifests.objects import Object, name, spec_of, value_at
 from gitops.manifests.pods import Template, template
+from gitops.manifests.quantity import number
 
 MANAGER = "gitops-check"
+# In what words it refuses another value of what is there already.
+_FIXED = re.compile(r"immutable|may not change once set|can ?not be (changed|unset|less)|updates to .* are forbidden")
+_SIZE = ("resources", "requests", "storage")
 POLICY_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+def _is_larger_claim(old: Object, new: Object) -> bool:
+    """Whether all that a claim asks for is more room: it is given that once it is bound, as none is here."""
+    if old.get("kind") != "PersistentVolumeClaim":
+        return False
+    before, after = ({**spec_of(item), "resources": None} for item in (old, new))
+    return before == after and number(value_at(spec_of(new), _SIZE)) >= number(value_at(spec_of(old), _SIZE))
 
 
 @dataclass(frozen=True)
@@ -77,9 +90,12 @@ class Server:
                 self.cluster.ask("PATCH", path, new, kind="apply", fieldManager=MANAGER, force="true")
             except ClusterError as error:
                 for field, message in error.causes or [("", error.reason)]:
-                    if "immutable" in message:
-                        where = answers.field_path(new, field)
+                    if _FIXED.search(message) and not _is_larger_claim(old, new):
+                        # Of the list that it fills in, a person writes the first alone.
+                        where = answers.field_path(new, re.sub(r"^spec\.clusterIPs.*", "spec.clusterIP", field))
                         fix = "leave it as it is, or give the object another name (the old one is then deleted)"
+                        if new.get("kind") == "PersistentVolumeClaim":
+                            where, fix = ("spec", *_SIZE), "leave it as it is: a disk grows and never shrinks"
                         findings.append(
                             unit.finding("immutable", new, where, f"{field}: {answers.decisive(message)}", fix)
                         )

@@ -1,4 +1,5 @@
-"""What an overlay's programs are told and is not so: variables that nobody sets, files that are not there, a port.
+"""What an overlay's programs are told and is not so: variables that nobody sets, files that are not there, a port;
+and containers that run none.
 
 The API server takes all of it. Source: k8s.io/kubernetes, third_party/forked/golang/expansion (variables), and
 pkg/kubelet/kuberuntime, pkg/volume/util/subpath (what is mounted by a path that is not there).
@@ -6,6 +7,7 @@ pkg/kubelet/kuberuntime, pkg/volume/util/subpath (what is mounted by a path that
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from gitops.check.references import contents, workloads
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.objects import FieldPath, Object
-from gitops.manifests.pods import Template
+from gitops.manifests.pods import Template, template
 
 # `$$` stands for one `$`. What a shell runs, `$(date)`, is written in small letters; a variable is not.
 _VARIABLE = re.compile(r"\$\$|\$\(([A-Z_][A-Z0-9_]*)\)")
@@ -27,11 +29,33 @@ Keys = Mapping[tuple[str, str], Collection[str]]
 def check(unit: Unit) -> Iterator[Finding]:
     """Every container of an overlay."""
     known = contents(unit)
+    yield from _added(unit)
     for pods in workloads(unit):
         for path, container in pods.containers():
             yield from _variables(unit, pods, path, container, known)
             yield from _mounts(unit, pods, path, container, known)
             yield from _port(unit, pods, path, container)
+
+
+# -- containers
+
+
+def _added(unit: Unit) -> Iterator[Finding]:
+    """Containers without an image: a patch was for one of another name, and added this one instead."""
+    for pods in filter(None, map(template, unit.objects)):
+        containers = list(pods.containers())
+        names = [str(container.get("name")) for _, container in containers if container.get("image")]
+        for path, container in containers:
+            if container.get("image"):
+                continue
+            place, named = unit.places.of(pods.item, path), container.get("name")
+            problem = f"container {named} has no image: it is one more, which the patch adds"
+            fix = f"name one of: {', '.join(names) or 'none'}"
+            if place.file.startswith("base/components/"):
+                # Which is for every Deployment that an overlay has.
+                problem = f"{posixpath.dirname(place.file)} is for a container {named}, which this one has not"
+                path, fix = containers[-1][0], f"name its main container {named}"
+            yield unit.finding("unmatched", pods.item, path, problem, fix)
 
 
 # -- variables

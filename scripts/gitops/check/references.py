@@ -4,28 +4,64 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gitops.check import quota
 from gitops.check.availability import scaled
 from gitops.check.quota import Scale
 from gitops.manifests.findings import Finding, Unit
-from gitops.manifests.objects import Object, label, name, selects, spec_of, value_at
+from gitops.manifests.objects import FieldPath, Object, label, name, selects, spec_of, value_at
 from gitops.manifests.pods import Reference, Template, template
 
 # Kubernetes puts it into every namespace.
 _GIVEN = {"kube-root-ca.crt"}
+_BY_LABEL = ("selector", "service-selector", "network-policy-selector", "pdb-selector")
+_BY_PORT = ("service-port", "probe-port")
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 def check(unit: Unit) -> Iterator[Finding]:
     """Every reference of an overlay that leads nowhere in it."""
     templates = workloads(unit)
-    yield from _pods(unit, templates)
-    yield from _services(unit, templates)
-    yield from _selectors(unit, templates)
+    for finding in itertools.chain(_pods(unit, templates), _services(unit, templates), _selectors(unit, templates)):
+        yield _by_cause(unit, templates, finding)
     yield from _budgets(unit, templates)
     yield from _scaling(unit, templates)
+
+
+def _by_cause(unit: Unit, templates: Sequence[Template], finding: Finding) -> Finding:
+    """What the base asks of its pods, and an overlay has taken from them, is said once: where the overlay does."""
+    if not finding.place.file.startswith("base/"):
+        return finding
+    if finding.rule in _BY_LABEL:
+        for pods, key in itertools.chain.from_iterable(map(_labels, templates)):
+            place = unit.places.of(pods.item, (*pods.path, "metadata", "labels", key))
+            if f"{key}=" in finding.problem and not place.file.startswith("base/"):
+                what = f"gives its pods {key}={pods.labels[key]}, by which nothing of the base knows them"
+                return replace(finding, rule="selector", place=place, problem=what, fix=f"leave {key} to the base")
+    if finding.rule in _BY_PORT:
+        written = itertools.chain.from_iterable(map(_written_ports, templates))
+        for item, path in written:
+            place = unit.places.of(item, path)
+            if not place.file.startswith("base/"):
+                what = "changes the ports of the base, whose Service and probes ask for one that is not there now"
+                return replace(
+                    finding, rule="service-port", place=place, problem=what, fix="leave the base's port http"
+                )
+    return finding
+
+
+def _labels(pods: Template) -> Iterator[tuple[Template, str]]:
+    yield from ((pods, key) for key in pods.labels)
+
+
+def _written_ports(pods: Template) -> Iterator[tuple[Object, FieldPath]]:
+    """Where the ports of pods may be written: all of a container's, and each one's name."""
+    for path, container in pods.containers():
+        yield pods.item, (*path, "ports")
+        numbers = range(len(container.get("ports") or []))
+        yield from ((pods.item, (*path, "ports", number, "name")) for number in numbers)
 
 
 def workloads(unit: Unit) -> list[Template]:

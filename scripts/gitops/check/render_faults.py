@@ -28,7 +28,7 @@ from gitops.manifests.render import complaint
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs], or as a merge prints it.
 _IDS = re.compile(
-    r"""\b([A-Z]\w+)\.[\w.\[\]-]*/([\w-]+)\.(?:\[|[a-z])|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)"""
+    r"""\b([A-Za-z]\w+)\.[\w.\[\]-]*/([\w-]+)\.(?:\[|[a-z])|\W+kind\W+(\w+)\W+metadata.*?\W+name\W+([\w-]+)"""
 )
 # Two objects that a namespace makes one: kustomize prints both, whole.
 _CONFLICT = re.compile(r"produces ID conflict: \[(\{.*\})\]", re.DOTALL)
@@ -58,6 +58,10 @@ _FIXES = (
     (r"expected kind != 'Component'", "list it in components, not in resources"),
     (r"expected kind 'Component' for path", "list it in resources: it is no component"),
     (r"must specify a target for JSON patch", "write the object that it changes in that file, or take the entry out"),
+    (
+        r"unable to parse SM or JSON patch",
+        "write apiVersion, kind and metadata.name of the object that it changes, or a list of operations",
+    ),
     (r"cannot merge or replace", "leave behavior out, or name a ConfigMap that is generated below"),
     (r"into Kustomization\.\w+Generator\.\d+\.literals", "write each as KEY=value"),
     (r"unknown field", "spell the field as kustomize's reference does"),
@@ -90,7 +94,8 @@ class Complaint:
     type, empty where it is about none; `words`: what it quotes, and file names, each whole and its last part, and the
     objects' names; `lacking`: the file with a resource that has no kind or no name, as its kustomization names it;
     `followed`: the path of a field of the object that it could not follow;
-    `entry`: the name of an entry that meets nothing; `twice`: the (kind, name) of what stands there twice.
+    `entry`: the name of an entry that meets nothing; `twice`: the (kind, name) of what stands there twice; `again`: a
+    resource that was there already.
     """
 
     objects: tuple[tuple[str, str], ...] = ()
@@ -100,6 +105,7 @@ class Complaint:
     followed: tuple[str, ...] = ()
     entry: str = ""
     twice: tuple[str, str] | None = None
+    again: bool = False
 
     @classmethod
     def of(cls, text: str) -> Complaint:
@@ -117,6 +123,7 @@ class Complaint:
             tuple(followed[1].split("/")) if (followed := _FOLLOWED.search(text)) else (),
             entry[1] if entry else "",
             _conflicting(text),
+            "already registered id" in text,
         )
 
 
@@ -179,6 +186,8 @@ def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood
     for file, content in texts.items():
         if line := _repeated_key(content):
             yield Place(file, line)
+    if understood.again and (line := _listed_again(texts.get(top, ""))):
+        yield Place(top, line)
     if understood.field:
         yield Place(top, _field_line(texts.get(top, ""), understood.field))
     if understood.entry and (line := line_of(texts.get(top, ""), f"name: {understood.entry}")):
@@ -207,6 +216,20 @@ def _lines_of(texts: dict[str, str], kind: str, name: str) -> Iterator[Place]:
         of_kind = re.search(rf"^kind: {kind}$", content, re.MULTILINE)
         if of_kind and (line := line_of(content, f"name: {name}")):
             yield Place(file, line)
+
+
+def _listed_again(content: str) -> int | None:
+    """The line of a kustomization's first resource that it has listed already."""
+    paths = set[str]()
+    for node in yamlfile.compose_all(content, ""):
+        listed = yamltext.child(node, "resources")
+        entries: list[yaml.Node] = listed.value if isinstance(listed, yaml.SequenceNode) else []
+        for entry in entries:
+            path = posixpath.normpath(str(entry.value))
+            if path in paths:
+                return int(entry.start_mark.line) + 1
+            paths.add(path)
+    return None
 
 
 def _unnamed(content: str) -> int:

@@ -138,27 +138,8 @@ def check(unit: Unit, sources: SourceFiles) -> Iterator[Finding]:
             yield from _label_fields(unit, made)
             yield from _components(unit, made, objects)
         yield from images.of(made, unit if own else None)
-    yield from _added(unit)
     for file in dict.fromkeys(layer.file for layer in layers if layer.role in ("resource", "patch")):
         yield from _emptied(unit.name, file, sources)
-
-
-def _added(unit: Unit) -> Iterator[Finding]:
-    """Containers without an image: a patch was for one of another name, and added this one instead."""
-    for pods in filter(None, map(template, unit.objects)):
-        containers = list(pods.containers())
-        names = [str(container.get("name")) for _, container in containers if container.get("image")]
-        for path, container in containers:
-            if container.get("image"):
-                continue
-            place, named = unit.places.of(pods.item, path), container.get("name")
-            problem = f"container {named} has no image: it is one more, which the patch adds"
-            fix = f"name one of: {', '.join(names) or 'none'}"
-            if place.file.startswith("base/components/"):
-                # Which is for every Deployment that an overlay has.
-                problem = f"{posixpath.dirname(place.file)} is for a container {named}, which this one has not"
-                path, fix = containers[-1][0], f"name its main container {named}"
-            yield unit.finding(RULE, pods.item, path, problem, fix)
 
 
 def _emptied(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
@@ -352,10 +333,30 @@ class _Images:
             old, new = str(entry.get("name")), str(entry.get("newName") or entry.get("name"))
             if old in self._names:
                 self._names = self._names - {old} | {new}
+                if unit is not None and not _replaced(made) and made.path == unit.places.top.file:
+                    yield from _overruled(unit, made.place(child(node, "name")), new)
             elif unit is not None and not _replaced(made):
                 fix = f"name one of: {', '.join(sorted(self._names)) or 'none'}"
                 problem = f"images has {old}, which no container runs at this point: it changes nothing"
                 yield Finding(RULE, made.place(child(node, "name")), problem, fix, unit.name)
+
+
+def _overruled(unit: Unit, entry: Place, image: str) -> Iterator[Finding]:
+    """An image that an entry gives and nothing runs: a patch has another, which no bump ever moves."""
+    place = entry
+    for pods in filter(None, map(template, unit.objects)):
+        for path, container in pods.containers():
+            if _without_tag(str(container.get("image"))) == image:
+                return
+            written = unit.places.of(pods.item, (*path, "image"))
+            place = place if written.file.startswith("base/") or written.file == entry.file else written
+    problem = f"images gives {image}, and no container runs it: another image is written where it belongs"
+    yield Finding(RULE, place, problem, "leave image out there: images says which, and the bot moves that", unit.name)
+
+
+def _without_tag(image: str) -> str:
+    head, slash, last = image.partition("@")[0].rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"
 
 
 def _replaced(made: _Kustomization) -> bool:
@@ -378,6 +379,4 @@ def _image_names(layer: Layer, sources: SourceFiles) -> Iterator[str]:
         if isinstance(pointer, yaml.ScalarNode) and str(pointer.value).endswith("/image"):
             image = value
         if isinstance(image, yaml.ScalarNode):
-            whole = str(image.value).partition("@")[0]
-            head, slash, last = whole.rpartition("/")
-            yield f"{head}{slash}{last.partition(':')[0]}"
+            yield _without_tag(str(image.value))

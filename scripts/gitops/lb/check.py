@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -17,6 +18,8 @@ from gitops.manifests.lines import Place
 
 # From here on the operator hears of it.
 _NEARLY = 0.8
+# As the API server takes one (RFC 1123), a wildcard too.
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 
 
 def check(balancer: LoadBalancer, *, merged: bool = True) -> list[Finding]:
@@ -39,7 +42,7 @@ def _certificates(balancer: LoadBalancer) -> Iterator[Finding]:
     listed = ", ".join(covered) or "none"
     fix = f"covered are: {listed}; ask the platform team for another, or take a host below one of these"
     for host, (unit, item, path) in balancer.hosts.items():
-        if not balancer.covers(host):
+        if _HOST.fullmatch(host) and not balancer.covers(host):
             yield unit.finding("lb-certificate", item, path, f"no certificate covers {host}", fix)
 
 
@@ -101,6 +104,9 @@ def _rules(balancer: LoadBalancer) -> Iterator[Finding]:
     for rule in balancer.rules:
         if not rule.host:
             yield rule.source.finding("lb-host", rule.location[:3], "a rule without a host", "name the host")
+        elif not _HOST.fullmatch(rule.host):
+            fix = "write the name alone, in small letters: no https://, port, path or _"
+            yield rule.source.finding("lb-host", rule.host_location, f"{rule.host} is no host's name", fix)
         yield from _limits(rule)
         earlier = before.of(rule)
         before.add(rule)

@@ -66,6 +66,10 @@ RULES = _rules(
         "source",
         "Argo CD reads this repository as the gate rendered it, and of others what a tool here is built from.",
     ),
+    (
+        "syncing",
+        "What is merged reaches the cluster by this alone, and what somebody changed there goes by this alone.",
+    ),
     ("waits", "A sync that waits for what never turns Healthy holds every later commit, also the one that mends it."),
     ("preserve", "Without it a renamed folder deletes all that the service runs."),
     # The API.
@@ -156,7 +160,7 @@ _SAID_BY = {
     # What the workload was refused for its pods would be refused for too.
     "pod": ("api-server", "policy", "unmatched"),
     # What is there by mistake lacks more than one thing.
-    "api-server": ("unmatched",),
+    "api-server": ("unmatched", "lb-host", "selector"),
     "quota-room": ("node-room", "quantity"),
     # An annotation that does harm to the load balancer is one that a service may not write besides.
     "policy": ("lb-annotation", "lb-health", "unmatched"),

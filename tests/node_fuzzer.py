@@ -20,6 +20,7 @@ import yaml
 
 from gitops.check import guards, leaks
 from gitops.check import run as runs
+from gitops.check import scope as scopes
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
 from gitops.ground.progress import Progress
@@ -138,7 +139,7 @@ class Fuzzer:
         self.before, self.after = clone(folder / "before"), clone(folder / "after")
         self._renders: dict[str, Rendered] = {}
         self._build = render.build
-        for module in (runs, sourced, table, guards):
+        for module in (scopes, sourced, table, guards):
             patch.setattr(module, "build", self._built)
         patch.setattr(leaks, "check", lambda *_: ())
         patch.setattr(runs, "affected", self._affected)

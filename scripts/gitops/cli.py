@@ -15,15 +15,11 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, GitopsError, InputError
 from gitops.ground.groups import Group
 from gitops.ground.options import GATE
-from gitops.ground.output import prepare, say, say_bug, say_error
+from gitops.ground.output import prepare, say, say_bug, say_error, spare_collector
 from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
     from gitops.repository.revision import Change
-
-
-# More objects than a verb's modules are made of.
-_OBJECTS = 100_000
 
 
 class _Verbs(Group):
@@ -114,8 +110,7 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     prepare()
-    # A run is short and keeps most of what it makes: looking through all of it for what is not kept takes longer.
-    gc.set_threshold(_OBJECTS)
+    spare_collector()
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except click.ClickException as error:

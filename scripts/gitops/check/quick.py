@@ -6,13 +6,14 @@ not, as JSON. What it begins ends with it: its programs by their standard input,
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import GitopsError
-from gitops.ground.output import prepare, say_bug, say_error, say_json
+from gitops.ground.output import prepare, say_bug, say_error, say_json, spare_collector
 from gitops.ground.progress import Progress
 from gitops.manifests.kustomize import renderer
 
@@ -43,6 +44,7 @@ def look(checkout: Checkout) -> CheckOutcome:
 def main() -> None:
     """Print what it finds; an expected failure is one message and its exit code."""
     prepare()
+    spare_collector()
     try:
         checked = look(Checkout(Path(sys.argv[1])))
     except GitopsError as error:
@@ -54,6 +56,7 @@ def main() -> None:
     from gitops.check import report
 
     say_json({"sentence": checked.sentence, "findings": [report.as_dict(finding) for finding in checked.new]})
+    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Seconds for what others say: an interpreter and this checkout's files have the rest of one second.
 GLANCE = 0.55
 # And for the check of a change, which begins before all else.
-CHECK = 0.9
+CHECK = 1.0
 # The same where a person asked for all.
 PATIENCE = 30.0
 _MOST = 8

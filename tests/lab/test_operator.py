@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.matrix]
 
 # Seconds until the cause is named, and until all is well after the first command that mends it.
 NAMED, MENDED = 120.0, 180.0
+# And for what is a fault only once it has lasted a minute.
+MINUTES = 180.0
 
 
 class Operator:
@@ -122,8 +124,8 @@ def test_what_overlays_broke_is_named_at_once_and_reverted_by_the_runbook(operat
 
     def named() -> bool:
         [status] = operator.follows("application-not-healthy.md", "Which ones, and why")
-        told = " ".join(status.out.split())  # a cell may be wrapped
-        return status.code == 1 and all(breakage.reason in told for breakage in BREAKAGES)
+        said = " ".join(status.out.split())  # a cell may be wrapped
+        return status.code == 1 and all(breakage.reason in said for breakage in BREAKAGES)
 
     until("each cause is named", named, NAMED)
     seconds = time.monotonic() - began
@@ -160,6 +162,56 @@ def test_a_dead_part_is_named_and_started_again_by_the_runbook(operator: Operato
     seconds = time.monotonic() - began
     print(f"{part}: named and mended after {seconds:.0f} s")
     assert seconds < MENDED
+
+
+def test_an_autoscaler_that_nobody_measures_for_is_named_and_mended_by_the_runbook(operator: Operator) -> None:
+    operator.kill("metrics-server")
+    began = time.monotonic()
+    until("it is named", lambda: "unable to get metrics" in told(operator), MINUTES)
+    named = time.monotonic() - began
+    available, described = operator.follows("degraded.md", "An autoscaler", name="mogle-prod")
+    assert " False " in available.out
+    assert "FailedGetResourceMetric" in described.out
+    [up] = operator.follows("degraded.md", "An autoscaler", 1)
+    assert up.code == 0, up.err
+    until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)
+    print(f"an autoscaler: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s")
+
+
+# A run in two minutes, that waits for a Secret until its time is over.
+FAILING = (
+    ('"41 */6 * * *"', '"*/2 * * * *"'),
+    ("  jobTemplate:\n    spec:\n", "  jobTemplate:\n    spec:\n      activeDeadlineSeconds: 20\n"),
+    ("{name: slack, key: token}", "{name: gone, key: token}"),
+)
+
+
+def test_a_run_that_failed_is_named_and_run_again_by_the_runbook(operator: Operator) -> None:
+    file = operator.root / "overlays/oauth-watch/prod/cronjob.yaml"
+    text = file.read_text()
+    for old, new in FAILING:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    commit_all(operator.running.lab.checkout, "a run that fails")
+    assert operator.types("gitops lab push").code == 0
+    began = time.monotonic()
+    until("it is named", lambda: "CronJob cron: its last run, of" in told(operator), 2 * MINUTES)
+    named = time.monotonic() - began
+    jobs, described = operator.follows("degraded.md", "A CronJob", name="oauth-watch-prod")
+    assert "job.batch/cron-" in jobs.out
+    assert "DeadlineExceeded" in described.out
+    for done in operator.follows("degraded.md", "By what the pods say"):
+        assert done.code == 0, done.err
+    [again] = operator.follows("degraded.md", "A CronJob", 1, name="oauth-watch-prod")
+    assert again.code == 0, again.err
+    until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)
+    print(f"a failed run: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s")
+
+
+def told(operator: Operator) -> str:
+    """What the lab's status says, as one line: a cell may be wrapped."""
+    return " ".join(operator.types("gitops lab status").out.split())
 
 
 def test_lost_nodes_are_named_and_brought_back_by_the_runbook(operator: Operator) -> None:

@@ -58,7 +58,7 @@ def _put_label(draft: OverlayDraft, team: str) -> None:
     if not naming:
         line = yamledit.line_of(text, path, ("labels",))
         fix = f"write there by hand: - pairs: {{team: {team}}}"
-        raise InputError(f"no label `{_LABEL}` stands here", path=path, line=line, fix=fix)
+        raise InputError(f"no label {_LABEL} stands here", path=path, line=line, fix=fix)
     for number in naming:
         text = yamledit.put(text, path, ("labels", number, "pairs", _LABEL), team)
     draft.write(path, text)

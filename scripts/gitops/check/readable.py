@@ -29,6 +29,8 @@ _PASSWORD = re.compile(r"(PASS|PASSWORD|PASSWD|PWD|PASSPHRASE)(_?\d+)?$", re.IGN
 # What is said of a password, and is none: a cookie's name, an algorithm's salt length.
 _SAID_OF_ONE = re.compile(r"(COOKIE|PIN|SALT|PEPPER|JWT)(_?\d+)?$", re.IGNORECASE)
 _IN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
+# Characters. No password is as long, and the patterns are for words: they go through a text again for each letter.
+_LONGEST = 2_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def check(unit: Unit) -> Iterator[Finding]:
     names = {name(item) for item in unit.objects}
     told = set[Place]()
     for value in _values(unit):
+        if len(value.text) > _LONGEST:
+            continue
         why = _reason(value.called, value.text, names)
         if not why:
             continue
@@ -114,6 +118,8 @@ def _texts(item: Object, path: FieldPath, key: str, text: str) -> Iterator[_Valu
         yield _Value(item, path, key, text.strip())
         return
     for line in text.splitlines():
+        if len(line) > _LONGEST:
+            continue
         said = _LINE.match(line)
         if said:
             yield _Value(item, path, said[1].rpartition(".")[2], said[2])

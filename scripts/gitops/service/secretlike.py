@@ -21,7 +21,7 @@ _SECRET_NAME = re.compile(
 _NO_SECRET = re.compile(r"|true|false|yes|no|on|off|none|\d{1,4}", re.IGNORECASE)
 _FORMS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*(PRIVATE KEY|CERTIFICATE REQUEST)"),
-    "a password in an address": re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE),
+    "a password in an address": re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^/\s:@]{0,300}:[^/\s@]+@", re.IGNORECASE),
     "a token of GitHub": re.compile(r"\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})"),
     "a token of Slack": re.compile(r"\bxox[a-z]-[\w-]{10,}|hooks\.slack\.com/(services|workflows)/\w"),
     "a webhook of Discord": re.compile(r"discord(app)?\.com/api/webhooks/\d"),

@@ -53,7 +53,6 @@ spec:
 
 REFUSED = {
     "a load balancer": (SERVICE + "LoadBalancer\n", "makes 1 services.loadbalancers; the quota gives 0"),
-    "its node ports": (SERVICE + "LoadBalancer\n", "makes 1 services.nodeports; the quota gives 0"),
     "a node port": (SERVICE + "NodePort\n", "makes 1 services.nodeports; the quota gives 0"),
     "a volume": (CLAIM, "makes 1 persistentvolumeclaims; the quota gives 0"),
     "pods of its own": (worker("10m", "16Mi", 50), "needs 63 pods at its largest scale and a surge"),

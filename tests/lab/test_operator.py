@@ -169,8 +169,8 @@ def test_an_autoscaler_that_nobody_measures_for_is_named_and_mended_by_the_runbo
     began = time.monotonic()
     until("it is named", lambda: "unable to get metrics" in told(operator), MINUTES)
     named = time.monotonic() - began
-    available, described = operator.follows("degraded.md", "An autoscaler", name="mogle-prod")
-    assert " False " in available.out
+    measured, described = operator.follows("degraded.md", "An autoscaler", name="mogle-prod")
+    assert measured.code == 1
     assert "FailedGetResourceMetric" in described.out
     [up] = operator.follows("degraded.md", "An autoscaler", 1)
     assert up.code == 0, up.err

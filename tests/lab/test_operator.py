@@ -199,8 +199,8 @@ def test_a_run_that_failed_is_named_and_run_again_by_the_runbook(operator: Opera
     until("it is named", lambda: "CronJob cron: its last run, of" in told(operator), 2 * MINUTES)
     named = time.monotonic() - began
     jobs, described = operator.follows("degraded.md", "A CronJob", name="oauth-watch-prod")
-    assert "job.batch/cron-" in jobs.out
-    assert "DeadlineExceeded" in described.out
+    assert "Failed" in jobs.out
+    assert "gone" in described.out
     for done in operator.follows("degraded.md", "By what the pods say"):
         assert done.code == 0, done.err
     [again] = operator.follows("degraded.md", "A CronJob", 1, name="oauth-watch-prod")

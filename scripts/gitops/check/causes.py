@@ -100,6 +100,7 @@ _CONSEQUENCES = (
     _Consequence("policy", "^volume-claim:", "quantity", "", _same_object),
     _Consequence("immutable", "^: spec: ", "policy", "^volume-claim:", _same_object),
     _Consequence("immutable", "^: spec: ", "quantity", "", _same_object),
+    _Consequence("immutable", r"spec\.clusterIPs", "service-address", "", _same_object),
     _Consequence("image-pin", "the tag went from", "policy", "^image-latest:", _same_line),
     _Consequence("guard-rails", "is not what the base has", "policy", "", _same_line),
     _Consequence("guard-rails", "is not what the base has", "network-policy-selector", "", _same_line),

@@ -201,8 +201,9 @@ def test_a_run_that_failed_is_named_and_run_again_by_the_runbook(operator: Opera
     jobs, described = operator.follows("degraded.md", "A CronJob", name="oauth-watch-prod")
     assert "Failed" in jobs.out
     assert "gone" in described.out
-    for done in operator.follows("degraded.md", "By what the pods say"):
-        assert done.code == 0, done.err
+    reverted, pushed = operator.follows("degraded.md", "By what the pods say")
+    assert reverted.code == 0, reverted.err
+    assert "its last run, of" in pushed.err
     [again] = operator.follows("degraded.md", "A CronJob", 1, name="oauth-watch-prod")
     assert again.code == 0, again.err
     until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)

@@ -62,7 +62,7 @@ def refusal(unit: Unit, item: Object, error: ClusterError, prefix: tuple[str, ..
             fix = "take it out: what no program of this cluster reads, or what is not a service's, changes nothing here"
         finding = unit.finding("policy", item, path, denied.text, fix, policy=denied.policy)
         # A base's image has a name for an overlay's entry alone.
-        if "image" in path[-2:] and finding.place.file.startswith("base/"):
+        if "image" in path[-2:] and finding.place.of_base:
             fix = f"give the base's image its name, tag and digest in images of {unit.places.top.file}"
             finding = replace(finding, place=unit.places.field("images") or unit.places.top, fix=fix)
         yield finding
@@ -107,7 +107,7 @@ def _shorter_grace(unit: Unit, item: Object, path: tuple[str | int, ...]) -> tup
     """The pod's grace period, where that is what was changed: the base's own leaves room for its preStop at `path`."""
     pod = next(n for n, step in enumerate(path) if step in ("containers", "initContainers"))
     grace = (*path[:pod], "terminationGracePeriodSeconds")
-    own, there = (unit.places.of(item, field).file.startswith("base/") for field in (grace, path))
+    own, there = (_is_base(unit, item, field) for field in (grace, path))
     return grace if there and not own and value_at(item, grace) is not None else path
 
 
@@ -129,7 +129,7 @@ def _own_beside(unit: Unit, item: Object, path: tuple[str | int, ...], message: 
 
 
 def _is_base(unit: Unit, item: Object, path: tuple[str | int, ...]) -> bool:
-    return unit.places.of(item, path).file.startswith("base/")
+    return unit.places.of(item, path).of_base
 
 
 def _pod_security(item: Object, reason: str) -> Iterator[tuple[tuple[str | int, ...], str]]:

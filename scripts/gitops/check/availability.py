@@ -58,7 +58,7 @@ class LastingWorkload:
         key = (str(pods.item.get("kind")), name(pods.item))
         scalers = [item for item in unit.kind("HorizontalPodAutoscaler") if scaled(item) == key]
         # What base/ brings is not the one too many.
-        scalers.sort(key=lambda item: not unit.places.of(item, ("spec", "scaleTargetRef")).file.startswith("base/"))
+        scalers.sort(key=lambda item: not unit.places.of(item, ("spec", "scaleTargetRef")).of_base)
         budgets = [item for item in unit.kind("PodDisruptionBudget") if _guards(item, pods)]
         return cls(pods, bool(services), balanced, tuple(scalers), tuple(budgets))
 
@@ -305,7 +305,7 @@ def _ending(unit: Unit, workload: LastingWorkload) -> Iterator[Finding]:
 
 
 def _own(unit: Unit, item: Object, paths: Sequence[FieldPath]) -> FieldPath:
-    places = [(unit.places.of(item, path).file.startswith("base/"), path) for path in paths]
+    places = [(unit.places.of(item, path).of_base, path) for path in paths]
     return min(places, key=lambda pair: pair[0])[1]
 
 

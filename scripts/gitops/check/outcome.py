@@ -51,11 +51,11 @@ def check(
     checkout: Checkout,
     progress: Progress,
     *,
-    base: str | None,
-    head: str | None,
-    everything: bool,
+    base: str | None = None,
+    head: str | None = None,
+    everything: bool = False,
     offline: bool,
-    lab: str | None,
+    lab: str | None = None,
     renders: Renderer,
 ) -> tuple[CheckResult, Baseline]:
     """Check `head` (None: the working copy) against `base`, or all of it; with the baseline that head has.

@@ -148,7 +148,7 @@ def _port(unit: Unit, pods: Template, path: FieldPath, container: Object) -> Ite
             what = f"listens on {_PORT} {value}; the container's ports are {listed}, where nothing answers"
             where: FieldPath = (*path, "env", number, "value")
             fix = f"write containerPort: {value} too, under the name that it has in base/workload"
-            if unit.places.of(pods.item, where).file.startswith("base/"):
+            if unit.places.of(pods.item, where).of_base:
                 where = (*path, "ports", 0, "containerPort")
                 fix = f'write {_PORT}: "{ports[0]}" too, or leave {value}'
             yield unit.finding("service-port", pods.item, where, what, fix)

@@ -28,16 +28,7 @@ def look(checkout: Checkout) -> CheckOutcome:
         # While the programs that render start: these take a moment to load.
         from gitops.check import outcome
 
-        result, baseline = outcome.check(
-            checkout,
-            Progress(quiet=True),
-            base=None,
-            head=None,
-            everything=False,
-            offline=True,
-            lab=None,
-            renders=renders,
-        )
+        result, baseline = outcome.check(checkout, Progress(quiet=True), offline=True, renders=renders)
         return outcome.CheckOutcome.of(result, baseline)
 
 

@@ -35,8 +35,7 @@ _LONGEST = 2_000
 
 @dataclass(frozen=True)
 class _Value:
-    """A value that a program is given: where it stands in its object, what it is called, and whether it is one line of
-    a longer text."""
+    """A value that a program is given: where it stands in its object, what it is called, and the text itself."""
 
     item: Object
     path: FieldPath

@@ -32,19 +32,19 @@ def check(unit: Unit) -> Iterator[Finding]:
 
 def _by_cause(unit: Unit, templates: Sequence[Template], finding: Finding) -> Finding:
     """What the base asks of its pods, and an overlay has taken from them, is said once: where the overlay does."""
-    if not finding.place.file.startswith("base/"):
+    if not finding.place.of_base:
         return finding
     if finding.rule in _BY_LABEL:
         for pods, key in itertools.chain.from_iterable(map(_labels, templates)):
             place = unit.places.of(pods.item, (*pods.path, "metadata", "labels", key))
-            if f"{key}=" in finding.problem and not place.file.startswith("base/"):
+            if f"{key}=" in finding.problem and not place.of_base:
                 what = f"gives its pods {key}={pods.labels[key]}, by which nothing of the base knows them"
                 return replace(finding, rule="selector", place=place, problem=what, fix=f"leave {key} to the base")
     if finding.rule in _BY_PORT:
         written = itertools.chain.from_iterable(map(_written_ports, templates))
         for item, path in written:
             place = unit.places.of(item, path)
-            if not place.file.startswith("base/"):
+            if not place.of_base:
                 what = "changes the ports of the base, whose Service and probes ask for one that is not there now"
                 return replace(
                     finding, rule="service-port", place=place, problem=what, fix="leave the base's port http"
@@ -215,7 +215,7 @@ def _budgets(unit: Unit, templates: list[Template]) -> Iterator[Finding]:
             item for item in unit.kind("PodDisruptionBudget") if selects(spec_of(item).get("selector"), pods.labels)
         ]
         # What base/ brings is not the one too many.
-        budgets.sort(key=lambda item: not unit.places.of(item, ("spec", "selector")).file.startswith("base/"))
+        budgets.sort(key=lambda item: not unit.places.of(item, ("spec", "selector")).of_base)
         for item in budgets[1:]:
             what = f"selects the pods of {label(pods.item)}, which {label(budgets[0])} selects too"
             yield unit.finding("pdb-overlap", item, ("spec", "selector"), what, "keep one of the two")

@@ -349,7 +349,7 @@ def _overruled(unit: Unit, entry: Place, image: str) -> Iterator[Finding]:
             if _without_tag(str(container.get("image"))) == image:
                 return
             written = unit.places.of(pods.item, (*path, "image"))
-            place = place if written.file.startswith("base/") or written.file == entry.file else written
+            place = place if written.of_base or written.file == entry.file else written
     problem = f"images gives {image}, and no container runs it: another image is written where it belongs"
     yield Finding(RULE, place, problem, "leave image out there: images says which, and the bot moves that", unit.name)
 

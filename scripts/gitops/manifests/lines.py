@@ -16,6 +16,11 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
+    @property
+    def of_base(self) -> bool:
+        """Whether it is the base's, and so no service's to edit."""
+        return self.file.startswith("base/")
+
 
 def read_text(path: Path) -> str:
     """A file's text as far as it can be read; empty for what is no regular file (a pipe would never end)."""

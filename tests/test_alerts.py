@@ -96,15 +96,18 @@ OBJECTS: dict[str, tuple[Object, str, str]] = {
     "no disk yet": (claim("Pending"), "Progressing", "since 2026-01-02T03:04:05Z it has no volume"),
     "a disk that is lost": (claim("Lost"), "Degraded", "its volume is lost"),
     "a CronJob that never ran": (cron_job(), "Healthy", ""),
-    "a CronJob that runs": (cron_job(last=ago(600), active=True), "Healthy", ""),
+    "a CronJob that runs": (
+        cron_job(last="2026-01-02T00:00:00Z", active=True),
+        "Healthy",
+        "a run goes on, of 2026-01-02T00:00:00Z",
+    ),
     "a CronJob whose first run failed": (cron_job(last="2026-01-01T00:00:00Z"), "Degraded", "its last run, of 2026"),
     "a CronJob whose last run failed": (
         cron_job(last="2026-01-02T00:00:00Z", good="2026-01-01T00:01:00Z"),
         "Degraded",
         "its last run, of 2026-01-02T00:00:00Z, failed",
     ),
-    # The controller writes down that a run is over before it writes that it was good.
-    "a CronJob whose run ended this second": (cron_job(last=ago(5), good="2026-01-01T00:01:00Z"), "Healthy", ""),
+    "a CronJob whose run failed this second": (cron_job(last=ago(5), good=ago(65)), "Degraded", "its last run, of 2"),
     "a CronJob whose last run was good": (
         cron_job(last="2026-01-02T00:00:00Z", good="2026-01-02T00:01:00Z"),
         "Healthy",
@@ -128,11 +131,11 @@ def notifications(tmp_path_factory: pytest.TempPathFactory) -> Notifications:
 
 
 def application(health: str = "Healthy", sync: str = "Synced", *resources: Object, **status: Any) -> Object:
-    """As the controller keeps it; its last sync ended an hour ago."""
+    """As the controller keeps it; its last sync ended an hour ago. `changed` is how many seconds it has this health."""
     synced = {"phase": "Succeeded", "startedAt": ago(3600), "finishedAt": ago(3600), "syncResult": {"revision": COMMIT}}
     meta = {"name": "x-prod", "namespace": "argocd", "annotations": status.pop("annotations", {})}
     spec = {"project": "services", "source": {"path": "overlays/x/prod"}, "destination": {"namespace": "x-prod"}}
-    kept: Object = {"health": {"status": health, "lastTransitionTime": ago(100)}}
+    kept: Object = {"health": {"status": health, "lastTransitionTime": ago(status.pop("changed", 100))}}
     kept |= {
         "sync": {"status": sync, "revision": COMMIT},
         "operationState": synced,
@@ -174,6 +177,7 @@ def syncing(message: str, retries: int, phase: str = "Running") -> Object:
 
 
 FULL = f"FailedCreate: {QUOTA}"
+RUNNING = resource("CronJob", "Healthy", "a run goes on, of 2026-01-02T00:00:00Z")
 STATES: dict[str, tuple[Object, str]] = {
     # Faults.
     "pods that a policy refuses": (
@@ -181,6 +185,15 @@ STATES: dict[str, tuple[Object, str]] = {
         "health-degraded",
     ),
     "a Job that failed": (broken("Job"), "health-degraded"),
+    "a run that failed": (broken("CronJob"), "health-degraded"),
+    "a failed run after which another goes on": (
+        application("Healthy", "Synced", RUNNING, annotations=told_before(2)),
+        "health-degraded",
+    ),
+    "a failed run after which another was good": (
+        application("Healthy", "Synced", resource("CronJob", "Healthy"), annotations=told_before(2)),
+        "well-again",
+    ),
     "a seal that nothing opens": (
         application("Degraded", "Synced", resource("SealedSecret", "Degraded")),
         "health-degraded",
@@ -215,7 +228,25 @@ STATES: dict[str, tuple[Object, str]] = {
         "health-degraded",
     ),
     "what was told and is over": (application(annotations=told_before(2)), "well-again"),
+    "a sync that failed, and pods that come": (
+        application("Progressing", "Synced", annotations=told_before(1)),
+        "sync-failed",
+    ),
+    "a sync that failed, and is over": (application(annotations=told_before(1)), "well-again"),
+    "a folder that renders again, and is not synced yet": (
+        application("Healthy", "OutOfSync", annotations=told_before(0)),
+        "render-failed",
+    ),
+    "pods that crash, between two crashes": (
+        application(changed=30, annotations=told_before(2)),
+        "health-degraded",
+    ),
     # None.
+    "a run that goes on": (application("Healthy", "Synced", RUNNING), ""),
+    "a run that ended this second": (
+        application("Degraded", "Synced", resource("CronJob", "Degraded"), changed=3),
+        "",
+    ),
     "all is well": (application(), ""),
     "a rollout": (application("Progressing", "Synced", resource("Deployment", "Progressing", "Waiting")), ""),
     "a rollout at its quota's edge": (shortage(50, FULL), ""),

@@ -128,7 +128,7 @@ def test_each_breakage_is_told_once_with_its_reason_and_once_that_it_is_over(run
         commit = running.push("mend all")
     running.wait(*(drill.application for drill in DRILLS), "mogle-prod", "umbrella-staging", revision=commit)
     for drill in DRILLS:
-        until(f"the end of {drill.application}", lambda: len(slack.messages(drill.application)) > 1, TOLD)  # noqa: B023
+        until(f"the end of {drill.application}", lambda: len(slack.messages(drill.application)) > 1, 2 * TOLD)  # noqa: B023
         assert OVER in slack.messages(drill.application)[1]["text"]
     assert len(slack.messages()) == 2 * len(DRILLS), "each twice, and nothing of what was no fault"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -17,6 +18,7 @@ from gitops.lab.bootstrap import missing_nodes
 from tests import runbooks
 from tests.conftest import GITOPS, Ran, commit_all, gitops
 from tests.lab.running import Running
+from tests.lab.test_drills import OVER, Slack
 from tests.lab.test_lab import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix]
@@ -178,36 +180,51 @@ def test_an_autoscaler_that_nobody_measures_for_is_named_and_mended_by_the_runbo
     print(f"an autoscaler: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s")
 
 
-# A run in two minutes, that waits for a Secret until its time is over.
+# A run each minute, that waits for a Secret until its time is over.
 FAILING = (
-    ('"41 */6 * * *"', '"*/2 * * * *"'),
+    ('"41 */6 * * *"', '"* * * * *"'),
     ("  jobTemplate:\n    spec:\n", "  jobTemplate:\n    spec:\n      activeDeadlineSeconds: 20\n"),
     ("{name: slack, key: token}", "{name: gone, key: token}"),
 )
 
 
-def test_a_run_that_failed_is_named_and_run_again_by_the_runbook(operator: Operator) -> None:
+def test_runs_that_failed_are_told_once_and_mended_by_the_runbook(operator: Operator) -> None:
+    slack, lab = Slack(operator.running), operator.running.lab
     file = operator.root / "overlays/oauth-watch/prod/cronjob.yaml"
     text = file.read_text()
     for old, new in FAILING:
         assert old in text
         text = text.replace(old, new)
     file.write_text(text)
-    commit_all(operator.running.lab.checkout, "a run that fails")
+    commit_all(lab.checkout, "runs that fail")
     assert operator.types("gitops lab push").code == 0
     began = time.monotonic()
-    until("it is named", lambda: "CronJob cron: its last run, of" in told(operator), 2 * MINUTES)
+    until("it is named", lambda: "CronJob cron: its last run, of" in told(operator), MINUTES)
     named = time.monotonic() - began
     jobs, described = operator.follows("degraded.md", "A CronJob", name="oauth-watch-prod")
     assert "Failed" in jobs.out
     assert "gone" in described.out
+    first = failed_runs(operator)
+    until("another failed as well", lambda: failed_runs(operator) - first, MINUTES)
+    until("it is Degraded again", lambda: "CronJob cron: its last run, of" in told(operator), MINUTES)
     reverted, pushed = operator.follows("degraded.md", "By what the pods say")
     assert reverted.code == 0, reverted.err
     assert "its last run, of" in pushed.err
+    until("Slack hears of it", lambda: slack.messages("oauth-watch-prod"), MINUTES)
+    [message] = slack.messages("oauth-watch-prod")
+    assert "its last run, of" in message["blocks"]
     [again] = operator.follows("degraded.md", "A CronJob", 1, name="oauth-watch-prod")
     assert again.code == 0, again.err
     until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)
-    print(f"a failed run: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s")
+    until("Slack hears of its end", lambda: len(slack.messages("oauth-watch-prod")) > 1, 2 * MINUTES)
+    assert OVER in slack.messages("oauth-watch-prod")[1]["text"]
+    print(f"failed runs: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s")
+
+
+def failed_runs(operator: Operator) -> set[str]:
+    """The names of the Jobs that failed."""
+    jobs = operator.running.cluster.get("/apis/batch/v1/namespaces/oauth-watch-prod/jobs")["items"]
+    return {job["metadata"]["name"] for job in jobs if '"Failed"' in json.dumps(job["status"])}
 
 
 def told(operator: Operator) -> str:

@@ -16,6 +16,7 @@ from gitops.cli import cli
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Group, first_sentence
 from gitops.ground.suggest import did_you_mean
+from gitops.lab.layout import Lab
 from tests.conftest import GITOPS, gitops
 from tests.frozen import ROOT, platform
 from tests.world import run_here
@@ -136,6 +137,14 @@ def test_of_a_mistyped_name_the_nearest_is_said(words: list[str], nearest: str, 
     done = run_here(shared.root, words, None, {})
     assert (done.code, done.out) == (2, "")
     assert nearest in done.err
+
+
+def test_of_a_mistyped_lab_the_nearest_is_said(scratch: Checkout) -> None:
+    Lab(scratch, "mine").create(0)
+    for verb in ("status", "logs", "push"):
+        done = run_here(scratch.root, ["lab", verb, "--name", "mien"], None, {})
+        assert (done.code, done.out) == (2, "")
+        assert done.err == "gitops: lab 'mien': never started; did you mean mine?; run: gitops lab up --name mien\n"
 
 
 def test_of_many_names_some_are_listed() -> None:

@@ -95,10 +95,13 @@ def test_a_lab_of_a_check_is_not_brought_up(scratch: Checkout) -> None:
         labs.up(lab, Progress(quiet=True))
 
 
-def test_a_lab_of_another_version_is_said(scratch: Checkout) -> None:
+@pytest.mark.parametrize(
+    "text", ['{"ports": {}, "token": "", "webhook_secret": "", "nodes_per_zone": 2}', "", "{", "[]", "null"]
+)
+def test_a_lab_of_another_version_is_said(scratch: Checkout, text: str) -> None:
     lab = Lab(scratch, "old")
     lab.create(0)
-    (lab.folder / "lab.json").write_text('{"ports": {}, "token": "", "webhook_secret": "", "nodes_per_zone": 2}')
-    with pytest.raises(InputError, match="made by another version of gitops"):
+    (lab.folder / "lab.json").write_text(text)
+    with pytest.raises(InputError, match="made by another version of gitops, or its lab"):
         lab.settings()
     Lab(scratch, "new").create(0)  # beside it

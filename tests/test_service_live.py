@@ -177,7 +177,10 @@ def test_no_kubeconfig_is_one_message(away: Ask, verb: str) -> None:
         "gitops: no kubeconfig names a cluster: KUBECONFIG is not set, and ~/.kube/config not there; "
         "aws eks update-kubeconfig --name CLUSTER, or set KUBECONFIG; in the lab: --lab\n"
     )
-    assert away(verb, "mogle", KUBECONFIG="/nowhere:/nor/here").err == done.err
+    named = away(verb, "mogle", KUBECONFIG="/nowhere:/nor/here")
+    assert named.err.startswith(
+        "gitops: no kubeconfig names a cluster: no file is at /nowhere:/nor/here (KUBECONFIG); "
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "contexts: 3", "current-context: work", "{contexts: [{}]}"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,13 +15,15 @@ import click
 
 from gitops.ground import complete, credentials
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import Fault, GitopsError, InputError
+from gitops.ground.errors import Fault, GitopsError, InputError, MachineError
 from gitops.ground.groups import Group
 from gitops.ground.options import GATE
 from gitops.ground.output import prepare, say, say_bug, say_error, spare_collector
 from gitops.ground.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitops.repository.revision import Change
 
 
@@ -67,7 +72,7 @@ def cli(context: click.Context) -> None:
 
     Exit codes: 0 done; 1 the answer is no (something is dead, not Healthy, or was found); 2 bad input;
     3 this machine lacks something; 4 a program or service that was called failed; 70 a fault of gitops itself;
-    130 interrupted.
+    130 interrupted; 141 whoever read what it printed has gone.
 
     Example: gitops service list
     """
@@ -113,19 +118,30 @@ def main() -> None:
     spare_collector()
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
-    except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        say(*shown.getvalue().rstrip("\n").split("\n"), err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted", err=True)
-        code = 130
-    except GitopsError as error:
-        say_error(error)
-        code = error.exit_code
-    except Exception as error:  # whatever it is: Python would print its text
-        say_bug(error)
-        code = 70
+    except BaseException as error:  # whatever it is: Python would print its text
+        code, tell = _ending(error)
+        with suppress(OSError):  # nobody is there who could read it
+            tell()
     gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ending(error: BaseException) -> tuple[int, Callable[[], None]]:
+    """How a run ends by an exception: its exit code, and what prints why."""
+    match error:
+        case click.ClickException():
+            shown = io.StringIO()
+            error.show(shown)
+            lines = shown.getvalue().rstrip("\n").split("\n")
+            return error.exit_code, lambda: say(*lines, err=True)
+        case click.Abort() | KeyboardInterrupt():
+            return 130, lambda: say("interrupted", err=True)
+        case SystemExit():  # of Click or rich: whoever read what is printed has closed the pipe
+            return 141, lambda: None
+        case GitopsError():
+            return error.exit_code, lambda: say_error(error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO):
+            full = MachineError(f"cannot be written: {os.strerror(error.errno)}", path=error.filename, fix="make room")
+            return full.exit_code, lambda: say_error(full)
+        case _:
+            return 70, lambda: say_bug(error)

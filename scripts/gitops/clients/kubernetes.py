@@ -205,7 +205,9 @@ def of_person(files: str, context: str | None, *, seconds: float = REQUEST_SECON
         cluster = Cluster(files, context, seconds=seconds)
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         fix = "it is made by: aws eks update-kubeconfig --name CLUSTER"
-        raise InputError(f"no kubeconfig that can be used ({type(error).__name__})", path=files, fix=fix) from None
+        why = "it is not YAML" if isinstance(error, yaml.YAMLError) else "it has not the form of one"
+        why = told(error) if isinstance(error, OSError) else why
+        raise InputError(f"no kubeconfig that can be used ({why})", path=files, fix=fix) from None
     finally:
         logging.getLogger().removeHandler(heard)
     if heard.words:

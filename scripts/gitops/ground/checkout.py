@@ -18,7 +18,10 @@ class Checkout:
     @classmethod
     def find(cls, start: Path | None = None) -> Checkout:
         """The checkout that `start` (default: the current folder) lies in. Raises InputError outside of one."""
-        start = (start or Path.cwd()).resolve()
+        try:
+            start = (start or Path.cwd()).resolve()
+        except FileNotFoundError:
+            raise InputError("the folder that you are in was deleted", fix="cd into the checkout") from None
         for folder in (start, *start.parents):
             if (folder / "overlays").is_dir() and (folder / "scripts/tools/tools.yaml").is_file():
                 return cls(folder)
@@ -26,6 +29,7 @@ class Checkout:
             "not inside a checkout of the platform",
             path=str(start),
             expected="a folder above it with overlays/ and scripts/tools/",
+            fix="cd into the checkout",
         )
 
     @property

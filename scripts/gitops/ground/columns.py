@@ -14,6 +14,8 @@ from typing import TextIO
 _GAP = "  "
 # What a block's lines begin with, below its first cell.
 _INDENT = "  "
+# What TERM says of a terminal that only prints (terminfo); a program that nobody told of one has the first.
+_PLAIN = (None, "dumb", "unknown")
 
 
 def width(stream: TextIO) -> int:
@@ -25,6 +27,13 @@ def width(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
     except (OSError, ValueError):  # no stream of the system's, or a closed one
         return 0
+
+
+def draws(stream: TextIO) -> bool:
+    """Whether a stream leads to a terminal that can draw over a line and has colours. Raises InputError (settings)."""
+    from gitops.ground import settings
+
+    return stream.isatty() and settings.read().terminal not in _PLAIN
 
 
 def cells(text: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
 import threading
 import traceback
@@ -37,7 +38,13 @@ class Table(NamedTuple):
 
 
 def prepare() -> None:
-    """Whatever a terminal or a pipe is said to understand: what it cannot show stands there by its number."""
+    """Whatever a terminal or a pipe is said to understand: what it cannot show stands there by its number.
+
+    Who closed a stream wants nothing of it; else the next file that is opened would have its place.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - as long as we run
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -95,11 +102,14 @@ def say_json(document: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 
 
 
 def say_styled(lines: Iterable[tuple[str, str]], console: Console | None = None) -> None:
-    """Print lines, each with its style as rich has it, which a terminal shows in colours."""
+    """Print lines, each with its style as rich has it, which a terminal shows in colours.
+
+    Nothing else does, whatever FORCE_COLOR says: it is set for other programs of a workflow, too.
+    """
     from rich.console import Console
     from rich.text import Text
 
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, force_terminal=columns.draws(sys.stdout))
     for text, style in lines:
         console.print(Text(printable.log(text), style=style), soft_wrap=True)
 

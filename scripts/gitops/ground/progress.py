@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from gitops.ground import printable
+from gitops.ground import columns, printable
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Progress:
 
         # In CI plain lines, whatever its log calls itself: a live line would stand before a `::add-mask::`, which
         # counts at the beginning of a line alone.
-        live = self.stream.isatty() and not settings.read().ci
+        live = columns.draws(self.stream) and not settings.read().ci
 
         def line() -> str:
             spent = time.monotonic() - began

@@ -102,6 +102,11 @@ class Settings(BaseModel):
         description="Who is asked for a domain's name servers, as JSON over HTTPS.",
     )
 
+    terminal: str | None = Field(
+        None,
+        alias="TERM",
+        description="What the terminal understands; without it or with `dumb`: no colours, progress in plain lines.",
+    )
     ci: Set = Field(False, alias="CI", description="Set by every runner: progress is plain lines.")
     actions: IsTrue = Field(
         False, alias="GITHUB_ACTIONS", description="`true` in Actions, and only then values are masked in its log."

@@ -8,6 +8,7 @@ import re
 import secrets
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import psutil
 from gitops.ground import jsontext
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError, MachineError
+from gitops.ground.suggest import did_you_mean
 
 # Every port that a part listens on, in the lab's own network. Redis has none: it listens on a socket in
 # the lab's folder.
@@ -105,13 +107,15 @@ class Lab:
         """Read lab.json. Raises InputError where the lab was never up."""
         try:
             return LabSettings(**jsontext.parse((self.folder / "lab.json").read_text()))
-        except TypeError:
+        except (TypeError, ValueError):
             raise InputError(
-                f"lab {self.name!r}: made by another version of gitops",
+                f"lab {self.name!r}: made by another version of gitops, or its lab.json is broken",
                 fix=f"{self.command('reset')}   (forgets that lab)",
             ) from None
         except FileNotFoundError:
-            raise InputError(f"lab {self.name!r}: never started", fix=f"run: {self.command('up')}") from None
+            others = [lab.name for lab in find_labs(self.checkout)]
+            there = [f"lab {self.name!r}: never started", *([did_you_mean(self.name, others)] if others else [])]
+            raise InputError("; ".join(there), fix=f"run: {self.command('up')}") from None
 
     def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> LabSettings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
@@ -142,7 +146,8 @@ class Lab:
         for lab in find_labs(self.checkout):
             if lab.name != self.name:
                 # One of another version keeps its ports, if nothing else can be said of it.
-                ports.update(jsontext.parse((lab.folder / "lab.json").read_text())["ports"].values())
+                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                    ports.update(jsontext.parse((lab.folder / "lab.json").read_text())["ports"].values())
         return ports
 
     def url(self, port: str) -> str:

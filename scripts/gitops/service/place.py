@@ -44,7 +44,11 @@ def of(
     files = kubeconfig()
     if not files:
         fix = f"aws eks update-kubeconfig --name CLUSTER, or set KUBECONFIG; {IN_LAB}"
-        raise InputError("no kubeconfig names a cluster: KUBECONFIG is not set, and ~/.kube/config not there", fix=fix)
+        named = settings.read().kubeconfig
+        lacks = (
+            f"no file is at {named} (KUBECONFIG)" if named else "KUBECONFIG is not set, and ~/.kube/config not there"
+        )
+        raise InputError(f"no kubeconfig names a cluster: {lacks}", fix=fix)
     cluster, name = kubernetes.of_person(files, context, seconds=seconds)
     try:
         simulated = workloads.are_simulated(cluster)

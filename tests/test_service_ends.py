@@ -93,6 +93,15 @@ def test_the_end_of_a_service_is_one_pull_request_and_its_follow_up(here: Checko
     assert changed(here) == names
 
 
+def test_a_reason_that_is_none_is_said_once(here: Checkout) -> None:
+    done = run_here(here.root, ["service", "remove", "mogle", "--reason", "x y"], None, {})
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "gitops: --reason; expected at least 10 characters, as it stands in the exception, found 'x y'\n"
+    )
+    assert changed(here) == []
+
+
 def test_a_service_that_others_call_is_not_ended(here: Checkout) -> None:
     done = run_here(here.root, ("service", "remove", "mogle"), None, {})
     assert (done.code, done.out) == (1, "")

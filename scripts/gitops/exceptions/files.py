@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.manifests import yamlfile
-from gitops.manifests.findings import RULES, Finding
+from gitops.manifests.findings import RULES, SHORTEST_REASON, Finding
 from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.objects import Object
 
@@ -30,7 +30,7 @@ class ExceptionFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="Exception")
 
-    reason: str = Field(min_length=10)
+    reason: str = Field(min_length=SHORTEST_REASON)
     owner: str
     until: date
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from gitops.ground.errors import InputError
+
 _EXAMPLE = re.compile(r"Example: +(?P<command>.+)", re.DOTALL)
 
 
@@ -24,6 +26,17 @@ class _Explained(click.Command):
         self.examples = [" ".join(match["command"].split()) for match in matches if match]
         told = [paragraph for paragraph, match in zip(paragraphs, matches, strict=True) if not match]
         self.help = "\n\n".join(told) or None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As Click does. Raises InputError for an option that is given nothing: a variable of a script was not set."""
+        rest = super().parse_args(ctx, args)
+        for option in [own for own in self.params if isinstance(own, click.Option)]:
+            name = str(option.name)
+            typed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+            value = ctx.params.get(name)
+            if typed and not ctx.resilient_parsing and "" in (value if isinstance(value, tuple) else (value,)):
+                raise InputError(option.opts[-1], expected="a value", found="''", fix="or leave the option out")
+        return rest
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The section of examples, behind all else. A shell takes each as it stands, of several lines too."""

@@ -9,10 +9,11 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 
 
-def _check_revision(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    if value == "":
-        raise InputError(option.opts[0], expected="a revision", found="''", fix="leave the option out for its default")
-    return value
+def check_reason(_: click.Context, __: click.Parameter, value: str) -> str:
+    """A reason without blanks around it. Raises InputError for none: who reads it later has nothing else."""
+    if not value.strip():
+        raise InputError("--reason", expected="why, in a few words", found=repr(value))
+    return value.strip()
 
 
 # What holds a draft against every rule: the door puts it there, as those who write drafts stand below the check.
@@ -30,14 +31,12 @@ head_option = click.option(
     "--head",
     metavar="REVISION",
     shell_complete=complete.revisions,
-    callback=_check_revision,
     help="What to look at (default: the working copy as it is).",
 )
 base_option = click.option(
     "--base",
     metavar="REVISION",
     shell_complete=complete.revisions,
-    callback=_check_revision,
     help="What to compare with (default: origin/main).",
 )
 

@@ -12,7 +12,7 @@ from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.groups import Command
-from gitops.ground.options import environment_option
+from gitops.ground.options import check_reason, environment_option
 from gitops.ground.output import say
 from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
@@ -20,7 +20,9 @@ from gitops.manifests.overlay import Overlay
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-reason_option = click.option("--reason", required=True, help="Why; it stands in the pull request and in the hold.")
+reason_option = click.option(
+    "--reason", required=True, callback=check_reason, help="Why; it stands in the pull request and in the hold."
+)
 image_option = click.option(
     "--image",
     "entry",

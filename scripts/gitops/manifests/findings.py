@@ -16,6 +16,8 @@ from gitops.manifests.render import Rendered
 from gitops.manifests.shape import Malformation, MalformedError
 
 Severity = Literal["error", "warning"]
+# Characters of the reason for which something may break a rule for a while.
+SHORTEST_REASON = 10
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import click
 from gitops.ground import complete
 from gitops.ground.checkout import Checkout
 from gitops.ground.groups import Command
-from gitops.ground.options import everywhere_option, pass_gate
+from gitops.ground.options import check_reason, everywhere_option, pass_gate
 from gitops.ground.output import say
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.service.cli_edit import say_written
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("service", shell_complete=complete.services)
 @everywhere_option
-@click.option("--reason", default="the service is closed for good", show_default=True, help="In the exception.")
+@click.option(
+    "--reason",
+    default="the service is closed for good",
+    show_default=True,
+    callback=check_reason,
+    help="In the exception.",
+)
 @click.option("--finish", "finishing", is_flag=True, help="Its namespaces are gone: take the exceptions away.")
 @pass_gate
 def remove(gate: Gate, service: str, environment: str | None, reason: str, finishing: bool) -> None:

@@ -17,6 +17,7 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.suggest import did_you_mean
 from gitops.manifests import yamledit, yamlfile
+from gitops.manifests.findings import SHORTEST_REASON
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services
 from gitops.repository.contents import Contents
@@ -47,6 +48,9 @@ def remove(checkout: Checkout, gate: Gate, name: str, environment: str | None, r
     """End a service, or one environment of it. Raises as `draft.keep` does: also where another service calls it."""
     service = services.one(checkout, name)
     overlays = services.chosen(checkout, name, environment)
+    if len(reason) < SHORTEST_REASON:
+        expected = f"at least {SHORTEST_REASON} characters, as it stands in the exception"
+        raise InputError("--reason", expected=expected, found=repr(reason))
     check_clean(checkout)
     files: Contents = {}
     until = today + timedelta(days=DAYS)

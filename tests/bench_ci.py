@@ -75,7 +75,6 @@ def measure(size: Size, report: Report) -> None:
     setup = cold.setups[0]
     _row(report, cached=1, setup=gate.setups[0], gate=gate.whole, tests=tests.whole, verdict=verdict.whole)
     _row(report, cached=0, setup=setup, gate=setup + gate.work, tests=setup + tests.work, verdict=cold.whole)
-    report.figures["cold_tools"] = "built in the very run"
 
 
 def _row(report: Report, *, gate: float, tests: float, verdict: float, **others: float) -> None:

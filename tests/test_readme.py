@@ -21,6 +21,10 @@ pytestmark = pytest.mark.docs
 ENGLISH, KOREAN = (ROOT / name for name in ("README.md", "README.ko.md"))
 # The link of each to the other one.
 ACROSS = {"README.md", "README.ko.md"}
+# What stands in a shape, or on an arrow.
+_WORDS_OF_A_PICTURE = re.compile(r"\[[^\]]*\]|\{\{.*?\}\}|(?<=--) .*? (?=-->)")
+# Words of English in a row are a sentence that nobody translated; names have large letters or stand alone.
+_ENGLISH = re.compile(r"[A-Za-z]+(?: [a-z]+){2,}")
 
 
 @dataclass
@@ -61,7 +65,7 @@ def _anchor(heading: str) -> str:
 def _read(block: Tag, section: Section, anchors: dict[str, str]) -> None:
     section.blocks.append(block.name)
     if block.name == "pre":
-        section.code.append(str(block))
+        section.code.append(_skeleton(block.text) if block.get("lang") == "mermaid" else str(block))
         return
     if block.name == "table":
         section.tables.append([len(row.find_all(["td", "th"])) for row in block.find_all("tr")])
@@ -72,6 +76,11 @@ def _read(block: Tag, section: Section, anchors: dict[str, str]) -> None:
     for code in block.find_all("code"):
         code.decompose()
     section.figures.update(re.findall(r"\d[\d.,]*\d|\d", block.text))
+
+
+def _skeleton(picture: str) -> str:
+    """A picture without what it says: what leads to what."""
+    return _WORDS_OF_A_PICTURE.sub(" ", picture)
 
 
 def differences(english: str, korean: str) -> Iterator[str]:
@@ -96,6 +105,9 @@ def test_it_is_korean() -> None:
     for paragraph in re.sub(r"```.*?```", "", KOREAN.read_text(), flags=re.DOTALL).split("\n\n"):
         words = re.sub(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->", "", paragraph)
         assert not re.search(r"[A-Za-z]", words) or re.search(r"[가-힣]", words), paragraph
+        assert _ENGLISH.findall(words) == []
+    [picture] = re.findall(r"```mermaid\n(.*?)```", KOREAN.read_text(), re.DOTALL)
+    assert re.findall(r"\b(?:an?|the|in|of|for|request)\b", picture) == []
 
 
 def test_each_leads_to_the_other() -> None:
@@ -114,6 +126,7 @@ def test_each_leads_to_the_other() -> None:
         ("\n| `apps/` |", "\n| more |\n| `apps/` |", "tables"),
         ("\n| `apps/` |", "\n\n| `apps/` |", "blocks"),
         ("2 GB", "3 GB", "figures"),
+        ("  ns --> lb", "  lb --> ns", "code"),
     ],
 )
 def test_a_difference_is_noticed(old: str, new: str, what: str) -> None:

@@ -13,9 +13,10 @@ from gitops.check.control_plane import control_plane, prepare
 from gitops.clients.workloads import SIMULATED
 from gitops.ground.checkout import Checkout
 from gitops.lab.layout import Lab
+from gitops.service.running import PodStatus, by_images
 from tests.conftest import Ran
 from tests.frozen import clone
-from tests.live_cluster import COMMIT, MISSING, WAITING, LiveCluster, kubeconfig, stub
+from tests.live_cluster import COMMIT, IMAGE, MISSING, WAITING, LiveCluster, kubeconfig, stub
 from tests.world import run_here
 
 Ask = Callable[..., Ran]
@@ -62,8 +63,14 @@ def test_what_is_well_is_shown_with_its_pods(ask: Ask, scratch: Checkout) -> Non
     lines = done.out.splitlines()
     assert lines[0] == "context 'lab'"
     assert lines[2].split() == ["mogle-prod", "Synced", "Healthy", COMMIT[:8]]
-    assert [line.split()[1:4] for line in lines[4:]] == [["web-a", "1/1", "0"], ["web-b", "1/1", "2"]]
-    assert "ghcr.io/ft-platform/mogle:2.14.0" in lines[4]
+    assert [line.split()[1:4] for line in lines[4:6]] == [["web-a", "1/1", "0"], ["web-b", "1/1", "2"]]
+    assert lines[6:] == [f"prod runs {IMAGE} (2 pods)"]
+    assert max(map(len, lines[:6])) <= 80
+
+
+def test_of_pods_that_run_different_images_each_is_named() -> None:
+    pods = [PodStatus(name, "1/1", 0, "", image, "") for name, image in (("a", "x:1"), ("b", "x:2"), ("c", "x:1"))]
+    assert by_images(pods) == {"x:1": ["a", "c"], "x:2": ["b"]}
 
 
 @pytest.mark.bots

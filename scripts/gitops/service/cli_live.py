@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from gitops.ground.errors import Fault, NotHealthyError
 from gitops.ground.groups import Command
 from gitops.ground.options import everywhere_option, output_option
 from gitops.ground.output import print_table, say, say_json
+from gitops.ground.printable import counted
 
 if TYPE_CHECKING:
     from gitops.manifests.overlay import Overlay
@@ -72,20 +73,25 @@ def status(service: str, environment: str | None, in_lab: bool, context: str | N
         say(place.sentence)
         rows = [[app.name, app.sync, app.health, app.short_revision, app.message] for app in apps if app]
         print_table(["application", "sync", "health", "revision", "why"], rows)
-        head = ["environment", "pod", "ready", "restarts", "since", "image", "says"]
         table: list[list[str]] = []
         for overlay, _, its in told:
-            table += [
-                [overlay.environment, pod.name, pod.ready, str(pod.restarts), pod.since, pod.images, pod.says]
-                for pod in its
-            ]
-        print_table(head, table)
+            table += [[overlay.environment, pod.name, pod.ready, str(pod.restarts), pod.since, pod.says] for pod in its]
+        print_table(["environment", "pod", "ready", "restarts", "since", "says"], table)
+        for overlay, _, its in told:
+            _say_images(overlay, running.by_images(its))
     missing = [
         Fault(f"{one.application}: no such Application; it is not merged yet") for one, app, _ in told if not app
     ]
     late = [Fault(f"{app.name}: {argocd.describe(app)}") for app in apps if app and not app.good]
     if faults := [*missing, *late]:
         raise NotHealthyError.several(faults)
+
+
+def _say_images(overlay: Overlay, runs: Mapping[str, Sequence[str]]) -> None:
+    """What an environment runs: once, as its pods most often run the same, and by the pods' names where not."""
+    for images, names in runs.items():
+        who = counted(len(names), "pod") if len(runs) == 1 else ", ".join(names)
+        say(f"{overlay.environment} runs {images} ({who})")
 
 
 @click.command(cls=Command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -67,6 +67,14 @@ def application(cluster: Cluster, overlay: Overlay) -> AppStatus | None:
 def pods(cluster: Cluster, overlay: Overlay) -> list[PodStatus]:
     """Every pod of an overlay's namespace, by name. Raises ClusterError."""
     return [_pod(item, says) for item, says in workloads.pods_with_reasons(cluster, overlay.namespace)]
+
+
+def by_images(pods: Iterable[PodStatus]) -> dict[str, list[str]]:
+    """The names of the pods that run each image, or the same images."""
+    names: dict[str, list[str]] = {}
+    for pod in pods:
+        names.setdefault(pod.images, []).append(pod.name)
+    return names
 
 
 def _pod(item: Object, says: list[str]) -> PodStatus:

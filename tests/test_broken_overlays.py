@@ -106,6 +106,51 @@ def test_every_command_says_it_in_the_same_words_and_once(here: Checkout, kind: 
     assert "unlisted" not in checked.out
 
 
+# What is YAML and does not render: a file, what stands in it, the place, what is said of it, and what to write.
+UNRENDERED = {
+    "a file that is not there": (
+        KUSTOMIZATION,
+        "resources:\n  - nothere.yaml\n",
+        f"{KUSTOMIZATION}:2",
+        f"resources from 'nothere.yaml': {Path(KUSTOMIZATION).parent}/nothere.yaml: no such file or directory",
+        "; name what is there",
+    ),
+    "a patch that is a list of texts": (
+        INGRESS,
+        "- a\n",
+        f"{KUSTOMIZATION}:",
+        "unable to parse SM or JSON patch from",
+        "; write apiVersion, kind and metadata.name of the object that it changes, or a list of operations",
+    ),
+    "a target that nothing meets": (
+        KUSTOMIZATION,
+        "namespace: mogle-prod\nresources:\n  - ../../../base/web\nreplicas:\n  - name: wep\n    count: 2\n",
+        f"{KUSTOMIZATION}:5",
+        "resource with name wep does not match",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNRENDERED)
+def test_every_command_says_why_a_folder_does_not_render_with_its_line(here: Checkout, kind: str) -> None:
+    file, content, place, words, fix = UNRENDERED[kind]
+    (here.root / file).write_text(content)
+    commit_all(here)
+    # A verb that edits refuses a file of another form before anything is rendered.
+    editing = ["service set mogle A=1"] if file == KUSTOMIZATION else []
+    for command in ("lb show", "lb route mogle.example.com", "preview --base HEAD~1", *editing):
+        done = run(here, command)
+        assert done.code in (1, 2)
+        [said] = [text for text in (done.out + done.err).splitlines() if words in text]
+        assert place in said, command
+        assert said.endswith(fix), command
+        assert "accumulation err" not in said
+    checked = run(here, "check --offline --base HEAD~1")
+    [finding] = [text for text in checked.out.splitlines() if words in text]
+    assert finding.startswith(place)
+
+
 def test_a_base_that_is_no_yaml_is_said_once_for_all_that_stand_on_it(here: Checkout) -> None:
     file = "base/web/ingress.yaml"
     (here.root / file).write_text("kind: Ingress\nspec: 'a\n")

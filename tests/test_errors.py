@@ -120,7 +120,9 @@ def test_kustomize_complains_of_the_repository_not_of_the_folder(scratch: Checko
 
 def test_a_render_that_hangs_says_so_by_its_type(scratch: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITOPS_RENDER_TIMEOUT", "0.001")
-    with pytest.raises(kustomize.RenderError, match=r"^overlays/mogle/prod: does not render: .*no result") as caught:
+    with pytest.raises(
+        kustomize.RenderError, match=r"^overlays/mogle/prod/kus.*: does not render: .*no result"
+    ) as caught:
         kustomize.build(scratch, scratch.overlays / "mogle/prod")
     assert caught.value.timed_out
     assert isinstance(caught.value, GitopsError)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gitops.check import report, schema
-from gitops.check.render_faults import Complaint
 from gitops.check.report import Baseline, Known
 from gitops.exceptions.files import PolicyException
 from gitops.ground.checkout import Checkout
+from gitops.manifests.complaints import Complaint
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place
 from tests.frozen import platform

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.check import render_faults
+from gitops.check.scope import unrendered
 from gitops.ground.checkout import Checkout
 from gitops.ground.printable import counted, elided
 from gitops.manifests.graph import Graph
@@ -112,12 +112,16 @@ def test_what_does_not_render_is_said_with_its_line_and_what_to_write(tmp_path: 
     graph = Graph(Checkout(tmp_path))
     rendered = build(platform(), tmp_path, UNIT)
     assert rendered.error
-    finding = render_faults.finding(graph, UNIT, rendered.error)
+    finding = unrendered(graph, UNIT, rendered.error)
     assert str(finding.place) == f"{UNIT}/{place}"
     assert word in finding.problem
     assert fix in finding.fix
     for noise in ("accumulation err", "kustomize build", str(tmp_path)):
         assert noise not in f"{finding.problem} {finding.fix}"
+    # Whoever renders it says the same.
+    said = str(rendered.error)
+    assert said.startswith(f"{UNIT}/{place}: ")
+    assert said.endswith(f"{finding.problem}; {finding.fix}")
 
 
 def test_of_a_long_text_the_end_is_kept() -> None:

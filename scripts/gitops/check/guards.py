@@ -23,7 +23,7 @@ from gitops.manifests.lines import read_text
 from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
 from gitops.manifests.reach import Reach, kustomization
-from gitops.manifests.render import build, complaint
+from gitops.manifests.render import build
 
 # What every overlay has, whether it names it or not: all that this component brings.
 FLOOR = "base/workload"
@@ -88,7 +88,8 @@ class Bases:
             rendered = build(self._tools, target, ".", reach)
         if rendered.error:
             if components == (FLOOR,):
-                raise InputError(f"does not render: {complaint(rendered.error)}", path=FLOOR)
+                # Not the place: it is in the folder of our own that stands for the floor.
+                raise InputError(rendered.error.fault.what, path=FLOOR, fix=rendered.error.fault.fix)
             return {}
         items = [item for item in rendered.sound() if item["kind"] in (*GUARDED, _ACCOUNT)]
         return {(item["kind"], name(item)): item for item in items}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gitops.check import names, render_faults, sources
+from gitops.check import names, sources
 from gitops.check.argo import Platform
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
+from gitops.manifests import complaints
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
-from gitops.manifests.kustomize import Renderer
+from gitops.manifests.kustomize import Renderer, RenderError
+from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object, name
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.render import Rendered, build, in_parallel, sound_differing
@@ -80,7 +82,7 @@ class CheckScope:
         units = dict(self.units)
         for unit, rendered in self.others.items():
             if rendered.error:
-                raise render_faults.told(rendered.error, unit)
+                raise rendered.error
             units[unit] = Unit.of(self.graph, rendered)
         parts = [(cluster, self.graph.brought_by(cluster)) for cluster in clusters]
         return [Platform(units[root], tuple(map(units.__getitem__, others))) for root, others in parts]
@@ -123,8 +125,19 @@ def render(
         try:
             units[unit] = Unit.of(graph, rendered)
         except InputError as error:
-            findings.append(render_faults.finding(graph, unit, error))
+            findings.append(unrendered(graph, unit, error))
     return CheckScope(checkout, graph, base, units, before, after, beside, renders), findings
+
+
+def unrendered(graph: Graph, unit: str, error: InputError) -> Finding:
+    """A folder that does not render, as a finding."""
+    if isinstance(error, RenderError):
+        fault = error.fault
+        rule, what = "render-hangs" if error.timed_out else "render", fault.what if error.syntax else error.reason
+        return Finding(rule, Place(str(fault.path), fault.line or 1), what, str(fault.fix), unit)
+    words = str(error)
+    place = complaints.locate(graph.checkout, unit, graph.reach(unit).files, words)
+    return Finding("render", place, complaints.reason(words), complaints.fix(words), unit)
 
 
 def _rendered(tools: Checkout | Renderer, sides: Sequence[tuple[Graph, str]]) -> list[Rendered]:

@@ -13,7 +13,8 @@ from gitops.ground.checkout import Checkout
 from gitops.ground.command import CommandError, Limits, run
 from gitops.ground.errors import Fault, InputError
 from gitops.ground.worker import TooLongError, Worker
-from gitops.manifests import walk, yamlfile
+from gitops.manifests import complaints, walk, yamlfile
+from gitops.manifests.lines import Place
 from gitops.manifests.objects import Object
 from gitops.manifests.reach import NAMES, Files, Reach, RefusedError
 
@@ -28,14 +29,17 @@ _LONGEST = 20_000
 
 
 class RenderError(InputError):
-    """A folder does not render. `complaint`: kustomize's own words, with paths as the repository has them.
+    """A folder does not render. `complaint`: kustomize's own words, with paths as the repository has them; its fault
+    has what of them decides, the line, and what to write.
 
     Where a file that it is made of is no YAML, `syntax` has where, its faults are these, and kustomize's words, which
     name no line, are left out.
     """
 
-    def __init__(self, folder: str, complaint: str, *, timed_out: bool, syntax: Sequence[Fault] = ()) -> None:
-        super().__init__(f"does not render: {complaint}", path=folder)
+    def __init__(self, place: Place, complaint: str, *, timed_out: bool, syntax: Sequence[Fault] = ()) -> None:
+        self.reason = complaints.reason(complaint)
+        what, fix = f"does not render: {self.reason}", complaints.fix(complaint)
+        super().__init__(what, path=place.file, line=place.line, fix=fix)
         self.timed_out, self.syntax = timed_out, tuple(syntax)
         self.faults = self.syntax or self.faults
         self.complaint = "\n".join(map(str, syntax)) or complaint
@@ -62,7 +66,7 @@ def _allowed(checkout: Checkout, folder: Path, reach: Reach | None) -> Reach:
     reach = reach or walk.read(Files(checkout), checkout.relative(folder))
     if reach.refusals:
         if syntax := _syntax(checkout, reach):
-            raise RenderError(checkout.relative(folder), "", timed_out=False, syntax=syntax)
+            raise RenderError(Place(checkout.relative(folder), 1), "", timed_out=False, syntax=syntax)
         raise RefusedError.of(reach.refusals)
     return reach
 
@@ -92,7 +96,9 @@ def _complaint(
     root = str(checkout.root)
     complaint = complaint.replace(f"{root}/", "").replace(root, "the repository")
     syntax = () if timed_out else _syntax(checkout, reach)
-    return RenderError(checkout.relative(folder), complaint, timed_out=timed_out, syntax=syntax)
+    unit = checkout.relative(folder)
+    place = Place(unit, 1) if syntax else complaints.locate(checkout, unit, reach.files, complaint)
+    return RenderError(place, complaint, timed_out=timed_out, syntax=syntax)
 
 
 class Renderer:

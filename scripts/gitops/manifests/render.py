@@ -24,11 +24,6 @@ Result = TypeVar("Result")
 _SEPARATOR = re.compile(rb"^---\n", re.MULTILINE)
 
 
-def complaint(error: InputError) -> str:
-    """Why a folder does not render: kustomize's own words where it was asked."""
-    return error.complaint if isinstance(error, kustomize.RenderError) else str(error)
-
-
 @dataclass(frozen=True)
 class Rendered:
     """What `kustomize build` printed for a folder, or why it did not (RenderError where it was asked)."""

@@ -18,7 +18,7 @@ from gitops.manifests.kustomize import Renderer, renderer
 from gitops.manifests.objects import Object
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.places import Places
-from gitops.manifests.render import Rendered, complaint, differing, in_parallel
+from gitops.manifests.render import Rendered, differing, in_parallel
 from gitops.manifests.shape import MalformedError
 from gitops.preview import cost, diff, restarts
 from gitops.preview.model import ApplicationChange, Preview, Resources
@@ -141,7 +141,7 @@ def change_of(
     `places`: of the new side's fields.
     """
     if new is not None and new.error:
-        return ApplicationChange(name=application, action="broken", error=complaint(new.error))
+        return ApplicationChange(name=application, action="broken", error=str(new.error))
     nothing = Rendered(application)
     # A base that does not render is what the change puts right: everything is new.
     left_side, right_side = nothing if old is None or old.error else old, new or nothing

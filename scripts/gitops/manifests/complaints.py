@@ -1,6 +1,6 @@
-"""Why a folder does not render, and on which line that is.
+"""kustomize's complaint of a folder: why it does not render, on which line that is, and what to write there.
 
-kustomize says both in English alone, and most often without a line. What is understood of its words is here.
+kustomize says all of it in English alone, and most often without a line. What is understood of its words is here.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ import itertools
 import json
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import yaml
 
+from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import elided
 from gitops.manifests import yamlfile, yamltext
-from gitops.manifests.findings import Finding
-from gitops.manifests.graph import Graph
-from gitops.manifests.kustomize import RenderError
 from gitops.manifests.lines import Place, line_of, read_text
 from gitops.manifests.reach import NAMES, kustomization
-from gitops.manifests.render import complaint
 
 _WORDS = re.compile(r"""'([^'\s]+)'|"([^"\s]+)"|([\w.-]+(?:/[\w.-]+)+)|([\w-]+\.ya?ml)""")
 # kustomize's name for an object: Deployment.v1.apps/web.[noNs], or as a merge prints it.
@@ -39,6 +36,8 @@ _FIELD = re.compile(r"(?:struct field|object into) Kustomization\.([\w.]+)")
 _LONGEST = 400
 # kustomize tries each entry as a file, then as a folder, and says both of each level.
 _WRAPPING, _WRAPPED = "accumulation err='", "': must build at directory"
+# An entry that leads to nothing, which Go says twice.
+_GONE = re.compile(r"evalsymlink failure on '([^']+)' : lstat \S+: (?=no such file)")
 # A field of an object that kustomize could not follow.
 _FOLLOWED = re.compile(r"in '([\w/]+)' field of")
 # Of a resource that lacks something: its file.
@@ -127,30 +126,18 @@ class Complaint:
         )
 
 
-def finding(graph: Graph, unit: str, error: InputError) -> Finding:
-    """A folder that does not render, as a finding."""
-    if isinstance(error, RenderError) and error.syntax:
-        fault = error.syntax[0]
-        return Finding("render", Place(str(fault.path), fault.line or 1), fault.what, str(fault.fix), unit)
-    hangs = isinstance(error, RenderError) and error.timed_out
-    words = complaint(error)
-    fix = next((fix for pattern, fix in _FIXES if re.search(pattern, words)), _FIX)
-    return Finding("render-hangs" if hangs else "render", locate(graph, unit, words), text(error), fix, unit)
+def fix(complaint: str) -> str:
+    """What to write, by kustomize's words."""
+    return next((fix for pattern, fix in _FIXES if re.search(pattern, complaint)), _FIX)
 
 
-def told(error: InputError, unit: str) -> InputError:
-    """The same for whom a folder has to render: the file that is no YAML, or the folder with kustomize's reason."""
-    if isinstance(error, RenderError) and error.syntax:
-        return error
-    return InputError(f"does not render: {text(error)}", path=unit)
-
-
-def text(error: InputError) -> str:
+def reason(complaint: str) -> str:
     """Why a folder does not render, on one line and not longer than one reads: the innermost of kustomize's reasons."""
-    words = " ".join(complaint(error).split())
+    words = " ".join(complaint.split())
     if twice := _conflicting(words):
         return f"{' '.join(twice)} stands here twice"
-    return elided(words.rpartition(_WRAPPING)[2].partition(_WRAPPED)[0] if _WRAPPING in words else words, _LONGEST)
+    innermost = words.rpartition(_WRAPPING)[2].partition(_WRAPPED)[0] if _WRAPPING in words else words
+    return elided(_GONE.sub(r"\1: ", innermost), _LONGEST)
 
 
 def _conflicting(words: str) -> tuple[str, str] | None:
@@ -163,19 +150,22 @@ def _conflicting(words: str) -> tuple[str, str] | None:
     return None
 
 
-def locate(graph: Graph, unit: str, words: str) -> Place:
-    """The file that kustomize complains of in these words, with its line where it says one or where the words stand."""
-    root = graph.checkout.root
+def locate(checkout: Checkout, unit: str, reached: Iterable[str], complaint: str) -> Place:
+    """The file that kustomize complains of, with its line where it says one or where its words stand.
+
+    `reached`: the files that the folder is made of.
+    """
+    root = checkout.root
     own = kustomization(root / unit)
-    top = graph.checkout.relative(own) if own else f"{unit}/{NAMES[0]}"
-    files = sorted(file for file in graph.reach(unit).files if file.endswith((".yaml", ".yml", NAMES[-1])))
+    top = checkout.relative(own) if own else f"{unit}/{NAMES[0]}"
+    files = sorted(file for file in reached if file.endswith((".yaml", ".yml", NAMES[-1])))
     texts = {file: read_text(root / file) for file in [top, *files]}
     # The overlay's own files first: a base has been rendered by others. Its kustomization names all the others.
     ordered = sorted(files, key=lambda file: (file == top, not file.startswith(f"{unit}/"), file))
     places = _places(
-        {file: texts[file] for file in files}, {file: texts[file] for file in ordered}, top, Complaint.of(words)
+        {file: texts[file] for file in files}, {file: texts[file] for file in ordered}, top, Complaint.of(complaint)
     )
-    return next(places, None) or _first_word(texts, [top, *ordered], Complaint.of(words).words) or Place(top, 1)
+    return next(places, None) or _first_word(texts, [top, *ordered], Complaint.of(complaint).words) or Place(top, 1)
 
 
 def _places(texts: dict[str, str], ordered: dict[str, str], top: str, understood: Complaint) -> Iterator[Place]:

@@ -63,9 +63,10 @@ def test_alone_it_shows_every_service_where_nobody_knows_whose_they_are(ask: Ask
         "7 services: every team's, as nobody knows yours: git config github.user LOGIN, --team or"
     )
     assert shown(done) == sorted(folder.name for folder in scratch.overlays.iterdir())
-    [unasked] = [line for line in done.out.splitlines() if line.startswith("not asked: ")]
-    assert "GitHub: origin is no repository of GitHub" in unasked
-    assert "what runs: no kubeconfig names a cluster" in unasked
+    lines = done.out.splitlines()
+    unasked = lines[lines.index("not asked:") + 1 :]
+    assert unasked[0] == "  GitHub: origin is no repository of GitHub"
+    assert unasked[1].startswith("  what runs: no kubeconfig names a cluster")
     assert done.out.endswith("in full: gitops status; every command: gitops --help\n")
 
 
@@ -333,8 +334,10 @@ def test_in_full_every_part_is_told_or_named_as_not_asked(ask: Ask) -> None:
     assert [own["state"] for own in told["rotations"]] != []
     assert len(shown(ask("status", "--all"))) == 7
     text = ask("status", "--team", "community").out
-    assert "42's secret of" in text
-    assert "images: " in text.splitlines()[-1]
+    assert "42's secret of" not in text, "a table of which nothing is known"
+    unasked = text[text.index("\nnot asked:\n") :].splitlines()[2:]
+    assert [line for line in unasked if line.startswith("  images: ")] != []
+    assert unasked[-1] == "  42's secrets: 42 was not asked"
 
 
 @pytest.mark.bots

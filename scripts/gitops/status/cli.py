@@ -89,9 +89,10 @@ def _show(told: Glance, now: datetime, *, more: Full | None = None, most: int | 
     print_table(head, [_row(own, now) for own in told.environments])
     if more and more.images:
         _show_newer(more)
-    if more and more.rotations:
+    if more and more.known_rotations:
         say("")
-        print_table(["42's secret of", "state", "next"], [list(map(str, own.values())) for own in more.rotations])
+        rows = [list(map(str, own.values())) for own in more.known_rotations]
+        print_table(["42's secret of", "state", "next"], rows)
     if told.pulls:
         say("", "open pull requests:")
         lines = [f"  #{pull.number} {pull.title}: waits for {pull.waits}   {pull.url}" for pull in told.pulls]
@@ -103,7 +104,7 @@ def _show(told: Glance, now: datetime, *, more: Full | None = None, most: int | 
         _show_changes(told.changes, more.checked if more else told.checked, most)
     unasked = (*told.unasked, *(more.unasked if more else ()))
     if unasked:
-        say("", f"not asked: {'; '.join(unasked)}")
+        say("", "not asked:", *(f"  {who}" for who in unasked))
 
 
 def _show_changes(words: str, checked: CheckedChanges | None, most: int | None) -> None:

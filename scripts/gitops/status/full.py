@@ -26,6 +26,9 @@ from gitops.status import changes
 from gitops.status.changes import CheckedChanges
 from gitops.tools.build import ensure
 
+# The state of a rotation of which nobody was asked.
+UNKNOWN = "?"
+
 
 @dataclass
 class Full:
@@ -39,6 +42,11 @@ class Full:
     findings: list[Fault] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
     checked: CheckedChanges | None = None
+
+    @property
+    def known_rotations(self) -> list[dict[str, Any]]:
+        """Those of which more is known than their generation."""
+        return [own for own in self.rotations if own["state"] != UNKNOWN]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, of what `Glance` has not."""
@@ -93,8 +101,10 @@ def _rotations(full: Full, checkout: Checkout, names: Sequence[str], taken: Mapp
     for own in rotations.look(taken, having).reports:
         then = alerts.explain(own)
         full.rotations.append(
-            {"overlay": str(own.overlay), "state": own.state.value if own.known else "?", "next": then}
+            {"overlay": str(own.overlay), "state": own.state.value if own.known else UNKNOWN, "next": then}
         )
+        if not own.known:
+            full.unasked = list(dict.fromkeys((*full.unasked, f"42's secrets: {then}")))
         if own.needs_a_person:
             full.findings.append(Fault(f"{own.overlay}: 42's secret is {own.state}: {then}"))
 

@@ -347,14 +347,14 @@ def test_an_error_of_the_api_keeps_its_status_whatever_its_body(tmp_path: Path, 
 
 
 def test_what_a_lab_is_good_for_and_where_to_look_is_said_in_sentences(
-    scratch: Checkout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Lab, "url", lambda *_: "https://127.0.0.1:20001")
     progress = Progress(quiet=True)
     with progress.step("a push", gain="you deployed: one line was pushed to git"), progress.step("no gain"):
         pass
     lab_cli.print_gains(progress.steps)
-    lab_cli.say_next(Lab(scratch, "other"))
+    lab_cli.say_next(Lab(Checkout(tmp_path / "my own (folder)"), "other"))
     text = capsys.readouterr().out
     assert re.search(r"^\d+\.\d +you deployed: one line was pushed to git$", text, re.MULTILINE)
     assert "a bare listing: its web pages are in no Go module" in text
@@ -362,7 +362,11 @@ def test_what_a_lab_is_good_for_and_where_to_look_is_said_in_sentences(
     assert "argocd-initial-admin-secret -o jsonpath='{.data.password}' | base64 -d" in text
     assert "where to look next (in .venv/bin): gitops lab status --name other" in text
     assert "gitops lab down --name other" in text
-    assert max(map(len, text.splitlines())) < 300
+    assert max(map(len, text.splitlines())) < 400
+    typed = re.findall(r"^(?:kubectl|  then|  sign in|  password): +(.*)$", text, re.MULTILINE)
+    assert len(typed) == 5
+    for command in typed:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
 def test_every_phase_of_the_demo_says_what_one_has_by_it() -> None:

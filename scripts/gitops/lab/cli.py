@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -271,19 +272,24 @@ def _say_simulated(target: Lab) -> None:
 
 def _print_addresses(target: Lab) -> None:
     address = target.url("argocd").removeprefix("https://").rstrip("/")
-    rows: dict[str, Any] = {
-        "kubectl": f"export KUBECONFIG={target.kubeconfig}   (and .tools/bin/kubectl)",
-        "Argo CD": f"{target.url('argocd')} (a bare listing: its web pages are in no Go module)",
-        "  sign in": f".tools/bin/argocd login {address} --server-crt {target.ca} --username admin",
-        "  password": f".tools/bin/kubectl --kubeconfig {target.kubeconfig} -n argocd get secret "
-        "argocd-initial-admin-secret -o jsonpath='{.data.password}' | base64 -d",
-        "  then": ".tools/bin/argocd app list",
-        "its CA": str(target.ca),
-        "git origin": str(target.origin),
-        "Slack": str(target.slack_file),
-        "deployments": f"{target.deployments_file} (what Argo CD tells GitHub)",
-    }
-    for what, value in rows.items():
+    kubeconfig, ca = (shlex.quote(str(path)) for path in (target.kubeconfig, target.ca))
+    rows = [
+        ("kubectl", f"export KUBECONFIG={kubeconfig}"),
+        ("  then", ".tools/bin/kubectl get pods --all-namespaces"),
+        ("Argo CD", f"{target.url('argocd')} (a bare listing: its web pages are in no Go module)"),
+        ("  sign in", f".tools/bin/argocd login {address} --server-crt {ca} --username admin"),
+        (
+            "  password",
+            f".tools/bin/kubectl --kubeconfig {kubeconfig} -n argocd get secret argocd-initial-admin-secret "
+            "-o jsonpath='{.data.password}' | base64 -d",
+        ),
+        ("  then", ".tools/bin/argocd app list"),
+        ("its CA", str(target.ca)),
+        ("git origin", str(target.origin)),
+        ("Slack", str(target.slack_file)),
+        ("deployments", f"{target.deployments_file} (what Argo CD tells GitHub)"),
+    ]
+    for what, value in rows:
         say(f"{what + ':':<13}{value}")
 
 

@@ -110,7 +110,7 @@ class Lab:
         except (TypeError, ValueError):
             raise InputError(
                 f"lab {self.name!r}: made by another version of gitops, or its lab.json is broken",
-                fix=f"{self.command('reset')}   (forgets that lab)",
+                fix=f"forget that lab: {self.command('reset')}",
             ) from None
         except FileNotFoundError:
             others = [lab.name for lab in find_labs(self.checkout)]

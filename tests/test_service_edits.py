@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -325,6 +326,15 @@ def test_a_rollback_without_github_is_a_commit_beside_the_working_copy(history: 
         repo.git.switch("--force", branch.name)
     assert changed(history) == []
     assert image(history, MOGLE[0]) != before
+
+
+def test_of_a_shallow_clone_a_rollback_says_that_its_history_is_missing(history: Checkout, tmp_path: Path) -> None:
+    shallow = tmp_path / "shallow"
+    Repo.clone_from(f"file://{history.root}", shallow, depth=1).close()
+    (shallow / ".tools").symlink_to(history.tools.resolve())
+    done = run_here(shallow, ["images", "rollback", "mogle", "--reason", "x", "--local"], None, NOBODY)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("nothing else; this clone is shallow, so first: git fetch --unshallow\n")
 
 
 # What no one is signed in with.

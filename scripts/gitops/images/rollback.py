@@ -104,7 +104,8 @@ def rollback_here(
         raise InputError("no such overlay on main", path=path, fix="choose one of: gitops service list")
     pin = edit.read(content, path, name)
     past = versions.of_files(checkout.root, start, [path], limit=100)[path]
-    fitting = _fitting(path, memory.images_of(past, path, pin.entry), to, pin.image)
+    ran = memory.images_of(past, path, pin.entry)
+    fitting = _fitting(path, ran, to, pin.image, fix=local.missing_history(checkout))
     image, asked = _there(path, registry, fitting)
     files: contents.Contents = {path: edit.replace(content, path, image, name)}
     files[entry.hold_file(overlay, name)] = hold.write(hold.Hold(tag=image.tag, reason=reason, until=until))
@@ -127,7 +128,9 @@ def _there(path: str, registry: Registry, fitting: Sequence[Image]) -> tuple[Ima
     raise InputError("gone from the registry", path=path, found=gone, fix="push it again, or choose another with --to")
 
 
-def _fitting(path: str, ran: Sequence[memory.PastImage], to: str | None, current: Image) -> list[Image]:
+def _fitting(
+    path: str, ran: Sequence[memory.PastImage], to: str | None, current: Image, fix: str | None = None
+) -> list[Image]:
     # By name any that ran; by itself none that was left by a rollback.
     images = memory.former_images(ran) if to is None else [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
@@ -135,5 +138,5 @@ def _fitting(path: str, ran: Sequence[memory.PastImage], to: str | None, current
     if not fitting:
         known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"
         what = f"{to or 'another image'} never ran here"
-        raise InputError(what, path=path, expected=f"what main's history has: {known}")
+        raise InputError(what, path=path, expected=f"what main's history has: {known}", fix=fix)
     return fitting

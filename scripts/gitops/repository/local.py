@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
@@ -20,6 +21,13 @@ def main(checkout: Checkout) -> str:
     """
     with revision.open_repository(checkout) as repo:
         return revision.resolve(repo, revision.default_base(repo))
+
+
+def missing_history(checkout: Checkout) -> str | None:
+    """How to get the history that a shallow clone has not; None where it is all here."""
+    with revision.open_repository(checkout) as repo:
+        is_shallow = Path(repo.common_dir, "shallow").exists()
+    return "this clone is shallow, so first: git fetch --unshallow" if is_shallow else None
 
 
 def commit(checkout: Checkout, start: str, branch: str, message: str, files: Contents) -> str:

@@ -74,7 +74,7 @@ def test_no_encoding_ends_in_a_traceback(scratch: Checkout, encoding: str) -> No
 
 FULL = "gitops: cannot be written: No space left on device; make room\n"
 # What prints by each of the ways there are: Click's own, a table, JSON, lines with a style, an error.
-PRINTING = {
+PRINTING: dict[str, tuple[list[str], int]] = {
     "help": (["--help"], 0),
     "a table": (["service", "list"], 0),
     "JSON": (["lb", "show", "--output", "json"], 0),
@@ -85,7 +85,7 @@ PRINTING = {
 
 
 def piped(words: list[str], redirection: str) -> subprocess.CompletedProcess[str]:
-    argv = ["bash", "-c", f'"$@" {redirection}', "bash", GITOPS, *words]
+    argv = ["bash", "-c", f'"$@" {redirection}', "bash", str(GITOPS), *words]
     return subprocess.run(argv, cwd=platform().root, capture_output=True, text=True, timeout=60)
 
 
@@ -109,14 +109,14 @@ def test_a_reader_who_has_gone_ends_it_quietly(printing: str) -> None:
     words, code = PRINTING[printing]
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([GITOPS, *words], cwd=platform().root, stdout=writer, stderr=writer, timeout=60)
+    done = subprocess.run([str(GITOPS), *words], cwd=platform().root, stdout=writer, stderr=writer, timeout=60)
     os.close(writer)
     assert done.returncode == (code or 141)
 
 
 def test_in_a_folder_that_was_deleted_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    argv = ["bash", "-c", 'cd gone && rmdir "$PWD" && exec "$@"', "bash", GITOPS, "service", "list"]
+    argv = ["bash", "-c", 'cd gone && rmdir "$PWD" && exec "$@"', "bash", str(GITOPS), "service", "list"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "gitops: the folder that you are in was deleted; cd into the checkout\n"

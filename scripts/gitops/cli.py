@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import io
-import os
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -141,7 +140,7 @@ def _ending(error: BaseException) -> tuple[int, Callable[[], None]]:
         case GitopsError():
             return error.exit_code, lambda: say_error(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EIO):
-            full = MachineError(f"cannot be written: {os.strerror(error.errno)}", path=error.filename, fix="make room")
+            full = MachineError(f"cannot be written: {error.strerror}", path=error.filename, fix="make room")
             return full.exit_code, lambda: say_error(full)
         case _:
             return 70, lambda: say_bug(error)

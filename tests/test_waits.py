@@ -227,6 +227,19 @@ def test_what_passes_is_waited_for(passing: dict[str, Any], pods: list[dict[str,
     assert argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW) < 30
 
 
+def test_what_many_objects_say_is_said_once_with_their_number() -> None:
+    missing = [{"kind": "NetworkPolicy", "name": f"p{n}", "health": {"status": "Missing"}} for n in range(16)]
+    [half_up] = argocd.applications(Scripted(with_health(status("OutOfSync", NEW), "Missing", UNOPENED, *missing)))
+    assert half_up.message == "SealedSecret s: no key could decrypt; NetworkPolicy p0 and 15 more: Missing"
+
+
+def test_what_is_not_as_git_has_it_is_named_where_nothing_else_is_told() -> None:
+    changed = [{"kind": "Deployment", "name": name, "status": "OutOfSync"} for name in ("web", "cache")]
+    same = {"kind": "Service", "name": "web", "status": "Synced"}
+    [edited] = argocd.applications(Scripted(with_health(status("OutOfSync", NEW), "Healthy", same, *changed)))
+    assert argocd.describe(edited) == "OutOfSync, Healthy: Deployment web and 1 more: not as git has it"
+
+
 def test_a_reason_must_be_said_without_a_break() -> None:
     cluster = Scripted(PROGRESSING, PROGRESSING, GOOD)
     cluster.objects["pods"] = [MISSING]

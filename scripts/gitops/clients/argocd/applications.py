@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -121,7 +121,9 @@ def applications(cluster: Cluster) -> list[AppStatus]:
         ):
             problems.append(operation.get("message", ""))
         unwell = [part for part in status.get("resources", []) if _health(part) in ("Degraded", "Missing")]
-        problems += map(_unwell, unwell)
+        problems += _together(map(_unwell, unwell))
+        if not problems:
+            problems += _together(map(_unsynced, filter(_differs, status.get("resources", []))))
         apps.append(
             AppStatus(
                 name=item["metadata"]["name"],
@@ -146,6 +148,25 @@ def _health(resource: dict[str, Any]) -> str:
 
 def _unwell(resource: dict[str, Any]) -> str:
     return f"{resource['kind']} {resource['name']}: {resource['health'].get('message') or _health(resource)}"
+
+
+def _differs(resource: dict[str, Any]) -> bool:
+    return resource.get("status") == "OutOfSync"
+
+
+def _unsynced(resource: dict[str, Any]) -> str:
+    return f"{resource['kind']} {resource['name']}: not as git has it"
+
+
+def _together(told: Iterable[str]) -> Iterator[str]:
+    """What objects say of themselves, each behind its name: those that say the same once, with how many more."""
+    saying: dict[str, list[str]] = {}
+    for text in told:
+        name, _, words = text.partition(": ")
+        saying.setdefault(words, []).append(name)
+    for words, names in saying.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"{names[0]}{more}: {words}"
 
 
 def _synced(status: dict[str, Any]) -> str:

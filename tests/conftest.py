@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # those modules use this one
     from tests.image_world import ImageWorld
     from tests.oauth_world import RotationWorld
 
-pytest_plugins = ["tests.lab.running", "tests.secret_world", "tests.service_world"]
+pytest_plugins = ["tests.lab.running", "tests.lab.operating", "tests.secret_world", "tests.service_world"]
 
 # A machine with other work is slow, and no test fails for that.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -16,8 +16,14 @@ FILES = tuple(sorted(FOLDER.glob("*.md")))
 OVER = "It is over when"
 # What stands for something else in a quoted message.
 _PLACEHOLDER = re.compile(r"\b(NAME|TIME|FILE|PART|REASON|TEAM|KIND|POLICY|N)\b")
-# Words that another program says: Go's of a connection, sealed-secrets' of a seal, the scheduler's of nodes.
-FOREIGN = ("connection refused", "no key could decrypt secret", "0/9 nodes are available")
+# Words that another program says: Go's of a connection, sealed-secrets' of a seal, the scheduler's of nodes, and
+# kubectl's of a drain.
+FOREIGN = (
+    "connection refused",
+    "no key could decrypt secret",
+    "0/9 nodes are available",
+    "Cannot evict pod as it would violate the pod's disruption budget.",
+)
 # What Argo CD's notifications make: tests/test_alerts.py renders it.
 RENDERED = (
     ":x: NAME",

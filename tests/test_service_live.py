@@ -177,6 +177,16 @@ def test_an_unknown_service_or_environment_is_told_before_anything_is_asked(away
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("file", ["owner.yaml", "prod/kustomization.yaml", "prod/ingress.yaml"])
+def test_what_runs_is_asked_whatever_the_working_copys_files_say(
+    away: Ask, scratch: Checkout, verb: str, file: str
+) -> None:
+    """Whoever looks has pulled the commit that broke it."""
+    (scratch.root / "overlays/mogle" / file).write_text("resources: [\n")
+    assert away(verb, "mogle").err.startswith("gitops: no kubeconfig names a cluster")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_no_kubeconfig_is_one_message(away: Ask, verb: str) -> None:
     done = away(verb, "mogle")
     assert (done.code, done.out) == (2, "")

@@ -155,7 +155,7 @@ def test_a_taken_port_is_named_with_its_owner(scratch: Checkout) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(MachineError, match=rf"port {port} \(api\) is taken by process {os.getpid()}"):
-            check_free("api", port)
+            check_free("api", port, fix="end it")
         done = gitops(scratch, "lab", "up", "--api-port", str(port))
     assert done.code == 3
     assert f"port {port} (api) is taken" in done.err
@@ -215,6 +215,8 @@ def test_a_lab_that_never_was_is_said(scratch: Checkout) -> None:
         done = gitops(scratch, "lab", verb, "--name", "never")
         assert done.code == 2
         assert "lab 'never': never started; run: gitops lab up" in done.err
+        named = gitops(scratch, "lab", verb, "--name", "never", GITOPS_LAB_NAME="another")
+        assert named.err.endswith("run: gitops lab up --name never\n")
     with pytest.raises(InputError, match="a lab's name is"):
         Lab(scratch, "../up")
 

@@ -179,31 +179,49 @@ MISSING = {
 PROGRESSING = with_health(GOOD, "Progressing")
 UNOPENED = {"kind": "SealedSecret", "name": "s", "health": {"status": "Degraded", "message": "no key could decrypt"}}
 SCALES = {"kind": "HorizontalPodAutoscaler", "name": "web", "health": {"status": "Degraded", "message": "no metrics"}}
+FULL = {
+    "metadata": {"name": "web"},
+    "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: tenant"}]},
+}
+NO_TARGET = {"type": "AbleToScale", "status": "False", "reason": "FailedGetScale", "message": 'scale "shop" not found'}
+OF_NOTHING = {"metadata": {"name": "web"}, "status": {"conditions": [NO_TARGET]}}
 AWAY = status("Unknown", OLD, error="rpc error: repository not found")
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What must be said for a while is said for long enough at the second look."""
-    for name in ("_LOOK", "_LASTS", "_UNKNOWN_LASTS"):
+    for name in ("_LOOK", "_LASTS", "_MINUTE_LASTS"):
         monkeypatch.setattr(waits, name, 0.0)
 
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(
-    ("stays", "pods", "reason"),
+    ("stays", "objects", "reason"),
     [
-        (PROGRESSING, [MISSING], 'pod web-1: app: CreateContainerConfigError: secret "s" not found'),
-        (with_health(GOOD, "Degraded", UNOPENED), [], "SealedSecret s: no key could decrypt"),
-        (AWAY, [], "repository not found"),
+        (PROGRESSING, {"pods": [MISSING]}, 'pod web-1: app: CreateContainerConfigError: secret "s" not found'),
+        (PROGRESSING, {"deployments": [FULL]}, "Deployment web: exceeded quota"),
+        (
+            PROGRESSING,
+            {"horizontalpodautoscalers": [OF_NOTHING]},
+            'HorizontalPodAutoscaler web: scale "shop" not found',
+        ),
+        (with_health(GOOD, "Degraded", UNOPENED), {}, "SealedSecret s: no key could decrypt"),
+        (AWAY, {}, "repository not found"),
     ],
-    ids=["a Secret that is not there", "a seal that nothing opens", "nothing to compare with"],
+    ids=[
+        "a Secret that is not there",
+        "a quota that is full",
+        "an autoscaler of nothing",
+        "a seal that nothing opens",
+        "nothing to compare with",
+    ],
 )
 def test_what_only_a_change_ends_is_not_waited_for(
-    stays: dict[str, Any], pods: list[dict[str, Any]], reason: str
+    stays: dict[str, Any], objects: dict[str, list[dict[str, Any]]], reason: str
 ) -> None:
     cluster = Scripted(stays)
-    cluster.objects["pods"] = pods
+    cluster.objects = objects
     with pytest.raises(NotHealthyError, match=r"waiting does not help(.|\n)*x-prod: ") as stopped:
         argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW)
     assert reason in str(stopped.value)
@@ -244,3 +262,28 @@ def test_a_reason_must_be_said_without_a_break() -> None:
     cluster = Scripted(PROGRESSING, PROGRESSING, GOOD)
     cluster.objects["pods"] = [MISSING]
     assert argocd.wait_for(cluster, ["x-prod"], seconds=30, revision=NEW) < 30
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("patience", [1.0, 0.0])
+def test_without_a_commit_it_is_waited_for_where_all_may_only_be_starting(patience: float) -> None:
+    """A push of another service waits for all; a cluster that is made needs its time."""
+    cluster = Scripted(PROGRESSING)
+    cluster.objects["pods"] = [MISSING]
+    with pytest.raises(NotHealthyError, match="waiting does not help" if patience else "not Synced and Healthy within"):
+        argocd.wait_for(cluster, ["x-prod"], seconds=0.5, patience=patience)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("name", ["root", "y-prod"])
+def test_an_application_that_nobody_makes_is_not_waited_for(name: str) -> None:
+    with pytest.raises(NotHealthyError, match=rf"waiting does not help(.|\n)*{name}: no such Application"):
+        argocd.wait_for(Scripted(GOOD), ["x-prod", name], seconds=30, revision=NEW)
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_the_root_has_not_made_yet_is_waited_for() -> None:
+    root = argocd.AppStatus("root", "platform", "OutOfSync", "Healthy", OLD, "")
+    waits._Stuck(Scripted(GOOD), NEW, 1.0).check([root], ["y-prod"])
+    with pytest.raises(NotHealthyError, match="y-prod: no such Application, and nothing in apps/ makes it"):
+        waits._Stuck(Scripted(GOOD), NEW, 1.0).check([], ["y-prod"])

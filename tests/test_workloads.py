@@ -8,6 +8,7 @@ import pytest
 
 from gitops.clients import workloads
 from gitops.clients.kubernetes import Cluster
+from gitops.clients.workloads import Lasts
 
 Object = dict[str, Any]
 LONG = "pods are forbidden: ValidatingAdmissionPolicy 'no-token' with binding 'no-token' denied request: " + "x" * 500
@@ -130,6 +131,10 @@ CASES: dict[str, tuple[Namespace, list[str]]] = {
         ),
         ["Ingress web: FailedBuildModel: no certificate found for host"],
     ),
+    "an Ingress of which nobody says a word": (
+        Namespace(ingresses=[{"metadata": {"name": "web"}, "spec": {"ingressClassName": "nginx"}}]),
+        ["Ingress web: no load balancer has taken it yet (its class: nginx)"],
+    ),
     "warnings of what is well by now": (
         Namespace(
             jobs=[{"metadata": {"name": "tick"}, "status": {"succeeded": 1}}],
@@ -159,16 +164,46 @@ def test_each_cause_is_said_whole_and_once(case: str) -> None:
     assert [reason.text for reason in workloads.reasons(namespace, "x-prod")] == told
 
 
-@pytest.mark.parametrize(
-    ("reason", "lasting"),
-    [
-        ("CreateContainerConfigError", True),
-        ("InvalidImageName", True),
-        ("ErrImageNeverPull", True),
-        ("ImagePullBackOff", False),
-        ("CrashLoopBackOff", False),
-    ],
-)
-def test_only_a_change_brings_what_is_not_there(reason: str, lasting: bool) -> None:
-    [told] = workloads.reasons(Namespace(pods=[pod(containers=waits(reason))]), "x-prod")
-    assert told.lasting is lasting
+def autoscaler(reason: str, message: str) -> Namespace:
+    [own] = says("web", "AbleToScale", "False", message)
+    own["status"]["conditions"][0]["reason"] = reason
+    return Namespace(horizontalpodautoscalers=[own])
+
+
+def refuses(message: str) -> Namespace:
+    return Namespace(deployments=says("web", "ReplicaFailure", "True", message))
+
+
+PAUSED: Object = {"metadata": {"name": "web"}, "spec": {"paused": True}}
+# k8s.io/kubernetes, pkg/controller/podautoscaler, of a target that is not there, and of a failing call.
+GONE = 'the HPA controller was unable to get the target\'s current scale: deployments/scale.apps "shop" not found'
+AWAY = "the HPA controller was unable to get the target's current scale: Internal error"
+LASTING = {
+    "a Secret that is not there": (
+        Namespace(pods=[pod(containers=waits("CreateContainerConfigError"))]),
+        Lasts.FOR_GOOD,
+    ),
+    "an image that has no name": (Namespace(pods=[pod(containers=waits("InvalidImageName"))]), Lasts.FOR_GOOD),
+    "an image that is never pulled": (Namespace(pods=[pod(containers=waits("ErrImageNeverPull"))]), Lasts.FOR_GOOD),
+    "an image that is not there": (Namespace(pods=[pod(containers=waits("ImagePullBackOff"))]), Lasts.MAYBE),
+    "a program that crashes": (Namespace(pods=[pod(containers=waits("CrashLoopBackOff"))]), Lasts.MAYBE),
+    "a pod that no node takes": (Namespace(pods=[pod(scheduled="False")]), Lasts.FOR_ROOM),
+    "pods that a policy refuses": (refuses(LONG), Lasts.FOR_GOOD),
+    "pods that a webhook refuses": (refuses('admission webhook "x" denied the request: no'), Lasts.FOR_GOOD),
+    "pods that Pod Security refuses": (refuses('violates PodSecurity "restricted:latest"'), Lasts.FOR_GOOD),
+    "pods that a quota refuses": (refuses("exceeded quota: tenant"), Lasts.FOR_ROOM),
+    "a policy that starts": (refuses("denied request: failed to configure binding"), Lasts.FOR_ROOM),
+    "a Deployment that is paused": (Namespace(deployments=[PAUSED]), Lasts.FOR_GOOD),
+    "an autoscaler of nothing": (autoscaler("FailedGetScale", GONE), Lasts.FOR_GOOD),
+    "an autoscaler whose target nobody could read": (autoscaler("FailedGetScale", AWAY), Lasts.MAYBE),
+    "an autoscaler of two": (autoscaler("InvalidSelector", "ambiguous"), Lasts.FOR_GOOD),
+    "an autoscaler of no pods": (autoscaler("ScalingDisabled", "the replica count is zero"), Lasts.FOR_GOOD),
+    "an autoscaler without metrics": (autoscaler("FailedGetResourceMetric", "metrics not found"), Lasts.MAYBE),
+}
+
+
+@pytest.mark.parametrize("what", LASTING)
+def test_what_ends_by_itself_is_told_from_what_only_a_change_ends(what: str) -> None:
+    namespace, lasts = LASTING[what]
+    [told] = workloads.reasons(namespace, "x-prod")
+    assert told.lasts is lasts

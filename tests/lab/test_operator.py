@@ -3,88 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from git import Repo
 
-from gitops.lab import process
 from gitops.lab.bootstrap import missing_nodes
-from tests import runbooks
-from tests.conftest import GITOPS, Ran, commit_all, gitops
+from tests.conftest import commit_all
+from tests.lab.operating import MENDED, NAMED, Breakage, Operator, break_overlays, patch, told, until_named
 from tests.lab.running import Running
 from tests.lab.test_drills import OVER, Slack
 from tests.lab.test_lab import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.matrix]
 
-# Seconds until the cause is named, and until all is well after the first command that mends it.
-NAMED, MENDED = 120.0, 180.0
-# And for what is a fault only once it has lasted a minute.
+# Seconds until what is a fault only once it has lasted a minute is named.
 MINUTES = 180.0
-
-
-class Operator:
-    """A person in the lab's checkout, with a terminal as the runbooks have it."""
-
-    def __init__(self, running: Running) -> None:
-        self.running, self.root = running, running.lab.checkout.root
-        who = {f"GIT_{role}_NAME": "test" for role in ("AUTHOR", "COMMITTER")}
-        who |= {f"GIT_{role}_EMAIL": "test@example.com" for role in ("AUTHOR", "COMMITTER")}
-        path = f"{GITOPS.parent}:{running.lab.checkout.tools / 'bin'}:{os.environ['PATH']}"
-        self.env = {**os.environ, **who, "PATH": path}
-        self.env |= {"GITOPS_LAB_NAME": running.lab.name, "KUBECONFIG": str(running.lab.kubeconfig)}
-
-    def types(self, line: str, *, name: str = "") -> Ran:
-        """One line of a runbook; `name` stands for its NAME."""
-        argv = ["bash", "-c", line.replace("NAME", name or "NAME")]
-        done = subprocess.run(argv, cwd=self.root, env=self.env, capture_output=True, text=True, timeout=400)
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    def follows(self, file: str, section: str, block: int = 0, *, name: str = "") -> list[Ran]:
-        """All lines of one block of a section's commands."""
-        return [self.types(line, name=name) for line in runbooks.commands(file, section, block)]
-
-    def kill(self, part: str) -> None:
-        """End a part of the lab, and all that belongs to it."""
-        for victim in process.running(self.running.lab)[part]:
-            victim.kill()
-        until(f"{part} ended", lambda: part not in process.running(self.running.lab))
-
-
-@pytest.fixture
-def operator(running: Running) -> Iterator[Operator]:
-    """The lab runs what the checkout has, before and after."""
-    first = gitops(running.lab.checkout, "lab", "push", "--name", running.lab.name, timeout=400)
-    assert first.code == 0, first.err
-    yield Operator(running)
-    with Repo(running.work) as repo:
-        repo.git.fetch("origin")
-        repo.git.reset("--hard", "origin/main")
-
-
-@dataclass(frozen=True)
-class Breakage:
-    """An edit of an overlay, and what of the reason must be named, whole."""
-
-    application: str
-    old: str
-    new: str
-    reason: str
-    file: str = "kustomization.yaml"
-
-
-def patch(kind: str, *operations: str) -> str:
-    """A patch of the first of a kind, before the other patches."""
-    lines = "".join(f"      - {operation}\n" for operation in operations)
-    return f"  - target: {{kind: {kind}}}\n    patch: |\n{lines}"
-
-
 _NO_ROOM = patch("ResourceQuota", '{op: replace, path: /spec/hard/pods, value: "0"}')
 _ROLLOUT = patch("Deployment", "{op: add, path: /spec/template/spec/terminationGracePeriodSeconds, value: 61}")
 _PORT = patch("Service", "{op: replace, path: /spec/ports/0/port, value: 70000}")
@@ -109,27 +43,15 @@ BREAKAGES = (
 
 
 def test_what_overlays_broke_is_named_at_once_and_reverted_by_the_runbook(operator: Operator) -> None:
-    for breakage in BREAKAGES:
-        service, _, environment = breakage.application.rpartition("-")
-        file = operator.root / "overlays" / service / environment / breakage.file
-        text = file.read_text()
-        assert breakage.old in text
-        file.write_text(text.replace(breakage.old, breakage.new, 1))
     (operator.root / "overlays/umbrella/staging/extra.yaml").write_text(JOB)
-    commit_all(operator.running.lab.checkout, "break seven")
+    break_overlays(operator, BREAKAGES, "break seven")
     began = time.monotonic()
     pushed = operator.types("gitops lab push")
     stopped = time.monotonic() - began
     assert pushed.code == 1
     assert "refused, so that waiting does not help" in pushed.err
     assert stopped < NAMED, pushed.err
-
-    def named() -> bool:
-        [status] = operator.follows("application-not-healthy.md", "Which ones, and why")
-        said = " ".join(status.out.split())  # a cell may be wrapped
-        return status.code == 1 and all(breakage.reason in said for breakage in BREAKAGES)
-
-    until("each cause is named", named, NAMED)
+    until_named(operator, BREAKAGES)
     seconds = time.monotonic() - began
     log, reverted, again = operator.follows("application-not-healthy.md", "It does not render")
     assert "break seven" in log.out
@@ -227,19 +149,15 @@ def failed_runs(operator: Operator) -> set[str]:
     return {job["metadata"]["name"] for job in jobs if '"Failed"' in json.dumps(job["status"])}
 
 
-def told(operator: Operator) -> str:
-    """What the lab's status says, as one line: a cell may be wrapped."""
-    return " ".join(operator.types("gitops lab status").out.split())
-
-
 def test_lost_nodes_are_named_and_brought_back_by_the_runbook(operator: Operator) -> None:
     running = operator.running
     for name in ("lab-a-1", "lab-a-2", "lab-b-1"):
         running.cluster.delete(f"/api/v1/nodes/{name}")
     began = time.monotonic()
-    nodes, _ = operator.follows("lost-nodes.md", "")
+    nodes, status = operator.follows("lost-nodes.md", "")
     assert "lab-a-1 " not in nodes.out
     assert "lab-c-1 " in nodes.out
+    assert "3 nodes are missing: lab-a-1, lab-a-2, lab-b-1" in status.err
     [up] = operator.follows("lost-nodes.md", "", 1)
     assert up.code == 0, up.err
     assert missing_nodes(running.cluster, running.lab.settings().nodes_per_zone) == {}

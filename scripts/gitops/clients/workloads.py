@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.manifests.objects import Object, name
@@ -23,18 +25,33 @@ _CONTROLLERS = {
 }
 # What a condition says of a fault, by its type and status (k8s.io/api, apps, batch and autoscaling).
 _FAULTS = {("ReplicaFailure", "True"), ("Failed", "True"), ("ScalingActive", "False"), ("AbleToScale", "False")}
-_EXPLAINS_ITSELF = ("PodInitializing", "ContainerCreating", "ScalingDisabled")
+_EXPLAINS_ITSELF = ("PodInitializing", "ContainerCreating")
 # Why a container waits that no further try changes: what it names is not there, or is no image (k8s.io/kubernetes,
 # pkg/kubelet/kuberuntime and images). What cannot be pulled may come, and a program that crashes may get through.
 _LASTING = ("CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull")
+# What admission refuses for what it is: a policy (k8s.io/apiserver, admission/plugin/policy/validating; it fails to
+# configure while its parameters are not there), a webhook (the same, plugin/webhook/errors), Pod Security
+# (k8s.io/pod-security-admission).
+DENIALS = (r"denied request: (?!failed to configure)", r"denied the request:", r"violates PodSecurity")
+_DENIED = re.compile("|".join(DENIALS))
+# Why an autoscaler scales nothing, whoever measures (k8s.io/kubernetes, pkg/controller/podautoscaler).
+_SCALES_NOTHING = ("InvalidSelector", "ScalingDisabled")
+
+
+class Lasts(IntEnum):
+    """Whether a cause ends by itself: it may; it does where others make room; it does not, without a change."""
+
+    MAYBE = 0
+    FOR_ROOM = 1
+    FOR_GOOD = 2
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One cause, whole. `lasting`: nothing but a change ends it."""
+    """One cause, whole, and whether it ends by itself."""
 
     text: str
-    lasting: bool = False
+    lasts: Lasts = Lasts.MAYBE
 
 
 def reasons(cluster: Cluster, namespace: str) -> list[Reason]:
@@ -48,10 +65,10 @@ def reasons(cluster: Cluster, namespace: str) -> list[Reason]:
     for pod, its in _pods_of(cluster, namespace, warnings):
         for reason in its:
             pods.setdefault(reason, []).append(pod["metadata"]["name"])
-    told = [Reason(f"{_pods(names)}: {reason.text}", reason.lasting) for reason, names in pods.items()]
+    told = [Reason(f"{_pods(names)}: {reason.text}", reason.lasts) for reason, names in pods.items()]
     for kind, path in _CONTROLLERS.items():
         for item in cluster.items(path.format(namespace)):
-            told += [Reason(text) for text in _of_controller(kind, item, warnings)]
+            told += _of_controller(kind, item, warnings)
     return told
 
 
@@ -112,7 +129,8 @@ def _of_pod(pod: Object, warnings: Mapping[tuple[str, str], str]) -> Iterator[Re
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        yield Reason(f"{scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', 'no node takes it')}")
+        words = f"{scheduled.get('reason', 'not scheduled')}: {scheduled.get('message', 'no node takes it')}"
+        yield Reason(words, Lasts.FOR_ROOM)
     known = False
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         for reason in _of_container(container):
@@ -130,25 +148,41 @@ def _of_container(status: Object) -> Iterator[Reason]:
     why = waiting.get("reason")
     if why and why not in _EXPLAINS_ITSELF:
         words = ": ".join(filter(None, (status["name"], why, waiting.get("message"))))
-        yield Reason(words, why in _LASTING)
+        yield Reason(words, Lasts.FOR_GOOD if why in _LASTING else Lasts.MAYBE)
     if ended.get("exitCode"):
         yield Reason(f"{status['name']}: {ended.get('reason', 'ended')}, exit code {ended['exitCode']}")
 
 
-def _of_controller(kind: str, item: Object, warnings: Mapping[tuple[str, str], str]) -> Iterator[str]:
+def _of_controller(kind: str, item: Object, warnings: Mapping[tuple[str, str], str]) -> Iterator[Reason]:
     name = f"{kind} {item['metadata']['name']}"
     status = item.get("status", {})
-    told = False
+    told = kind == "Deployment" and bool(item.get("spec", {}).get("paused"))
+    if told:
+        yield Reason(f"{name}: it is paused: no new pods start", Lasts.FOR_GOOD)
     for condition in status.get("conditions", []):
         failed = (condition["type"], condition["status"]) in _FAULTS
         if failed and condition.get("reason") not in _EXPLAINS_ITSELF:
             told = True
-            yield f"{name}: {condition.get('message') or condition.get('reason') or condition['type']}"
-    warning = warnings.get((kind, item["metadata"]["name"]))
-    if not told and warning and _lacks(kind, item):
-        yield f"{name}: {warning}"
-    elif status.get("phase") in ("Pending", "Lost"):
-        yield f"{name}: {status['phase']}, no volume yet"
+            words = condition.get("message") or condition.get("reason") or condition["type"]
+            yield Reason(f"{name}: {words}", _lasts(condition))
+    if told or not _lacks(kind, item):
+        return
+    if warning := warnings.get((kind, item["metadata"]["name"])):
+        yield Reason(f"{name}: {warning}")
+    elif kind == "PersistentVolumeClaim":
+        yield Reason(f"{name}: {status.get('phase', 'new')}, no volume yet")
+    elif kind == "Ingress":
+        served = item.get("spec", {}).get("ingressClassName", "none")
+        yield Reason(f"{name}: no load balancer has taken it yet (its class: {served})")
+
+
+def _lasts(condition: Object) -> Lasts:
+    """Whether what a controller's condition says ends by itself."""
+    message = condition.get("message") or ""
+    if condition["type"] == "ReplicaFailure":
+        return Lasts.FOR_GOOD if _DENIED.search(message) else Lasts.FOR_ROOM
+    missing = condition.get("reason") == "FailedGetScale" and "not found" in message
+    return Lasts.FOR_GOOD if missing or condition.get("reason") in _SCALES_NOTHING else Lasts.MAYBE
 
 
 def _lacks(kind: str, item: Object) -> bool:

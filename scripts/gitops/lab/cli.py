@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ from gitops.lab.layout import default_name
 from gitops.manifests.overlay import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gitops.clients import argocd
     from gitops.lab.layout import Lab
@@ -93,7 +94,9 @@ def up(name: str, nodes: int | None, api_port: int | None) -> None:
     _say_simulated(target)
     ensure(target.checkout, progress)
     _warn_dirty(target)
-    if not labs.up(target, progress, nodes_per_zone=nodes, api_port=api_port):
+    with _interrupted(target, _started(target)):
+        new = labs.up(target, progress, nodes_per_zone=nodes, api_port=api_port)
+    if not new:
         say(f"lab {name!r} is already up")
     _print_addresses(target)
     _say_simulated(target)
@@ -108,12 +111,19 @@ def status(name: str, output: str) -> None:
     Example: gitops lab status
     """
     from gitops.clients import argocd
+    from gitops.clients.kubernetes import ClusterError
     from gitops.lab import lab as labs
 
     target = _lab(name)
     parts = labs.status(target)
     dead = [part.name for part in parts if not part.alive]
-    apps = None if {"etcd", "kube-apiserver"} & set(dead) else labs.applications(target)
+    apps, lacking, silence = None, list[Fault](), None
+    if not {process.NETWORK, "etcd", "kube-apiserver"} & set(dead):
+        try:
+            apps = labs.applications(target)
+            lacking = [] if apps is None else labs.lacking(target, apps)
+        except ClusterError as error:
+            silence = labs.unanswered(target, error)
     memory = process.memory(target)
     if output == "json":
         say_json(
@@ -123,6 +133,7 @@ def status(name: str, output: str) -> None:
                 "memory_bytes": memory,
                 "parts": [vars(part) for part in parts],
                 "applications": [app.as_dict() for app in apps or []],
+                "lacking": [fault.what for fault in lacking],
             }
         )
     else:
@@ -133,14 +144,18 @@ def status(name: str, output: str) -> None:
         if len(dead) < len(parts):
             _print_addresses(target)
     if dead and len(dead) == len(parts):
-        raise NotHealthyError(f"lab {name!r} is down", fix=f"run: {target.command('up')}")
+        raise process.is_down(target)
     if dead:
-        raise process.dead_part(target, dead[0])
+        ended = [part for part in dead if target.log(part).exists()]
+        raise NotHealthyError.several(process.dead_part(target, part).fault for part in ended or dead[:1])
+    if silence:
+        raise silence
     if apps is None:
         what = f"lab {name!r}: Argo CD has no Applications yet"
         raise NotHealthyError(what, fix=f"let it come to its end: {target.command('up')}")
-    if late := [app for app in apps if not app.good]:
-        raise NotHealthyError.several(Fault(f"{app.name}: {argocd.describe(app)}") for app in late)
+    late = [Fault(f"{app.name}: {argocd.describe(app)}") for app in apps if not app.good]
+    if faults := [*lacking, *late]:
+        raise NotHealthyError.several(faults)
 
 
 @lab.command()
@@ -210,7 +225,9 @@ def push(name: str) -> None:
     target.settings()
     _say_simulated(target)
     _warn_dirty(target)
-    pushed = labs.push(target, progress)
+    rest = f"what was pushed goes on; how far it is: {target.command('status')}; to wait: {target.command('push')}"
+    with _interrupted(target, rest):
+        pushed = labs.push(target, progress)
     say(f"{'the lab runs' if pushed.new else 'nothing new: the lab already runs'} {pushed.commit[:12]}")
 
 
@@ -230,8 +247,9 @@ def demo(name: str) -> None:
     _say_simulated(target)
     ensure(target.checkout, progress)
     _warn_dirty(target)
-    if not labs.up(target, progress):
-        labs.wait_synced(target, progress)
+    with _interrupted(target, _started(target)):
+        if not labs.up(target, progress):
+            labs.wait_synced(target, progress)
     gain = f"you deployed: one line was pushed to git, and {DEMO.namespace} runs it"
     with progress.step(f"a one-line change pushed to {DEMO}: Synced and Healthy", gain=gain):
         labs.push_one_line(target, DEMO, f"demo-{int(time.time())}")
@@ -291,6 +309,21 @@ def _print_addresses(target: Lab) -> None:
     ]
     for what, value in rows:
         say(f"{what + ':':<13}{value}")
+
+
+@contextmanager
+def _interrupted(target: Lab, rest: str) -> Iterator[None]:
+    """Say of an interrupt what goes on, and what to type."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if target.exists:
+            say(rest, err=True)
+        raise
+
+
+def _started(target: Lab) -> str:
+    return f"what was started runs on; the rest: {target.command('up')}; its end: {target.command('down')}"
 
 
 def _warn_dirty(target: Lab) -> None:

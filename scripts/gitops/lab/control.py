@@ -11,6 +11,10 @@ from gitops.lab.layout import Lab, check_free
 from gitops.lab.part import Part
 from gitops.lab.parts import PARTS, READY_SECONDS, all_parts
 
+# What chooses other ports.
+_ANEW = ("reset", "up")
+_OTHER_PORTS = "end that program, or choose new ports: {}, then {}"
+
 
 def start(lab: Lab, names: Collection[str]) -> None:
     """Start those of the named parts that do not run, wave after wave, and wait until each answers."""
@@ -48,7 +52,9 @@ def _start(lab: Lab, parts: Iterable[Part], *, bound: bool = False) -> None:
     for part in parts:
         # Nobody else has a port in the lab's network.
         for port in part.ports if part.name == process.NETWORK or not settings.private else ():
-            check_free(f"{port} of lab {lab.name!r}", settings.ports[port])
+            check_free(
+                f"{port} of lab {lab.name!r}", settings.ports[port], fix=_OTHER_PORTS.format(*map(lab.command, _ANEW))
+            )
     for part in parts:
         for word in part.argv:
             if isinstance(word, Path) and word.parent == lab.checkout.tools / "bin":
@@ -71,8 +77,10 @@ def _ready(lab: Lab, parts: list[Part]) -> None:
 
 
 def check_alive(lab: Lab, parts: Iterable[Part] | None = None) -> None:
-    """Raise NotHealthyError that names the first dead part, with the end of its log."""
+    """Raise NotHealthyError that names the first dead part, with the end of its log, or says that none runs."""
     alive = process.running(lab)
+    if not alive and not process.running(lab):
+        raise process.is_down(lab)
     for part in parts or all_parts(lab):
         # A second look: a part that changes its namespace cannot be seen for a moment.
         if part.name not in alive and part.name not in process.running(lab):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gitops.clients import argocd
 from gitops.clients.kubernetes import Cluster, ClusterError
 from gitops.ground import printable
-from gitops.ground.errors import InputError, NotHealthyError
+from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
 from gitops.ground.suggest import unknown
@@ -25,6 +25,8 @@ from gitops.manifests.overlay import Overlay
 SYNC_SECONDS = 600.0
 # In each zone of a new lab.
 NODES = 2
+# How much longer than after a push a reason must be said while all of it starts.
+STARTING = 3.0
 # Characters of what is waited for, in the line that tells of progress.
 NOTE = 120
 
@@ -93,7 +95,7 @@ def up(lab: Lab, progress: Progress, *, nodes_per_zone: int | None = None, api_p
     with progress.step("git origin, sealed with the lab's certificate", gain=_ORIGIN):
         if not seeded:
             origin.push(lab)
-        bootstrap.apply_root(lab, lab.folder / "seed")
+        bootstrap.apply_root(lab, lab.folder / origin.SEED)
     wait_synced(lab, progress)
     return True
 
@@ -123,9 +125,10 @@ def prepare(lab: Lab) -> None:
     bootstrap.write_in_cluster_settings(lab, lab.settings())
 
 
-def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -> float:
+def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None, patience: float = STARTING) -> float:
     """Wait until every Application of the origin's main is Synced and Healthy, and stays so once the
-    HorizontalPodAutoscalers read their metrics (until then Argo CD may call one Healthy too early).
+    HorizontalPodAutoscalers read their metrics (until then Argo CD may call one Healthy too early). `patience`: with
+    what only a change ends, as `argocd.wait_for` has it.
 
     Returns the seconds that it took.
     """
@@ -138,7 +141,7 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
     with progress.step(
         f"{counted(len(expected), 'Application')} Synced and Healthy", note=_counter(cluster, expected), gain=_HEALTHY
     ):
-        argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
+        argocd.wait_for(cluster, expected, seconds=limit, alive=alive, patience=patience)
     waits = "metrics"
 
     def active() -> bool:
@@ -153,7 +156,7 @@ def wait_synced(lab: Lab, progress: Progress, *, seconds: float | None = None) -
             process.wait_until("every HorizontalPodAutoscaler is active", active, seconds=limit, alive=alive, every=0.5)
         except NotHealthyError as error:
             raise NotHealthyError(f"{error}: {waits}") from None
-        argocd.wait_for(cluster, expected, seconds=limit, alive=alive)
+        argocd.wait_for(cluster, expected, seconds=limit, alive=alive, patience=patience)
     return time.monotonic() - began
 
 
@@ -202,6 +205,24 @@ def _counter(cluster: Cluster, names: Collection[str], revision: str | None = No
     return count
 
 
+def check_up(lab: Lab) -> None:
+    """Raise NotHealthyError where a part is dead, or no `up` of the lab has come as far as its first commit."""
+    check_alive(lab)
+    try:
+        begun = origin.seeded(lab) and Cluster(lab.kubeconfig).find(f"{argocd.APPLICATIONS}/root")
+    except ClusterError as error:
+        raise unanswered(lab, error) from None
+    if not begun:
+        what = f"lab {lab.name!r}: its start was ended before anything ran in it"
+        raise NotHealthyError(what, fix=f"let it come to its end: {lab.command('up')}")
+
+
+def unanswered(lab: Lab, error: ClusterError) -> NotHealthyError:
+    """The error that says that the lab's API server runs and does not answer: it is starting, or hangs."""
+    what = f"lab {lab.name!r}: its API server does not answer yet: {error}"
+    return NotHealthyError(what, fix=f"let it come to its end: {lab.command('up')}")
+
+
 def down(lab: Lab) -> int:
     """End every process of the lab and keep its state. Returns how many there were."""
     return control.end(lab)
@@ -210,7 +231,12 @@ def down(lab: Lab) -> int:
 def reset(lab: Lab) -> int:
     """End it and forget everything: ports, certificates, origin, cluster."""
     count = down(lab)
-    shutil.rmtree(lab.folder, ignore_errors=True)
+    # Hidden, it is no lab any more: the half of one, where this is interrupted, would never start again.
+    gone = lab.folder.with_name(f".{lab.name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    if lab.folder.exists():
+        lab.folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
     return count
 
 
@@ -238,13 +264,31 @@ def applications(lab: Lab) -> list[argocd.AppStatus] | None:
         raise
 
 
+def lacking(lab: Lab, apps: Collection[argocd.AppStatus]) -> list[Fault]:
+    """What the lab should have and has not: Applications that its origin's main asks for, and nodes.
+
+    Raises ClusterError.
+    """
+    there = {app.name for app in apps}
+    absent = [name for name in origin.applications(lab) if name not in there]
+    faults = []
+    if absent:
+        what = f"{counted(len(absent), 'Application is', 'Applications are')} not there: {', '.join(absent)}"
+        faults.append(Fault(what, fix=f"wait for them, or hear why they do not come: {lab.command('up')}"))
+    nodes = bootstrap.missing_nodes(Cluster(lab.kubeconfig), lab.settings().nodes_per_zone)
+    if nodes:
+        what = f"{counted(len(nodes), 'node is', 'nodes are')} missing: {', '.join(sorted(nodes))}"
+        faults.append(Fault(what, fix=f"bring them back: {lab.command('up')}"))
+    return faults
+
+
 def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> Pushed:
     """Send the working copy's commit to the origin and wait until every Application has it.
 
     Raises NotHealthyError that names each Application that does not come to it, and why: at once where waiting does not
     help.
     """
-    check_alive(lab)
+    check_up(lab)
     before = origin.main(lab)
     commit = origin.push(lab)
     if commit == before and _whole(lab, lab.settings().nodes_per_zone):
@@ -260,7 +304,7 @@ def push(lab: Lab, progress: Progress, *, seconds: float | None = None) -> Pushe
                 revision=commit,
                 alive=lambda: check_alive(lab),
             )
-    wait_synced(lab, progress, seconds=seconds)
+    wait_synced(lab, progress, seconds=seconds, patience=1.0)
     return Pushed(commit, new=commit != before)
 
 

@@ -120,7 +120,7 @@ class Lab:
     def create(self, nodes_per_zone: int, api_port: int | None = None, *, private: bool = True) -> LabSettings:
         """Choose and remember free ports and new credentials. Raises MachineError where a wished port is taken."""
         if api_port:
-            check_free("api", api_port)
+            check_free("api", api_port, fix="end that program, or take another port")
         settings = LabSettings(
             ports=dict(zip(PORTS, _free_ports(len(PORTS), self._reserved()), strict=True))
             | ({"api": api_port} if api_port else {}),
@@ -166,14 +166,10 @@ class Lab:
         return f"{self.url('externals')}/platform/gitops.git"
 
 
-def check_free(what: str, port: int) -> None:
-    """Raise MachineError, naming who has it, unless `port` can be listened on."""
-    if _is_free(port):
-        return
-    raise MachineError(
-        f"port {port} ({what}) is taken{_owner(port)}",
-        fix="end that program, or choose new ports: gitops lab reset and gitops lab up, with --name for another lab",
-    )
+def check_free(what: str, port: int, *, fix: str) -> None:
+    """Raise MachineError, naming who has it and what to do, unless `port` can be listened on."""
+    if not _is_free(port):
+        raise MachineError(f"port {port} ({what}) is taken{_owner(port)}", fix=fix)
 
 
 def _owner(port: int) -> str:

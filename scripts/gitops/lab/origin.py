@@ -32,6 +32,8 @@ _ROOTS = ("root", "platform")
 _ADD_ONS = "apps/platform/"
 # What stands in an Application of apps/ in place of this repository's address.
 _OURS = "set-in-clusters"
+# The working copy of the last push.
+SEED = "seed"
 # Where the git host reads what was pushed.
 PUSHED = "pushed"
 # Opened for both ways: without a reader, nobody waits for one.
@@ -43,7 +45,8 @@ exec timeout 5 cat 1<>{pushed}
 
 def create(lab: Lab) -> None:
     """Create the bare repository that the lab's git host serves. Whoever may write in its folder pushes."""
-    if not lab.origin.exists():
+    # `HEAD` comes last of what makes a repository.
+    if not (lab.origin / "HEAD").exists():
         with Repo.init(lab.origin, bare=True, initial_branch="main") as repo, repo.config_writer() as writer:
             # For a git host that a test puts before it; the lab's own takes no push.
             writer.set_value("http", "receivepack", "true")
@@ -70,7 +73,7 @@ def source_commit(lab: Lab) -> tuple[str, str, list[str]]:
 
 def seeded(lab: Lab) -> bool:
     """Whether the first push came to its end."""
-    if not lab.origin.exists() or not (lab.folder / "seed/.git").exists():
+    if not (lab.origin / "HEAD").exists() or not (lab.folder / SEED).exists():
         return False
     with Repo(lab.origin) as repo:
         return "main" in repo.heads
@@ -131,7 +134,7 @@ def push(lab: Lab) -> str:
     Nothing is pushed where nothing changed. Raises ExternalError where the origin refuses.
     """
     sha, subject, _ = source_commit(lab)
-    work = lab.folder / "seed"
+    work = lab.folder / "seed.partial"
     try:
         shutil.rmtree(work, ignore_errors=True)
         with Repo.clone_from(str(lab.origin), work) as repo:
@@ -147,7 +150,11 @@ def push(lab: Lab) -> str:
                     f"{subject}\n\nThe lab's address and seals on top of {sha}.", author=LAB, committer=LAB
                 )
                 repo.git.push("origin", "HEAD:refs/heads/main")
-            return repo.head.commit.hexsha
+            commit = repo.head.commit.hexsha
+        # What `up` reads is whole, whenever this is interrupted.
+        shutil.rmtree(lab.folder / SEED, ignore_errors=True)
+        work.rename(lab.folder / SEED)
+        return commit
     except GitError as error:
         raise ExternalError(f"the lab's origin: {error}") from None
 
@@ -196,4 +203,6 @@ def seal_all(lab: Lab, work: Path) -> None:
         file = work / sealed.path
         chosen = {key: values[key] for key in sealed.encrypted}
         file.write_bytes(sealedsecret.reseal(file.read_bytes(), sealed.path, chosen, values[_AGAINST]))
-    memory.write_text(json.dumps(known))
+    draft = memory.with_suffix(".partial")
+    draft.write_text(json.dumps(known))
+    draft.rename(memory)

@@ -152,8 +152,15 @@ def tail(lab: Lab, part: str, lines: int = TAIL_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(empty log)"
 
 
+def is_down(lab: Lab) -> NotHealthyError:
+    """The error that says that nothing of the lab runs."""
+    return NotHealthyError(f"lab {lab.name!r} is down", fix=f"run: {lab.command('up')}")
+
+
 def dead_part(lab: Lab, part: str) -> NotHealthyError:
     """The error that names a dead part and shows how its log ends."""
+    if not lab.log(part).exists():
+        return NotHealthyError(f"lab {lab.name!r}: {part} was never started", fix=f"start it: {lab.command('up')}")
     return NotHealthyError(
         f"lab {lab.name!r}: {part} is dead; its log ends:\n{_indent(tail(lab, part))}",
         path=lab.checkout.relative(lab.log(part)),

@@ -26,12 +26,14 @@ def create(lab: Lab) -> None:
                 if tag in [there.name for there in repo.tags]:
                     continue
             shutil.rmtree(bare)
-        draft = bare.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
+        draft, cloned = bare.with_suffix(".draft"), bare.with_suffix(".partial")
+        for left in (draft, cloned):
+            shutil.rmtree(left, ignore_errors=True)
         shutil.copytree(lab.checkout.tools / "share" / name, draft)
         with Repo.init(draft, initial_branch="main") as repo:
             repo.git.add("--all", "--force")
             repo.index.commit(f"{name} {tag}", author=LAB, committer=LAB)
             repo.create_tag(tag)
-            Repo.clone_from(str(draft), bare, bare=True).close()
+            Repo.clone_from(str(draft), cloned, bare=True).close()
+        cloned.rename(bare)
         shutil.rmtree(draft)

@@ -128,7 +128,19 @@ def one(checkout: Checkout, name: str) -> Service:
 
 def chosen(checkout: Checkout, name: str, environment: str | None) -> list[Overlay]:
     """The overlays of a service: all, or that of one environment. Raises InputError where there is none."""
-    overlays = [summary.overlay for summary in one(checkout, name).overlays]
+    return _fitting([summary.overlay for summary in one(checkout, name).overlays], name, environment)
+
+
+def by_folders(checkout: Checkout, name: str, environment: str | None) -> list[Overlay]:
+    """The same by the names of folders alone: for whoever asks a cluster, whatever this working copy's files say."""
+    folders = {folder.name: folder for folder in checkout.service_folders}
+    if name not in folders:
+        raise unknown("service", name, folders)
+    own = sorted(folder.name for folder in folders[name].iterdir() if folder.is_dir())
+    return _fitting([Overlay(name, folder) for folder in own], name, environment)
+
+
+def _fitting(overlays: Sequence[Overlay], name: str, environment: str | None) -> list[Overlay]:
     fitting = [overlay for overlay in overlays if environment in (None, overlay.environment)]
     if not fitting:
         raise _no_environment(name, environment or "", overlays)

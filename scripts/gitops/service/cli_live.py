@@ -39,7 +39,7 @@ def _asked(
     from gitops.service import place
 
     checkout = Checkout.find()
-    overlays = services.chosen(checkout, service, environment)
+    overlays = services.by_folders(checkout, service, environment)
     return place.of(checkout, lab=in_lab, context=context), overlays
 
 

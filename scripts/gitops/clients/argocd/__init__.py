@@ -9,10 +9,11 @@ from gitops.clients.argocd.applications import (
     explained,
     refresh,
 )
-from gitops.clients.argocd.waits import SERVICES, wait_for
+from gitops.clients.argocd.waits import NO_SUCH, SERVICES, wait_for
 
 __all__ = [
     "APPLICATIONS",
+    "NO_SUCH",
     "SERVICES",
     "AppStatus",
     "SyncRefusal",

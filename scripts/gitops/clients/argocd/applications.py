@@ -19,12 +19,7 @@ REFRESH = "argocd.argoproj.io/refresh"
 _REFUSALS = re.compile(
     "|".join(
         (
-            # k8s.io/apiserver, admission/plugin/policy/validating; it fails to configure while parameters are not there
-            r"denied request: (?!failed to configure)",
-            # k8s.io/apiserver, admission/plugin/webhook/errors
-            r"denied the request:",
-            # k8s.io/pod-security-admission, admission
-            r"violates PodSecurity",
+            *workloads.DENIALS,
             # k8s.io/apimachinery, api/errors, NewInvalid
             r" is invalid: ",
             # sigs.k8s.io/structured-merge-diff, typed
@@ -184,13 +179,13 @@ def plain(message: str) -> str:
 
 
 def explained(cluster: Cluster, apps: Collection[AppStatus]) -> list[AppStatus]:
-    """The same, and of each that is Degraded or Progressing what its own pods and controllers say.
+    """The same, and of each that is not Healthy what its own pods and controllers say.
 
     Argo CD has no more to tell of those than that a rollout is not through. Raises ClusterError.
     """
     told = []
     for app in apps:
-        if app.namespace and app.health in ("Degraded", "Progressing", "Missing"):
+        if app.namespace and app.health != "Healthy":
             reasons = [*workloads.faults(cluster, app.namespace), app.message]
             told.append(replace(app, message="; ".join(dict.fromkeys(filter(None, reasons)))))
         else:

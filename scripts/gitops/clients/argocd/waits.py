@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from gitops.clients import workloads
 from gitops.clients.argocd.applications import (
@@ -17,6 +18,7 @@ from gitops.clients.argocd.applications import (
     plain,
 )
 from gitops.clients.kubernetes import Cluster
+from gitops.clients.workloads import Lasts
 from gitops.ground.errors import NotHealthyError
 
 SERVICES = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applicationsets/services"
@@ -29,12 +31,14 @@ _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 _SET_PAUSE = 2.0
 _SET_FAILED = ("ErrorOccurred", "True")
 _CONTRADICTION = "ApplicationValidationError"
+NO_SUCH = "no such Application"
 # Seconds from one look at the objects of an Application to the next.
 _LOOK = 2.0
 # Seconds for which what only a change ends must be said without a break: a Secret is opened and a pod replaced within
-# less; what Argo CD cannot compare passes within a minute, or does not (argocd-notifications-cm).
+# less. What others may make room for, what Argo CD cannot compare and what it has not made passes within a minute, or
+# does not (argocd-notifications-cm).
 _LASTS = 20.0
-_UNKNOWN_LASTS = 60.0
+_MINUTE_LASTS = 60.0
 
 
 class _Refusals:
@@ -110,39 +114,65 @@ class _Refusals:
         self._asked.add(name)
 
 
-class _Stuck:
-    """Which Applications have the commit and stay as they are, by what their own objects say; nobody waits for them."""
+@dataclass(frozen=True)
+class _Lasting:
+    """What is said of an Application, and for how many seconds until only a change ends it."""
 
-    def __init__(self, cluster: Cluster, revision: str | None) -> None:
+    application: str
+    says: str
+    seconds: float
+
+
+class _Stuck:
+    """Which Applications stay as they are, by what their own objects say, and which nobody makes: not waited for.
+
+    `patience`: how many times as long as usual each must be said.
+    """
+
+    def __init__(self, cluster: Cluster, revision: str | None, patience: float) -> None:
         self._cluster = cluster
         self._revision = revision
-        self._since: dict[str, float] = {}
+        self._patience = patience
+        self._since: dict[tuple[str, float], float] = {}
         self._looked = 0.0
 
-    def check(self, late: Collection[AppStatus]) -> None:
-        """Raise NotHealthyError that names each Application that has said so for long enough, and what it says."""
+    def check(self, late: Collection[AppStatus], absent: Collection[str]) -> None:
+        """Raise NotHealthyError that names each Application of which it was said for long enough, and what."""
         now = time.monotonic()
-        if self._revision is None or now - self._looked < _LOOK:
+        if not self._patience or now - self._looked < _LOOK:
             return
         self._looked, before = now, self._since
         self._since, lasting = {}, []
+        said = self._absent(late, absent)
         for app in late:
-            why, patience = self._says(app)
-            if why:
-                self._since[app.name] = before.get(app.name, now)
-                if now - self._since[app.name] >= patience:
-                    lasting.append(f"  {app.name}: {app.sync}, {app.health}: {'; '.join(why)}")
+            said += self._says(app)
+        for one in said:
+            key = one.application, one.seconds
+            self._since[key] = before.get(key, now)
+            if now - self._since[key] >= one.seconds * self._patience:
+                lasting.append(f"  {one.application}: {one.says}")
         if lasting:
             raise NotHealthyError("not without a change, so that waiting does not help:\n" + "\n".join(lasting))
 
-    def _says(self, app: AppStatus) -> tuple[list[str], float]:
-        """What only a change ends, and the seconds for which it must be said."""
+    def _says(self, app: AppStatus) -> list[_Lasting]:
         if app.sync == "Unknown":
-            return [app.message] if app.message else [], _UNKNOWN_LASTS
-        if app.sync != "Synced" or app.revision != self._revision or app.health in ("Healthy", "Suspended"):
-            return [], _LASTS
-        reasons = workloads.reasons(self._cluster, app.namespace) if app.namespace else []
-        return [*(reason.text for reason in reasons if reason.lasting), *app.broken], _LASTS
+            said = [(app.message, _MINUTE_LASTS)]
+        elif app.sync != "Synced" or app.health == "Healthy" or self._revision not in (None, app.revision):
+            return []
+        else:
+            reasons = workloads.reasons(self._cluster, app.namespace) if app.namespace else []
+            for_good = [*(reason.text for reason in reasons if reason.lasts is Lasts.FOR_GOOD), *app.broken]
+            for_room = [reason.text for reason in reasons if reason.lasts is Lasts.FOR_ROOM]
+            said = [("; ".join(for_good), _LASTS), ("; ".join(for_room), _MINUTE_LASTS)]
+        return [_Lasting(app.name, f"{app.sync}, {app.health}: {why}", seconds) for why, seconds in said if why]
+
+    def _absent(self, late: Collection[AppStatus], absent: Collection[str]) -> list[_Lasting]:
+        """Those that are not there though what brings them is."""
+        if roots := [name for name in absent if name in _FIRST]:
+            return [_Lasting(name, NO_SUCH, _LASTS) for name in roots]
+        if any(app.name in _FIRST for app in late):
+            return []
+        return [_Lasting(name, f"{NO_SUCH}, and nothing in apps/ makes it", _MINUTE_LASTS) for name in absent]
 
 
 def wait_for(
@@ -152,15 +182,19 @@ def wait_for(
     seconds: float,
     revision: str | None = None,
     alive: Callable[[], None] | None = None,
+    patience: float | None = None,
 ) -> float:
     """Wait until every expected Application is Synced and Healthy, at `revision` where one is given.
 
     Returns the seconds that it took. Raises NotHealthyError that names each one that is not, and why: at once where one
     is refused at that revision, soon where its own objects say that only a change helps, and after `seconds` where one
-    is slow.
+    is slow. `patience`: how many times as long as usual those must say so, 0: no matter what they say. Without one it
+    is 1 where a commit is waited for, and 0 where all may only be starting.
     """
     began = time.monotonic()
-    refusals, stuck = _Refusals(cluster, revision), _Stuck(cluster, revision)
+    if patience is None:
+        patience = 0.0 if revision is None else 1.0
+    refusals, stuck = _Refusals(cluster, revision), _Stuck(cluster, revision, patience)
     while True:
         by_name = {app.name: app for app in applications(cluster)}
         late = [
@@ -173,10 +207,11 @@ def wait_for(
         if alive:
             alive()
         there = [by_name[name] for name in late if name in by_name]
+        absent = [name for name in late if name not in by_name]
         refusals.check(there)
-        stuck.check(there)
+        stuck.check(there, absent)
         if time.monotonic() - began > seconds:
             lines = [f"  {app.name}: {describe(app, revision)}" for app in explained(cluster, there)]
-            lines += [f"  {name}: no such Application" for name in late if name not in by_name]
+            lines += [f"  {name}: {NO_SUCH}" for name in absent]
             raise NotHealthyError(f"not Synced and Healthy within {seconds:g} s:\n" + "\n".join(lines))
         time.sleep(0.25)

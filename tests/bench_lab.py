@@ -16,8 +16,8 @@ from gitops.clients.kubernetes import Cluster, apply
 from gitops.ground.checkout import Checkout
 from gitops.ground.command import run
 from gitops.ground.progress import Progress
+from gitops.lab import bootstrap, origin, process
 from gitops.lab import lab as labs
-from gitops.lab import origin, process
 from gitops.lab.bootstrap import START_UP_MS
 from gitops.lab.layout import Lab
 from gitops.manifests import kustomize
@@ -29,6 +29,8 @@ from tests.zones import TOLERATION_SECONDS, lose_zone
 
 # The registry must be one that policies/pods/image-registry.yaml allows.
 IMAGE = f"ghcr.io/ft-platform/app:1.0@sha256:{'a' * 64}"
+# In each zone: what a hundred services ask for, and the pods that replace theirs.
+NODES = 4
 UP_LIMIT, PUSH_LIMIT, MEMORY_LIMIT = 90.0, 15.0, 4e9
 # After the tolerations a pod starts; eviction and scheduling take the rest on 2 busy cores.
 ZONE_LIMIT = TOLERATION_SECONDS + START_UP_MS / 1000 + 10
@@ -154,6 +156,7 @@ def _lost_zone(lab: Lab, report: Report) -> None:
 
 def _growth(lab: Lab, steps: tuple[int, ...], report: Report) -> None:
     """Push more and more services made by `gitops service new`."""
+    bootstrap.create_nodes(Cluster(lab.kubeconfig), NODES)
     made = 0
     first_memory, costs = process.memory(lab), []
     for services in steps:

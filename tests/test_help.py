@@ -129,6 +129,7 @@ def test_an_unknown_name_is_refused(words: list[str], name: str, scratch: Checko
         (["service", "set", "mogle", "A=1", "--enviroment", "prod"], "Did you mean '--environment'?"),
         (["lab", "logs", "argocd-srver"], "part 'argocd-srver': does not exist; did you mean argocd-server?"),
         (["tools", "kustomise"], "tool 'kustomise': does not exist; did you mean kustomize?"),
+        (["lab", "logs", "ETCD"], "part 'ETCD': does not exist; did you mean etcd?"),
         (["secrets", "status", "mogel"], "service 'mogel': does not exist; did you mean mogle?"),
         (["images", "adopt", "benfit"], "service 'benfit': does not exist; did you mean benefit?"),
         (["service", "set", "mogle", "A=1", "--environment", "stagin"], "did you mean staging?"),

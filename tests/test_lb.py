@@ -337,7 +337,8 @@ def test_who_answers_is_said_with_the_line_that_says_so() -> None:
     done = gitops(CHECKOUT, "lb", "route", "shop.example.com", "--output", "json")
     assert (done.code, json.loads(done.out)["priority"], json.loads(done.out)["to"]) == (1, None, ["404"])
     for words, code, message in (
-        (["shop.example.com"], 1, "no rule matches; the load balancer answers 404"),
+        (["shop.example.com"], 1, "no rule matches; the load balancer answers 404\n"),
+        (["api.mogel.example.com"], 1, "the load balancer answers 404; did you mean api.mogle.example.com?\n"),
         (["https://mogle.example.com/x"], 2, "expected a host name alone, such as mogle.example.com"),
         (["mogle.example.com", "x"], 2, "path; expected one that begins with /, found 'x'"),
         (["mogle.example.com", "--cluster", "mars"], 2, "cluster 'mars': does not exist; there are: lab, seoul"),

@@ -11,12 +11,21 @@ from gitops.ground.errors import InputError
 _MOST = 12
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that a mistyped one, in small letters or large ones, is nearest to; None where none is near.
+
+    `cutoff`: how much of both is the same, as difflib counts it, at least.
+    """
+    names = {own.casefold(): own for own in sorted(set(known))}
+    near = difflib.get_close_matches(name.casefold(), names, 1, cutoff)
+    return names[near[0]] if near else None
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What to say of an unknown name: the nearest that there is, or those that there are."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, 1)
-    if near:
-        return f"did you mean {near[0]}?"
+    if near := nearest(name, names):
+        return f"did you mean {near}?"
     more = f", and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return f"there are: {', '.join(names[:_MOST])}{more}" if names else "there is none"
 

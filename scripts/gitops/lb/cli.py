@@ -17,6 +17,10 @@ from gitops.ground.options import cluster_option, output_option
 from gitops.ground.output import print_table, say, say_json
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
+from gitops.ground.suggest import nearest
+
+# How much of two host names is the same where one is the other, mistyped: all of a platform's end alike.
+_SAME = 0.9
 
 
 def checkout() -> Checkout:
@@ -100,7 +104,10 @@ def route(host: str, path: str, cluster: str, output: str) -> None:
     faults = [replace(fault, what=f"not in this answer: {fault.what}") for fault in routing.broken]
     if not document["priority"]:
         answers = ", ".join(document["to"])
-        faults.insert(0, Fault(f"{address}: no rule matches; the load balancer answers {answers}"))
+        hosts = routing.balancer.hosts
+        near = None if host in hosts else nearest(host, hosts, _SAME)
+        fix = f"did you mean {near}?" if near else None
+        faults.insert(0, Fault(f"{address}: no rule matches; the load balancer answers {answers}", fix=fix))
     if faults:
         raise NotHealthyError.several(faults)
 

@@ -135,7 +135,9 @@ def _ending(error: BaseException) -> tuple[int, Callable[[], None]]:
             return error.exit_code, lambda: say(*lines, err=True)
         case click.Abort() | KeyboardInterrupt():
             return 130, lambda: say("interrupted", err=True)
-        case SystemExit():  # of Click or rich: whoever read what is printed has closed the pipe
+        case SystemExit(code=0):  # of Click, which has told a shell how to complete
+            return 0, lambda: None
+        case SystemExit():  # of Click or rich: whoever read what is printed has gone
             return 141, lambda: None
         case GitopsError():
             return error.exit_code, lambda: say_error(error)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import signal
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
@@ -111,10 +113,22 @@ def tools(names: tuple[str, ...], pruning: bool) -> None:
     ensure(Checkout.find(), Progress(), names)
 
 
+def _clean_up_when_ended() -> None:
+    """Have whoever ends this process (a runner's timeout, a closed terminal) do what Ctrl-C does: nothing stays behind.
+
+    What is ignored stays so, as nohup has it.
+    """
+    if threading.current_thread() is threading.main_thread():  # no other may say so
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line; every expected failure is one message and its exit code, never a traceback."""
     prepare()
     spare_collector()
+    _clean_up_when_ended()
     try:
         code = cli.main(standalone_mode=False, obj=credentials.take_credentials())
     except BaseException as error:  # whatever it is: Python would print its text

@@ -117,7 +117,9 @@ def ask(what: str, *, allow_empty: bool = False) -> SecretBytes:
     """
     from pydantic import SecretBytes
 
-    if sys.stdin.isatty():
+    if sys.stdin is None:  # closed by whoever started this
+        value = b""
+    elif sys.stdin.isatty():
         value = str(click.prompt(what, hide_input=True, default="", show_default=False, err=True)).encode()
     else:
         value = sys.stdin.buffer.read()

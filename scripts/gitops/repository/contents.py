@@ -47,6 +47,8 @@ def write_all(checkout: Checkout, contents: Contents) -> None:
             for path, content in before.items():
                 with suppress(OSError):
                     _replace(checkout.root / path, content)
+                if content is None:
+                    _remove_empty(checkout, (checkout.root / path).parent)
             where = checkout.relative(Path(error.filename)) if error.filename else None
             raise InputError(f"cannot be written: {error.strerror}; nothing was", path=where) from None
         for path, content in contents.items():
@@ -64,7 +66,7 @@ def undisturbed() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
         yield

@@ -19,7 +19,7 @@ from gitops.ground.progress import Progress
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.secret import is_generation
 from gitops.secrets import cli_keys, cli_wire
-from gitops.secrets.cli_wire import value_options
+from gitops.secrets.cli_wire import SILENT, check_silent, value_options
 from gitops.service.cli_edit import say_written
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def status(taken: Mapping[str, SecretStr], services: tuple[str, ...], telling: b
         raise NotHealthyError.several(due)
 
 
-@secrets.command()
+@secrets.command(context_settings=SILENT)
 @click.argument("service", shell_complete=complete.services)
 @click.argument("name", shell_complete=complete.secrets)
 @value_options
@@ -126,6 +126,7 @@ def leaked(service: str, name: str, environment: str, cluster: str, **options: A
     from gitops.tools.build import ensure
 
     credentials.harden()
+    check_silent()
     checkout, overlay, asked = Checkout.find(), Overlay(service, environment), give.Asked(**options)
     ensure(checkout, Progress(), ["kustomize"])
     hub = propose.reachable()

@@ -23,11 +23,33 @@ from gitops.service.cli_edit import say_written
 if TYPE_CHECKING:
     from gitops.service.draft import Gate
 
+# What is one argument too many may be a value: click would print it.
+SILENT = {"allow_extra_args": True}
+
+
+def _without_values(context: click.Context, _: click.Parameter, keys: tuple[str, ...]) -> tuple[str, ...]:
+    if named := [key.partition("=")[0] for key in keys if "=" in key]:
+        raise _is_a_value(f"--key {named[0]}=...")
+    return keys
+
+
+def check_silent() -> None:
+    """Raise InputError where there is an argument too many, without a word of it."""
+    if click.get_current_context().args:
+        raise _is_a_value("an argument too many")
+
+
+def _is_a_value(what: str) -> InputError:
+    fix = "pipe it in, or type it at the prompt; one that was typed here is in the shell's history: take another"
+    return InputError(f"{what}: a value is never an argument", fix=fix)
+
+
 _VALUES = (
     click.option(
         "--key",
         "keys",
         multiple=True,
+        callback=_without_values,
         shell_complete=complete.keys,
         help="A key whose value is piped in or asked for (repeat it for more).",
     ),
@@ -66,7 +88,7 @@ def value_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, context_settings=SILENT)
 @click.argument("service", shell_complete=complete.services)
 @click.argument("name", shell_complete=complete.secrets)
 @value_options
@@ -102,12 +124,13 @@ def seal(
     from gitops.tools.build import ensure
 
     credentials.harden()
+    check_silent()
     checkout = Checkout.find()
     ensure(checkout, Progress(), ["kustomize"])
     today, asked = datetime.now(UTC).date(), give.Asked(**options)
-    if as_env and file:
+    if as_env and file is not None:
         raise InputError("--as-env and --as-file", expected="one of them", fix="run it once for each")
-    if as_env or file:
+    if as_env or file is not None:
         overlays = services.chosen(checkout, service, environment)
         done = wire.seal(checkout, gate, overlays, name, asked, cluster, today, wire.Wiring(file))
         say_written(checkout, done.paths, f"{service}-secret", f"{service}: seal {name}", *done.notes)
@@ -125,7 +148,7 @@ def seal(
 @everywhere_option
 @pass_gate
 def remove(gate: Gate, service: str, name: str, key: str | None, environment: str | None) -> None:
-    """Take a sealed Secret out of a service, with all that its program reads of it.
+    """Take a sealed Secret out of a service, with all that its programs read of it.
 
     Example: gitops secrets remove mogle mail
     """
@@ -135,4 +158,5 @@ def remove(gate: Gate, service: str, name: str, key: str | None, environment: st
     checkout = Checkout.find()
     overlays = services.chosen(checkout, service, environment)
     done = wire.remove(checkout, gate, overlays, name, key)
-    say_written(checkout, done.paths, f"{service}-secret", f"{service}: no more {name}", *done.notes)
+    what = f"{key} of {name}" if key else name
+    say_written(checkout, done.paths, f"{service}-secret", f"{service}: no more {what}", *done.notes)

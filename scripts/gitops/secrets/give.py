@@ -89,7 +89,7 @@ def read(
     if twice := [key for key in named if key in keys] or [key for key in keys if keys.count(key) > 1]:
         raise InputError(f"the key {twice[0]!r} is given twice", fix="give it once")
     kinds = {manage.check_target(checkout, target, [*keys, *named], declared) for target in targets}
-    if len(keys) > 1 and not sys.stdin.isatty():
+    if len(keys) > 1 and not (sys.stdin and sys.stdin.isatty()):
         raise InputError(f"{counted(len(keys), 'key')} and one standard input; pipe in one key at a time")
     for key in keys:
         raw = credentials.ask(f"{targets[0].name} {key}", allow_empty=asked.allow_empty)

@@ -276,7 +276,7 @@ def test_a_name_that_a_folder_or_the_platform_has_already_is_refused(scratch: Ch
 
 
 def test_a_registry_out_of_reach_is_an_error_that_says_how_to_do_without() -> None:
-    with pytest.raises(ExternalError, match=r"; give the digest: --image 127\.0\.0\.1:9/a/b:1\.0@sha256:"):
+    with pytest.raises(ExternalError, match=r"; give its digest too: 127\.0\.0\.1:9/a/b:1\.0@sha256:"):
         resolve("127.0.0.1:9/a/b:1.0", Registries())
 
 

@@ -292,7 +292,7 @@ def test_a_digest_is_looked_up_and_where_it_cannot_be_that_is_said(
     away = given("images", "set", "mogle", "1.12")
     assert (away.code, away.out) == (4, "")
     assert "cannot be reached" in away.err
-    assert "give the digest" in away.err
+    assert "give its digest too" in away.err
     assert changed(here) == []
 
 

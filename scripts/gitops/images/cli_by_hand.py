@@ -37,9 +37,12 @@ def end_of(span: str) -> datetime:
     from gitops.images import policy
 
     try:
-        return datetime.now(UTC).replace(microsecond=0) + policy.duration(span)
+        length = policy.duration(span)
     except ValueError as error:
         raise InputError(f"--for {span!r}: {error}") from None
+    if not length:
+        raise InputError("--for", expected="a span of some minutes at least, such as 90m, 24h or 3d", found=repr(span))
+    return datetime.now(UTC).replace(microsecond=0) + length
 
 
 def _moment(text: str) -> datetime:

@@ -135,6 +135,8 @@ def _fitting(
     images = memory.former_images(ran) if to is None else [run.image for run in ran]
     before = [image for image in images if image.digest != current.digest and image.name == current.name]
     fitting = [image for image in before if to in (None, image.tag)]
+    if not fitting and to == current.tag:
+        raise InputError(f"{to} is what runs here now", path=path, fix="name what it ran before, or leave --to out")
     if not fitting:
         known = ", ".join(dict.fromkeys(image.tag for image in before)) or "nothing else"
         what = f"{to or 'another image'} never ran here"

@@ -75,7 +75,8 @@ def _reference(checkout: Checkout, version: str, repository: str) -> str:
     if match := _VERSION.fullmatch(version):
         tagged = f"{repository}:{match['tag']}"
         return f"{tagged}@{match['digest']}" if match["digest"] else tagged
-    if not REFERENCE.fullmatch(version):
+    # A digest alone would be read as the tag of an image `sha256`.
+    if "/" not in version or not REFERENCE.fullmatch(version):
         expected = "TAG, TAG@sha256:DIGEST or REGISTRY/NAME:TAG[@sha256:DIGEST]"
         raise InputError("image", expected=expected, found=repr(version))
     check_registry(checkout, version)

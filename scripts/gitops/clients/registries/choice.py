@@ -125,7 +125,7 @@ def _digest(registry: Registry, name: str, tag: str) -> str:
     try:
         image = registry.look(name, tag=tag)
     except ExternalError as error:
-        fix = f"give the digest: --image {name}:{tag}@sha256:..."
+        fix = f"give its digest too: {name}:{tag}@sha256:..."
         raise ExternalError(f"image {name}:{tag}: no digest: {error.fault.what}", fix=fix) from None
     if image is None:
         raise ExternalError(f"image {name}:{tag}: its registry has no such tag")

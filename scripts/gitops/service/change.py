@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 # The environments that a new service of each shape begins with.
 FIRST_ENVIRONMENTS = {"web": ("staging", "prod"), "bot": ("prod",)}
+# What of base/components needs nothing beside itself.
+COMPONENTS = ("arm64", "burst", "internal-client")
 HEALTH_ANNOTATION = "alb.ingress.kubernetes.io/healthcheck-path"
 
 
@@ -43,7 +45,7 @@ class NewService:
     shop.example.com, so that one certificate covers all that are not yet open.
 
     `contact`: who is told of it, if not its team's channel. `port` and `health` only where the image does not listen
-    on $PORT (8080) or answers its probes on another path than /healthz and /readyz.
+    on $PORT (8080) or answers its probes on another path than /healthz and /readyz. `components`: of COMPONENTS.
     """
 
     name: str
@@ -54,6 +56,7 @@ class NewService:
     port: int | None = None
     health: str | None = None
     contact: str | None = None
+    components: Sequence[str] = ()
 
     @property
     def overlays(self) -> list[Overlay]:
@@ -86,21 +89,29 @@ def new(checkout: Checkout, request: NewService, registry: Registry) -> list[Pat
 
     image = resolve(request.image, registry)
 
-    folder = checkout.overlays / request.name
     for killed in checkout.overlays.glob(f".{request.name}.*"):
-        shutil.rmtree(killed)
+        shutil.rmtree(killed, ignore_errors=True)
+    try:
+        files = _rendered(checkout, request, image)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}; nothing was", path="overlays") from None
+    owners = checkout.relative(checkout.codeowners_file)
+    files[owners] = model.codeowners(checkout, given={request.name: request.team}).encode()
+    contents.write_all(checkout, files)
+    return [checkout.root / path for path in files]
+
+
+def _rendered(checkout: Checkout, request: NewService, image: Image) -> contents.Contents:
+    """The files of a new service, once each of its overlays renders. Raises InputError, OSError."""
     draft = Path(tempfile.mkdtemp(dir=checkout.overlays, prefix=f".{request.name}."))
     try:
         _write(draft, request, contact_of(checkout, request), image)
         for overlay in request.overlays:
             kustomize.build(checkout, draft / overlay.environment)
-        draft.chmod(0o755)
-        with contents.undisturbed():
-            write_codeowners(checkout, {request.name: request.team})
-            draft.rename(folder)
+        files = sorted(file for file in draft.rglob("*") if file.is_file())
+        return {f"overlays/{request.name}/{file.relative_to(draft)}": file.read_bytes() for file in files}
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return [*sorted(path for path in folder.rglob("*") if path.is_file()), checkout.codeowners_file]
 
 
 def contact_of(checkout: Checkout, request: NewService) -> str:
@@ -134,7 +145,7 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
     platform = list(itertools.chain.from_iterable(builds))
     for overlay in request.overlays:
         checks.append(partial(_check_own_name, overlay, graph.units, platform))
-        checks += [partial(model.check_domain, host, existing) for host in request.hosts(overlay)]
+    checks += [partial(_check_domain, domain, existing, request) for domain in dict.fromkeys(request.domains)]
     faults: list[Fault] = []
     for check in checks:
         try:
@@ -143,6 +154,13 @@ def _check_request(checkout: Checkout, request: NewService, teams: dict[str, mod
             faults += error.faults
     if faults:
         raise InputError.several(faults)
+
+
+def _check_domain(domain: str, existing: list[model.Service], request: NewService) -> None:
+    """Raise InputError where a host cannot be had, in prod or else in staging: that one is made of it."""
+    model.check_domain(domain, existing)
+    if any(overlay.environment == "staging" for overlay in request.overlays):
+        model.check_domain(in_staging(domain), existing)
 
 
 def _check_own_name(overlay: Overlay, units: Sequence[str], platform: Sequence[Object]) -> None:
@@ -161,6 +179,8 @@ def _check_shape(request: NewService) -> None:
         raise InputError("a web service needs at least one --domain")
     if request.shape == "bot" and request.domains:
         raise InputError("a bot has no domain: no one calls it; leave --domain out, or use --shape web")
+    if request.shape == "bot" and "burst" in request.components:
+        raise InputError("a bot is one pod, and never two at once", fix="leave --component burst out")
     if request.port is not None and not 1024 <= request.port <= 65535:
         expected = "1024 to 65535, as an image that is not root has no lower ones"
         raise InputError("port", expected=expected, found=str(request.port))
@@ -186,10 +206,13 @@ def _write_overlay(folder: Path, request: NewService, overlay: Overlay, values: 
     for name, text in patches.items():
         (folder / name).write_text(text)
     listing = "".join(f"  - path: {name}\n" for name in patches)
-    staging = "components:\n  - ../../../base/components/staging\n" if overlay.environment == "staging" else ""
+    # Staging's is the last: it changes what the others add.
+    opted = [name for name in COMPONENTS if name in request.components]
+    opted += ["staging"] if overlay.environment == "staging" else []
+    components = "".join(f"  - ../../../base/components/{name}\n" for name in opted)
     more = {
         "namespace": overlay.namespace,
-        "components": staging,
+        "components": f"components:\n{components}" if opted else "",
         "patches": f"patches:\n{listing}" if listing else "",
     }
     (folder / "kustomization.yaml").write_text(_fill("kustomization.yaml", values | more))

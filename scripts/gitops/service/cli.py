@@ -52,6 +52,13 @@ def service() -> None:
     help="A team of .github/teams.yaml.",
 )
 @click.option("--contact", metavar="CHANNEL", help="Who is told of it, as #shop-dev (default: its team's channel).")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    type=click.Choice(["arm64", "burst", "internal-client"]),
+    help="An opt-in of base/components (repeat it for more).",
+)
 @click.option("--port", type=int, metavar="PORT", help="Where the image listens, if not on $PORT (8080).")
 @click.option("--health", metavar="PATH", help="What it answers while it is well, if not /healthz and /readyz.")
 @click.pass_obj
@@ -63,6 +70,7 @@ def new(
     shape: str,
     owner: str,
     contact: str | None,
+    components: tuple[str, ...],
     port: int | None,
     health: str | None,
 ) -> None:
@@ -75,7 +83,7 @@ def new(
     from gitops.service.steps import next_steps
 
     checkout = Checkout.find()
-    request = change.NewService(name, image, domains, shape, owner, port, health, contact)
+    request = change.NewService(name, image, domains, shape, owner, port, health, contact, components)
     paths = change.new(checkout, request, Registries(taken))
     for path in paths:
         say(f"wrote {checkout.relative(path)}")

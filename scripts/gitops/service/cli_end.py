@@ -45,10 +45,12 @@ def remove(gate: Gate, service: str, environment: str | None, reason: str, finis
     where = str(Overlay(service, environment)) if environment else service
     if finishing:
         done = ending.finish(checkout, gate, service, environment)
-        say_written(checkout, done.paths, f"{service}-removed", f"{where} is gone: end its exceptions")
+        message, then = f"{where} is gone: end its exceptions", "and open a pull request"
+        say_written(checkout, done.paths, f"{service}-removed", message, then=then)
         return
     done = ending.remove(checkout, gate, service, environment, reason, datetime.now(UTC).date())
-    say_written(checkout, done.paths, f"{service}-remove", f"Remove {where}")
+    then = "and open a pull request; once it is merged, Argo CD lets go of it and deletes nothing"
+    say_written(checkout, done.paths, f"{service}-remove", f"Remove {where}", then=then)
     say("", "what stays, and who takes it away:", *(f"  {line}" for line in done.left))
 
 

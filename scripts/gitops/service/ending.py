@@ -19,7 +19,7 @@ from gitops.ground.suggest import did_you_mean
 from gitops.manifests import yamledit, yamlfile
 from gitops.manifests.findings import SHORTEST_REASON
 from gitops.manifests.overlay import Overlay
-from gitops.repository import services
+from gitops.repository import local, services, versions
 from gitops.repository.contents import Contents
 from gitops.repository.services import Service
 from gitops.service.change import check_clean
@@ -51,12 +51,13 @@ def remove(checkout: Checkout, gate: Gate, name: str, environment: str | None, r
     if len(reason) < SHORTEST_REASON:
         expected = f"at least {SHORTEST_REASON} characters, as it stands in the exception"
         raise InputError("--reason", expected=expected, found=repr(reason))
+    check_owner(checkout, service)
     check_clean(checkout)
     files: Contents = {}
     until = today + timedelta(days=DAYS)
     whole = len(overlays) == len(service.overlays)
     for folder in [service.folder] if whole else [checkout.root / overlay.path for overlay in overlays]:
-        files |= {checkout.relative(file): None for file in folder.rglob("*") if file.is_file()}
+        files |= {checkout.relative(file): None for file in sorted(folder.rglob("*")) if file.is_file()}
     for overlay in overlays:
         lines = [f"reason: {json.dumps(reason, ensure_ascii=False)}", f"owner: {service.owner.team}", f"until: {until}"]
         files[exception_file(overlay)] = (_SCHEMA + "\n".join([*lines, ""])).encode()
@@ -67,6 +68,14 @@ def remove(checkout: Checkout, gate: Gate, name: str, environment: str | None, r
         files |= _without_policies(checkout, service, overlays)
     left = _left(service, overlays, until, whole=whole)
     return Ended(keep(checkout, gate, files, {}), tuple(left))
+
+
+def check_owner(checkout: Checkout, service: Service) -> None:
+    """Raise InputError where nobody answers for a service: an exception has an owner, and so has a new service."""
+    if service.owner.team not in services.teams(checkout):
+        path = checkout.relative(service.folder / "owner.yaml")
+        fix = f"gitops service handover {service.name} --to TEAM comes first"
+        raise InputError(f"{service.owner.team} is no team", path=path, fix=fix)
 
 
 def _without_policies(checkout: Checkout, service: Service, overlays: Sequence[Overlay]) -> Contents:
@@ -106,7 +115,8 @@ def _left(service: Service, overlays: Sequence[Overlay], until: date, *, whole: 
     if domains:
         lines.append(f"whoever keeps the zone: no name leads there any more: {' '.join(domains)}")
     if whole:
-        lines.append(f"{service.owner.team}: close its bots' pull requests, and delete its image repository")
+        lines.append(f"{service.owner.team}: close its bots' pull requests")
+        lines.append(f"{service.owner.team}: delete its image repository, unless another service runs it")
     words = service.name if whole else f"{service.name} --environment {overlays[0].environment}"
     lines.append(f"{service.owner.team}, then and before {until}: gitops service remove {words} --finish")
     return lines
@@ -122,5 +132,10 @@ def finish(checkout: Checkout, gate: Gate, name: str, environment: str | None) -
         raise InputError(f"no removal of {name} is to be finished", fix=did_you_mean(name, known))
     if there := [overlay.path for overlay in fitting if (checkout.root / overlay.path).is_dir()]:
         raise InputError("is still there", path=there[0], fix=f"gitops service remove {name} comes first")
+    start = local.main(checkout)
+    unmerged = [overlay.path for overlay in fitting if versions.content(checkout.root, start, overlay.kustomization)]
+    if unmerged:
+        fix = "once its removal is merged and its namespaces are gone: git switch main && git pull, and then this"
+        raise InputError("is still on main", path=unmerged[0], fix=fix)
     check_clean(checkout)
     return Ended(keep(checkout, gate, {removed[overlay]: None for overlay in fitting}, {}), ())

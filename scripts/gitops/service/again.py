@@ -36,7 +36,7 @@ _MADE |= {"deployment.yaml", "horizontalpodautoscaler.yaml"}
 
 
 @dataclass(frozen=True)
-class Step:
+class TypedStep:
     """A command, and the commit of what it writes."""
 
     command: str
@@ -66,7 +66,7 @@ class Again:
         overlays = [summary.overlay for summary in self.service.overlays]
         return [overlay for overlay in overlays if overlay.environment in begun]
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[TypedStep]:
         """All of them, in their order. Raises InputError where no verb begins such a program."""
         programs = {overlay: workload.read(self.checkout, overlay) for overlay in [*self.made, self.prod.overlay]}
         program = programs[self.prod.overlay]
@@ -83,10 +83,10 @@ class Again:
         yield from self._secrets(programs)
         yield from self._bounds()
 
-    def _step(self, words: Iterable[str], message: str) -> Step:
-        return Step(shlex.join(["gitops", *words]), (f"overlays/{self.new}",), message)
+    def _step(self, words: Iterable[str], message: str) -> TypedStep:
+        return TypedStep(shlex.join(["gitops", *words]), (f"overlays/{self.new}",), message)
 
-    def _begun(self, program: Workload) -> Step:
+    def _begun(self, program: Workload) -> TypedStep:
         owner = self.service.owner
         words = ["gitops", "service", "new", self.new, "--image", str(program.app.get("image")), "--owner", owner.team]
         words += [] if self.hosts else ["--shape", "bot"]
@@ -97,14 +97,14 @@ class Again:
         if owner.contact != services.teams(self.checkout)[owner.team].contact:
             words += ["--contact", owner.contact]
         paths = (f"overlays/{self.new}", self.checkout.relative(self.checkout.codeowners_file))
-        return Step(shlex.join([*words, *_contract(program)]), paths, f"Add {self.new}")
+        return TypedStep(shlex.join([*words, *_contract(program)]), paths, f"Add {self.new}")
 
     @property
     def _components(self) -> list[str]:
         """What it has of base/components that a new one may begin with."""
         return [component for component in COMPONENTS if component in self.prod.components]
 
-    def _images(self) -> Iterator[Step]:
+    def _images(self) -> Iterator[TypedStep]:
         """Which images it may run, where that is not what a new one begins with."""
         file = self.service.folder / "images.yaml"
         shape = "web" if self.hosts else "bot"
@@ -116,9 +116,9 @@ class Again:
             with revision.open_repository(self.checkout) as repo:
                 commit = repo.head.commit.hexsha[:12]
             command = f"git show {commit}:{self.checkout.relative(file)} > overlays/{self.new}/images.yaml"
-            yield Step(command, (f"overlays/{self.new}",), f"{self.new}: run what {self.service.name} may run")
+            yield TypedStep(command, (f"overlays/{self.new}",), f"{self.new}: run what {self.service.name} may run")
 
-    def _staging_hosts(self) -> Iterator[Step]:
+    def _staging_hosts(self) -> Iterator[TypedStep]:
         """Staging's hosts where they are not those that a new one has."""
         own = [summary.domains for summary in self.service.overlays if summary.overlay.environment == "staging"]
         if not (self.same and own and own[0]):
@@ -136,7 +136,7 @@ class Again:
         for host in gone[len(come) :]:
             yield self._step(["service", "domain", "remove", self.new, host, *where], f"{self.new}: no more {host}")
 
-    def _variables(self, programs: Mapping[Overlay, Workload]) -> Iterator[Step]:
+    def _variables(self, programs: Mapping[Overlay, Workload]) -> Iterator[TypedStep]:
         """The variables of its own, in the environments that a new one begins with."""
         without = "" if _CALLS in self._components else _ADDRESS
         own = {overlay.environment: _variables(programs[overlay], without) for overlay in self.made}
@@ -151,7 +151,7 @@ class Again:
     def _is_everywhere(self, environments: Iterable[str]) -> bool:
         return set(environments) == set(FIRST_ENVIRONMENTS["web" if self.hosts else "bot"])
 
-    def _secrets(self, programs: Mapping[Overlay, Workload]) -> Iterator[Step]:
+    def _secrets(self, programs: Mapping[Overlay, Workload]) -> Iterator[TypedStep]:
         """Its sealed secrets, each key as its program reads it; of 42's the bot makes the first."""
         sealed, _ = sealedsecret.readable(self.checkout, [self.service.name])
         own = [one for one in sealed if one.overlay in programs and not secret.is_generation(one.name)]
@@ -168,7 +168,7 @@ class Again:
                     where = ["--environment", environment] if environment else []
                     yield self._step(["secrets", "seal", self.new, name, *words, *where], f"{self.new}: seal {name}")
 
-    def _bounds(self) -> Iterator[Step]:
+    def _bounds(self) -> Iterator[TypedStep]:
         """Between how many pods it is kept, where its overlays say so."""
         for overlay in self.made:
             draft = OverlayDraft(self.checkout, overlay)
@@ -273,12 +273,12 @@ def _files(program: Workload, sealed: Sealed) -> Iterator[tuple[str, str]]:
 # -- whoever calls it
 
 
-def calls(checkout: Checkout, service: Service, new: str) -> tuple[list[Step], list[Step], str]:
+def calls(checkout: Checkout, service: Service, new: str) -> tuple[list[TypedStep], list[TypedStep], str]:
     """The steps by which others stop calling a service, those by which they call it by its new name, and a remark on
     calls that no command changes.
     """
-    before: list[Step] = []
-    after: list[Step] = []
+    before: list[TypedStep] = []
+    after: list[TypedStep] = []
     by_hand: list[str] = []
     address = re.compile(rf"\b(web|bot)\.{re.escape(service.name)}-({'|'.join(FIRST_ENVIRONMENTS['web'])}|canary)\b")
     for one in services.listed(checkout)[0]:
@@ -295,9 +295,9 @@ def calls(checkout: Checkout, service: Service, new: str) -> tuple[list[Step], l
             renamed = rf"\1.{new}-\2"
             entries = [f"{name}={address.sub(renamed, value)}" for name, value in calling.items()]
             words = ["gitops", "service", "unset", one.name, *calling, *where]
-            before.append(Step(shlex.join(words), paths, f"{summary.overlay}: unset {names}"))
+            before.append(TypedStep(shlex.join(words), paths, f"{summary.overlay}: unset {names}"))
             words = ["gitops", "service", "set", one.name, *entries, *where]
-            after.append(Step(shlex.join(words), paths, f"{summary.overlay}: set {names}"))
+            after.append(TypedStep(shlex.join(words), paths, f"{summary.overlay}: set {names}"))
     return before, after, f"# by hand, before all else: {', '.join(by_hand)}" if by_hand else ""
 
 

@@ -10,7 +10,7 @@ from gitops.ground.errors import InputError
 from gitops.manifests.overlay import ENVIRONMENTS, Overlay
 from gitops.repository import services
 from gitops.service import ending, steps
-from gitops.service.again import Again, Step, calls, prod_of
+from gitops.service.again import Again, TypedStep, calls, prod_of
 from gitops.service.change import NewService, check_clean, uncovered
 
 
@@ -25,7 +25,7 @@ def rename(checkout: Checkout, name: str, new: str) -> InputError:
     folders = [ending.exception_file(summary.overlay) for summary in service.overlays]
     paths = (checkout.relative(service.folder), checkout.relative(checkout.codeowners_file), *folders)
     command = shlex.join(["gitops", "service", "remove", name, "--reason", f"{new} takes its place"])
-    parts = [*before, Step(command, paths, f"Remove {name}"), *again.steps(), *after]
+    parts = [*before, TypedStep(command, paths, f"Remove {name}"), *again.steps(), *after]
     lines = _pull_request(checkout, f"{name}-rename", parts, remark, again.remark())
     return InputError(
         f"{name} keeps its name: a name is a namespace, which Kubernetes renames never, and each secret is sealed for "
@@ -67,7 +67,7 @@ def add_environment(checkout: Checkout, name: str, environment: str) -> InputErr
     )
 
 
-def _pull_request(checkout: Checkout, name: str, parts: Sequence[Step], first: str, last: str) -> list[str]:
+def _pull_request(checkout: Checkout, name: str, parts: Sequence[TypedStep], first: str, last: str) -> list[str]:
     """The lines of a pull request of several commits, on a branch of its own.
 
     `first`, `last`: remarks, before all of them and before the push.

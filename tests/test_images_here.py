@@ -38,7 +38,7 @@ def heads(checkout: Checkout) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("",), "--reason; expected why, in a few words, for whoever reads the hold, found ''"),
+        (("",), "--reason; expected why, in a few words, found ''"),
         ((" \n",), "--reason; expected why"),
         (("x", "--for", "0d"), "--for; expected a span of some minutes at least, such as 90m, 24h or 3d, found '0d'"),
         (("x", "--to", "9.9.9"), "9.9.9 is what runs here now; name what it ran before, or leave --to out"),

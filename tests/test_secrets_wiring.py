@@ -18,7 +18,6 @@ from tests.world import run_here
 PROD = MOGLE[0]
 SEAL = ("secrets", "seal", "mogle")
 ODD_PATHS = (
-    "",
     "run/api/token",
     "/token",
     "//run/api/token",

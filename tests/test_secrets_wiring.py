@@ -145,6 +145,15 @@ def test_a_variable_of_another_secret_is_refused_with_what_comes_first(here: Che
     assert changed(here) == []
 
 
+def test_a_variable_of_a_secret_is_taken_out_by_the_line_that_unset_says(here: Checkout, given: Given) -> None:
+    refused = given("service", "unset", "mogle", "MAIL_TOKEN")
+    assert (refused.code, changed(here)) == (2, [])
+    words = "gitops secrets remove mogle mail --key token"
+    assert f"MAIL_TOKEN is read from a Secret; {words} takes it and what reads it" in refused.err
+    assert given(*words.split()[1:]).code == 0
+    assert "MAIL_TOKEN" not in {entry["name"] for entry in app(here, PROD)["env"]}
+
+
 def test_what_is_read_already_is_only_sealed(here: Checkout, given: Given) -> None:
     done = given("secrets", "seal", "oauth-watch", "github", "--key", "token", "--as-env")
     assert done.code == 0, done.err

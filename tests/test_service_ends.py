@@ -133,6 +133,7 @@ def test_a_service_that_others_call_is_not_ended(here: Checkout) -> None:
     assert (done.code, done.out) == (1, "")
     assert "overlays/jobs-bot/prod/deployment.yaml:" in done.err
     assert "calls web.mogle-prod, which is no Service here" in done.err
+    assert "of a service that ends take the address out first: gitops service unset" in done.err
     assert changed(here) == []
 
 

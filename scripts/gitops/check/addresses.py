@@ -199,6 +199,7 @@ def _problem(unit: Unit, address: Address, services: Services) -> tuple[str, str
     if address.service not in known:
         there = f"this overlay has: {', '.join(sorted(known)) or 'none'}; of another: web.<service>-<environment>"
         spelled = "spell it as gitops service list does: web.<service>-<environment>.svc.cluster.local"
+        spelled += "; of a service that ends take the address out first: gitops service unset"
         return f"calls {called}, which is no Service here", spelled if address.namespace else there
     if namespace != unit.namespace:
         if not namespace.endswith(f"-{environment}"):

@@ -35,5 +35,5 @@ def exceptions(taken: Mapping[str, SecretStr], tell: bool, output: str) -> None:
     present(output, Table(["exception", "owner", "until", "state"], rows), [state.as_dict() for state in states])
     if tell:
         run.tell(states, taken)
-    if over := [state.file for state in states if state.is_over]:
+    if over := dict.fromkeys(state.file for state in states if state.is_over):
         raise NotHealthyError(f"over or wrong: {', '.join(over)}", fix=f"see {run.RUNBOOK}")

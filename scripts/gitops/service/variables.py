@@ -10,7 +10,7 @@ from pathlib import Path
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.ground.suggest import did_you_mean
-from gitops.manifests import yamledit
+from gitops.manifests import yamledit, yamltext
 from gitops.manifests.objects import Object
 from gitops.repository import services
 from gitops.service import secretlike, workload
@@ -181,9 +181,11 @@ def _unset_one(draft: OverlayDraft, program: Workload, name: str, notes: list[st
         if position is None:
             continue
         path = (*patch.path, "env", position)
-        if yamledit.node_at(patch.text, patch.file, (*path, "valueFrom", "secretKeyRef")) is not None:
+        source = yamledit.node_at(patch.text, patch.file, (*path, "valueFrom", "secretKeyRef"))
+        if source is not None:
             line = yamledit.line_of(patch.text, patch.file, path)
-            fix = f"gitops secrets remove {draft.overlay.service} NAME takes the secret and what reads it"
+            secret, key = yamltext.scalar(source, "name"), yamltext.scalar(source, "key")
+            fix = f"gitops secrets remove {draft.overlay.service} {secret} --key {key} takes it and what reads it"
             raise InputError(f"{name} is read from a Secret", path=patch.file, line=line, fix=fix)
         if comment := patch.take_out(path):
             notes.append(f"{patch.file}:{comment}: this comment stays; take it out if it was about {name}")

@@ -176,7 +176,7 @@ def refuses(message: str) -> Namespace:
 
 PAUSED: Object = {"metadata": {"name": "web"}, "spec": {"paused": True}}
 # k8s.io/kubernetes, pkg/controller/podautoscaler, of a target that is not there, and of a failing call.
-GONE = 'the HPA controller was unable to get the target\'s current scale: deployments/scale.apps "shop" not found'
+GONE = 'the HPA controller was unable to get the target\'s current scale: deployments.apps "shop" not found'
 AWAY = "the HPA controller was unable to get the target's current scale: Internal error"
 LASTING = {
     "a Secret that is not there": (

@@ -50,10 +50,14 @@ class Operator:
 
 @pytest.fixture
 def operator(running: Running) -> Iterator[Operator]:
-    """The lab runs what the checkout has, before and after."""
+    """The lab runs what the checkout has, before and after, however a test ended."""
+    with Repo(running.lab.checkout.root) as repo:
+        before = repo.head.commit.hexsha
     first = gitops(running.lab.checkout, "lab", "push", "--name", running.lab.name, timeout=400)
     assert first.code == 0, first.err
     yield Operator(running)
+    with Repo(running.lab.checkout.root) as repo:
+        repo.git.reset("--hard", before)
     with Repo(running.work) as repo:
         repo.git.fetch("origin")
         repo.git.reset("--hard", "origin/main")

@@ -32,7 +32,7 @@ REFUSED = (
     Breakage("oauth-watch-prod", '"41 */6 * * *"', '"41 */6 * *"', "spec.schedule: Invalid value", "cronjob.yaml"),
 )
 STUCK = (
-    Breakage(SITE, "patches:\n", f"patches:\n{_TARGET}", 'scale "shop" not found'),
+    Breakage(SITE, "patches:\n", f"patches:\n{_TARGET}", 'deployments.apps "shop" not found'),
     Breakage("benefit-prod", "patches:\n", f"patches:\n{_LARGE}", "maximum memory usage per Container is 2Gi"),
     Breakage("jobs-bot-prod", "patches:\n", f"patches:\n{_KEY}", "couldn't find key other in Secret"),
 )

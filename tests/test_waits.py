@@ -287,3 +287,13 @@ def test_what_the_root_has_not_made_yet_is_waited_for() -> None:
     waits._Stuck(Scripted(GOOD), NEW, 1.0).check([root], ["y-prod"])
     with pytest.raises(NotHealthyError, match="y-prod: no such Application, and nothing in apps/ makes it"):
         waits._Stuck(Scripted(GOOD), NEW, 1.0).check([], ["y-prod"])
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_argo_cd_could_not_compare_before_is_asked_for_again() -> None:
+    """Its cause may be over, and by itself Argo CD looks after minutes."""
+    cluster = Scripted(AWAY, GOOD)
+    argocd.wait_for(cluster, ["x-prod"], seconds=30, patience=1.0)
+    assert cluster.annotations == [{"argocd.argoproj.io/refresh": "normal"}]
+    with pytest.raises(NotHealthyError, match=r"waiting does not help(.|\n)*repository not found"):
+        argocd.wait_for(Scripted(AWAY), ["x-prod"], seconds=30, patience=1.0)

@@ -135,6 +135,7 @@ class _Stuck:
         self._patience = patience
         self._since: dict[tuple[str, float], float] = {}
         self._looked = 0.0
+        self._asked: set[str] = set()
 
     def check(self, late: Collection[AppStatus], absent: Collection[str]) -> None:
         """Raise NotHealthyError that names each Application of which it was said for long enough, and what."""
@@ -156,7 +157,7 @@ class _Stuck:
 
     def _says(self, app: AppStatus) -> list[_Lasting]:
         if app.sync == "Unknown":
-            said = [(app.message, _MINUTE_LASTS)]
+            said = [] if self._is_old(app) else [(app.message, _MINUTE_LASTS)]
         elif app.sync != "Synced" or app.health == "Healthy" or self._revision not in (None, app.revision):
             return []
         else:
@@ -165,6 +166,14 @@ class _Stuck:
             for_room = [reason.text for reason in reasons if reason.lasts is Lasts.FOR_ROOM]
             said = [("; ".join(for_good), _LASTS), ("; ".join(for_room), _MINUTE_LASTS)]
         return [_Lasting(app.name, f"{app.sync}, {app.health}: {why}", seconds) for why, seconds in said if why]
+
+    def _is_old(self, app: AppStatus) -> bool:
+        """Whether Argo CD said so before it was asked to look again, as by itself it looks after minutes."""
+        if self._revision is None and app.name not in self._asked:
+            self._asked.add(app.name)
+            self._cluster.patch(f"{APPLICATIONS}/{app.name}", {"metadata": {"annotations": {REFRESH: "normal"}}})
+            return True
+        return app.asked
 
     def _absent(self, late: Collection[AppStatus], absent: Collection[str]) -> list[_Lasting]:
         """Those that are not there though what brings them is."""

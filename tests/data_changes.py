@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitops.manifests import yamlfile, yamltext
+from gitops.manifests import yamledit, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from tests.live_world import CLUSTER, LiveWorld
 
@@ -66,8 +66,8 @@ def ask_for_a_bucket(world: LiveWorld) -> None:
 def give_the_database_up(world: LiveWorld) -> None:
     overlay = _site(world)
     path = overlay.kustomization
-    text = yamltext.remove_item(world.read(path), path, "components", f"{_COMPONENTS}/database")
-    world.write(path, yamltext.remove_item(text, path, "resources", "database.yaml"))
+    text = yamledit.remove_item(world.read(path), path, ("components",), f"{_COMPONENTS}/database")
+    world.write(path, yamledit.remove_item(text, path, ("resources",), "database.yaml"))
     (world.checkout.root / overlay.file("database.yaml")).unlink()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from gitops.manifests import yamlfile, yamltext
+from gitops.manifests import yamledit, yamlfile
 from gitops.manifests.overlay import Overlay
 from tests import data_changes, image_changes, secret_changes, service_changes
 from tests.live_world import CLUSTER, DAY, DOMAIN, LiveWorld
@@ -187,22 +187,16 @@ def move_domain(world: LiveWorld) -> None:
 
 
 def call_another_service(world: LiveWorld) -> None:
-    """README: its internal address, with base/components/internal-client in the overlay."""
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    world.add_to_list(overlay.kustomization, "components", "../../../base/components/internal-client")
-    patch = secret_changes.READS_SECRET.partition("              valueFrom")[0].replace("MAIL_TOKEN", "OTHER_URL")
+    """README: its internal address, which brings base/components/internal-client."""
     address = f"http://web.{Overlay(world.made.web, 'prod').namespace}.svc.cluster.local"
-    world.write(overlay.file("deployment.yaml"), f"{patch}              value: {address}\n")
-    path = overlay.kustomization
-    world.write(path, world.read(path).replace("patches:\n", "patches:\n  - path: deployment.yaml\n"))
+    world.run("service", "set", world.made.web_in_ecr, f"OTHER_URL={address}", "--environment", "prod")
 
 
 def end_call(world: LiveWorld) -> None:
-    overlay = Overlay(world.made.web_in_ecr, "prod")
-    (world.checkout.root / overlay.file("deployment.yaml")).unlink()
-    path = overlay.kustomization
-    text = yamltext.remove_item(world.read(path), path, "components", "../../../base/components/internal-client")
-    world.write(path, text.replace("  - path: deployment.yaml\n", ""))
+    world.run("service", "unset", world.made.web_in_ecr, "OTHER_URL")
+    path = Overlay(world.made.web_in_ecr, "prod").kustomization
+    component = "../../../base/components/internal-client"
+    world.write(path, yamledit.remove_item(world.read(path), path, ("components",), component))
 
 
 def write_baseline(world: LiveWorld) -> None:

@@ -21,7 +21,7 @@ import yaml
 from git import Repo
 
 from gitops.ground.checkout import Checkout
-from gitops.manifests import yamltext
+from gitops.manifests import yamledit
 from gitops.manifests.image import REFERENCE, Image, in_ecr
 from gitops.manifests.overlay import Overlay
 from gitops.oauth import model
@@ -159,7 +159,7 @@ class LiveWorld:
         """Add an item to a list of a kustomization, which may not have the list yet."""
         text = self.read(path)
         if re.search(rf"^{key}:", text, re.MULTILINE):
-            self.write(path, yamltext.add_item(text, path, key, item))
+            self.write(path, yamledit.append(text, path, (key,), item))
         else:
             self.write(path, text.replace("labels:\n", f"{key}:\n  - {item}\nlabels:\n", 1))
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import InputError
 from gitops.ground.printable import counted
-from gitops.manifests import sealedsecret, yamlfile, yamltext
+from gitops.manifests import sealedsecret, yamledit, yamlfile
 from gitops.oauth import model
 from gitops.secrets import certificate
 from gitops.secrets.seal import seal, unseal
@@ -286,13 +286,13 @@ def test_items_come_and_go_and_every_other_byte_stays(
 ) -> None:
     lines = [f"{' ' * indent}- {item}{'  # why' if comment else ''}" for item in items]
     text = end.join(["# head", "resources:", *lines, "other: 1"]) + (end if last else "")
-    added = yamltext.add_item(text, "f", "resources", "new.yaml")
+    added = yamledit.append(text, "f", ("resources",), "new.yaml")
     assert yamlfile.parse_all(added, "f")[0] == {"resources": [*items, "new.yaml"], "other": 1}
-    assert yamltext.remove_item(added, "f", "resources", "new.yaml") == text
+    assert yamledit.remove_item(added, "f", ("resources",), "new.yaml") == text
     assert sorted(set(added.split(end)) - set(text.split(end))) == [f"{' ' * indent}- new.yaml"]
 
 
-@pytest.mark.parametrize("text", ["resources: [a, b]", "resources:\n  - {a: b}\n", "other: 1", "resources:\n- - a\n"])
-def test_a_list_that_cannot_be_changed_by_lines_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="expected"):
-        yamltext.add_item(text, "f", "resources", "new.yaml")
+@pytest.mark.parametrize("text", ["resources: later", "other: 1", "resources: {a: b}\n"])
+def test_a_list_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no list that an item can be added to; write there by hand: - new"):
+        yamledit.append(text, "f", ("resources",), "new.yaml")

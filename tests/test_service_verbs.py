@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,29 @@ def test_ctrl_c_leaves_the_files_as_they_were_or_as_they_should_be(
         monkeypatch.setattr(contents, "_replace", whole)
         assert given(*VERBS[verb]).code == 0
         assert changed(here) == paths, "all of it was written, as it would have been"
+
+
+# The first ones are git's, the others the renderer's.
+@pytest.mark.parametrize("limit", [1, 3, 5])
+def test_ctrl_c_while_a_limit_of_time_is_set_keeps_no_process_alive(
+    here: Checkout, given: Given, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    whole, begun = threading.Timer.start, list[threading.Timer]()
+
+    def interrupted(timer: threading.Timer) -> None:
+        begun.append(timer)
+        whole(timer)
+        if len(begun) == limit:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Timer, "start", interrupted)
+    done = given(*VERBS["set"])
+    assert (done.code, done.err.endswith("interrupted\n")) == (130, True)
+    assert changed(here) == []
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) and not thread.daemon:
+            thread.join(timeout=30)
+            assert not thread.is_alive(), "Python would wait for it at its end"
 
 
 @pytest.mark.parametrize("verb", ENGINE)

@@ -28,15 +28,29 @@ def patches(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     """A patch with a list of variables, in any form that people write it; and these variables."""
     variables = draw(st.lists(st.tuples(names, st.sampled_from(["a", "1", "https://x"])), min_size=1, max_size=4))
     indent = draw(st.sampled_from(["      ", "        ", "          "]))
-    if draw(st.booleans()):
-        shown = [f'{{name: {name}, value: "{value}"}}' for name, value in variables]
+    form = draw(st.sampled_from(["lines", "braces", "lines in braces"]))
+    shown = [f'{{name: {name}, value: "{value}"}}' for name, value in variables]
+    if form == "braces":
         env = [f"      env: [{', '.join(shown)}]{draw(comments)}"]
+    elif form == "lines in braces":
+        comma = draw(st.sampled_from(["", ","]))
+        commas = [*[","] * (len(shown) - 1), comma]
+        env = [f"      env: [{draw(comments)}"]
+        for item, behind in zip(shown, commas, strict=True):
+            env += [
+                *draw(st.sampled_from([[], ["        # a comment: above"]])),
+                f"{indent}{item}{behind}{draw(comments)}",
+            ]
+        env.append(f"      ]{draw(comments)}")
     else:
         env = [f"      env:{draw(comments)}"]
         for name, value in variables:
             env += draw(st.sampled_from([[], ["        # a comment: above"], [""]]))
-            if draw(st.booleans()):
+            kind = draw(st.sampled_from(["braces", "lines", "a block of text"]))
+            if kind == "braces":
                 env.append(f"{indent}- {{name: {name}, value: '{value}'}}{draw(comments)}")
+            elif kind == "a block of text":
+                env += [f"{indent}- name: {name}", f"{indent}  value: |-{draw(comments)}", f"{indent}    {value}"]
             else:
                 env += [f"{indent}- name: {name}{draw(comments)}", f'{indent}  value: "{value}"{draw(comments)}']
     after = draw(st.sampled_from([[], ["# the end"], ["      image: x"], ["  replicas: 1  # one", ""]]))
@@ -61,6 +75,9 @@ def test_an_item_comes_and_goes_and_the_file_is_what_it_was(
     env = yaml.safe_load(after)["spec"]["containers"][0]["env"]
     assert env == [*({"name": old, "value": text} for old, text in variables), {"name": name, "value": value}]
     assert lines_kept(before, after) or "env: [" in before
+    assert len(after.splitlines()) - len(before.splitlines()) == (
+        0 if "env: [{" in before else 1 if "[" in before else 2
+    )
     back = yamledit.remove(after, "d.yaml", (*ENV, len(variables)))
     # A last line without its end has one then.
     assert back in (before, before + "\n", before + "\r\n")
@@ -77,9 +94,9 @@ def test_a_value_is_written_over_and_back(file: tuple[str, list[tuple[str, str]]
     assert now["spec"]["containers"][0]["env"][number].pop("value") == value
     del was["spec"]["containers"][0]["env"][number]["value"]
     assert now == was
-    start, end = len(before) - len(before.lstrip()), len(after)
-    assert (after[:start], after[end:]) == (before[:start], "")
-    assert len(after.splitlines()) == len(before.splitlines())
+    gone = [line for line in before.splitlines() if line not in after.splitlines()]
+    assert len(gone) <= 2, "of a block of text its first line and the text, of all else the one line"
+    assert after.count("#") - before.count("#") == value.count("#")
 
 
 @settings(max_examples=60)
@@ -126,7 +143,8 @@ REFUSED: dict[str, tuple[str, tuple[str, Any], str]] = {
     "an anchor that others name": (
         "spec:\n  containers:\n    - env: &e\n        - name: A\nmore: *e\n",
         APPEND,
-        "d.yaml:3: spec.containers.0.env shares its text with another place; write it by hand there",
+        "d.yaml:3: spec.containers.0.env shares its text with another place; no program edits such a shape safely; "
+        'write there by hand: - {name: B, value: "1"}',
     ),
     "a list that is none": (
         "spec:\n  containers:\n    - env: later\n",
@@ -134,10 +152,15 @@ REFUSED: dict[str, tuple[str, tuple[str, Any], str]] = {
         "d.yaml:3: spec.containers.0.env is no",
     ),
     "two documents": ("spec: {}\n---\nspec: {}\n", APPEND, "d.yaml:2: not valid YAML: but found another document"),
-    "a block of text": (
-        "spec:\n  containers:\n    - env:\n        - name: A\n          value: |\n            a\n",
+    "a mapping": (
+        "spec:\n  containers:\n    - env:\n        - name: A\n          value: {a: b}\n",
         ("put", "b"),
-        "d.yaml:5: spec.containers.0.env.0.value is no plain text on one line; write there by hand: b",
+        "d.yaml:5: spec.containers.0.env.0.value is no plain text; write there by hand: b",
+    ),
+    "a value that others name": (
+        "spec:\n  containers:\n    - env:\n        - name: A\n          value: &v a\nmore: *v\n",
+        ("put", "b"),
+        "d.yaml:5: spec.containers.0.env.0.value shares its text with another place; no program edits such a shape",
     ),
     "a tag": (
         "spec:\n  containers:\n    - env:\n        - name: A\n          value: !!str 1\n",
@@ -165,3 +188,77 @@ def test_a_shape_that_no_program_edits_safely_is_refused_with_its_line(shape: st
     assert message in str(raised.value)
     assert raised.value.fault.line
     assert raised.value.fault.path == "d.yaml"
+
+
+HEAD = "spec:\n  containers:\n    - env:\n        - name: A\n"
+# The text behind the name; what it is once `b` is written over the value.
+VALUES = {
+    "an anchor that nobody names": ("          value: &v a # why\n", "          value: &v b # why\n"),
+    "an alias": ("          value: *v # why\n", "          value: b # why\n"),
+    "an alias behind a quoted key": ('          "value":  *v\n', '          "value":  b\n'),
+    "nothing": ("          value: # why\n", "          value: b # why\n"),
+    "null": ("          value: ~ # why\n", "          value: b # why\n"),
+    "a block of text": (
+        "          value: | # why\n            {\n              a: b\n            }\n\n        - name: B\n",
+        "          value: b # why\n\n        - name: B\n",
+    ),
+    "a folded block that keeps its blank lines": (
+        "          value: >+\n            a\n\n            b\n\n# end\n",
+        "          value: b\n\n# end\n",
+    ),
+    "an empty block": ("          value: |\n      image: x\n", "          value: b\n      image: x\n"),
+    "lines of a text": ('          value: "a\n            b"\n', '          value: "b"\n'),
+}
+
+
+@pytest.mark.parametrize("form", VALUES)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_a_value_in_another_form_is_written_over(form: str, end: str) -> None:
+    before, after = (f"x: &v old\n{HEAD}{part}".replace("\n", end) for part in VALUES[form])
+    if form == "an anchor that nobody names":
+        before, after = before.replace("x: &v", "x:"), after.replace("x: &v", "x:")
+    assert yamledit.put(before, "d.yaml", (*ENV, 0, "value"), "b") == after
+
+
+EMPTY = {
+    "nothing": ("env:  # why\nx: 1\n", "env:  # why\n  - a\nx: 1\n"),
+    "nothing and no end of its line": ("x: 1\nenv:", "x: 1\nenv:\n  - a\n"),
+    "null": ("env: null # why\n", "env: [a] # why\n"),
+    "an empty list": ("env: [] # why\n", "env: [a] # why\n"),
+    "an empty list of two lines": ("env: [\n]\n", "env: [\na]\n"),
+    "nothing in braces": ("{env: , x: 1}\n", "{env: [a] , x: 1}\n"),
+}
+
+
+@pytest.mark.parametrize("form", EMPTY)
+def test_a_list_of_nothing_gets_its_first_item(form: str) -> None:
+    before, after = EMPTY[form]
+    assert yamledit.append(before, "d.yaml", ("env",), "a") == after
+
+
+@pytest.mark.parametrize("text", ["..", "/", "a/b", "./x", "../../../base/web", ".", "...a", "/5"])
+def test_a_path_needs_no_quotes(text: str) -> None:
+    assert yamledit.text_of(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["...", ".5", ".5e3", ".inf", "---", "<<", "=", "y", "1.10", "1e3", "2027-01-31", "0o7"]
+)
+def test_what_some_reader_takes_for_no_text_is_quoted(text: str) -> None:
+    assert yamledit.text_of(text) == f'"{text}"'
+
+
+@settings(max_examples=60)
+@given(file=patches(), number=st.integers(0, 3))
+def test_an_item_that_comes_before_another_goes_again(file: tuple[str, list[tuple[str, str]]], number: int) -> None:
+    before, variables = file
+    number %= len(variables)
+    after = yamledit.insert(before, "d.yaml", ENV, number, {"name": "NEW", "value": "x"})
+    env = yaml.safe_load(after)["spec"]["containers"][0]["env"]
+    assert [entry["name"] for entry in env] == [
+        *(name for name, _ in variables[:number]),
+        "NEW",
+        *(name for name, _ in variables[number:]),
+    ]
+    assert lines_kept(before, after) or "env: [{" in before
+    assert yamledit.remove(after, "d.yaml", (*ENV, number)) == before

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -84,6 +84,19 @@ def run(
         return printed.read()
 
 
+@contextmanager
+def limited(seconds: float, end: Callable[[], None]) -> Iterator[None]:
+    """Call `end`, in a thread of its own, where the block runs longer than `seconds`."""
+    timer = threading.Timer(seconds, end)
+    # An interrupt may come while it starts, and Python waits at its end for every thread that is no daemon.
+    timer.daemon = True
+    try:
+        timer.start()
+        yield
+    finally:
+        timer.cancel()
+
+
 def stream(argv: Sequence[str | Path], *, timeout: float) -> Iterator[bytes]:
     """Run a program and yield its standard output in pieces, as it comes; nothing of it is kept.
 
@@ -104,15 +117,13 @@ def stream(argv: Sequence[str | Path], *, timeout: float) -> Iterator[bytes]:
             late.set()
             kill_group(process)
 
-        timer = threading.Timer(timeout, end)
-        timer.start()
         try:
-            printed = cast(IO[bytes], process.stdout)
-            while piece := printed.read(_PIECE):
-                yield piece
-            process.wait()
+            with limited(timeout, end):
+                printed = cast(IO[bytes], process.stdout)
+                while piece := printed.read(_PIECE):
+                    yield piece
+                process.wait()
         finally:
-            timer.cancel()
             if process.poll() is None:
                 kill_group(process)
                 process.wait()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from gitops.ground.command import CommandError, Limits, kill_group
+from gitops.ground.command import CommandError, Limits, kill_group, limited
 from gitops.ground.errors import MachineError
 
 _MOST_COMPLAINTS = 1 << 20
@@ -58,17 +58,14 @@ class Worker:
             late.set()
             self._kill()
 
-        timer = threading.Timer(timeout, give_up)
-        timer.start()
         try:
-            answer = self._exchange(question)
+            with limited(timeout, give_up):
+                answer = self._exchange(question)
         except (OSError, ValueError, EOFError):
             answer = None
         except BaseException:
             self.end()
             raise
-        finally:
-            timer.cancel()
         if answer and not late.is_set():
             return answer
         self._kill()

@@ -14,14 +14,17 @@ from typing import Any
 import yaml
 
 from gitops.ground.errors import InputError
-from gitops.manifests import yamlfile, yamltext
+from gitops.ground.printable import counted
+from gitops.manifests import yamlfile, yamlspans, yamltext
 from gitops.manifests.objects import FieldPath
 
 # What a quoted text cannot have as it is: controls, and what some reader takes for the end of a line.
 _ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]')
 _NAMED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
-_ALIAS = re.compile(r"\*[^\s,\[\]{}]+")
-_BY_HAND = "write it by hand there: its shape is one that no program edits safely"
+# What may stand before a value: an anchor, by which others name it; and an alias, which names one.
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+[ \t]+")
+_ALIAS = re.compile(r"[ \t]*:[ \t]*(\*[^\s,\[\]{}]+)")
+_BY_HAND = "no program edits such a shape safely"
 
 
 @dataclass(frozen=True)
@@ -137,20 +140,41 @@ def _shown(path: FieldPath) -> str:
 
 def put(text: str, source: str, path: FieldPath, value: str | int) -> str:
     """Write `value` over the scalar at `path`, in its own quotes where it has some. Raises InputError."""
-    node = node_at(text, source, path)
-    if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">") or text[node.start_mark.index] in "&!*":
-        line = line_of(text, source, path)
-        what = f"{_shown(path)} is no plain text on one line"
-        raise InputError(what, path=source, line=line, fix=f"write there by hand: {in_braces(value)}")
-    written = text_of(value)
-    if node.style and (written[0] != '"' or _is_plain(str(value))):
-        written = f"{node.style}{value}{node.style}"
-    changed = text[: node.start_mark.index] + written + text[node.end_mark.index :]
+    fix = f"write there by hand: {in_braces(value)}"
+    written, keeps_text = text_of(value), False
+    if alias := _alias_at(text, source, path):
+        start, end = alias
+    else:
+        node = node_at(text, source, path)
+        start = node.start_mark.index if node else 0
+        anchor = _ANCHOR.match(text, start)
+        start = anchor.end() if anchor else start
+        if not isinstance(node, yaml.ScalarNode) or text[start : start + 1] in ("&", "!"):
+            what = f"{_shown(path)} is no plain text"
+            raise InputError(what, path=source, line=line_of(text, source, path), fix=fix)
+        end = node.end_mark.index
+        keeps_text = node.style in ("'", '"') and isinstance(value, str)
+        if node.style in ("|", ">"):
+            comment, end = yamlspans.block_parts(text, node)
+            written += comment
+        elif start == end:  # nothing is written
+            written = f" {written}"
+        elif keeps_text and (written[0] != '"' or _is_plain(str(value))):
+            written = f"{node.style}{value}{node.style}"
+    changed = text[:start] + written + text[end:]
 
     def change(data: Any) -> None:  # noqa: ANN401
-        _parent(data, path)[path[-1]] = value if node.style is None else str(value)
+        _parent(data, path)[path[-1]] = value
 
-    return _verified(text, changed, source, path, change, in_braces(value))
+    return _verified(text, changed, source, path, change, fix)
+
+
+def _alias_at(text: str, source: str, path: FieldPath) -> tuple[int, int] | None:
+    """Where the alias stands that a key's value is; None where it is none."""
+    parent = node_at(text, source, path[:-1])
+    pairs = parent.value if isinstance(parent, yaml.MappingNode) else []
+    aliases = [_ALIAS.match(text, key.end_mark.index) for key, _ in pairs if key.value == path[-1]]
+    return aliases[0].span(1) if aliases and aliases[0] else None
 
 
 def _is_plain(text: str) -> bool:
@@ -161,43 +185,86 @@ def _is_plain(text: str) -> bool:
 def append(text: str, source: str, path: FieldPath, item: Any) -> str:  # noqa: ANN401
     """Add an item to the end of the list at `path`, as its others stand. Raises InputError."""
     node = node_at(text, source, path)
+    fix = f"write there by hand: - {in_braces(item)}"
     refusal = InputError(
         f"{_shown(path)} is no list that an item can be added to",
         path=source,
         line=line_of(text, source, path),
-        fix=f"write there by hand: - {in_braces(item)}",
+        fix=fix,
     )
+    if node is not None and node.tag == "tag:yaml.org,2002:null" and isinstance(path[-1], str):
+        return _first_item(text, source, path, item, fix)
     if not isinstance(node, yaml.SequenceNode):
         raise refusal
     if node.flow_style:
-        changed = _into_braces(text, node, in_braces(item))
+        changed = yamlspans.into_braces(text, node, in_braces(item))
     else:
-        dash = _dash_of(text, node.value[0])
+        dash = yamlspans.dash_of(text, node.value[0])
         if dash is None:
             raise refusal
-        changed = _insert_lines(text, _spans(text, node)[-1][1], lines_of([item], dash))
-    return _verified(text, changed, source, path, lambda data: _at(data, path).append(plain(item)), in_braces(item))
+        changed = yamlspans.with_lines(text, yamlspans.spans(text, node)[-1][1], lines_of([item], dash))
+    return _verified(text, changed, source, path, lambda data: _at(data, path).append(plain(item)), fix)
+
+
+def insert(text: str, source: str, path: FieldPath, position: int, item: Any) -> str:  # noqa: ANN401
+    """Add an item to the list at `path` before the one at a position, which is there. Raises InputError."""
+    node = node_at(text, source, path)
+    fix = f"write there by hand: - {in_braces(item)}"
+    assert isinstance(node, yaml.SequenceNode)  # noqa: S101 - it has that item
+    listed = yamlspans.spans(text, node)
+    start = listed[position][0]
+    line = yamlspans.start_of_line(text, start)
+    dash = None if node.flow_style else yamlspans.dash_of(text, node.value[0])
+    if dash is not None:
+        # Behind the one before: a comment above an item stays there.
+        place = yamlspans.end_of_line(text, listed[position - 1][1]) if position else line
+        changed = yamlspans.with_lines_at(text, place, lines_of([item], dash))
+    elif node.flow_style and not text[line:start].strip():
+        changed = yamlspans.with_lines_at(text, line, [f"{text[line:start]}{in_braces(item)},"])
+    else:
+        changed = f"{text[:start]}{in_braces(item)}, {text[start:]}"
+    return _verified(text, changed, source, path, lambda data: _at(data, path).insert(position, plain(item)), fix)
+
+
+def _first_item(text: str, source: str, path: FieldPath, item: Any, fix: str) -> str:  # noqa: ANN401
+    """The item as the first of a list of which nothing but the key is there."""
+    *above, last = path
+    parent, node = node_at(text, source, above), node_at(text, source, path)
+    assert isinstance(parent, yaml.MappingNode)  # noqa: S101 - it has the key
+    assert node is not None  # noqa: S101
+    [key] = [key for key, _ in parent.value if key.value == last]
+    start, end = node.start_mark.index, node.end_mark.index
+    if parent.flow_style or start != end:
+        changed = f"{text[:start]}{'' if start != end else ' '}[{in_braces(item)}]{text[end:]}"
+    else:
+        changed = yamlspans.with_lines(text, key.end_mark.index, lines_of([item], key.start_mark.column + 2))
+
+    def change(data: Any) -> None:  # noqa: ANN401
+        _at(data, above)[last] = [plain(item)]
+
+    return _verified(text, changed, source, path, change, fix)
 
 
 def add(text: str, source: str, path: FieldPath, key: str, value: Any, *, after: Sequence[str] = ()) -> str:  # noqa: ANN401
     """Add a key to the mapping at `path`: behind the last of `after` that it has, or at its end. Raises InputError."""
     node = node_at(text, source, path)
     shown = in_braces(Inline({key: value}))[1:-1]
+    fix = f"write there by hand: {shown}"
     if not isinstance(node, yaml.MappingNode) or yamltext.child(node, key) is not None:
         what = f"{_shown(path)} is no mapping that {key} can be added to"
-        raise InputError(what, path=source, line=line_of(text, source, path), fix=f"write there by hand: {shown}")
+        raise InputError(what, path=source, line=line_of(text, source, path), fix=fix)
     if node.flow_style:
-        changed = _into_braces(text, node, shown)
+        changed = yamlspans.into_braces(text, node, shown)
     else:
-        spans = zip(node.value, _spans(text, node), strict=True)
-        ends = [(pair[0].value in after, span[1]) for pair, span in spans]
+        pairs = zip(node.value, yamlspans.spans(text, node), strict=True)
+        ends = [(pair[0].value in after, span[1]) for pair, span in pairs]
         last = next((end for fits, end in reversed(ends) if fits), ends[-1][1])
-        changed = _insert_lines(text, last, lines_of({key: value}, node.value[0][0].start_mark.column))
+        changed = yamlspans.with_lines(text, last, lines_of({key: value}, node.value[0][0].start_mark.column))
 
     def change(data: Any) -> None:  # noqa: ANN401
         _at(data, path)[key] = plain(value)
 
-    return _verified(text, changed, source, path, change, shown)
+    return _verified(text, changed, source, path, change, fix)
 
 
 def remove(text: str, source: str, path: FieldPath) -> str:
@@ -208,27 +275,37 @@ def remove(text: str, source: str, path: FieldPath) -> str:
         raise InputError(f"no {_shown(path)}", path=source, line=line_of(text, source, path), expected="it here")
     if len(parent.value) == 1 and above:
         return remove(text, source, above)
+    fix = "take it out by hand"
     refusal = InputError(
-        f"{_shown(path)} shares its lines with something else",
-        path=source,
-        line=node.start_mark.line + 1,
-        fix="take it out by hand",
+        f"{_shown(path)} shares its lines with something else", path=source, line=node.start_mark.line + 1, fix=fix
     )
     position = last if isinstance(last, int) else [key.value for key, _ in parent.value].index(last)
-    if getattr(parent, "flow_style", False):
-        start, end = _braced_part(text, parent, position)
-        if start == end:
+    if isinstance(parent, yaml.CollectionNode) and parent.flow_style:
+        cuts = yamlspans.braced_part(text, parent, position)
+        if not cuts:
             raise refusal
     else:
-        first, end = _spans(text, parent)[position]
-        start, end = text.rfind("\n", 0, first) + 1, _end_of_line(text, end)
+        first, end = yamlspans.spans(text, parent)[position]
+        start = yamlspans.start_of_line(text, first)
         if text[start:first].strip() not in ({"-"} if isinstance(last, int) else {""}):
             raise refusal
+        cuts = [(start, yamlspans.end_of_line(text, end))]
 
     def change(data: Any) -> None:  # noqa: ANN401
         del _at(data, above)[last]
 
-    return _verified(text, text[:start] + text[end:], source, path, change, "nothing")
+    return _verified(text, yamlspans.without(text, cuts), source, path, change, fix)
+
+
+def remove_item(text: str, source: str, path: FieldPath, item: str) -> str:
+    """Take one text out of a list of texts. Raises InputError, also where it is not there once."""
+    node = node_at(text, source, path)
+    items = node.value if isinstance(node, yaml.SequenceNode) else []
+    numbers = [number for number, member in enumerate(items) if member.value in (item, f"./{item}")]
+    if len(numbers) != 1:
+        what = f"{_shown(path)} has {item} {counted(len(numbers), 'time')}"
+        raise InputError(what, path=source, line=line_of(text, source, path), expected="it once")
+    return remove(text, source, (*path, numbers[0]))
 
 
 def comment_above(text: str, source: str, path: FieldPath) -> int | None:
@@ -236,79 +313,6 @@ def comment_above(text: str, source: str, path: FieldPath) -> int | None:
     line = line_of(text, source, path)
     above = text.splitlines()[line - 2] if line > 1 else ""
     return line - 1 if above.lstrip().startswith("#") and "yaml-language-server" not in above else None
-
-
-# -- places in the text
-
-
-def content_end(text: str, node: yaml.Node, begin: int) -> int:
-    """Where the last letter of a node is over: the parser's own mark of a block is behind its comments.
-
-    `begin`: where it begins at the earliest. What begins before that is an alias, which the tree does not show.
-    """
-    if node.start_mark.index < begin:
-        alias = _ALIAS.search(text, begin)
-        return alias.end() if alias else begin
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        return _spans(text, node)[-1][1]
-    if node.start_mark.index == node.end_mark.index:  # nothing is written
-        return begin
-    return int(node.end_mark.index)
-
-
-def _spans(text: str, node: yaml.Node) -> list[tuple[int, int]]:
-    """Where each item or pair of a collection begins and ends."""
-    spans: list[tuple[int, int]] = []
-    begin = node.start_mark.index
-    for part in node.value:
-        key, value = part if isinstance(part, tuple) else (None, part)
-        start = max(begin, (key or value).start_mark.index)
-        begin = content_end(text, value, key.end_mark.index if key else start)
-        spans.append((start, begin))
-    return spans
-
-
-def _end_of_line(text: str, index: int) -> int:
-    """The index behind the end of the line that a content ends in."""
-    if index and text[index - 1] == "\n":  # a block of text ends with its line
-        return index
-    newline = text.find("\n", index)
-    return len(text) if newline < 0 else newline + 1
-
-
-def _insert_lines(text: str, end_of_node: int, lines: Sequence[str]) -> str:
-    end = "\r\n" if "\r\n" in text else "\n"
-    place = _end_of_line(text, end_of_node)
-    block = "".join(f"{line}{end}" for line in lines)
-    glue = "" if place == 0 or text[place - 1] == "\n" else end
-    return f"{text[:place]}{glue}{block}{text[place:]}"
-
-
-def _into_braces(text: str, node: yaml.CollectionNode, written: str) -> str:
-    if not node.value:
-        place = node.end_mark.index - 1
-        return f"{text[:place]}{written}{text[place:]}"
-    place = _spans(text, node)[-1][1]
-    return f"{text[:place]}, {written}{text[place:]}"
-
-
-def _braced_part(text: str, parent: yaml.Node, position: int) -> tuple[int, int]:
-    """What goes with an item in braces: it and the comma before it or, of the first, the one behind it.
-
-    Nothing where a comment stands between the two.
-    """
-    spans = _spans(text, parent)
-    before, after = (position - 1, position) if position else (0, 1)
-    if "#" in text[spans[before][1] : spans[after][0]]:
-        return 0, 0
-    return (spans[before][1], spans[after][1]) if position else (spans[0][0], spans[1][0])
-
-
-def _dash_of(text: str, item: yaml.Node) -> int | None:
-    """The column of a block item's dash; None where other text stands before it."""
-    start = text.rfind("\n", 0, item.start_mark.index) + 1
-    before = text[start : item.start_mark.index]
-    return before.index("-") if before.strip() == "-" else None
 
 
 # -- what a change means
@@ -335,9 +339,7 @@ def _parent(data: Any, path: FieldPath) -> Any:  # noqa: ANN401
     return _at(data, path[:-1])
 
 
-def _verified(
-    text: str, changed: str, source: str, path: FieldPath, change: Callable[[Any], None], written: str
-) -> str:
+def _verified(text: str, changed: str, source: str, path: FieldPath, change: Callable[[Any], None], fix: str) -> str:
     """Raise InputError where the changed text means anything but the changed data."""
     try:
         [expected] = yamlfile.parse_all(text, source)
@@ -347,10 +349,8 @@ def _verified(
     except (KeyError, TypeError, IndexError, ValueError):
         same = False
     if not same:
-        line = line_of(text, source, path)
-        raise InputError(
-            f"{_shown(path)} shares its text with another place", path=source, line=line, fix=_fix(written)
-        )
+        line, what = line_of(text, source, path), f"{_shown(path)} shares its text with another place"
+        raise InputError(what, path=source, line=line, fix=f"{_BY_HAND}; {fix}")
     return changed
 
 
@@ -359,7 +359,3 @@ def _parsed(text: str, source: str) -> list[Any]:
         return [plain(document) for document in yamlfile.parse_all(text, source)]
     except InputError:
         return []
-
-
-def _fix(written: str) -> str:
-    return f"{_BY_HAND} ({written})"

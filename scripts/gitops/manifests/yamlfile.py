@@ -62,6 +62,9 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
 
 Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_number)
 Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_number)
+# `<<` and `=` mean something as keys; where one is a value, kustomize writes and Kubernetes reads a text.
+Loader.add_constructor("tag:yaml.org,2002:merge", Loader.construct_yaml_str)
+Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_yaml_str)
 
 
 def measured(content: str | bytes, source: str) -> str:

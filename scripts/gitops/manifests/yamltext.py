@@ -8,7 +8,6 @@ import re
 import yaml
 
 from gitops.ground.errors import InputError
-from gitops.ground.printable import counted
 from gitops.manifests import yamlfile
 
 
@@ -33,7 +32,7 @@ def scalar(node: yaml.Node | None, key: str) -> str | None:
 
 
 # What every reader of YAML, 1.1 or 1.2, takes for text; `y` and `n` are what some take for more than that.
-_PLAIN = re.compile(r"(?![yYnN]$)[A-Za-z][-A-Za-z0-9_.]*")
+_PLAIN = re.compile(r"(?![yYnN]$|\.\d|\.\.\.$)[A-Za-z./][-A-Za-z0-9_./]*")
 
 
 def quoted(text: str) -> str:
@@ -58,49 +57,6 @@ def put(text: str, source: str, path: tuple[str, ...], value: str) -> str:
         raise InputError(".".join(path), path=source, line=line, expected="plain text on one line")
     quote = node.style or ""
     return f"{text[: node.start_mark.index]}{quote}{value}{quote}{text[node.end_mark.index :]}"
-
-
-def add_item(text: str, source: str, key: str, value: str) -> str:
-    """Add one plain item to the end of the block list `key`, in its own indentation and line end.
-
-    Raises InputError where there is no such list, or where it is written in brackets.
-    """
-    sequence = _list(text, source, key)
-    last = sequence.value[-1]
-    column = _dash(text, source, last)
-    newline = text.find("\n", last.end_mark.index)
-    end = "\r\n" if "\r\n" in text else "\n"
-    line = f"{column}- {value}"
-    return f"{text}{end}{line}{end}" if newline < 0 else f"{text[: newline + 1]}{line}{end}{text[newline + 1 :]}"
-
-
-def remove_item(text: str, source: str, key: str, value: str) -> str:
-    """Take the line of one plain item out of the block list `key`. Raises InputError where it is not there once."""
-    matches = [node for node in _list(text, source, key).value if node.value == value]
-    if len(matches) != 1:
-        raise InputError(f"{key} has {value} {counted(len(matches), 'time')}", path=source, expected="it once")
-    _dash(text, source, matches[0])
-    start = text.rfind("\n", 0, matches[0].start_mark.index) + 1
-    end = text.find("\n", matches[0].end_mark.index)
-    return text[:start] + (text[end + 1 :] if end >= 0 else "")
-
-
-def _list(text: str, source: str, key: str) -> yaml.SequenceNode:
-    sequence = child(compose(text, source), key)
-    if not isinstance(sequence, yaml.SequenceNode) or sequence.flow_style or not sequence.value:
-        line = sequence.start_mark.line + 1 if sequence else 1
-        raise InputError(path=source, line=line, expected=f"{key} as a list with one item a line")
-    return sequence
-
-
-def _dash(text: str, source: str, item: yaml.Node) -> str:
-    """What stands before the item's dash. Raises InputError where other text shares the line."""
-    start = text.rfind("\n", 0, item.start_mark.index) + 1
-    before = text[start : item.start_mark.index]
-    indent, dash, rest = before.partition("-")
-    if indent.strip() or not dash or rest.strip() or not isinstance(item, yaml.ScalarNode):
-        raise InputError(path=source, line=item.start_mark.line + 1, expected="one plain item on this line")
-    return indent
 
 
 def add_key(text: str, source: str, path: tuple[str, ...], key: str, value: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+from gitops.ground.command import limited
 from gitops.ground.errors import ExternalError, MachineError
 
 try:
@@ -61,6 +62,12 @@ class _Limited(git.cmd.Git):
             if time.monotonic() - began >= SECONDS:
                 raise TimeLimitError(words) from None
             raise
+        except KeyboardInterrupt:
+            # GitPython leaves the thread of its limit behind, for which Python would wait as long as that is.
+            for thread in threading.enumerate():
+                if isinstance(thread, threading.Timer):
+                    thread.cancel()
+            raise
 
     def get_object_header(self, ref: str | bytes) -> tuple[str, str, int]:
         with self._answered_in_time(ref):
@@ -95,16 +102,13 @@ class _Limited(git.cmd.Git):
             late.set()
             self.clear_cache()  # ends both processes; the next answer starts new ones
 
-        timer = threading.Timer(SECONDS, end)
-        timer.start()
         try:
-            yield
+            with limited(SECONDS, end):
+                yield
         except (ValueError, OSError):
             if late.is_set():
                 raise TimeLimitError(["git", "cat-file"]) from None
             raise
-        finally:
-            timer.cancel()
 
 
 def _end_in_time(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gitops.ground.errors import InputError
-from gitops.manifests import sealedsecret, yamlfile, yamltext
+from gitops.manifests import sealedsecret, yamledit, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from gitops.repository.contents import Contents
 from gitops.repository.git import FILE_MODE, GONE_MODE
@@ -111,7 +111,7 @@ def files(read: Reader, overlay: Overlay, generation: int, sealed: bytes, retire
     reference, listing = overlay.file(FILE), overlay.kustomization
     changed = without(read, overlay, retired)
     text = yamlfile.decode(changed.get(listing) or read(listing), listing)
-    changed[listing] = yamltext.add_item(text, listing, "resources", sealed_file(generation)).encode()
+    changed[listing] = yamledit.append(text, listing, ("resources",), sealed_file(generation)).encode()
     text = yamlfile.decode(read(reference), reference)
     name = secret_name(overlay, generation)
     changed[reference] = yamltext.put(text, reference, ("data", "secret"), name).encode()
@@ -125,7 +125,7 @@ def without(read: Reader, overlay: Overlay, retired: Collection[int]) -> Content
     listing = overlay.kustomization
     for generation in sorted(retired):
         text = yamlfile.decode(changed.get(listing) or read(listing), listing)
-        changed[listing] = yamltext.remove_item(text, listing, "resources", sealed_file(generation)).encode()
+        changed[listing] = yamledit.remove_item(text, listing, ("resources",), sealed_file(generation)).encode()
         changed[overlay.file(sealed_file(generation))] = None
     return changed
 

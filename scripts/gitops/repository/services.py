@@ -253,6 +253,7 @@ def check_domain(domain: str, existing: list[Service]) -> None:
     if (
         len(domain) > 253
         or len(labels) < 2
+        or labels[-1].isdigit()
         or not all(len(part) <= LONGEST_LABEL and DNS_LABEL.fullmatch(part) for part in labels)
     ):
         expected = "one such as shop.example.com, in lower case"

@@ -17,7 +17,7 @@ from pydantic import SecretBytes
 from gitops.clients.sealed_secrets import Controller
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import ExternalError, GitopsError, InputError, combined
-from gitops.manifests import kustomize, sealedsecret, secret, yamlfile, yamltext
+from gitops.manifests import kustomize, sealedsecret, secret, yamledit, yamlfile, yamltext
 from gitops.manifests.overlay import Overlay
 from gitops.manifests.sealedsecret import CERTIFICATE, VALID_UNTIL, Sealed
 from gitops.repository import contents
@@ -115,7 +115,7 @@ def sealed_files(
         annotations = {CERTIFICATE: against.fingerprint, **declared}
         after = {target.path: sealedsecret.write(target.name, encrypted, annotations, kind)}
         text = yamlfile.decode((checkout.root / listing).read_bytes(), listing)
-        after[listing] = yamltext.add_item(text, listing, "resources", file.name).encode()
+        after[listing] = yamledit.append(text, listing, ("resources",), file.name).encode()
     return after
 
 

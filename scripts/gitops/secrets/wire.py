@@ -272,7 +272,9 @@ def remove(checkout: Checkout, gate: Gate, overlays: Sequence[Overlay], secret_n
         _unread(draft, secret_name, None if whole else key, notes)
         if whole:
             draft.delete(sealed.path)
-            _unlist(draft, sealed.path.rpartition("/")[2])
+            listing = draft.overlay.kustomization
+            own = sealed.path.rpartition("/")[2]
+            draft.write(listing, yamledit.remove_item(draft.text(listing), listing, ("resources",), own))
         else:
             text = draft.text(sealed.path)
             draft.write(sealed.path, yamledit.remove(text, sealed.path, ("spec", "encryptedData", str(key))))
@@ -284,25 +286,16 @@ def remove(checkout: Checkout, gate: Gate, overlays: Sequence[Overlay], secret_n
     return Written(keep(checkout, gate, files, expectations), tuple(dict.fromkeys(notes)))
 
 
-def _unlist(draft: OverlayDraft, file: str) -> None:
-    listing = draft.overlay.kustomization
-    text = draft.text(listing)
-    [document] = yamlfile.parse_all(text, listing)
-    entries = [str(entry).removeprefix("./") for entry in document.get("resources") or []]
-    if file not in entries:
-        raise InputError(f"lists {file} in another way than by its name", path=listing, fix="take it out by hand")
-    draft.write(listing, yamledit.remove(text, listing, ("resources", entries.index(file))))
-
-
 def _unread(draft: OverlayDraft, secret_name: str, key: str | None, notes: list[str]) -> None:
     """Take out of the overlay's own files whatever reads a Secret, or one key of it, in any of their pods.
 
     What is read in another form the check names.
     """
     for kind, template in TEMPLATES.items():
-        for file in draft.patches(kind) if template else ():
+        # From the last one: what is taken out of the list moves those behind it.
+        for file in reversed(draft.patches(kind)) if template else ():
             patch = Patch(draft, file, (*template, "spec", "containers", 0))
-            while draft.has(file) and (path := next(_readers(patch, secret_name, key), None)):
+            while not patch.is_gone and (path := next(_readers(patch, secret_name, key), None)):
                 if comment := patch.take_out(path):
                     notes.append(f"{file}:{comment}: this comment stays; take it out if it was about {secret_name}")
 

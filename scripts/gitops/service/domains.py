@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError
 from gitops.ground.suggest import did_you_mean
-from gitops.manifests import certificates, yamledit, yamlfile, yamltext
+from gitops.manifests import certificates, yamlfile
 from gitops.manifests.objects import Object, spec_of
 from gitops.manifests.overlay import Overlay
 from gitops.repository import services
@@ -22,38 +19,35 @@ from gitops.repository.contents import Contents
 from gitops.service import workload
 from gitops.service.change import check_clean, in_staging
 from gitops.service.draft import Expectation, Gate, OverlayDraft, keep
+from gitops.service.site import HostRules, Site
 from gitops.service.variables import EnvironmentChange
 
-_RULES = ("spec", "rules")
-_ANCHOR = re.compile(r"&([^\s,\[\]{}]+)")
+# How many lines that still name a host are told.
+_MOST_LEFT = 5
 _RUNBOOK = "docs/runbooks/gate.md, lb-certificate"
 
 
 @dataclass(frozen=True)
-class _Site:
-    """An overlay's draft, and its file with the rules of its Ingress."""
+class _Edit:
+    """What is to become of an overlay's site. `new` and `gone` are hosts of it; empty where there is none."""
 
-    draft: OverlayDraft
-    file: str
-
-    @property
-    def text(self) -> str:
-        return self.draft.text(self.file)
+    site: Site
+    new: str
+    gone: str
 
     @property
-    def rules(self) -> list[yaml.Node]:
-        node = yamledit.node_at(self.text, self.file, _RULES)
-        return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+    def overlay(self) -> Overlay:
+        return self.site.draft.overlay
 
-    @property
-    def hosts(self) -> list[str]:
-        return [str(yamltext.scalar(rule, "host")) for rule in self.rules]
-
-    def line(self, number: int) -> int:
-        return yamledit.line_of(self.text, self.file, (*_RULES, number))
-
-
-_Edit = Callable[[_Site, Mapping[str, str]], list[str]]
+    def make(self) -> list[str]:
+        """Have it so in the draft. Returns what is to be said. Raises InputError."""
+        if not self.gone:
+            self.site.add(self.new)
+        elif self.new:
+            self.site.move(self.gone, self.new)
+        else:
+            return self.site.remove(self.gone)
+        return []
 
 
 def hosts_in(overlay: Overlay, names: Sequence[str], environment: str | None) -> dict[str, str]:
@@ -64,125 +58,90 @@ def hosts_in(overlay: Overlay, names: Sequence[str], environment: str | None) ->
 
 def add(checkout: Checkout, gate: Gate, service: str, host: str, environment: str | None) -> EnvironmentChange:
     """Have a site answer for one more host. Raises as `draft.keep` does, and InputError: no certificate."""
-    return _change(checkout, gate, service, (host,), environment, _add, new=(host,))
+    services.check_domain(host, [])
+    return _change(checkout, gate, service, environment, new=host)
 
 
 def remove(checkout: Checkout, gate: Gate, service: str, host: str, environment: str | None) -> EnvironmentChange:
     """Have a site answer for a host no more. Raises as `draft.keep` does."""
-    return _change(checkout, gate, service, (host,), environment, _remove, gone=(host,))
+    return _change(checkout, gate, service, environment, gone=host)
 
 
 def move(
     checkout: Checkout, gate: Gate, service: str, old: str, new: str, environment: str | None
 ) -> EnvironmentChange:
     """Have a site answer for another host in place of one. Raises as `draft.keep` does."""
-
-    def edit(site: _Site, names: Mapping[str, str]) -> list[str]:
-        if names[old] in site.hosts:
-            path = (*_RULES, site.hosts.index(names[old]), "host")
-            site.draft.write(site.file, yamledit.put(site.text, site.file, path, names[new]))
-        return []
-
-    return _change(checkout, gate, service, (old, new), environment, edit, new=(new,), gone=(old,))
+    services.check_domain(new, [])
+    if old == new:
+        raise InputError(f"{old} and {new} are the same", expected="another host")
+    return _change(checkout, gate, service, environment, new=new, gone=old)
 
 
 def _change(
-    checkout: Checkout,
-    gate: Gate,
-    service: str,
-    names: Sequence[str],
-    environment: str | None,
-    edit: _Edit,
-    *,
-    new: Sequence[str] = (),
-    gone: Sequence[str] = (),
+    checkout: Checkout, gate: Gate, service: str, environment: str | None, *, new: str = "", gone: str = ""
 ) -> EnvironmentChange:
     overlays = services.chosen(checkout, service, environment)
     # A canary has a host of its own, or none: docs/runbooks/services.md.
     overlays = [overlay for overlay in overlays if environment or overlay.environment != "canary"] or overlays
     check_clean(checkout)
-    files: Contents = {}
-    expectations: dict[Overlay, Expectation] = {}
-    notes: list[str] = []
-    added: list[str] = []
+    edits: list[_Edit] = []
     known: list[str] = []
     for overlay in overlays:
-        site, own = _site(checkout, overlay), hosts_in(overlay, names, environment)
+        site = _site(checkout, overlay)
         known += site.hosts
-        if gone and own[gone[0]] not in site.hosts:  # by prod's name, where its own was meant
-            own = hosts_in(overlay, names, None)
-        if gone and own[gone[0]] not in site.hosts:
-            continue
-        added += [own[name] for name in new]
-        notes += edit(site, own)
-        files |= site.draft.files
-        expectations[overlay] = _answers([own[name] for name in new], [own[name] for name in gone])
-    if not expectations:
-        raise InputError(f"{service} answers for no {gone[0]}", fix=did_you_mean(gone[0], known))
+        own = hosts_in(overlay, (new, gone), environment)
+        if gone and own[gone] not in site.hosts:  # by prod's name, where its own was meant
+            own = hosts_in(overlay, (new, gone), None)
+        if not gone or own[gone] in site.hosts:
+            edits.append(_Edit(site, own[new] if new else "", own[gone] if gone else ""))
+    if not edits:
+        raise InputError(f"{service} answers for no {gone}", fix=did_you_mean(gone, known))
+    for edit in edits:
+        if edit.new in edit.site.hosts and gone:
+            fix = f"gitops service domain remove {service} {edit.gone} --environment {edit.overlay.environment}"
+            raise InputError(f"{edit.overlay} answers for {edit.new} already", fix=fix)
+    edits = [edit for edit in edits if edit.new not in edit.site.hosts]
+    added = [edit.new for edit in edits if new]
     _check_new(checkout, added)
-    notes += _to_do(checkout, service, [overlay for overlay in expectations if new], added)
+    notes: list[str] = []
+    files: Contents = {}
+    for edit in edits:
+        notes += edit.make()
+        files |= edit.site.draft.files
+    notes += _outside(checkout, service, edits)
+    notes += _left(checkout, [edit.gone for edit in edits if gone], files)
+    expectations = {edit.overlay: _answers(edit.new, edit.gone) for edit in edits}
     return EnvironmentChange(keep(checkout, gate, files, expectations), tuple(notes))
 
 
-def _site(checkout: Checkout, overlay: Overlay) -> _Site:
+def _site(checkout: Checkout, overlay: Overlay) -> Site:
     draft, program = OverlayDraft(checkout, overlay), workload.read(checkout, overlay)
+    workload.check_readable(program.unit, "Ingress")
     if not program.unit.kind("Ingress"):
         raise InputError(
             "has no domain: nothing calls it", path=overlay.path, fix="a site is made by gitops service new"
         )
-    fitting = [file for file in draft.patches("Ingress") if _Site(draft, file).rules]
-    if len(fitting) != 1:
-        expected = "one file of its own with spec.rules"
+    files = [file for file in draft.patches("Ingress") if HostRules(draft, file).nodes]
+    if not files:
+        ruled = (item for item in program.unit.kind("Ingress") if spec_of(item).get("rules"))
+        place = program.unit.places.of(next(ruled, program.unit.kind("Ingress")[0]), ("spec", "rules"))
         raise InputError(
-            "the hosts of its Ingress", path=overlay.path, expected=expected, found=", ".join(fitting) or "none"
+            "the hosts stand in a form that no verb edits",
+            path=place.file,
+            line=place.line,
+            expected=f"spec.rules in {overlay.file('ingress.yaml')}, a patch on the Ingress",
         )
-    return _Site(draft, fitting[0])
+    return Site(draft, files)
 
 
-def _answers(new: Sequence[str], gone: Sequence[str]) -> Expectation:
+def _answers(new: str, gone: str) -> Expectation:
     def unmet(objects: Sequence[Object]) -> str:
         rules = [spec_of(item).get("rules") or [] for item in objects if item.get("kind") == "Ingress"]
         hosts = {rule.get("host") for rule in itertools.chain.from_iterable(rules)}
-        wrong = [f"no rule for {host}" for host in new if host not in hosts]
-        return ", ".join(wrong + [f"a rule for {host}" for host in gone if host in hosts])
+        wrong = [f"no rule for {new}"] if new and new not in hosts else []
+        return ", ".join(wrong + ([f"a rule for {gone}"] if gone in hosts else []))
 
     return unmet
-
-
-def _add(site: _Site, names: Mapping[str, str]) -> list[str]:
-    [host] = names.values()
-    first = site.rules[0]
-    http = yamltext.child(first, "http")
-    [document] = yamlfile.parse_all(site.text, site.file)
-    value: Any = yamledit.plain(document["spec"]["rules"][0].get("http"))
-    if http is None or value is None:
-        raise InputError("a rule without `http`", path=site.file, line=site.line(0), fix=f"add {host} by hand")
-    anchor = _ANCHOR.match(site.text, http.start_mark.index)
-    rule = {"host": host, "http": yamledit.Alias(anchor[1], value) if anchor else value}
-    site.draft.write(site.file, yamledit.append(site.text, site.file, _RULES, rule))
-    return []
-
-
-def _remove(site: _Site, names: Mapping[str, str]) -> list[str]:
-    [host] = names.values()
-    rules, number = site.rules, site.hosts.index(host)
-    if len(rules) == 1:
-        what = f"{host} is the last domain of {site.draft.overlay}, and a site needs one"
-        fix = f"gitops service domain move, or gitops service remove {site.draft.overlay.service}"
-        raise InputError(what, path=site.file, line=site.line(number), fix=fix)
-    # What others name stays where it is: it takes the host of one of these, whose own rule goes.
-    http = yamltext.child(rules[number], "http")
-    heirs = [
-        heir
-        for heir, rule in enumerate(rules)
-        if heir > number and yamltext.child(rule, "http") is http and len(rule.value) == 2
-    ]
-    text = site.text
-    if heirs:
-        text = yamledit.put(text, site.file, (*_RULES, number, "host"), site.hosts[heirs[0]])
-    comment = yamledit.comment_above(text, site.file, (*_RULES, number))
-    site.draft.write(site.file, yamledit.remove(text, site.file, (*_RULES, heirs[0] if heirs else number)))
-    return [f"{site.file}:{comment}: this comment stays; take it out if it was about {host}"] if comment else []
 
 
 def _check_new(checkout: Checkout, hosts: Sequence[str]) -> None:
@@ -206,21 +165,41 @@ def _certificate_files(checkout: Checkout) -> list[Path]:
     return sorted(checkout.root.glob(f"clusters/*/{certificates.FILE}"))
 
 
-def _to_do(checkout: Checkout, service: str, overlays: Sequence[Overlay], hosts: Sequence[str]) -> list[str]:
-    """What has to be done for new hosts outside of git: in DNS, and at 42."""
+def _outside(checkout: Checkout, service: str, edits: Sequence[_Edit]) -> list[str]:
+    """What has to be done for new hosts, and for those that go, outside of git: in DNS, and at 42."""
+    new = [edit.new for edit in edits if edit.new]
+    gone = [edit.gone for edit in edits if edit.gone]
     notes: list[str] = []
     for file in _certificate_files(checkout):
         cluster = file.parent
         data = yamlfile.read(checkout, cluster / "cluster.yaml").get("data") or {}
         zones = [zone.strip() for zone in str(data.get("domains") or "").split(",") if zone.strip()]
-        for host in hosts:
+        for host in new:
             zone = max((zone for zone in zones if f".{host}".endswith(f".{zone}")), key=len, default="")
             notes.append(f"{host}: a certificate of {cluster.name} covers it. {_dns(host, zone, cluster.name)}")
+    if gone:
+        notes.append(
+            f"whoever keeps the zone: no name leads there any more: {' '.join(gone)} (external-dns deletes no record)"
+        )
     components = {summary.overlay: summary.components for summary in services.one(checkout, service).overlays}
-    if any("oauth-42" in components[overlay] for overlay in overlays):
-        urls = ", ".join(f"https://{host}" for host in hosts)
+    if new and any("oauth-42" in components[edit.overlay] for edit in edits):
+        urls = ", ".join(f"https://{host}" for host in new)
         notes.append(f"42 sends users back to addresses that it knows: add those of {urls} on its application's page")
     return notes
+
+
+def _left(checkout: Checkout, gone: Sequence[str], files: Contents) -> list[str]:
+    """Where hosts that go are still named in what services tell their programs."""
+    names = re.compile("|".join(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)" for host in gone)) if gone else None
+    notes: list[str] = []
+    for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")) if names else []:
+        path = checkout.relative(file)
+        content = files.get(path, file.read_bytes())
+        for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
+            if names and (match := names.search(line)):
+                notes.append(f"{path}:{number}: this line still names {match[0]}")
+    more = [f"and {len(notes) - _MOST_LEFT} lines more"] if len(notes) > _MOST_LEFT else []
+    return notes[:_MOST_LEFT] + more
 
 
 def _dns(host: str, zone: str, cluster: str) -> str:

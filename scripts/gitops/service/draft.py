@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import yaml
 
 from gitops.ground.checkout import Checkout
 from gitops.ground.errors import Fault, InputError, NotHealthyError
 from gitops.ground.printable import counted
 from gitops.ground.progress import Progress
-from gitops.manifests import kustomize, yamledit, yamlfile, yamltext
-from gitops.manifests.objects import Object
+from gitops.manifests import kustomize, yamledit, yamlfile, yamlspans, yamltext
+from gitops.manifests.objects import FieldPath, Object
 from gitops.manifests.overlay import Overlay
 from gitops.repository import contents, revision
 from gitops.repository.contents import Contents
@@ -25,6 +28,27 @@ Expectation = Callable[[Sequence[Object]], str]
 _BEFORE_PATCHES = ("apiVersion", "kind", "namespace", "resources", "components", "configMapGenerator", "generators")
 
 
+class InlinePatch(str):
+    """A patch that is written into a kustomization, as a block of text (`|`): the kustomization's path, and which."""
+
+    __slots__ = ("number",)
+    number: int
+
+    @classmethod
+    def of(cls, listing: str, number: int) -> InlinePatch:
+        """The patch of a number in the list `patches`."""
+        made = cls(listing)
+        made.number = number
+        return made
+
+    def span(self, whole: str) -> tuple[int, int]:
+        """Where its lines begin and end in the kustomization's text."""
+        node = yamledit.node_at(whole, self, ("patches", self.number, "patch"))
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - `patches` has looked
+        start = yamlspans.end_of_line(whole, node.start_mark.index)
+        return start, yamlspans.end_of_line(whole, yamlspans.block_parts(whole, node)[1])
+
+
 class OverlayDraft:
     """The files of one overlay as they are to be. Nothing is written by it."""
 
@@ -37,7 +61,14 @@ class OverlayDraft:
         return self.files[path] is not None if path in self.files else (self.checkout.root / path).is_file()
 
     def text(self, path: str) -> str:
-        """A file's text, with its own line ends. Raises InputError where it cannot be read."""
+        """A file's text, with its own line ends. Raises InputError where it cannot be read.
+
+        Of an InlinePatch its lines, as far in and as far down as they stand in the file.
+        """
+        if isinstance(path, InlinePatch):
+            whole = self.text(str(path))
+            start, end = path.span(whole)
+            return "\n" * whole.count("\n", 0, start) + whole[start:end]
         content = self.files.get(path)
         try:
             return yamlfile.decode((self.checkout.root / path).read_bytes() if content is None else content, path)
@@ -45,7 +76,11 @@ class OverlayDraft:
             raise InputError(f"cannot be read: {error.strerror}", path=path) from None
 
     def write(self, path: str, text: str) -> None:
-        """Have another text in a file."""
+        """Have another text in a file, or in an InlinePatch."""
+        if isinstance(path, InlinePatch):
+            whole = self.text(str(path))
+            start, end = path.span(whole)
+            path, text = str(path), whole[:start] + text[whole.count("\n", 0, start) :] + whole[end:]
         file = self.checkout.root / path
         if file.is_symlink():
             raise InputError("is a link", path=path, fix="edit by hand what it leads to")
@@ -56,17 +91,50 @@ class OverlayDraft:
         self.files[path] = None
 
     def patches(self, kind: str) -> list[str]:
-        """The overlay's own files that are one object of a kind, laid over its base or brought, in their order."""
-        listing = yamlfile.parse_all(self.text(self.overlay.kustomization), self.overlay.kustomization)
-        named: list[object] = []
-        for document in listing:
-            named += document.get("resources") or []
-            named += [entry.get("path") for entry in document.get("patches") or [] if isinstance(entry, dict)]
-        paths = [self.overlay.file(str(name)) for name in named if name and "/" not in str(name).removeprefix("./")]
+        """What of the overlay's own is one object of a kind, laid over its base or brought, in its order.
+
+        Files, and patches that are written into its kustomization.
+        """
+        path = self.overlay.kustomization
+        files: list[str] = []
+        own: list[str] = []
+        for listing in yamlfile.parse_all(self.text(path), path):
+            named = [*(listing.get("resources") or []), *(listing.get("patchesStrategicMerge") or [])]
+            files += map(str, named)
+            for number, entry in enumerate(listing.get("patches") or []):
+                if isinstance(entry, dict):
+                    own += [self._file(str(entry["path"]))] if entry.get("path") else self._inline(number)
+        paths = [*map(self._file, files), *own]
         return [path for path in paths if self.has(path) and self._is_one(path, kind)]
 
+    def of(self, kind: str, name: str) -> list[str]:
+        """Those of `patches` that are of the object of this name; where none has it, all of them, as of a target."""
+        files = self.patches(kind)
+        named = [file for file in files if self.name(file) == name]
+        return named or files
+
+    def name(self, file: str) -> str | None:
+        """The name of the object that a file is."""
+        return yamltext.scalar(yamltext.child(yamltext.compose(self.text(file), file), "metadata"), "name")
+
+    def _file(self, written: str) -> str:
+        """The path of what a kustomization names; what is not the overlay's own is no file here."""
+        path = posixpath.normpath(self.overlay.file(written))
+        return path if path.startswith(f"{self.overlay.path}/") else ""
+
+    def _inline(self, number: int) -> list[str]:
+        path = self.overlay.kustomization
+        node = yamledit.node_at(self.text(path), path, ("patches", number, "patch"))
+        is_block = isinstance(node, yaml.ScalarNode) and node.style == "|"
+        return [InlinePatch.of(path, number)] if is_block else []
+
     def _is_one(self, path: str, kind: str) -> bool:
-        nodes = yamlfile.compose_all(self.text(path), path)
+        try:
+            nodes = yamlfile.compose_all(self.text(path), path)
+        except yamlfile.SyntaxFaultError:
+            if isinstance(path, InlinePatch):  # kustomize says what is wrong with it
+                return False
+            raise
         kinds = [yamltext.scalar(node, "kind") for node in nodes]
         if kind in kinds and len(kinds) > 1:
             line = nodes[kinds.index(kind)].start_mark.line + 1
@@ -89,16 +157,26 @@ class OverlayDraft:
         return path
 
     def remove_patch(self, path: str) -> None:
-        """Delete a file that is laid over the base, and its line in the list."""
+        """Take what is laid over the base away: a file with its line in the list, or a part of the list."""
         listing = self.overlay.kustomization
         text = self.text(listing)
-        node = yamledit.node_at(text, listing, ("patches",))
-        name = path.rpartition("/")[2]
-        positions = [yamledit.index_of(node, "path", written) for written in (name, f"./{name}")]
-        position = next((number for number in positions if number is not None), None)
-        if position is None:
-            raise InputError("is listed in another way than by its path", path=path, fix="take it out by hand")
-        self.write(listing, yamledit.remove(text, listing, ("patches", position)))
+        if isinstance(path, InlinePatch):
+            self.write(listing, yamledit.remove(text, listing, ("patches", path.number)))
+            return
+        [document] = yamlfile.parse_all(text, listing)
+        named = [entry.get("path") if isinstance(entry, dict) else "" for entry in document.get("patches") or []]
+        places: list[FieldPath] = [
+            ("patches", number) for number, written in enumerate(named) if self._file(str(written)) == path
+        ]
+        merged = document.get("patchesStrategicMerge") or []
+        places += [
+            ("patchesStrategicMerge", number)
+            for number, written in enumerate(merged)
+            if self._file(str(written)) == path
+        ]
+        if len(places) != 1:
+            raise InputError(f"is listed {counted(len(places), 'time')}", path=path, fix=f"list it once in {listing}")
+        self.write(listing, yamledit.remove(text, listing, places[0]))
         self.delete(path)
 
 

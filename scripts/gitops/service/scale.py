@@ -58,7 +58,8 @@ def _moment(option: str, text: str, zone: ZoneInfo) -> datetime:
         local = datetime.fromisoformat(text)
     except ValueError:
         local = datetime.min.replace(tzinfo=UTC)
-    if local.tzinfo is not None:
+    # What a clock shows at the first and the last year's ends no other zone's shows.
+    if local.tzinfo is not None or not 1970 <= local.year <= 9000:
         raise InputError(option, expected="a local time such as 2027-01-31T09:00", found=repr(text))
     moment = local.replace(tzinfo=zone)
     if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
@@ -104,6 +105,7 @@ def scale(
 def _scaler(draft: OverlayDraft, program: Workload) -> Object:
     """The autoscaler of a program. Raises InputError where there is none, or where git names a number beside it."""
     own = program.pods.item
+    workload.check_readable(program.unit, KIND)
     for item in program.unit.kind(KIND):
         target = spec_of(item).get("scaleTargetRef") or {}
         if (target.get("kind"), target.get("name")) == (program.kind, name(own)):
@@ -112,6 +114,12 @@ def _scaler(draft: OverlayDraft, program: Workload) -> Object:
                 what = f"{draft.overlay}: git and the autoscaler would both say how many pods there are"
                 raise InputError(what, path=place.file, line=place.line, fix="take `replicas` out there first")
             return item
+    if scalers := program.unit.kind(KIND):
+        place = program.unit.places.of(scalers[0], ("spec",))
+        expected = f"{program.kind} {name(own)} in its spec.scaleTargetRef"
+        raise InputError(
+            f"{draft.overlay}: its autoscaler is another's", path=place.file, line=place.line, expected=expected
+        )
     what = f"{draft.overlay} has no autoscaler: a bot is one pod, and never two at once"
     raise InputError(what, path=draft.overlay.path, fix="its requests and limits may grow: ask the platform team")
 
@@ -120,9 +128,9 @@ def _check(overlay: Overlay, now: Object, bounds: Bounds) -> None:
     least = bounds.least if bounds.least is not None else int(now.get("minReplicas") or 1)
     most = bounds.most if bounds.most is not None else int(now.get("maxReplicas") or 1)
     if not 1 <= least <= most:
-        raise InputError(
-            f"{overlay}: --min and --max", expected="1 or more, and --max not below --min", found=f"{least} and {most}"
-        )
+        expected, pair = "1 or more, and --max not below --min", bounds.least is not None and bounds.most is not None
+        fix = "" if pair else "give both, as the other one stays as it is"
+        raise InputError(f"{overlay}: --min and --max", expected=expected, found=f"{least} and {most}", fix=fix)
 
 
 def _set(draft: OverlayDraft, scaler: str, fields: Mapping[str, int]) -> None:
@@ -130,37 +138,32 @@ def _set(draft: OverlayDraft, scaler: str, fields: Mapping[str, int]) -> None:
         service = draft.overlay.service
         fix = f"gitops service scale {service} --end comes first"
         raise InputError("an opening day is there, which is above all", path=draft.overlay.file(FILE), fix=fix)
-    own = [file for file in draft.patches(KIND) if _is_for(draft, file, scaler)]
+    own = draft.of(KIND, scaler)
     file = own[-1] if own else draft.add_patch(_PERMANENT, workload.filled(_PERMANENT, scaler))
-    text = draft.text(file)
-    if yamledit.node_at(text, file, ("spec",)) is None:
-        text = yamledit.add(text, file, (), "spec", dict(fields))
-    else:
-        for key, value in fields.items():
-            if yamledit.node_at(text, file, ("spec", key)) is None:
-                text = yamledit.add(text, file, ("spec",), key, value, after=("minReplicas",))
-            else:
-                text = yamledit.put(text, file, ("spec", key), value)
-    draft.write(file, text)
+    draft.write(file, _with(draft.text(file), file, ("spec",), fields))
 
 
-def _is_for(draft: OverlayDraft, file: str, scaler: str) -> bool:
-    node = yamltext.compose(draft.text(file), file)
-    return yamltext.scalar(yamltext.child(node, "metadata"), "name") == scaler
+def _with(text: str, file: str, path: tuple[str, ...], fields: Mapping[str, int | str]) -> str:
+    """A text in which the mapping at a path has these fields: each written over where it stands, or added."""
+    if yamledit.node_at(text, file, path) is None:
+        return yamledit.add(text, file, path[:-1], path[-1], dict(fields))
+    for key, value in fields.items():
+        if yamltext.child(yamledit.node_at(text, file, path), key) is None:
+            text = yamledit.add(text, file, path, key, value, after=("minReplicas",))
+        else:
+            text = yamledit.put(text, file, (*path, key), value)
+    return text
 
 
 def _open(draft: OverlayDraft, scaler: str, fields: Mapping[str, int], day: Opening) -> None:
-    file, beginning = draft.overlay.file(FILE), workload.filled(_PERMANENT, scaler)
-    schema, rest = beginning.split("\n", 1)
-    words = f"# For an opening day. Once it is over: gitops service scale {draft.overlay.service} --end"
-    text = f"{schema}\n{words}\n{rest}"
+    file = draft.overlay.file(FILE)
+    if file not in draft.patches(KIND):
+        schema, rest = workload.filled(_PERMANENT, scaler).split("\n", 1)
+        words = f"# For an opening day. Once it is over: gitops service scale {draft.overlay.service} --end"
+        draft.add_patch(FILE, f"{schema}\n{words}\n{rest}")
     moments = {FROM: day.begin.isoformat(), UNTIL: day.end.isoformat()}
-    text = yamledit.add(text, file, ("metadata",), "annotations", moments)
-    text = yamledit.add(text, file, (), "spec", dict(fields))
-    if draft.has(file):
-        draft.write(file, text)
-    else:
-        draft.add_patch(FILE, text)
+    text = _with(draft.text(file), file, ("metadata", "annotations"), moments)
+    draft.write(file, _with(text, file, ("spec",), fields))
 
 
 def _has(scaler: str, fields: Mapping[str, int]) -> Expectation:

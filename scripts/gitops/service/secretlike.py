@@ -33,6 +33,10 @@ _FORMS = {
     "a parameter that carries one": re.compile(
         r"[?&;](access_token|token|api_?key|key|secret|sig|signature|password|auth)=[^&\s]{8,}", re.IGNORECASE
     ),
+    "a password among other words": re.compile(
+        r"""(?:^|[\s;,{"'])(password|passwd|pwd|passphrase|secret|token|api_?key)["']?\s*[=:]\s*["']?[^\s"',;&$<{]{6,}""",
+        re.IGNORECASE,
+    ),
     "the header of a login": re.compile(r"^\s*(Basic|Bearer)\s+[\w+/=.-]{8,}", re.IGNORECASE),
 }
 # Of letters and digits without any sense: long, and of as many different ones as chance gives.

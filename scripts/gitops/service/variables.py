@@ -13,7 +13,7 @@ from gitops.ground.suggest import did_you_mean
 from gitops.manifests import yamledit, yamltext
 from gitops.manifests.objects import Object
 from gitops.repository import services
-from gitops.service import secretlike, workload
+from gitops.service import calls, secretlike, workload
 from gitops.service.change import check_clean
 from gitops.service.draft import Expectation, Gate, OverlayDraft, keep
 from gitops.service.workload import Patch, Workload
@@ -21,6 +21,7 @@ from gitops.service.workload import Patch, Workload
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Of one value, in bytes: a program's whole environment has some megabytes.
 _MOST = 32_000
+_OTHER_FORM = "no verb edits what stands there: change it by hand"
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,17 @@ def set_all(
     """
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
+    notes: list[str] = []
 
     def edit(draft: OverlayDraft, program: Workload) -> Expectation:
         for name, value in variables.items():
+            notes.extend(calls.allow(draft, program, name, value))
             set_one(draft, program, name, value)
             if public and secretlike.reason(name, value):
                 _mark(draft, program, name)
         return _has(variables)
 
-    return EnvironmentChange(keep(checkout, gate, *workload.edited(checkout, overlays, edit)))
+    return EnvironmentChange(keep(checkout, gate, *workload.edited(checkout, overlays, edit)), tuple(notes))
 
 
 def _has(variables: Mapping[str, str]) -> Expectation:
@@ -109,13 +112,17 @@ def set_one(draft: OverlayDraft, program: Workload, name: str, value: str) -> No
         if position is None:
             continue
         path = (*patch.path, "env", position)
-        if yamledit.node_at(patch.text, patch.file, (*path, "valueFrom")) is not None:
+        if yamltext.child(yamledit.node_at(patch.text, patch.file, path), "valueFrom") is not None:
             raise InputError(
                 f"{name} is read from elsewhere (valueFrom)",
                 path=patch.file,
                 line=yamledit.line_of(patch.text, patch.file, path),
                 fix=f"gitops service unset {draft.overlay.service} {name}, or gitops secrets remove, comes first",
             )
+        if patch.count((*patch.path, "env"), "name", name) > 1:
+            line = yamledit.line_of(patch.text, patch.file, path)
+            fix = f"gitops service unset {draft.overlay.service} {name} comes first, and takes out all of them"
+            raise InputError(f"{name} is set there more than once", path=patch.file, line=line, fix=fix)
         draft.write(patch.file, _with_value(patch, path, value))
         return
     _check_free(draft, program, name)
@@ -139,7 +146,7 @@ def _mark(draft: OverlayDraft, program: Workload, name: str) -> None:
 
 
 def _with_value(patch: Patch, path: tuple[str | int, ...], value: str) -> str:
-    if yamledit.node_at(patch.text, patch.file, (*path, "value")) is None:
+    if yamltext.child(yamledit.node_at(patch.text, patch.file, path), "value") is None:
         return yamledit.add(patch.text, patch.file, path, "value", value)
     return yamledit.put(patch.text, patch.file, (*path, "value"), value)
 
@@ -150,7 +157,7 @@ def _check_free(draft: OverlayDraft, program: Workload, name: str) -> None:
     # What this very draft has added is in none of them.
     if place:
         what = f"{draft.overlay}: {name} is set there already"
-        fix = "it belongs to what stands there; change it there by hand, or take another name"
+        fix = "take another name: this one is the base's" if place.of_base else f"{_OTHER_FORM}, or take another name"
         raise InputError(what, path=place.file, line=place.line, fix=fix)
 
 
@@ -158,6 +165,7 @@ def unset(
     checkout: Checkout, gate: Gate, service: str, names: Sequence[str], environment: str | None
 ) -> EnvironmentChange:
     """Take variables from a service's program, wherever its overlays set them. Raises as `draft.keep` does."""
+    names = list(dict.fromkeys(names))
     overlays = services.chosen(checkout, service, environment)
     check_clean(checkout)
     notes: list[str] = []
@@ -176,24 +184,32 @@ def unset(
 
 def _unset_one(draft: OverlayDraft, program: Workload, name: str, notes: list[str]) -> bool:
     removed = False
-    for patch in workload.patches(draft, program):
-        position = patch.index((*patch.path, "env"), "name", name)
-        if position is None:
-            continue
-        path = (*patch.path, "env", position)
-        source = yamledit.node_at(patch.text, patch.file, (*path, "valueFrom", "secretKeyRef"))
-        if source is not None:
-            line = yamledit.line_of(patch.text, patch.file, path)
-            secret, key = yamltext.scalar(source, "name"), yamltext.scalar(source, "key")
-            fix = f"gitops secrets remove {draft.overlay.service} {secret} --key {key} takes it and what reads it"
-            raise InputError(f"{name} is read from a Secret", path=patch.file, line=line, fix=fix)
-        if comment := patch.take_out(path):
-            notes.append(f"{patch.file}:{comment}: this comment stays; take it out if it was about {name}")
-        removed = True
+    # From the last one: what is taken out of the list moves those behind it.
+    for patch in reversed(workload.patches(draft, program)):
+        env = (*patch.path, "env")
+        # A list that was written twice into has it twice.
+        while not patch.is_gone and (position := patch.index(env, "name", name)) is not None:
+            _take_out(draft, patch, (*env, position), name, notes)
+            removed = True
+    if removed:
+        notes.extend(calls.left(draft, program, name))
     if not removed and (place := program.place("env", name)):
         what = f"{draft.overlay}: {name} is set there"
-        raise InputError(what, path=place.file, line=place.line, fix="take it out there by hand")
+        raise InputError(what, path=place.file, line=place.line, fix=_OTHER_FORM)
     return removed
+
+
+def _take_out(draft: OverlayDraft, patch: Patch, path: tuple[str | int, ...], name: str, notes: list[str]) -> None:
+    """One entry of a variable. Raises InputError where it reads a Secret, which another verb takes away."""
+    entry = yamledit.node_at(patch.text, patch.file, path)
+    source = yamltext.child(yamltext.child(entry, "valueFrom"), "secretKeyRef")
+    if source is not None:
+        line = yamledit.line_of(patch.text, patch.file, path)
+        secret, key = yamltext.scalar(source, "name"), yamltext.scalar(source, "key")
+        fix = f"gitops secrets remove {draft.overlay.service} {secret} --key {key} takes it and what reads it"
+        raise InputError(f"{name} is read from a Secret", path=patch.file, line=line, fix=fix)
+    if comment := patch.take_out(path):
+        notes.append(f"{patch.file}:{comment}: this comment stays; take it out if it was about {name}")
 
 
 def _has_none(names: Sequence[str]) -> Expectation:

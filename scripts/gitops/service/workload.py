@@ -8,9 +8,11 @@ from pathlib import Path
 from string import Template as Text
 from typing import Any
 
+import yaml
+
 from gitops.ground.checkout import Checkout
-from gitops.ground.errors import InputError
-from gitops.manifests import render, yamledit, yamlfile
+from gitops.ground.errors import Fault, InputError
+from gitops.manifests import render, yamledit, yamlfile, yamltext
 from gitops.manifests.findings import Unit
 from gitops.manifests.graph import Graph
 from gitops.manifests.lines import Place
@@ -64,8 +66,20 @@ def read(checkout: Checkout, overlay: Overlay) -> Workload:
     unit = Unit.of(graph, rendered)
     for pods, path in _apps(unit.objects):
         return Workload(unit, pods, path)
+    check_readable(unit, "Deployment", "CronJob")
     fix = "name the container of the service's own image `app`, as base/ does"
     raise InputError("no Deployment or CronJob here has a container `app`", path=overlay.kustomization, fix=fix)
+
+
+def check_readable(unit: Unit, *kinds: str) -> None:
+    """Raise InputError where an overlay renders an object of these kinds in which a field is of another type."""
+    faults = [
+        Fault(finding.what, path=finding.place.file, line=finding.place.line, fix=finding.fix)
+        for finding in unit.malformations
+        if finding.kind in kinds
+    ]
+    if faults:
+        raise InputError.several(faults)
 
 
 def edited(
@@ -113,6 +127,7 @@ class Patch:
     draft: OverlayDraft
     file: str
     path: tuple[str | int, ...]
+    is_gone: bool = False
 
     @property
     def text(self) -> str:
@@ -127,6 +142,12 @@ class Patch:
     def index(self, path: FieldPath, key: str, value: str) -> int | None:
         """Which item of a list in it has a value."""
         return yamledit.index_of(yamledit.node_at(self.text, self.file, path), key, value)
+
+    def count(self, path: FieldPath, key: str, value: str) -> int:
+        """How many items of a list in it have a value."""
+        node = yamledit.node_at(self.text, self.file, path)
+        items = node.value if isinstance(node, yaml.SequenceNode) else []
+        return sum(yamltext.scalar(item, key) == value for item in items)
 
     def put_in(self, path: tuple[str | int, ...], field: str, item: Any) -> None:  # noqa: ANN401 - what YAML has
         """Add an item to a list below a path, which is made where there is none."""
@@ -143,6 +164,7 @@ class Patch:
         self.draft.write(self.file, yamledit.remove(self.text, self.file, path))
         if self._says_nothing():
             self.draft.remove_patch(self.file)
+            self.is_gone = True
         return comment
 
     def _says_nothing(self) -> bool:
@@ -163,7 +185,7 @@ def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int
 def patches(draft: OverlayDraft, workload: Workload) -> list[Patch]:
     """The overlay's own files that say something of the container, in their order. Raises InputError."""
     known: list[Patch] = []
-    for file in draft.patches(workload.kind):
+    for file in draft.of(workload.kind, name(workload.pods.item)):
         node = yamledit.node_at(draft.text(file), file, workload.containers)
         position = yamledit.index_of(node, "name", APP)
         if position is not None:

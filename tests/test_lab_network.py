@@ -15,7 +15,7 @@ from gitops.ground.errors import InputError, NotHealthyError
 from gitops.ground.progress import Progress
 from gitops.lab import control, network, process
 from gitops.lab import lab as labs
-from gitops.lab.layout import Lab
+from gitops.lab.layout import Lab, find_labs
 from gitops.lab.parts import all_parts
 from gitops.lab.relay import LOOPBACK
 
@@ -105,3 +105,11 @@ def test_a_lab_of_another_version_is_said(scratch: Checkout, text: str) -> None:
     with pytest.raises(InputError, match="made by another version of gitops, or its lab"):
         lab.settings()
     Lab(scratch, "new").create(0)  # beside it
+
+
+@pytest.mark.parametrize("name", ["Foo", ".hidden", "notes.md"])
+def test_what_a_person_keeps_beside_the_labs_is_none(scratch: Checkout, name: str) -> None:
+    Lab(scratch, "mine").create(0)
+    (scratch.labs / name).mkdir()
+    (scratch.labs / name / "lab.json").write_text("{}")
+    assert [lab.name for lab in find_labs(scratch)] == ["mine"]

@@ -31,6 +31,7 @@ PORTS = (
 DOORS = ("api", "argocd")
 # Below the range that Linux takes outgoing connections from, so that a lab that was down finds its ports free again.
 PORT_RANGE = range(20000, 32000)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Lab:
     name: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", self.name):
+        if not _NAME.fullmatch(self.name):
             raise InputError(
                 f"{self.name!r}: a lab's name is lower-case letters, digits and hyphens, at most 32 of them"
             )
@@ -206,9 +207,9 @@ def find_labs(checkout: Checkout) -> list[Lab]:
     """Every lab of this checkout that has state."""
     if not checkout.labs.is_dir():
         return []
-    # A hidden one is no lab's.
-    folders = [folder for folder in sorted(checkout.labs.iterdir()) if not folder.name.startswith(".")]
-    return [lab for folder in folders if (lab := Lab(checkout, folder.name)).exists]
+    # Of another name it is no lab's: a hidden one, a person's own.
+    names = sorted(folder.name for folder in checkout.labs.iterdir() if _NAME.fullmatch(folder.name))
+    return [lab for name in names if (lab := Lab(checkout, name)).exists]
 
 
 def default_name() -> str:

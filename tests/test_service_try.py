@@ -178,6 +178,7 @@ def test_a_docker_without_its_engine_is_said(scratch: Checkout, tmp_path: Path) 
         (("a b",), "'a b'"),
         (("shop:1", "--env", "API_TOKEN=abcdefgh"), "API_TOKEN looks like a secret (by its name)"),
         (("shop:1", "--env", "MENU_URL"), "NAME=VALUE"),
+        (("shop:1", "--env", "abcdefgh"), "NAME=VALUE"),
         (("shop:1", "--env-file", "/nowhere"), "/nowhere"),
         (("shop:1", "--health", "status"), "a path, such as /status"),
         (("shop:1", "--port", "80"), "80"),

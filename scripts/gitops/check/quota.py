@@ -66,13 +66,20 @@ class Scale:
     @property
     def with_surge(self) -> int:
         """The most pods at once: while a Deployment brings new ones, some more."""
+        return self._surged(self.most)
+
+    def fitting(self, room: int) -> int:
+        """The largest scale that, with its surge, is no more than so many pods; 0 where none is."""
+        return next((most for most in range(max(room, 0), 0, -1) if self._surged(most) <= room), 0)
+
+    def _surged(self, most: int) -> int:
         if self.pods.item.get("kind") != "Deployment":
-            return self.most
+            return most
         strategy = spec_of(self.pods.item).get("strategy") or {}
         if strategy.get("type") == "Recreate":
-            return self.most
+            return most
         surge = (strategy.get("rollingUpdate") or {}).get("maxSurge")
-        return self.most + _share("25%" if surge is None else surge, self.most)
+        return most + _share("25%" if surge is None else surge, most)
 
 
 def _share(surge: object, most: int) -> int:
@@ -128,20 +135,56 @@ def completed(container: Mapping[str, Any], ranges: Iterable[ContainerRange]) ->
 # -- pods
 
 
+@dataclass(frozen=True)
+class _Shortage:
+    """A resource of which all workloads need more than a quota gives; `scale` is the one that needs most of it."""
+
+    resource: str
+    scale: Scale
+    amount: Decimal
+    others: Decimal
+    given: str
+
+    @property
+    def words(self) -> str:
+        beside = f" beside the others' {self.others:g}" if self.others else ""
+        return f"{self.amount:g} {self.resource} at its largest scale and a surge{beside}; the quota gives {self.given}"
+
+    @property
+    def room(self) -> int:
+        """How many pods of it the quota has room for."""
+        return int((number(self.given) - self.others) / (self.amount / self.scale.with_surge))
+
+
 def _pods(
     unit: Unit, hard: Mapping[str, Any], scales: Sequence[Scale], ranges: Sequence[ContainerRange]
 ) -> Iterator[Finding]:
-    """All workloads count together; the one that needs most is named."""
+    """All workloads count together; the one that needs most is named, once for all that it needs."""
+    shortages = _shortages(hard, scales, ranges)
+    # Where pods are too many, their number is what to change.
+    shortages.sort(key=lambda short: not short.resource.endswith("pods"))
+    for scale in scales:
+        own = [short for short in shortages if short.scale is scale]
+        if not own:
+            continue
+        places = [_written(scale, short.resource) for short in own]
+        here = [place for place in places if unit.places.of(*place).file.startswith(f"{unit.name}/")]
+        more = "".join(f", and {short.amount:g} {short.resource} of {short.given}" for short in own[1:])
+        fitting = scale.fitting(min(short.room for short in own))
+        fix = f"ask for less, or scale to {f'at most {fitting}' if fitting else 'fewer'}"
+        yield unit.finding(RULE, *(here or places)[0], f"needs {own[0].words}{more}", fix)
+
+
+def _shortages(hard: Mapping[str, Any], scales: Sequence[Scale], ranges: Sequence[ContainerRange]) -> list[_Shortage]:
     needs = [(scale, _needs(scale, ranges)) for scale in scales]
+    shortages = []
     for resource, given in hard.items():
         asking = [(needed[resource], scale) for scale, needed in needs if resource in needed]
         total = sum((amount for amount, _ in asking), Decimal(0))
-        if not asking or total <= number(given):
-            continue
-        amount, scale = max(asking, key=lambda one: one[0])
-        beside = f" beside the others' {total - amount:g}" if total > amount else ""
-        problem = f"needs {amount:g} {resource} at its largest scale and a surge{beside}; the quota gives {given}"
-        yield unit.finding(RULE, *_written(scale, resource), problem, "ask for less, or scale to fewer")
+        if asking and total > number(given):
+            amount, scale = max(asking, key=lambda one: one[0])
+            shortages.append(_Shortage(resource, scale, amount, total - amount, str(given)))
+    return shortages
 
 
 def _needs(scale: Scale, ranges: Sequence[ContainerRange]) -> _Amounts:

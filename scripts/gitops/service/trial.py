@@ -87,8 +87,8 @@ def variables(words: Sequence[str]) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not (equals and _VARIABLE.fullmatch(name)):
             # What has no name may be a secret.
-            found = repr(name[:60]) if equals else None
-            faults.append(Fault("--env", expected="NAME=VALUE, NAME of letters, digits and _", found=found))
+            named = repr(name[:60]) if equals else None
+            faults.append(Fault("--env", expected="NAME=VALUE, NAME of letters, digits and _", found=named))
         elif why := secretlike.reason(name, value):
             fix = "write it into a file of NAME=VALUE lines: --env-file FILE"
             faults.append(Fault(f"{name} looks like a secret ({why}), and all see a program's arguments", fix=fix))

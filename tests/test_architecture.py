@@ -57,7 +57,7 @@ def test_the_floors_are_those_of_the_contract() -> None:
 def test_no_module_stands_in_a_circle_and_none_has_grown_past_reading() -> None:
     now = structure.measure(ROOT / "scripts")
     assert (now.circles, now.part_circles) == (0, 0)
-    assert now.loose_modules == 1, "the door alone: cli.py"
+    assert now.loose_modules == 2, "the door alone: start.py and cli.py"
     assert now.longest_function <= reading.FUNCTION_LINES
     assert now.deepest_nesting <= 5
     assert now.largest_file <= reading.FILE_LINES

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from gitops.manifests import kustomize, render, sealedsecret, yamlfile
 from gitops.repository import revision, services
 from gitops.repository.history import History
 from gitops.repository.mainline import main_files
-from tests.conftest import commit_all
+from tests.conftest import GITOPS, commit_all
 from tests.frozen import ROOT, platform
 
 NEW = "overlays/broken/prod"
@@ -187,3 +190,11 @@ def test_what_is_not_there_and_what_is_not_counted_is_noticed(tmp_path: Path) ->
     module = tmp_path / "module.py"
     module.write_text("print(f\"{len(errors)} errors, {len(done)} of {len(files)} files, {counted(1, 'file')} files\")")
     assert uncounted(module) == ["module.py:1: {len(errors)} errors, "]
+
+
+def test_ctrl_c_while_the_command_is_loaded_says_nothing(tmp_path: Path) -> None:
+    early = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    (tmp_path / "click.py").write_text(early)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([GITOPS, "--version"], cwd=tmp_path, env=environment, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")

@@ -119,7 +119,7 @@ def _clean_up_when_ended() -> None:
     What is ignored stays so, as nohup has it.
     """
     if threading.current_thread() is threading.main_thread():  # no other may say so
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, signal.default_int_handler)
 

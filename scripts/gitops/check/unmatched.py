@@ -20,7 +20,7 @@ from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding, Unit
 from gitops.manifests.graph import Graph
-from gitops.manifests.lines import Place, line_of, read_text
+from gitops.manifests.lines import Place, read_text
 from gitops.manifests.objects import Object, label, name, value_at
 from gitops.manifests.pods import template
 from gitops.manifests.reach import Layer, kustomization
@@ -138,20 +138,6 @@ def check(unit: Unit, sources: SourceFiles) -> Iterator[Finding]:
             yield from _label_fields(unit, made)
             yield from _components(unit, made, objects)
         yield from images.of(made, unit if own else None)
-    for file in dict.fromkeys(layer.file for layer in layers if layer.role in ("resource", "patch")):
-        yield from _emptied(unit.name, file, sources)
-
-
-def _emptied(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
-    """Labels and annotations that are no text: kustomize writes an empty one in place of a mapping or a list."""
-    for item, field in itertools.product(sources.objects(file), ("labels", "annotations")):
-        metadata = item.get("metadata")
-        texts = metadata.get(field) if isinstance(metadata, dict) else None
-        for key, text in texts.items() if isinstance(texts, dict) else ():
-            if isinstance(text, dict | list):
-                line = line_of(read_text(sources.graph.checkout.root / file), f"{key}:") or 1
-                problem = f"{field}.{key}: expected a text, found a {'mapping' if isinstance(text, dict) else 'list'}"
-                yield Finding("unmatched", Place(file, line), problem, "write a text: kustomize empties it", unit)
 
 
 def check_bases(sources: SourceFiles) -> Iterator[Finding]:

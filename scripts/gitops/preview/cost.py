@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gitops.ground.checkout import Checkout
+from gitops.ground.errors import InputError
 from gitops.manifests import yamlfile
 from gitops.manifests.objects import Object, name, value_at
 from gitops.manifests.pods import template
@@ -26,8 +27,10 @@ class Node:
 
 
 def read_node(checkout: Checkout, cluster: str) -> Node | None:
-    """The cluster's node, None where its cluster.yaml names no price."""
+    """The cluster's node, None where its cluster.yaml names no price. Raises InputError."""
     data = yamlfile.read(checkout, checkout.root / cluster / "cluster.yaml").get("data") or {}
+    if not isinstance(data, dict):
+        raise InputError(path=f"{cluster}/cluster.yaml", expected="data as a mapping", found=type(data).__name__)
     values = [number(data.get(key)) for key in ("nodeCpu", "nodeMemory", "nodePricePerHour")]
     return Node(*values) if all(values) else None
 

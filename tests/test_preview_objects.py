@@ -236,3 +236,15 @@ def test_an_overlay_that_became_empty_is_said(scratch: Checkout) -> None:
         "renders nothing any more: Argo CD refuses to delete all at once (allowEmpty), so 15 objects stay as before",
     )
     assert text.headline(shown) == "1 of 1 rendered Applications change: 15 left behind"
+
+
+def test_what_nobody_reads_to_its_end_is_cut() -> None:
+    """A preview takes only so much of what a fork wrote; more is no fault of the one who wrote it."""
+    names = [f"{'x' * 30_000}{number}" for number in range(2)]
+    old, new = ({"kind": "ConfigMap", "metadata": {"name": names[0]}, "data": {names[0]: "a", n: "b"}} for n in names)
+    many: Object = {"kind": "ConfigMap", "metadata": {"name": "many"}, "data": {str(n): "a" for n in range(30_000)}}
+    for change in (diff.compare(old, new), diff.compare({**many, "data": {}}, many)):
+        assert change
+        assert change.fields
+        assert len(change.fields[0].path) < 3_000
+    assert diff.compare(None, new)

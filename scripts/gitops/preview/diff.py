@@ -13,7 +13,7 @@ from gitops.manifests.forms import of
 from gitops.manifests.objects import Object, label, name, value_at
 from gitops.manifests.pods import TEMPLATES
 from gitops.preview import values
-from gitops.preview.model import FieldChange, ObjectChange
+from gitops.preview.model import MOST_FIELDS, FieldChange, ObjectChange
 from gitops.preview.values import HIDDEN, MASKED
 
 # kustomize's hash of a generated ConfigMap, and a rotated secret's generation.
@@ -120,19 +120,18 @@ def compare(old: Object | None, new: Object | None) -> ObjectChange | None:
     if item is None:
         return None
     _, kind, namespace, named = key(item)
+    said: dict[str, Any] = {"kind": values.cut(kind), "namespace": values.cut(namespace), "name": values.cut(named)}
     if old is None or new is None:
-        content, action = values.content(item), "added" if new else "removed"
-        return ObjectChange.model_validate(
-            {"action": action, "kind": kind, "namespace": namespace, "name": named, "content": content}
-        )
-    fields = tuple(_fields(old, new))
+        said |= {"action": "added" if new else "removed", "content": values.content(item)}
+        return ObjectChange.model_validate(said)
+    said["fields"] = tuple(itertools.islice(_fields(old, new), MOST_FIELDS))
     if is_replaced(old, new):
         was = name(old) if old.get("kind") == kind else label(old)
-        return ObjectChange(action="replaced", kind=kind, namespace=namespace, name=named, renamed=was, fields=fields)
+        return ObjectChange.model_validate({**said, "action": "replaced", "renamed": was})
     renamed = name(old) if name(old) != named else None
-    if not fields and not renamed:
+    if not said["fields"] and not renamed:
         return None
-    return ObjectChange(action="changed", kind=kind, namespace=namespace, name=named, renamed=renamed, fields=fields)
+    return ObjectChange.model_validate({**said, "action": "changed", "renamed": renamed})
 
 
 def _fields(old: Object, new: Object) -> Iterator[FieldChange]:
@@ -144,4 +143,4 @@ def _fields(old: Object, new: Object) -> Iterator[FieldChange]:
         # A change of what is around a hidden field has its value too.
         if any(change.within(*field) or field[: len(change.steps)] == change.steps for field in masked):
             left, right = (HIDDEN if text is not None else None for text in (left, right))
-        yield FieldChange(path=change.path, old=left, new=right)
+        yield FieldChange(path=values.cut(change.path), old=left, new=right)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Of what a fork may have written only so much is read.
 _TEXT = Field(max_length=20_000)
-_APPLICATIONS, _OBJECTS, _FIELDS = 5_000, 20_000, 20_000
+_APPLICATIONS, _OBJECTS, MOST_FIELDS = 5_000, 20_000, 20_000
 
 
 class _Frozen(BaseModel):
@@ -37,7 +37,7 @@ class ObjectChange(_Frozen):
     namespace: str = _TEXT
     name: str = _TEXT
     renamed: str | None = None
-    fields: Annotated[tuple[FieldChange, ...], Field(max_length=_FIELDS)] = ()
+    fields: Annotated[tuple[FieldChange, ...], Field(max_length=MOST_FIELDS)] = ()
     content: str = Field(default="", max_length=20_000)
 
 

@@ -26,7 +26,7 @@ _AROUND, _BESIDE = 2, 200
 
 def text(value: Any) -> str | None:  # noqa: ANN401
     """A value on its own, None where there is none."""
-    return None if value is ABSENT else _cut(_plain(value), _LONG)
+    return None if value is ABSENT else cut(_plain(value))
 
 
 def texts(old: Any, new: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
@@ -40,14 +40,15 @@ def texts(old: Any, new: Any) -> tuple[str | None, str | None]:  # noqa: ANN401
     elif max(len(left), len(right)) > _LONG:
         characters = _differing(list(left), list(right), _BESIDE)
         left, right = ("".join(_with_rest(*side, "character")) for side in characters)
-    return _cut(left, _LONGEST), _cut(right, _LONGEST)
+    return cut(left, _LONGEST), cut(right, _LONGEST)
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
-def _cut(shown: str, longest: int) -> str:
+def cut(shown: str, longest: int = _LONG) -> str:
+    """A text, with its length in place of what is beyond the longest that is shown."""
     return shown if len(shown) <= longest else f"{shown[:longest]} ... ({counted(len(shown), 'character')})"
 
 
@@ -76,7 +77,7 @@ def content(item: Object) -> str:
     for path in MASKED.get(str(item.get("kind")), ()):
         _hide(shown, path)
     whole: str = yaml.dump(shown, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=1000)
-    return _cut(whole.rstrip("\n"), _LONGEST)
+    return cut(whole.rstrip("\n"), _LONGEST)
 
 
 def _hide(item: Any, path: tuple[str, ...]) -> None:  # noqa: ANN401

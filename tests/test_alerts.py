@@ -212,8 +212,8 @@ def unknown(message: str, seconds: int) -> Object:
     return application("Healthy", "Unknown", conditions=conditions)
 
 
-def syncing(message: str, retries: int, phase: str = "Running") -> Object:
-    return {"operationState": {"phase": phase, "message": message, "retryCount": retries, "startedAt": ago(60)}}
+def syncing(message: str, retries: int, phase: str = "Running", began: int = 60) -> Object:
+    return {"operationState": {"phase": phase, "message": message, "retryCount": retries, "startedAt": ago(began)}}
 
 
 FULL = f"FailedCreate: {QUOTA}"
@@ -274,6 +274,14 @@ STATES: dict[str, tuple[Object, str]] = {
         "sync-failed",
     ),
     "a sync that fails each time": (application("Healthy", "OutOfSync", **syncing("timeout", 4)), "sync-failed"),
+    "a namespace that does not come to its end": (
+        application("Missing", "OutOfSync", **syncing("waiting for healthy state of /Namespace/x", 0, began=130)),
+        "sync-failed",
+    ),
+    "a namespace that goes": (
+        application("Missing", "OutOfSync", **syncing("waiting for healthy state of /Namespace/x", 0, began=60)),
+        "",
+    ),
     "a sync that was given up": (application("Healthy", "OutOfSync", **syncing("no", 0, "Failed")), "sync-failed"),
     "what was told and is not over": (
         application("Progressing", "Synced", annotations=told_before(2)),

@@ -24,6 +24,9 @@ class Namespace(Cluster):
     def items(self, path: str, **query: str) -> list[Object]:
         return self.objects.get(path.rpartition("/")[2], [])
 
+    def find(self, path: str) -> Object | None:
+        return next(iter(self.objects.get(path.split("/")[3], [])), None)
+
 
 def pod(name: str = "web-1", *, scheduled: str = "True", containers: list[Object] | None = None) -> Object:
     conditions = [
@@ -51,6 +54,23 @@ def says(name: str, condition: str, status: str, message: str) -> list[Object]:
 
 
 CASES: dict[str, tuple[Namespace, list[str]]] = {
+    "a namespace that does not come to its end": (
+        Namespace(
+            namespaces=[
+                {
+                    "status": {
+                        "phase": "Terminating",
+                        "conditions": [
+                            {"type": "NamespaceDeletionContentFailure", "status": "False", "message": "all deleted"},
+                            {"type": "NamespaceContentRemaining", "status": "True", "message": "configmaps remain"},
+                            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "x in 1 instances"},
+                        ],
+                    }
+                }
+            ]
+        ),
+        ["Namespace x-prod: it is being terminated: x in 1 instances"],
+    ),
     "a Secret that is missing": (
         Namespace(pods=[pod(containers=waits("CreateContainerConfigError", 'secret "s" not found'))]),
         ['pod web-1: app: CreateContainerConfigError: secret "s" not found'],

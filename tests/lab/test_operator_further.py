@@ -8,11 +8,12 @@ import pytest
 
 from gitops.clients.kubernetes import apply
 from gitops.manifests.objects import Object
+from tests.conftest import commit_all
 from tests.lab.operating import MENDED, NAMED, Breakage, Operator, break_overlays, patch, told, until_named
 from tests.lab.test_drills import OVER, TOLD, Slack
 from tests.lab.test_lab import until
 
-pytestmark = [pytest.mark.lab, pytest.mark.matrix]
+pytestmark = [pytest.mark.lab, pytest.mark.matrix, pytest.mark.timeout(1200)]
 
 SITE = "mogle-prod"
 # Seconds in which Argo CD takes back what was changed by hand.
@@ -174,3 +175,80 @@ def test_a_webhook_that_nobody_answers_is_named_and_taken_away_by_the_runbook(op
     again = operator.types("gitops lab push")
     assert again.code == 0, again.err
     print(f"a webhook: named and mended after {time.monotonic() - began:.0f} s")
+
+
+@pytest.fixture
+def held(operator: Operator) -> str:
+    """A namespace that goes and does not come to its end: something in it is held."""
+    held = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "held", "namespace": SITE, "finalizers": ["example.com/held"]},
+    }
+    running = operator.running
+    apply(running.lab.checkout.tool("kubectl"), running.lab.kubeconfig, [held])
+    running.cluster.delete(f"/api/v1/namespaces/{SITE}")
+    return SITE
+
+
+def test_a_namespace_that_does_not_end_is_named_and_let_go_by_the_runbook(operator: Operator, held: str) -> None:
+    began = time.monotonic()
+    until("it is named", lambda: "example.com/held" in told(operator), NAMED)
+    assert "it is being terminated" in told(operator)
+    named = time.monotonic() - began
+    why, listed = operator.follows("refused.md", "A namespace that does not end", name=held)
+    assert "example.com/held" in why.out
+    done = operator.types(
+        'kubectl --namespace NAME patch configmap held --patch \'{"metadata": {"finalizers": null}}\'', name=held
+    )
+    assert done.code == 0, done.err
+    until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)
+    print(f"a namespace: named after {named:.0f} s, mended after {time.monotonic() - began:.0f} s; {listed.out}")
+
+
+_BUDGET = patch("PodDisruptionBudget", "{op: replace, path: /spec/maxUnavailable, value: 0}")
+
+
+def test_a_drain_that_a_budget_stops_is_explained_by_the_runbook(operator: Operator) -> None:
+    running = operator.running
+    break_overlays(operator, [Breakage(SITE, "patches:\n", f"patches:\n{_BUDGET}", "")], "a budget of none")
+    pushed = operator.types("gitops lab push")
+    assert pushed.code == 0, pushed.err
+    [node, *_] = {pod["spec"]["nodeName"] for pod in running.cluster.items(f"/api/v1/namespaces/{SITE}/pods")}
+    drain = "kubectl drain NAME --ignore-daemonsets --delete-emptydir-data --timeout 20s"
+    try:
+        stopped = operator.types(drain, name=node)
+        assert stopped.code == 1
+        assert "Cannot evict pod as it would violate the pod's disruption budget." in stopped.err
+        [budgets] = operator.follows("lost-nodes.md", "A drain does not end")
+        [row] = [line.split() for line in budgets.out.splitlines() if line.startswith(SITE)]
+        assert row[4] == "0"
+        for line in ("git revert --no-edit HEAD", "gitops lab push"):
+            assert operator.types(line).code == 0
+        assert operator.types(drain.replace("20s", "90s"), name=node).code == 0
+    finally:
+        operator.types("kubectl uncordon NAME", name=node)
+    until("it is over", lambda: operator.types("gitops lab status").code == 0, MENDED)
+
+
+_NOTHING = ("overlays/*/staging", "overlays/*/stage")
+
+
+def test_applications_that_nobody_makes_are_named_and_come_back_by_the_runbook(operator: Operator) -> None:
+    file = operator.root / "apps/services.yaml"
+    text = file.read_text()
+    file.write_text(text.replace(*_NOTHING))
+    commit_all(operator.running.lab.checkout, "another name of staging")
+    began = time.monotonic()
+    pushed = operator.types("gitops lab push")
+    assert pushed.code == 1
+    assert "mogle-staging: no such Application, and nothing in apps/ makes it" in pushed.err
+    assert time.monotonic() - began < NAMED
+    status = operator.types("gitops lab status")
+    assert "4 Applications are not there: " in " ".join(status.err.split())
+    _, log = operator.follows("application-not-healthy.md", "An Application is not there")
+    assert "another name of staging" in log.out
+    for line in ("git revert --no-edit HEAD", "gitops lab push"):
+        done = operator.types(line)
+        assert done.code == 0, done.err
+    print(f"Applications of nobody: mended after {time.monotonic() - began:.0f} s")

@@ -65,11 +65,27 @@ def reasons(cluster: Cluster, namespace: str) -> list[Reason]:
     for pod, its in _pods_of(cluster, namespace, warnings):
         for reason in its:
             pods.setdefault(reason, []).append(pod["metadata"]["name"])
-    told = [Reason(f"{_pods(names)}: {reason.text}", reason.lasts) for reason, names in pods.items()]
+    told = list(_of_namespace(cluster, namespace))
+    told += [Reason(f"{_pods(names)}: {reason.text}", reason.lasts) for reason, names in pods.items()]
     for kind, path in _CONTROLLERS.items():
         for item in cluster.items(path.format(namespace)):
             told += _of_controller(kind, item, warnings)
     return told
+
+
+def _of_namespace(cluster: Cluster, namespace: str) -> Iterator[Reason]:
+    """Whether it goes, with all that is in it, and what it waits for."""
+    try:
+        its = cluster.find(f"/api/v1/namespaces/{namespace}") or {}
+    except ClusterError as error:
+        if error.status == 403:  # of a person who may look into it alone
+            return
+        raise
+    status = its.get("status", {})
+    if status.get("phase") == "Terminating":
+        conditions = status.get("conditions", [])
+        waits = [condition.get("message", "") for condition in conditions if condition.get("status") == "True"]
+        yield Reason(": ".join([f"Namespace {namespace}: it is being terminated", *waits[-1:]]), Lasts.FOR_ROOM)
 
 
 def pods_with_reasons(cluster: Cluster, namespace: str) -> list[tuple[Object, list[str]]]:

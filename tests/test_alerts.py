@@ -304,7 +304,7 @@ STATES: dict[str, tuple[Object, str]] = {
     # None.
     "a run that goes on": (application("Healthy", "Synced", RUNNING), ""),
     "a run that ended this second": (
-        application("Degraded", "Synced", resource("CronJob", "Degraded"), changed=3),
+        application("Degraded", "Synced", resource("CronJob", "Degraded"), changed=0),
         "",
     ),
     "all is well": (application(), ""),

@@ -64,6 +64,9 @@ def controllers(context: Context) -> list[Part]:
                 *context.redis,
                 "--server-side-diff-enabled=true",
                 "--persist-resource-health",
+                # Each `lab up` of what is dead sets Argo CD's own objects back to how a cluster begins with them, and
+                # it waits up to five minutes more before each further healing.
+                "--self-heal-backoff-cap-seconds=20",
                 "--loglevel=warn",
             ],
             context.tcp("application-controller"),

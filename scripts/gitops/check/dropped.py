@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 import yaml
 
@@ -12,18 +13,25 @@ from gitops.manifests import yamlfile
 from gitops.manifests.findings import Finding
 from gitops.manifests.lines import Place, line_of, read_text
 
-
-def check(unit: str, sources: SourceFiles) -> Iterator[Finding]:
-    """What of a folder's files is not in its render."""
-    layers = sources.graph.reach(unit).layers
-    roles = dict.fromkeys((layer.file, layer.role) for layer in layers if layer.role in ("resource", "patch"))
-    for file, role in roles:
-        yield from _emptied(unit, file, sources)
-        if role == "patch":
-            yield from _passed_by(unit, file, sources)
+# A place, what is wrong there, and how to fix it.
+_Fault = tuple[Place, str, str]
 
 
-def _emptied(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
+def check(units: Iterable[str], sources: SourceFiles) -> Iterator[Finding]:
+    """What of the folders' files is not in their renders. A base's file is many folders', and read once."""
+
+    @cache
+    def faults(file: str, role: str) -> list[_Fault]:
+        return [*_emptied(file, sources), *(_passed_by(file, sources) if role == "patch" else ())]
+
+    for unit in units:
+        layers = sources.graph.reach(unit).layers
+        roles = dict.fromkeys((layer.file, layer.role) for layer in layers if layer.role in ("resource", "patch"))
+        for place, problem, fix in itertools.chain.from_iterable(itertools.starmap(faults, roles)):
+            yield Finding(RULE, place, problem, fix, unit)
+
+
+def _emptied(file: str, sources: SourceFiles) -> Iterator[_Fault]:
     """Labels and annotations that are no text: kustomize writes an empty one in place of a mapping or a list."""
     for item, field in itertools.product(sources.objects(file), ("labels", "annotations")):
         metadata = item.get("metadata")
@@ -32,10 +40,10 @@ def _emptied(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
             if isinstance(text, dict | list):
                 line = line_of(read_text(sources.graph.checkout.root / file), f"{key}:") or 1
                 problem = f"{field}.{key}: expected a text, found a {'mapping' if isinstance(text, dict) else 'list'}"
-                yield Finding(RULE, Place(file, line), problem, "write a text: kustomize empties it", unit)
+                yield Place(file, line), problem, "write a text: kustomize empties it"
 
 
-def _passed_by(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
+def _passed_by(file: str, sources: SourceFiles) -> Iterator[_Fault]:
     """Lists in the lists of a patch: Kubernetes has none."""
     if not sources.objects(file):
         return
@@ -45,4 +53,4 @@ def _passed_by(unit: str, file: str, sources: SourceFiles) -> Iterator[Finding]:
             if isinstance(item, yaml.SequenceNode):
                 place = Place(file, item.start_mark.line + 1)
                 fix = "write it as its field has it: kustomize passes it by"
-                yield Finding(RULE, place, "a list in a list: expected a mapping or a text", fix, unit)
+                yield place, "a list in a list: expected a mapping or a text", fix

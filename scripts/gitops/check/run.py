@@ -189,7 +189,8 @@ def _offline(scope: CheckScope, platforms: Sequence[Platform]) -> list[Finding]:
             findings += [*addresses.check(unit, services), *unmatched.check(unit, read), *programs.check(unit)]
     for unit in scope.units.values():
         findings += [*plaintext.check(unit), *readable.check(unit), *seals.check(unit), *network.check(unit, networks)]
-        findings += [*applications.check_waits(unit), *dropped.check(unit.name, read)]
+        findings += applications.check_waits(unit)
+    findings += dropped.check(scope.units, read)
     for platform in sound:
         cluster = yamlfile.read(graph.checkout, graph.checkout.root / platform.unit.name / "cluster.yaml")
         for unit in platform.units:

@@ -206,6 +206,13 @@ def append(text: str, source: str, path: FieldPath, item: Any) -> str:  # noqa: 
     return _verified(text, changed, source, path, lambda data: _at(data, path).append(plain(item)), fix)
 
 
+def put_in(text: str, source: str, path: FieldPath, field: str, item: Any, *, after: Sequence[str] = ()) -> str:  # noqa: ANN401
+    """Add an item to the list `field` of the mapping at `path`; the list is made, as by `add`, where there is none."""
+    if node_at(text, source, (*path, field)) is None:
+        return add(text, source, path, field, [item], after=after)
+    return append(text, source, (*path, field), item)
+
+
 def insert(text: str, source: str, path: FieldPath, position: int, item: Any) -> str:  # noqa: ANN401
     """Add an item to the list at `path` before the one at a position, which is there. Raises InputError."""
     node = node_at(text, source, path)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from gitops.ground.command import limited
@@ -127,6 +128,11 @@ class Repo(git.Repo):
     """GitPython's repository, whose every git process has a time limit."""
 
     GitCommandWrapperType = _Limited
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether older commits are not here. A worktree has that of its clone."""
+        return Path(self.common_dir, "shallow").exists()
 
     def __enter__(self) -> Self:
         return self

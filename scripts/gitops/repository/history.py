@@ -35,7 +35,7 @@ class History:
 
     def fetch(self, token: SecretStr | None) -> None:
         """Bring origin's branches up to date. Raises InputError for a shallow clone, ExternalError."""
-        if Path(self._repo.common_dir, "shallow").exists():
+        if self._repo.is_shallow:
             fix = "fetch-depth: 0, or git fetch --unshallow"
             raise InputError("a shallow clone has no history", path=str(self.root), fix=fix)
         env = dict(os.environ, GIT_TERMINAL_PROMPT="0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from gitops.ground import temporary
 from gitops.ground.checkout import Checkout
@@ -26,8 +25,7 @@ def main(checkout: Checkout) -> str:
 def missing_history(checkout: Checkout) -> str | None:
     """How to get the history that a shallow clone has not; None where it is all here."""
     with revision.open_repository(checkout) as repo:
-        is_shallow = Path(repo.common_dir, "shallow").exists()
-    return "this clone is shallow, so first: git fetch --unshallow" if is_shallow else None
+        return "this clone is shallow, so first: git fetch --unshallow" if repo.is_shallow else None
 
 
 def commit(checkout: Checkout, start: str, branch: str, message: str, files: Contents) -> str:

@@ -101,10 +101,9 @@ def compare(
         name = base or default_base(repo)
         theirs = resolve(repo, name)
         ours = resolve(repo, head or "HEAD")
-        shallow = Path(repo.common_dir, "shallow").exists()
         common = repo.merge_base(theirs, ours)
         if not common or common[0] is None:
-            if shallow:
+            if repo.is_shallow:
                 raise InputError(
                     f"a shallow clone does not reach where {name} and {head or 'HEAD'} parted",
                     path=str(checkout.root),

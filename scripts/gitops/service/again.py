@@ -60,11 +60,20 @@ class Again:
         return prod_of(self.service)
 
     @property
+    def shape(self) -> str:
+        """Which base a new one stands on."""
+        return "web" if self.hosts else "bot"
+
+    @property
+    def begun(self) -> Sequence[str]:
+        """The environments that a new one begins with."""
+        return FIRST_ENVIRONMENTS[self.shape]
+
+    @property
     def made(self) -> list[Overlay]:
         """The overlays that it has, of those that a new one begins with."""
-        begun = FIRST_ENVIRONMENTS["web" if self.hosts else "bot"]
         overlays = [summary.overlay for summary in self.service.overlays]
-        return [overlay for overlay in overlays if overlay.environment in begun]
+        return [overlay for overlay in overlays if overlay.environment in self.begun]
 
     def steps(self) -> Iterator[TypedStep]:
         """All of them, in their order. Raises InputError where no verb begins such a program."""
@@ -89,7 +98,7 @@ class Again:
     def _begun(self, program: Workload) -> TypedStep:
         owner = self.service.owner
         words = ["gitops", "service", "new", self.new, "--image", str(program.app.get("image")), "--owner", owner.team]
-        words += [] if self.hosts else ["--shape", "bot"]
+        words += [] if self.hosts else ["--shape", self.shape]
         for component in self._components:
             words += ["--component", component]
         for host in self.hosts:
@@ -107,12 +116,13 @@ class Again:
     def _images(self) -> Iterator[TypedStep]:
         """Which images it may run, where that is not what a new one begins with."""
         file = self.service.folder / "images.yaml"
-        shape = "web" if self.hosts else "bot"
-        if not file.is_file() or not {overlay.environment for overlay in self.made} >= set(FIRST_ENVIRONMENTS[shape]):
+        if not file.is_file() or not self._is_everywhere(overlay.environment for overlay in self.made):
             return
         policies = yamlfile.read(self.checkout, file)
-        begun = yamlfile.parse_all((TEMPLATES / f"images-{shape}.yaml").read_text().replace("$$", "$"), "images.yaml")
-        if [policies] != begun and set(policies) <= set(FIRST_ENVIRONMENTS[shape]):
+        begun = yamlfile.parse_all(
+            (TEMPLATES / f"images-{self.shape}.yaml").read_text().replace("$$", "$"), "images.yaml"
+        )
+        if [policies] != begun and set(policies) <= set(self.begun):
             with revision.open_repository(self.checkout) as repo:
                 commit = repo.head.commit.hexsha[:12]
             command = f"git show {commit}:{self.checkout.relative(file)} > overlays/{self.new}/images.yaml"
@@ -149,7 +159,7 @@ class Again:
                 yield self._step(words, f"{'/'.join(filter(None, [self.new, environment]))}: set {names}")
 
     def _is_everywhere(self, environments: Iterable[str]) -> bool:
-        return set(environments) == set(FIRST_ENVIRONMENTS["web" if self.hosts else "bot"])
+        return set(environments) == set(self.begun)
 
     def _secrets(self, programs: Mapping[Overlay, Workload]) -> Iterator[TypedStep]:
         """Its sealed secrets, each key as its program reads it; of 42's the bot makes the first."""

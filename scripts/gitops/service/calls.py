@@ -40,9 +40,8 @@ def allow(draft: OverlayDraft, program: Workload, variable: str, value: str) -> 
     for callee in callees:
         if callee.environment != overlay.environment:
             raise _of_another_environment(draft.checkout, overlay, callee, variable, value)
-    policies = {name_of(item) for item in program.unit.kind("NetworkPolicy")}
     # Of what is no Deployment the component says nothing.
-    if not callees or _POLICY in policies or program.kind != "Deployment":
+    if not callees or _may_call(program) or program.kind != "Deployment":
         return []
     listing = overlay.kustomization
     text = draft.text(listing)
@@ -54,14 +53,16 @@ def allow(draft: OverlayDraft, program: Workload, variable: str, value: str) -> 
     later = [number for number, written in enumerate(components) if str(written).rpartition("/")[2] in _ENVIRONMENTS]
     if later:
         text = yamledit.insert(text, listing, ("components",), later[0], own)
-    elif "components" in document:
-        text = yamledit.append(text, listing, ("components",), own)
     else:
-        text = yamledit.add(text, listing, (), "components", [own], after=_BEFORE)
+        text = yamledit.put_in(text, listing, (), "components", own, after=_BEFORE)
     draft.write(listing, text)
     return [
         f"{overlay} may call other services of {overlay.environment} from now on: {_COMPONENT} is in its components"
     ]
+
+
+def _may_call(program: Workload) -> bool:
+    return _POLICY in {name_of(item) for item in program.unit.kind("NetworkPolicy")}
 
 
 def _of_another_environment(
@@ -83,7 +84,6 @@ def left(draft: OverlayDraft, program: Workload, gone: str) -> list[str]:
     """What is to be said where a variable that named another service goes, and none of the others names one."""
     rest = str([entry for entry in program.app.get("env") or [] if entry.get("name") != gone])
     value = next((str(entry.get("value")) for entry in program.app.get("env") or [] if entry.get("name") == gone), "")
-    policies = {name_of(item) for item in program.unit.kind("NetworkPolicy")}
-    if not called(draft.checkout, value) or called(draft.checkout, rest) or _POLICY not in policies:
+    if not called(draft.checkout, value) or called(draft.checkout, rest) or not _may_call(program):
         return []
     return [f"{draft.overlay} may still call other services, and no variable names one: {_COMPONENT} may go"]

@@ -190,13 +190,15 @@ def _outside(checkout: Checkout, service: str, edits: Sequence[_Edit]) -> list[s
 
 def _left(checkout: Checkout, gone: Sequence[str], files: Contents) -> list[str]:
     """Where hosts that go are still named in what services tell their programs."""
-    names = re.compile("|".join(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)" for host in gone)) if gone else None
+    if not gone:
+        return []
+    names = re.compile("|".join(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)" for host in gone))
     notes: list[str] = []
-    for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")) if names else []:
+    for file in sorted(checkout.overlays.glob("[!.]*/*/*.yaml")):
         path = checkout.relative(file)
         content = files.get(path, file.read_bytes())
         for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
-            if names and (match := names.search(line)):
+            if match := names.search(line):
                 notes.append(f"{path}:{number}: this line still names {match[0]}")
     more = [f"and {len(notes) - _MOST_LEFT} lines more"] if len(notes) > _MOST_LEFT else []
     return notes[:_MOST_LEFT] + more

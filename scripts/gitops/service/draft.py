@@ -148,12 +148,8 @@ class OverlayDraft:
         if self.has(path):
             raise InputError("stands there and is no patch", path=path, fix=f"list it in {listing}, or delete it")
         self.write(path, text)
-        before = self.text(listing)
-        if yamledit.node_at(before, listing, ("patches",)) is None:
-            after = yamledit.add(before, listing, (), "patches", [{"path": name}], after=_BEFORE_PATCHES)
-        else:
-            after = yamledit.append(before, listing, ("patches",), {"path": name})
-        self.write(listing, after)
+        entry = {"path": name}
+        self.write(listing, yamledit.put_in(self.text(listing), listing, (), "patches", entry, after=_BEFORE_PATCHES))
         return path
 
     def remove_patch(self, path: str) -> None:

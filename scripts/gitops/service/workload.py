@@ -151,12 +151,8 @@ class Patch:
 
     def put_in(self, path: tuple[str | int, ...], field: str, item: Any) -> None:  # noqa: ANN401 - what YAML has
         """Add an item to a list below a path, which is made where there is none."""
-        text = self.text
-        if yamledit.node_at(text, self.file, (*path, field)) is None:
-            text = yamledit.add(text, self.file, path, field, [item], after=("name", "env", "volumeMounts"))
-        else:
-            text = yamledit.append(text, self.file, (*path, field), item)
-        self.draft.write(self.file, text)
+        beside = ("name", "env", "volumeMounts")
+        self.draft.write(self.file, yamledit.put_in(self.text, self.file, path, field, item, after=beside))
 
     def take_out(self, path: FieldPath) -> int | None:
         """Take an item out. Returns the line of a comment above it, which stays. An empty patch goes as a whole."""
